@@ -1,0 +1,85 @@
+"""The one interface through which methods and evaluation see a vision-language model."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from methods.data import Batch, Images, Task
+
+Family = Literal["dual-encoder", "fusion"]
+Tower = Literal["vision", "text", "joint"]
+
+
+class Backbone(nn.Module, ABC):
+    """A pretrained vision-language model of either family.
+
+    Methods never ask which family they train: everything below is defined for both.
+    Pixels are uint8 [B, 3, H, W] at the model's resolution; normalisation happens inside.
+    Log-likelihoods are natural logarithms. `device` is wherever the module was moved to.
+    """
+
+    family: ClassVar[Family]
+    model: nn.Module
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @abstractmethod
+    def pixels(self, images: Images) -> Tensor:
+        """Resize and crop as the model's own image processor does: uint8 [B, 3, H, W], CPU.
+
+        Arrays that already have the model's resolution pass through unchanged.
+        """
+
+    @abstractmethod
+    def logits(self, batch: Batch) -> Tensor:
+        """Score of every choice of the batch's task, differentiable: float [B, C].
+
+        A softmax over choices turns scores into the model's belief in each choice.
+        """
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> Tensor:
+        """Negative log-likelihood of the right choice per sample, differentiable: float [B]."""
+
+    @abstractmethod
+    def predict(self, batch: Batch) -> Tensor:
+        """Index of the answer given to each sample: int64 [B]; -1 for an answer of no choice."""
+
+    @abstractmethod
+    def embed_images(self, pixels: Tensor) -> Tensor:
+        """L2-normalised image embeddings: float [B, D]."""
+
+    @abstractmethod
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """L2-normalised text embeddings in the same space as the images': float [N, D]."""
+
+    @abstractmethod
+    def match(self, pixels: Tensor, captions: Sequence[str]) -> Tensor:
+        """How well every caption fits every image, for retrieval: float [B, N]."""
+
+    @abstractmethod
+    def texts(self, task: Task) -> list[str]:
+        """The texts in which this backbone meets the task's choices, one or more per choice."""
+
+    @abstractmethod
+    def tower(self, parameter: str) -> Tower:
+        """Which part of the model a parameter (named as in `named_parameters`) belongs to."""
+
+    @abstractmethod
+    def trainable(self) -> list[str]:
+        """Names of the parameters that full fine-tuning trains."""
+
+    @abstractmethod
+    def adapted(self) -> list[str]:
+        """Names of the linear layers (as in `named_modules`) that low-rank adapters go to."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Identifies weights, configuration and preprocessing."""
