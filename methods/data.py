@@ -1,13 +1,15 @@
 """What methods and backbones learn from: tasks, splits and batches."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+
+from methods.seeds import derive_seed
 
 Images = np.ndarray | Sequence[Image.Image]
 """Either one uint8 array [B, H, W, 3] or B pictures of any size."""
@@ -38,7 +40,8 @@ class ArraySplit:
 
     def images(self, ids: np.ndarray) -> np.ndarray:
         """The pixels of the samples `ids`: uint8 [B, H, W, 3]."""
-        return self.pixels[ids]
+        pixels: np.ndarray = self.pixels[ids]
+        return pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,21 +96,30 @@ class Batch:
         return len(self.labels)
 
 
-@dataclass
+class TaskData(Protocol):
+    """Training samples of one task as batches for one backbone."""
+
+    @property
+    def task(self) -> Task:
+        """The task itself."""
+
+    def batch(self, ids: Tensor) -> Batch:
+        """The training samples `ids` (int64 [B]) as one batch on the model's device."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stage:
     """What a method may know about the stage it is in."""
 
     prefix: tuple[str, ...]
     """The tasks learnt up to and including this stage, in order."""
-    tasks: "dict[str, TaskData]"
+    tasks: Mapping[str, TaskData]
     """Training data of the tasks in `prefix`, by name."""
-    steps: int
-    """Number of optimiser steps of this stage."""
     batch_size: int
     """Samples of one step over all workers together."""
     seed: int
     """Derived from the replicate's seed and the prefix, never from what ran before."""
-    stream: list[tuple[str, Tensor]] = field(default_factory=list)
+    stream: Sequence[tuple[str, Tensor]]
     """Per step: the task drawn from and the sample ids of the whole (all workers') batch."""
     rank: int = 0
     world_size: int = 1
@@ -119,21 +131,8 @@ class Stage:
 
     def generator(self, purpose: str) -> torch.Generator:
         """A CPU generator for one purpose; equal on every worker and in every rerun."""
-        from methods.seeds import derive_seed
-
         return torch.Generator().manual_seed(derive_seed(self.seed, purpose))
 
     def shard(self, ids: Tensor) -> Tensor:
         """The share of a whole batch that this worker computes."""
         return ids[self.rank :: self.world_size]
-
-
-class TaskData(Protocol):
-    """Training samples of one task as batches for one backbone."""
-
-    @property
-    def task(self) -> Task:
-        """The task itself."""
-
-    def batch(self, ids: Tensor) -> Batch:
-        """The training samples `ids` (int64 [B]) as one batch on the model's device."""

@@ -1,0 +1,146 @@
+"""The contract of a continual-learning method.
+
+A method says what is particular to it: which weights it trains, its loss, and what it keeps from
+one task to the next. The training loop, the optimiser, its schedule, several workers, the order of
+the data, evaluation and recording belong to the engine.
+
+Per stage the engine calls
+
+    before_task(stage)
+    per step:  loss(batch) -> backward -> after_backward() -> optimiser step -> after_step()
+    after_task(stage)
+    state()
+
+and, for the next stage, `load_state` with the state of whichever prefix comes before it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from methods.backbones.base import Backbone
+from methods.data import Batch, Stage
+
+DependsOn = Literal["nothing", "task", "set", "sequence"]
+State = dict[str, Tensor]
+"""Everything needed to go on from a prefix: CPU tensors by name."""
+
+
+class MethodConfig(BaseModel):
+    """Options of a method, as in the study file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lr: float | None = Field(
+        default=None, gt=0, description="Learning rate of this method instead of the study's."
+    )
+
+
+class Method(nn.Module, ABC):
+    """One continual-learning method on one backbone.
+
+    Two promises make sharing exact. The state is complete: `load_state` of a prefix's state and
+    training the next task equals never having stopped. And randomness comes from the stage
+    (`stage.generator`) or from the seed of `reset`, never from a generator that ran before.
+    """
+
+    Config: ClassVar[type[MethodConfig]] = MethodConfig
+
+    depends_on: ClassVar[DependsOn] = "sequence"
+    """What the result of one training depends on: nothing (there is none), the task alone, the
+    set of tasks, or their sequence. The planner shares trainings accordingly."""
+
+    def __init__(self, backbone: Backbone, config: MethodConfig) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.config = config
+        self.build()
+        names = set(self.trainable())
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(name in names)
+        self._initial = self.state()
+
+    def build(self) -> None:
+        """Add what the method needs beside the backbone's own weights (adapters, prompts)."""
+
+    def trainable(self) -> list[str]:
+        """Names (as in `named_parameters`) of all weights that any stage may train."""
+        return [f"backbone.{name}" for name in self.backbone.trainable()]
+
+    def learns(self, prefix: tuple[str, ...]) -> tuple[str, ...]:
+        """The tasks whose training data the last stage of `prefix` draws batches from."""
+        return prefix[-1:]
+
+    def before_task(self, stage: Stage) -> None:
+        """Called once before the first step of a stage, with the parent's state loaded."""
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> Tensor:
+        """The scalar to minimise on this worker's share of a step's batch."""
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The loss; this is the call that data-parallel training wraps."""
+        return self.loss(batch)
+
+    def after_backward(self) -> None:
+        """May edit gradients; they are already averaged over the workers."""
+
+    def after_step(self) -> None:
+        """Called after every optimiser step."""
+
+    def after_task(self, stage: Stage) -> None:
+        """Called once after the last step of a stage, before its state is taken."""
+
+    def select(self, task: str | None) -> None:
+        """Predictions and embeddings that follow are for `task`; None: for data of no task."""
+
+    def predict(self, batch: Batch) -> Tensor:
+        """Index of the choice predicted for each sample: int64 [B], -1 for none of them."""
+        return self.backbone.predict(batch)
+
+    def combine(self, experts: Mapping[str, State]) -> None:
+        """Methods that depend on the task alone: become what has learnt `experts`, in order."""
+        raise TypeError(f"{type(self).__name__} does not combine independent experts")
+
+    def reset(self, seed: int) -> None:
+        """Back to the untouched backbone; random initial weights are drawn from `seed`."""
+        self.load_state(self._initial)
+
+    def extra_state(self) -> State:
+        """What the method keeps between tasks beside its trainable weights."""
+        return {}
+
+    def load_extra_state(self, state: State) -> None:
+        """The inverse of `extra_state`."""
+
+    def state(self) -> State:
+        """A copy of the complete state, on the CPU."""
+        names = set(self.trainable())
+        weights = {
+            f"weights/{name}": parameter.detach().to("cpu", copy=True).contiguous()
+            for name, parameter in self.named_parameters()
+            if name in names
+        }
+        extra = {
+            f"extra/{name}": tensor.detach().to("cpu", copy=True).contiguous()
+            for name, tensor in self.extra_state().items()
+        }
+        return weights | extra
+
+    @torch.no_grad()
+    def load_state(self, state: State) -> None:
+        """Return to a state that `state()` gave (of this method, on this backbone)."""
+        parameters = dict(self.named_parameters())
+        for name in self.trainable():
+            parameters[name].copy_(state[f"weights/{name}"])
+        self.load_extra_state(
+            {
+                name.removeprefix("extra/"): t
+                for name, t in state.items()
+                if name.startswith("extra/")
+            }
+        )
