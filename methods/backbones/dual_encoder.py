@@ -1,0 +1,143 @@
+"""Dual encoders: an image tower and a text tower with one embedding space (CLIP, SigLIP, ...)."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize
+
+from methods.backbones.base import Family
+from methods.backbones.pretrained import PretrainedBackbone
+from methods.data import Batch, Task
+
+_TEXTS_AT_ONCE = 1024
+_LOGIT_PARAMETERS = ("model.logit_scale", "model.logit_bias")
+
+
+class DualEncoder(PretrainedBackbone):
+    """Scores a choice by the similarity of the image and the choice's prompt.
+
+    Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (ICML
+    2021, arXiv 2103.00020): logits are exp(logit_scale) times the cosine, and at test time a class
+    is the mean over the embeddings of all its prompts (section 3.1.4). In training mode a class is
+    the first template's prompt.
+    """
+
+    family: ClassVar[Family] = "dual-encoder"
+
+    def __init__(self, model: nn.Module, tokenizer: Any, image_processor: Any) -> None:
+        super().__init__(model, tokenizer, image_processor)
+        self._tokens: dict[tuple[str, tuple[str, ...]], dict[str, Tensor]] = {}
+        self._frozen: dict[Task, Tensor] = {}
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Scaled cosine of every image with every class: float32 [B, C].
+
+        Raises:
+            ValueError: the samples have questions of their own.
+        """
+        if batch.questions is not None:
+            raise ValueError(
+                f"Task '{batch.task.name}' has a question per sample, which a dual-encoder "
+                "backbone cannot read; use a fusion backbone."
+            )
+        return self._similarity(self.embed_images(batch.pixels), self.class_embeddings(batch.task))
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Cross entropy over the classes of the task: float32 [B]."""
+        return cross_entropy(self.logits(batch), batch.labels, reduction="none")
+
+    def predict(self, batch: Batch) -> Tensor:
+        """The most similar class."""
+        return self.logits(batch).argmax(dim=1)
+
+    def match(self, pixels: Tensor, captions: Sequence[str]) -> Tensor:
+        """Scaled cosine of every image with every caption: float32 [B, N]."""
+        return self._similarity(self.embed_images(pixels), self.embed_texts(captions))
+
+    def embed_images(self, pixels: Tensor) -> Tensor:
+        """L2-normalised projections of the image tower: float32 [B, D]."""
+        features = self.model.get_image_features(pixel_values=self._pixel_values(pixels))
+        return normalize(features.pooler_output.float(), dim=-1)
+
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """L2-normalised projections of the text tower: float32 [N, D]."""
+        chunks = [texts[i : i + _TEXTS_AT_ONCE] for i in range(0, len(texts), _TEXTS_AT_ONCE)]
+        return torch.cat([self._embed_tokens(self._tokenize(chunk)) for chunk in chunks])
+
+    def class_embeddings(self, task: Task) -> Tensor:
+        """One L2-normalised embedding per choice: float32 [C, D]."""
+        if not self.training:
+            frozen = self._frozen.get(task)
+            return self._ensembles([task])[0] if frozen is None else frozen
+        key = (task.templates[0], task.choices)
+        if key not in self._tokens:
+            self._tokens[key] = self._tokenize(task.prompts())
+        return self._embed_tokens(self._tokens[key])
+
+    @contextmanager
+    def frozen_texts(self, tasks: Sequence[Task]) -> Iterator[None]:
+        """Embed the classes of all `tasks` together, once, for evaluation inside the context.
+
+        The weights must not change inside. Class embeddings are constants there: no gradient
+        flows into the text tower.
+        """
+        with torch.no_grad():
+            self._frozen = dict(zip(tasks, self._ensembles(tasks), strict=True))
+        try:
+            yield
+        finally:
+            self._frozen = {}
+
+    def texts(self, task: Task) -> list[str]:
+        """The prompts of all templates, template by template."""
+        return [text for template in range(len(task.templates)) for text in task.prompts(template)]
+
+    def trainable(self) -> list[str]:
+        """Everything but the temperature and its offset."""
+        return [name for name, _ in self.named_parameters() if name not in _LOGIT_PARAMETERS]
+
+    def adapted(self) -> list[str]:
+        """Attention and MLP projections of both towers."""
+        return self._linears()
+
+    def _ensembles(self, tasks: Sequence[Task]) -> list[Tensor]:
+        """Per task, the normalised mean over templates: float32 [C, D]."""
+        texts = [self.texts(task) for task in tasks]
+        embeddings = self.embed_texts([text for part in texts for text in part])
+        parts = torch.split(embeddings, [len(part) for part in texts])
+        means = [
+            part.view(len(task.templates), len(task.choices), -1).mean(dim=0)
+            for task, part in zip(tasks, parts, strict=True)
+        ]
+        return [normalize(mean, dim=-1) for mean in means]
+
+    def _similarity(self, images: Tensor, texts: Tensor) -> Tensor:
+        # Under bf16 autocast a cosine times 100 would keep three digits: ties would decide.
+        with torch.autocast(images.device.type, enabled=False):
+            scale: Tensor = self.model.logit_scale.float().exp()
+            scaled = scale * (images @ texts.T)
+            bias: Tensor | None = getattr(self.model, "logit_bias", None)
+            return scaled if bias is None else scaled + bias.float()
+
+    def _tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Token ids on the CPU, cut at the text tower's length."""
+        config = self.model.config
+        # SigLIP's towers were trained on texts padded to full length, without a mask.
+        siglip = config.model_type.startswith("siglip")
+        tokens = self.tokenizer(
+            list(texts),
+            padding="max_length" if siglip else True,
+            truncation=True,
+            max_length=config.text_config.max_position_embeddings,
+            return_attention_mask=not siglip,
+            return_tensors="pt",
+        )
+        return {name: tokens[name] for name in ("input_ids", "attention_mask") if name in tokens}
+
+    def _embed_tokens(self, tokens: dict[str, Tensor]) -> Tensor:
+        on_device = {name: ids.to(self.device) for name, ids in tokens.items()}
+        features = self.model.get_text_features(**on_device)
+        return normalize(features.pooler_output.float(), dim=-1)

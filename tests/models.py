@@ -1,0 +1,87 @@
+"""Tiny models with random weights, saved as big ones are, to be loaded by the same path."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
+from tokenizers.models import WordLevel
+from transformers import (
+    CLIPConfig,
+    CLIPImageProcessorPil,
+    CLIPModel,
+    PreTrainedTokenizerFast,
+    SiglipConfig,
+    SiglipImageProcessorPil,
+    SiglipModel,
+)
+
+SIZE = 32
+SPECIAL = ("<pad>", "<unk>", "<bos>", "<eos>", "<image>")
+TOWER = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+}
+VISION = {**TOWER, "image_size": SIZE, "patch_size": 16, "projection_dim": 16}
+
+
+def tokenizer_of(words: Iterable[str], bos: bool = True) -> PreTrainedTokenizerFast:
+    """Lower-cased words of `words`; everything else is <unk>."""
+    vocabulary = {word: i for i, word in enumerate([*SPECIAL, *sorted(set(words))])}
+    model = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
+    model.normalizer = normalizers.Lowercase()
+    model.pre_tokenizer = pre_tokenizers.Whitespace()
+    single = "<bos> $A <eos>" if bos else "$A <eos>"
+    special = [(token, vocabulary[token]) for token in ("<bos>", "<eos>")]
+    model.post_processor = processors.TemplateProcessing(single=single, special_tokens=special)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=model,
+        pad_token="<pad>",
+        unk_token="<unk>",
+        bos_token="<bos>",
+        eos_token="<eos>",
+    )
+
+
+def text_config(tokenizer: PreTrainedTokenizerFast, length: int = 20) -> dict[str, int]:
+    return {
+        **TOWER,
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": length,
+        "projection_dim": 16,
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+
+
+def save_clip(folder: Path, words: Iterable[str], seed: int = 0) -> str:
+    """A CLIP of about 60 thousand parameters."""
+    tokenizer = tokenizer_of(words)
+    config = CLIPConfig(text_config=text_config(tokenizer), vision_config=VISION, projection_dim=16)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = CLIPModel(config)
+    size = {"height": SIZE, "width": SIZE}
+    images = CLIPImageProcessorPil(size={"shortest_edge": SIZE}, crop_size=size)
+    return _save(folder, model, tokenizer, images)
+
+
+def save_siglip(folder: Path, words: Iterable[str], seed: int = 0) -> str:
+    """A SigLIP of about 70 thousand parameters."""
+    tokenizer = tokenizer_of(words, bos=False)
+    config = SiglipConfig(text_config=text_config(tokenizer), vision_config=VISION)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = SiglipModel(config)
+    return _save(
+        folder, model, tokenizer, SiglipImageProcessorPil(size={"height": SIZE, "width": SIZE})
+    )
+
+
+def _save(folder: Path, *parts: CLIPModel | SiglipModel | PreTrainedTokenizerFast) -> str:
+    for part in parts:
+        part.save_pretrained(folder)
+    return str(folder)
