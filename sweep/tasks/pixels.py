@@ -33,8 +33,9 @@ class Pixels:
             key: Identifies the content of the split.
         """
         first = backbone.pixels(split.images(np.arange(1)))
-        if isinstance(split, ArraySplit) and split.pixels.shape[1:3] == first.shape[2:]:
-            self._pixels = backbone.pixels(split.pixels).numpy()
+        arrays = split.pixels if isinstance(split, ArraySplit) else None
+        if isinstance(arrays, np.ndarray) and arrays.shape[1:3] == first.shape[2:]:
+            self._pixels = backbone.pixels(arrays).numpy()
             return
         name = hashlib.sha256(f"{backbone.fingerprint}/{key}".encode()).hexdigest()
         file = cache_dir / f"{name}.npy"
