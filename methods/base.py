@@ -54,6 +54,9 @@ class Method(nn.Module, ABC):
     """What the result of one training depends on: nothing (there is none), the task alone, the
     set of tasks, or their sequence. The planner shares trainings accordingly."""
 
+    routes: ClassVar[bool] = False
+    """Whether predictions use the known task of the test data (`select` then matters)."""
+
     def __init__(self, backbone: Backbone, config: MethodConfig) -> None:
         super().__init__()
         self.backbone = backbone

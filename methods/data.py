@@ -32,16 +32,17 @@ class Split(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class ArraySplit:
-    """A split that is held in memory as uint8 pixels [N, H, W, 3]."""
+    """A split that is held in memory: uint8 pixels [N, H, W, 3], or N pictures of any size."""
 
-    pixels: np.ndarray
+    pixels: Images
     labels: np.ndarray
     questions: Sequence[str] | None = None
 
-    def images(self, ids: np.ndarray) -> np.ndarray:
-        """The pixels of the samples `ids`: uint8 [B, H, W, 3]."""
-        pixels: np.ndarray = self.pixels[ids]
-        return pixels
+    def images(self, ids: np.ndarray) -> Images:
+        """The images of the samples `ids`."""
+        if isinstance(self.pixels, np.ndarray):
+            return self.pixels[ids]
+        return [self.pixels[i] for i in ids]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +76,7 @@ class Retrieval:
     """
 
     name: str
-    pixels: np.ndarray | Sequence[Image.Image]
+    pixels: Images
     captions: tuple[str, ...]
 
 

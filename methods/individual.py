@@ -15,6 +15,7 @@ class Individual(FineTune):
     """Fine-tune the pretrained backbone on every task separately."""
 
     depends_on: ClassVar[DependsOn] = "task"
+    routes: ClassVar[bool] = True
 
     def build(self) -> None:
         """No experts yet."""

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar, Literal
 
 import torch
@@ -78,6 +79,13 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def adapted(self) -> list[str]:
         """Names of the linear layers (as in `named_modules`) that low-rank adapters go to."""
+
+    def frozen_texts(self, tasks: Sequence[Task]) -> AbstractContextManager[None]:
+        """While it is open the weights do not change: texts of `tasks` need embedding only once.
+
+        Predictions are the same with and without; backbones that embed no prompts do nothing.
+        """
+        return nullcontext()
 
     @property
     @abstractmethod

@@ -1,0 +1,104 @@
+"""One order in this process, without Ray: for a debugger, and to check what the engine does."""
+
+from pathlib import Path
+from tempfile import gettempdir
+
+import pandas as pd
+
+from methods.base import State
+from sweep.errors import InputError, unknown
+from sweep.learner import join_lane
+from sweep.orders import Fixed, Order
+from sweep.output import Output
+from sweep.plan import Plan
+from sweep.store import Record
+from sweep.study import Lanes, Study
+from sweep.worker import Result, Worker
+
+
+def plan_one(study: Study, method: str, order: Order, replicate: int, backbone: str | None) -> Plan:
+    """The plan of a single run of a study; its units have the keys they have in the study.
+
+    Raises:
+        InputError: the study has no such method, backbone, replicate or tasks.
+    """
+    if method not in study.methods:
+        raise unknown("method", method, study.methods)
+    backbone = backbone or next(iter(study.backbones))
+    if backbone not in study.backbones:
+        raise unknown("backbone", backbone, study.backbones)
+    if not 0 <= replicate < study.replicates:
+        raise InputError(f"replicate {replicate}: the study has 0 to {study.replicates - 1}.")
+    single = study.model_copy(
+        update={
+            "backbones": {backbone: study.backbones[backbone]},
+            "methods": {method: study.methods[method]},
+            "design": Fixed(orders=(order,)),
+            "replicates": replicate + 1,
+            "lanes": Lanes(cpus_per_worker=study.lanes.cpus_per_worker),
+        }
+    )
+    plan = Plan(single)
+    plan.runs = plan.runs[-1:]
+    return plan
+
+
+def run_alone(
+    study: Study,
+    method: str,
+    order: Order,
+    replicate: int = 0,
+    backbone: str | None = None,
+    out: str | None = None,
+) -> tuple[list[Record], State | None]:
+    """Train one order here and now.
+
+    Args:
+        study: Where everything but the order comes from.
+        method: Label of a method of the study.
+        order: Any order of the study's tasks, planned or not.
+        replicate: Whose seed is taken.
+        backbone: Label of a backbone of the study; the first one by default.
+        out: If given, everything that `sweep run` writes is written there too.
+
+    Returns:
+        The records of stages 0..T and the state after the last.
+
+    Raises:
+        InputError: the study has no such method, backbone, replicate or tasks.
+    """
+    plan = plan_one(study, method, order, replicate, backbone)
+    output = Output(out, plan) if out else None
+    if output:
+        output.check()
+        output.prepare()
+    worker = Worker(
+        plan.study, plan.sources, join_lane(plan.study), Path(gettempdir()) / "task-order-sweep"
+    )
+    results: dict[str, Result] = {}
+
+    def state_of(key: str) -> State:
+        state = results[key].state
+        assert state is not None
+        return state
+
+    run = plan.runs[0]
+    needed = dict.fromkeys(
+        key for stage in run.stages for key in (*plan.units[stage].parents, stage)
+    )
+    for key in needed:
+        results[key] = worker.compute(plan.units[key], state_of)
+        if output:
+            output.store.save(results[key].record, results[key].state, results[key].embeddings)
+    if output:
+        output.flush(needed, {})
+    return [results[key].record for key in run.stages], results[run.stages[-1]].state
+
+
+def matrix(order: Order, records: list[Record]) -> pd.DataFrame:
+    """The accuracy matrix of a run: a row per stage, a column per task in order of learning."""
+    rows = [
+        {row["eval_task"]: row["value"] for row in record.scores if row["split"] == "task"}
+        for record in records
+    ]
+    return pd.DataFrame(rows, index=["untouched", *order])[list(order)]

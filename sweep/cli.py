@@ -1,0 +1,209 @@
+"""The command line. Everything it does is a function of the package."""
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sweep.errors import InputError
+
+app = typer.Typer(
+    name="sweep",
+    help="Sweep task orders for continual learning of vision-language models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+StudyArgument = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped study.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a key of the study: key.path=value. May be repeated."),
+]
+OutOption = Annotated[
+    str | None, typer.Option("--out", help="Folder or URI of the run; runs/NAME by default.")
+]
+EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
+
+
+@app.command()
+def run(
+    study: StudyArgument,
+    out: OutOption = None,
+    address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster; by default Ray is started here.")
+    ] = None,
+    set_: SetOption = None,
+) -> None:
+    """Run a study, or go on with one: what is finished in --out is never trained again."""
+    from sweep.engine import run as run_study
+    from sweep.plan import Plan
+    from sweep.progress import ProgressBar
+    from sweep.report import report as write_report
+    from sweep.study import Study
+
+    loaded = Study.load(study, tuple(set_ or ()))
+    plan = Plan(loaded)
+    console.print(f"[bold]{loaded.name}[/]: {_counts(plan)}")
+    with ProgressBar(plan, console) as bar:
+        finished = run_study(loaded, out, address, on_progress=bar.update)
+    again = f"sweep run {study}" + (f" --out {out}" if out else "")
+    if not finished.settled:
+        console.print(f"Stopped. What is finished is kept; go on with: [bold]{again}[/]")
+        raise typer.Exit(EXIT_INTERRUPTED)
+    path = write_report(finished.out)
+    if finished.failed:
+        errors = list(dict.fromkeys(finished.failed.values()))
+        console.print(f"[red]{len(finished.failed)} stages failed[/], first: {errors[0]}")
+        console.print(f"Try them again with: [bold]{again}[/]")
+    console.print(f"Open the report: [bold]{path}[/]", soft_wrap=True)
+    if finished.failed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def plan(
+    study: StudyArgument,
+    out: OutOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    set_: SetOption = None,
+) -> None:
+    """Say what a study takes before it runs: orders, stages, time, disk. Writes nothing."""
+    from sweep.preview import preview
+    from sweep.study import Study
+
+    shown = preview(Study.load(study, tuple(set_ or ())), out)
+    if as_json:
+        console.print_json(data=shown.as_dict())
+        return
+    console.print(shown.table())
+    console.print(shown.sentence())
+    console.print(f"Run it: [bold]sweep run {study}[/]")
+
+
+@app.command()
+def status(
+    directory: Annotated[str, typer.Argument(metavar="DIR", help="A run's folder.")],
+) -> None:
+    """Say how far a run is."""
+    from sweep.preview import status as run_status
+
+    console.print(run_status(directory))
+
+
+@app.command()
+def report(
+    directory: Annotated[str, typer.Argument(metavar="DIR", help="A run's folder.")],
+) -> None:
+    """Write the report of a run anew; also while it is running."""
+    from sweep.report import report as write_report
+
+    console.print(f"Open the report: [bold]{write_report(directory)}[/]", soft_wrap=True)
+
+
+@app.command()
+def trial(
+    study: StudyArgument,
+    method: Annotated[str, typer.Option(help="Label of a method of the study.")],
+    order: Annotated[str, typer.Option(help="All tasks, separated by commas.")],
+    replicate: Annotated[int, typer.Option(help="Whose seed is taken.")] = 0,
+    backbone: Annotated[
+        str | None, typer.Option(help="Label of a backbone of the study; the first by default.")
+    ] = None,
+    out: Annotated[str | None, typer.Option("--out", help="Write the results there.")] = None,
+    set_: SetOption = None,
+) -> None:
+    """Train one order in this process, without Ray; good for a debugger."""
+    from sweep.alone import matrix, run_alone
+    from sweep.study import Study
+
+    tasks = tuple(task.strip() for task in order.split(","))
+    loaded = Study.load(study, tuple(set_ or ()))
+    records, _ = run_alone(loaded, method, tasks, replicate, backbone, out)
+    table = Table("after", *tasks, title=f"accuracy of {method}")
+    for stage, row in matrix(tasks, records).iterrows():
+        table.add_row(str(stage), *(f"{value:.3f}" for value in row))
+    console.print(table)
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[
+        str, typer.Argument(help="methods, benchmarks, backbones, designs or studies.")
+    ],
+) -> None:
+    """List what can be named in a study."""
+    from sweep.catalogue import catalogue
+
+    for name, description in catalogue(kind).items():
+        console.print(f"[bold]{name}[/]  {description}", soft_wrap=True)
+
+
+@app.command()
+def pretrain(
+    backbone: Annotated[str, typer.Argument(help="tiny-clip.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; must not exist.")],
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Make an embedded backbone again from its recipe."""
+    from rich.progress import track
+
+    from sweep.errors import unknown
+    from sweep.pretrain import RECIPES
+
+    if backbone not in RECIPES:
+        raise unknown("backbone to pretrain", backbone, RECIPES)
+    if out.exists():
+        raise InputError(f"--out '{out}' exists already; give a new folder.")
+    _ = track
+    figures = RECIPES[backbone](out, steps=steps, seed=seed)
+    for name, value in figures.items():
+        console.print(f"{name}: {value:.3f}")
+    console.print(f"Use it: [bold]backbones: {{mine: {{path: {out}}}}}[/]")
+
+
+def _counts(plan: Any) -> str:
+    from sweep.output import summary
+
+    facts = summary(plan)
+    return (
+        f"{facts['orders']} orders, {facts['runs']} runs, {facts['stages_naive']} stages of which "
+        f"{facts['trainings_total']} have to be trained"
+    )
+
+
+def main() -> None:
+    """The console script: user errors become one sentence and exit code 2."""
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    sys.exit(guarded(lambda: app(standalone_mode=False)))
+
+
+def guarded(command: Callable[[], Any]) -> int:
+    """Run a command and turn its end into an exit code."""
+    import click
+
+    try:
+        code = command()
+    except InputError as error:
+        Console(stderr=True).print(f"[red]Error:[/] {error}", soft_wrap=True, highlight=False)
+        return EXIT_INPUT
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return EXIT_INPUT
+    except (KeyboardInterrupt, click.Abort):
+        Console(stderr=True).print("Stopped. What is finished is kept.")
+        return EXIT_INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""The ledger as a Ray actor: lanes ask it for work, trials ask it for results.
+
+It may die at any time: Ray starts it again, and it reads from the store what has been done.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sweep.ledger import Assignment, Ledger
+from sweep.plan import Plan, Run
+from sweep.store import Record, Store
+
+LEASE = 30.0
+"""Seconds of silence after which a lane's work is given to another."""
+WAIT = 2.0
+"""Seconds that a question may stay open before the asker has to ask again."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a unit ended."""
+
+    status: Literal["ok", "failed"]
+    record: Record | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the study stands."""
+
+    units: int
+    done: list[str]
+    """Keys of all finished units."""
+    restored: int
+    """Units that were finished before this run."""
+    working: list[str]
+    """Titles of the units being worked on."""
+    failed: dict[str, str]
+    settled: bool
+
+
+class Coordinator:
+    """Async methods that wait for something return after WAIT seconds at the latest."""
+
+    def __init__(self, plan: Plan, out: str) -> None:
+        self.plan = plan
+        self.store = Store(out)
+        self.ledger = Ledger(plan, self.store.finished(), LEASE)
+        self._records: dict[str, Record] = {}
+        self._started: set[tuple[str, ...]] = set()
+        self._dismissed: set[str] = set()
+        self._news = asyncio.Condition()
+
+    async def _until(self, happened: Callable[[], bool]) -> bool:
+        async with self._news:
+            try:
+                await asyncio.wait_for(self._news.wait_for(happened), WAIT)
+            except TimeoutError:
+                return False
+            return True
+
+    async def _announce(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+    async def next(
+        self, lane: str, held: list[str], loaded: tuple[str, str] | None
+    ) -> Assignment | Literal["stop"] | None:
+        """Work for a lane; None: ask again; "stop": there will be none."""
+        assignment: Assignment | None = None
+
+        def found() -> bool:
+            nonlocal assignment
+            now = time.monotonic()
+            self.ledger.expire(now)
+            if self.ledger.settled or lane in self._dismissed:
+                return True
+            assignment = self.ledger.claim(lane, held, loaded, now)
+            return assignment is not None
+
+        await self._until(found)
+        if assignment is None:
+            return "stop" if self.ledger.settled or lane in self._dismissed else None
+        return assignment
+
+    def alive(self, lane: str) -> None:
+        """A lane's heartbeat."""
+        self.ledger.alive(lane, time.monotonic())
+
+    def dismiss(self, lane: str) -> None:
+        """The lane gets no more work."""
+        self._dismissed.add(lane)
+
+    async def finish(self, record: Record) -> None:
+        """A lane has stored a unit."""
+        self._records[record.key] = record
+        for key in self.ledger.finish(record.key):
+            await asyncio.to_thread(self.store.drop_state, key)
+        await self._announce()
+
+    async def fail(self, lane: str, key: str, error: str, final: bool) -> None:
+        """An attempt at a unit raised an error."""
+        self.ledger.fail(lane, key, error, final)
+        await self._announce()
+
+    async def outcome(self, run: Run, stage: int) -> Outcome | None:
+        """How a stage of a run ended; None: ask again."""
+        self._started.add((run.backbone, run.method, str(run.replicate), *run.order))
+        key = run.stages[stage]
+        await self._until(lambda: key in self.ledger.done or key in self.ledger.failed)
+        if key in self.ledger.failed:
+            return Outcome("failed", error=self.ledger.failed[key])
+        if key not in self.ledger.done:
+            return None
+        return Outcome("ok", await self.record(key))
+
+    async def record(self, key: str) -> Record:
+        """The record of a finished unit."""
+        if key not in self._records:
+            self._records[key] = await asyncio.to_thread(self.store.record, key)
+        return self._records[key]
+
+    async def may_leave(self) -> bool:
+        """Whether a trial that has all its stages may end.
+
+        While other runs wait to be started the lane stays with them. The last runs stay until
+        everything is settled, so that their lanes go on helping the others.
+        """
+        if len(self._started) < len(self.plan.runs):
+            return True
+        return await self._until(lambda: self.ledger.settled)
+
+    def progress(self) -> Progress:
+        """A snapshot for whoever shows it."""
+        ledger = self.ledger
+        return Progress(
+            units=len(self.plan.units),
+            done=list(ledger.done),
+            restored=ledger.restored,
+            working=[self.plan.units[key].title for key in ledger.claimed],
+            failed=dict(ledger.failed),
+            settled=ledger.settled,
+        )
+
+
+def flat(record: Record) -> dict[str, Any]:
+    """The scores of a stage as Tune metrics: "shapes/accuracy", "captions/i2t_r1"."""
+    return {f"{row['eval_task']}/{row['metric']}": row["value"] for row in record.scores}

@@ -1,0 +1,233 @@
+"""Run a study: Ray Tune works through the orders on warm lanes, the store remembers."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray import tune
+
+from sweep.coordinator import Coordinator, Progress
+from sweep.errors import InputError
+from sweep.lane import LaneConfig
+from sweep.output import Output
+from sweep.plan import Plan
+from sweep.study import Lanes, Study
+from sweep.trial import OrderTrial
+
+NAMESPACE = "task-order-sweep"
+HEAD = "node:__internal_head__"
+"""Every Ray head has one unit of this resource. Trials and coordinator take shares of it: that
+keeps them off the worker nodes, costs no CPU, and limits the number of lanes."""
+COORDINATOR_SHARE = 0.05
+POLL_SECONDS = 0.5
+
+ENVIRONMENT = {
+    # Train looks at its workers every 2 s by default, which a lane would wait for when it ends.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a call of `run` leaves behind."""
+
+    out: str
+    grid: "tune.ResultGrid"
+    """Tune's own view: a result per order, with every stage's metrics."""
+    failed: dict[str, str]
+    """Errors by unit key; empty when all went well."""
+    settled: bool
+    """False if the study was interrupted."""
+
+
+@contextmanager
+def connected(address: str | None, lanes: Lanes) -> Iterator[None]:
+    """A connection to a cluster; without an address, a Ray of our own that ends with us."""
+    if ray.is_initialized():
+        yield
+        return
+    options: dict[str, Any] = {"address": address} if address else {"address": "local"}
+    if not address and isinstance(lanes.count, int):
+        # As many CPUs as the lanes ask for, so that more lanes than cores share the cores.
+        needed = lanes.count * lanes.workers * lanes.cpus_per_worker
+        options["num_cpus"] = max(os.cpu_count() or 1, int(needed + 0.5))
+    os.environ.update(ENVIRONMENT)
+    ray.init(
+        **options,
+        namespace=NAMESPACE,
+        log_to_driver=False,
+        runtime_env={"env_vars": ENVIRONMENT},
+        logging_level="ERROR",
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def fit_lanes(lanes: Lanes, num_runs: int) -> Lanes:
+    """Settle what is "auto": GPUs if the cluster has any, and as many lanes as it can hold.
+
+    Raises:
+        InputError: the cluster cannot hold one lane and does not grow.
+    """
+    cluster = ray.cluster_resources()
+    gpus = lanes.gpus_per_worker
+    if gpus == "auto":
+        gpus = 1.0 if cluster.get("GPU", 0) >= 1 else 0.0
+    count = lanes.count
+    if count == "auto":
+        needs = {"CPU": lanes.cpus_per_worker, "GPU": gpus}
+        room = [
+            int(cluster.get(kind, 0) / (need * lanes.workers))
+            for kind, need in needs.items()
+            if need
+        ]
+        count = min(room) if room else 1
+        if count < 1:
+            raise InputError(
+                f"a lane needs {needs['CPU'] * lanes.workers:g} CPUs and "
+                f"{needs['GPU'] * lanes.workers:g} GPUs, the cluster has "
+                f"{cluster.get('CPU', 0):g} and {cluster.get('GPU', 0):g}; set lanes.count to a "
+                f"number if the cluster grows on demand, or ask for less per worker."
+            )
+    return lanes.model_copy(update={"count": min(count, num_runs), "gpus_per_worker": gpus})
+
+
+def run(
+    study: Study,
+    out: str | None = None,
+    address: str | None = None,
+    on_progress: Callable[[Progress, int], None] | None = None,
+) -> Finished:
+    """Run a study, or go on with it: finished stages in `out` are never trained again.
+
+    Args:
+        study: What to run.
+        out: A folder or URI for everything that is kept; "runs/NAME" by default.
+        address: Of a Ray cluster; None starts Ray on this machine.
+        on_progress: Called about twice a second with the progress and the number of lanes.
+
+    Raises:
+        InputError: the study cannot be run, or `out` holds another study.
+    """
+    plan = Plan(study)
+    output = Output(out or f"runs/{study.name}", plan)
+    output.check()
+    with connected(address, study.lanes):
+        lanes = fit_lanes(study.lanes, len(plan.runs))
+        output.prepare()
+        return _sweep(study.model_copy(update={"lanes": lanes}), plan, output, on_progress)
+
+
+def _sweep(
+    study: Study,
+    plan: Plan,
+    output: Output,
+    on_progress: Callable[[Progress, int], None] | None,
+) -> Finished:
+    name = f"coordinator-{time.time_ns():x}"
+    # The handle is kept: a named actor lives as long as somebody holds it.
+    coordinator = (
+        ray.remote(Coordinator)
+        .options(
+            name=name,
+            num_cpus=0,
+            resources={HEAD: COORDINATOR_SHARE},
+            max_restarts=-1,
+            max_task_retries=-1,
+        )
+        .remote(plan, output.folder.uri)
+    )
+    lane = LaneConfig(study, dict(plan.sources), output.folder.uri, "", name, NAMESPACE)
+    watch = _Watch(coordinator, output, on_progress, int(study.lanes.count))
+    with watch:
+        grid = _tuner(study, plan, lane, output).fit()
+    return Finished(output.folder.uri, grid, watch.last.failed, watch.last.settled)
+
+
+def _tuner(study: Study, plan: Plan, lane: LaneConfig, output: Output) -> "tune.Tuner":
+    share = int((1 - COORDINATOR_SHARE) / int(study.lanes.count) * 10_000) / 10_000
+    trainable = tune.with_parameters(OrderTrial, lane=lane, runs=plan.runs)
+    return tune.Tuner(
+        tune.with_resources(trainable, {"CPU": 0, HEAD: share}),
+        param_space={
+            "run": tune.grid_search(
+                [
+                    {
+                        "index": index,
+                        "backbone": run.backbone,
+                        "method": run.method,
+                        "replicate": run.replicate,
+                        "order": " > ".join(run.order),
+                    }
+                    for index, run in enumerate(plan.runs)
+                ]
+            )
+        },
+        tune_config=tune.TuneConfig(
+            metric="average_accuracy",
+            mode="max",
+            reuse_actors=True,
+            trial_name_creator=lambda trial: f"order_{trial.trial_id}",
+        ),
+        run_config=tune.RunConfig(
+            name="orders",
+            storage_path=output.folder.join("tune"),
+            storage_filesystem=output.folder.filesystem,
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=10),
+        ),
+    )
+
+
+class _Watch:
+    """Follows the coordinator: writes results as they come and tells how far things are."""
+
+    def __init__(
+        self,
+        coordinator: Any,
+        output: Output,
+        on_progress: Callable[[Progress, int], None] | None,
+        lanes: int,
+    ) -> None:
+        self.coordinator = coordinator
+        self.output = output
+        self.on_progress = on_progress
+        self.lanes = lanes
+        self.done: list[str] = []
+        self.last: Progress
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+
+    def __enter__(self) -> "_Watch":
+        self._look()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        with suppress(ray.exceptions.RayError):
+            self._look()
+        self.output.flush(self.done, self.last.failed)
+
+    def _follow(self) -> None:
+        while not self._stop.wait(POLL_SECONDS):
+            with suppress(ray.exceptions.RayError):  # it is being started again
+                self._look()
+            if self.output.flush_is_due():
+                self.output.flush(self.done, self.last.failed)
+
+    def _look(self) -> None:
+        progress: Progress = ray.get(self.coordinator.progress.remote())
+        self.done = progress.done
+        self.last = progress
+        if self.on_progress:
+            self.on_progress(progress, self.lanes)

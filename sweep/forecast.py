@@ -1,0 +1,155 @@
+"""What a study will cost: measured on a few steps, then played through without training."""
+
+import heapq
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from methods import resolve
+from sweep.learner import join_lane
+from sweep.ledger import Ledger
+from sweep.plan import Plan, Unit
+from sweep.store import Store
+from sweep.study import Training
+from sweep.worker import Worker
+
+PROBE_STEPS = 4
+LANE_START_SECONDS = 15.0
+"""Starting Ray and the first lane (five to seven processes that import torch)."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one backbone with one method, on one lane."""
+
+    seconds_per_step: float
+    seconds_per_evaluation: float
+    state_bytes: int
+
+    def seconds(self, plan: Plan, unit: Unit) -> float:
+        """Expected time of a unit."""
+        evaluation = self.seconds_per_evaluation if unit.evaluates else 0.0
+        return plan.steps(unit) * self.seconds_per_step + evaluation
+
+
+Costs = Mapping[tuple[str, str], Cost]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is still to be done."""
+
+    units: int
+    seconds: float
+    """Wall time."""
+    peak_state_bytes: int
+    """Most that all states take at any time."""
+
+
+def measure(plan: Plan) -> dict[tuple[str, str], Cost]:
+    """Time a few steps and one evaluation of every backbone with every method, here and now.
+
+    The second task of an order is timed, so that what a method does with its past counts.
+    """
+    quick = Training(**plan.study.training.model_dump() | {"steps": PROBE_STEPS, "per_task": {}})
+    study = plan.study.model_copy(update={"training": quick})
+    worker = Worker(
+        study, plan.sources, join_lane(study), Path(tempfile.gettempdir()) / "task-order-sweep"
+    )
+    return {
+        (backbone, method): _measure(worker, plan, backbone, method)
+        for backbone in study.backbones
+        for method in study.methods
+    }
+
+
+def _measure(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost:
+    if resolve(plan.study.methods[method].method).depends_on == "nothing":
+        return Cost(0.0, 0.0, 0)
+    tasks = plan.study.benchmark.task_names()[:2]
+    first = Unit(
+        key="",
+        kind="train",
+        backbone=backbone,
+        method=method,
+        replicate=0,
+        seed=0,
+        prefix=tasks[:1],
+        parents=(),
+    )
+    warm = worker.compute(first, lambda _: {})
+    assert warm.state is not None
+    second = replace(first, prefix=tasks, parents=("first",))
+    state = warm.state
+    seconds = worker.compute(second, lambda _: state).record.seconds
+    size = sum(tensor.nbytes for tensor in state.values())
+    steps = PROBE_STEPS * len(worker.learner.method.learns(tasks))
+    return Cost(seconds["train"] / steps, seconds["evaluate"], size)
+
+
+def recorded(plan: Plan, store: Store) -> dict[tuple[str, str], Cost]:
+    """Costs as the finished stages of a run had them; only for what has been run."""
+    found: dict[tuple[str, str], list[tuple[int, float, float, int]]] = {}
+    for key in store.finished():
+        unit = plan.units.get(key)
+        if unit and unit.kind == "train":
+            record = store.record(key)
+            found.setdefault((unit.backbone, unit.method), []).append(
+                (
+                    plan.steps(unit),
+                    record.seconds["train"],
+                    record.seconds["evaluate"],
+                    record.state_bytes,
+                )
+            )
+    return {
+        label: Cost(
+            sum(train for _, train, _, _ in rows) / sum(steps for steps, *_ in rows),
+            sum(evaluate for _, _, evaluate, _ in rows) / len(rows),
+            max(size for *_, size in rows),
+        )
+        for label, rows in found.items()
+    }
+
+
+def forecast(plan: Plan, finished: Mapping[str, bool], costs: Costs, lanes: int) -> Forecast:
+    """Play the rest of a study through with the engine's own rules, without training anything."""
+    ledger = Ledger(plan, finished, lease=float("inf"))
+    waiting = [f"lane-{i}" for i in range(lanes)]
+    loaded: dict[str, tuple[str, str] | None] = dict.fromkeys(waiting)
+    held: dict[str, tuple[str, ...]] = dict.fromkeys(waiting, ())
+    working: list[tuple[float, str, str]] = []
+    stored: dict[str, int] = {}
+    now, peak, units = 0.0, 0, len(ledger.todo)
+    seconds = _seconds(plan, costs)
+    while True:
+        for lane in list(waiting):
+            assignment = ledger.claim(lane, held[lane], loaded[lane], now)
+            if assignment:
+                unit = assignment.unit
+                waiting.remove(lane)
+                loaded[lane] = (unit.backbone, unit.method)
+                held[lane] = (*assignment.ancestors, unit.key)
+                heapq.heappush(working, (now + seconds(unit), unit.key, lane))
+                if assignment.keep_state:
+                    stored[unit.key] = costs[unit.backbone, unit.method].state_bytes
+        if not working:
+            return Forecast(units, now + LANE_START_SECONDS if units else 0.0, peak)
+        now, key, lane = heapq.heappop(working)
+        peak = max(peak, sum(stored.values()))
+        waiting.append(lane)
+        for dropped in ledger.finish(key):
+            stored.pop(dropped, None)
+
+
+def _seconds(plan: Plan, costs: Costs) -> Callable[[Unit], float]:
+    """Time of a unit; the untouched backbone is evaluated like any method's result."""
+    evaluation = max((cost.seconds_per_evaluation for cost in costs.values()), default=0.0)
+
+    def seconds(unit: Unit) -> float:
+        if unit.kind == "start":
+            return evaluation
+        return costs[unit.backbone, unit.method].seconds(plan, unit)
+
+    return seconds

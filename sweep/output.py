@@ -1,0 +1,208 @@
+"""The folder of a run: study, plan, orders, results, manifest. The stages are the store's."""
+
+import importlib.metadata
+import json
+import platform
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import yaml
+from analysis.results import EMBEDDINGS_SCHEMA, ORDERS_SCHEMA, RESULTS_SCHEMA
+from pyarrow import fs
+
+from sweep.errors import InputError
+from sweep.orders import Order
+from sweep.plan import Plan
+from sweep.store import Folder, Record, Store
+from sweep.study import Study
+
+MAY_CHANGE = {"lanes", "keep_states", "replicates", "methods"}
+"""What may differ when a study goes on: where it runs, and additions."""
+READERS = 32
+PACKAGES = ("ray", "torch", "transformers", "peft", "accelerate", "task-order-sweep")
+
+Place = tuple[str, str, int, int, Order]
+"""Backbone, method, replicate, seed and prefix: where a stage stands in the results."""
+
+
+class Output:
+    """What a run writes beside its stages, readable at any time while it runs."""
+
+    def __init__(self, out: str, plan: Plan) -> None:
+        self.folder = Folder(out)
+        self.store = Store(out)
+        self.plan = plan
+        self.places = places(plan)
+        self._written: set[str] = set()
+        self._failed: dict[str, str] = {}
+        self._started = self._flushed = time.monotonic()
+
+    def check(self) -> None:
+        """Refuse a folder that holds something else; writes nothing.
+
+        Raises:
+            InputError: with what is there and what to do.
+        """
+        kind = self.folder.filesystem.get_file_info(self.folder.path).type
+        if kind == fs.FileType.File:
+            raise InputError(f"--out '{self.folder.uri}' is a file; give a folder.")
+        if not self.folder.exists("study.yaml"):
+            if self.folder.list():
+                raise InputError(
+                    f"--out '{self.folder.uri}' holds other files and no study; give a new folder."
+                )
+            return
+        held = Study.from_dict(
+            yaml.safe_load(self.folder.read("study.yaml")), f"{self.folder.uri}/study.yaml"
+        )
+        difference = conflict(held, self.plan.study)
+        if difference:
+            raise InputError(
+                f"--out '{self.folder.uri}' holds another study (its {difference} differs); "
+                f"give a new folder, or run that study again to go on with it."
+            )
+
+    def prepare(self) -> None:
+        """Write what is known before the first stage."""
+        study = self.plan.study
+        if self.folder.exists("tune"):
+            self.folder.filesystem.delete_dir(self.folder.join("tune"))
+        self._stale = [
+            file.path for kind in ("results", "embeddings") for file in self.folder.list(kind)
+        ]
+        self.folder.write(dump(study).encode(), "study.yaml")
+        self.folder.write(json.dumps(summary(self.plan), indent=1).encode(), "plan.json")
+        rows = [
+            {"design": study.design.name, "block": r, "replicate": r, "order": list(order)}
+            for r, order in dict.fromkeys((run.replicate, run.order) for run in self.plan.runs)
+        ]
+        self.folder.write_table(pa.Table.from_pylist(rows, ORDERS_SCHEMA), "orders.parquet")
+
+    def flush_is_due(self) -> bool:
+        """Ever more rarely, so that a long study does not leave thousands of small files."""
+        now = time.monotonic()
+        return now - self._flushed > max(10.0, 0.05 * (now - self._started))
+
+    def flush(self, done: Iterable[str], failed: dict[str, str]) -> None:
+        """Write the results of all units not written yet."""
+        self._flushed = time.monotonic()
+        new = [key for key in done if key not in self._written and key in self.places]
+        if new:
+            with ThreadPoolExecutor(READERS) as pool:
+                records = list(pool.map(self.store.record, new))
+                embeddings = list(pool.map(self.store.embeddings, new))
+            part = f"part-{time.time_ns():x}.parquet"
+            rows = [row for record in records for row in self._rows(record)]
+            self.folder.write_table(pa.Table.from_pylist(rows, RESULTS_SCHEMA), "results", part)
+            vectors = [
+                placed | vector
+                for key, table in zip(new, embeddings, strict=True)
+                if table is not None
+                for placed in self._placed(key)
+                for vector in table.to_pylist()
+            ]
+            self.folder.write_table(
+                pa.Table.from_pylist(vectors, EMBEDDINGS_SCHEMA), "embeddings", part
+            )
+            self._written |= set(new)
+        for path in self._stale:  # from an earlier run; all of it has just been written again
+            self.folder.filesystem.delete_file(path)
+        self._stale = []
+        if failed != self._failed:
+            self._write_failures(failed)
+
+    def _write_failures(self, failed: dict[str, str]) -> None:
+        rows = [
+            placed
+            | self._stage_facts(placed["prefix"])
+            | {"value": float("nan"), "n": 0, "status": "failed", "error": error}
+            for key, error in failed.items()
+            for placed in self._placed(key)
+        ]
+        self.folder.write_table(
+            pa.Table.from_pylist(rows, RESULTS_SCHEMA), "results", "failed.parquet"
+        )
+        self._failed = dict(failed)
+
+    def _rows(self, record: Record) -> Iterable[dict[str, Any]]:
+        for placed in self._placed(record.key):
+            for score in record.scores:
+                yield placed | self._stage_facts(placed["prefix"]) | score | {"status": "ok"}
+
+    def _stage_facts(self, prefix: list[str]) -> dict[str, Any]:
+        return {"stage": len(prefix), "trained_task": prefix[-1] if prefix else None}
+
+    def _placed(self, key: str) -> Iterable[dict[str, Any]]:
+        for backbone, method, replicate, seed, prefix in self.places.get(key, ()):
+            yield {
+                "study": self.plan.study.name,
+                "backbone": backbone,
+                "method": method,
+                "replicate": replicate,
+                "seed": seed,
+                "prefix": list(prefix),
+            }
+
+    def write_manifest(self, facts: dict[str, Any]) -> None:
+        """Write versions, hardware, cost and failures; last of all."""
+        common = {
+            "study": self.plan.study.name,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        }
+        self.folder.write(json.dumps(common | facts, indent=1).encode(), "manifest.json")
+
+
+def places(plan: Plan) -> dict[str, dict[Place, None]]:
+    """Where every unit stands in the results: all prefixes of all runs that it serves."""
+    found: dict[str, dict[Place, None]] = {}
+    for run in plan.runs:
+        for key, prefix in zip(run.stages, run.prefixes, strict=True):
+            place = (run.backbone, run.method, run.replicate, run.seed, prefix)
+            found.setdefault(key, {})[place] = None
+    return found
+
+
+def dump(study: Study) -> str:
+    """The study with all defaults filled in, as YAML."""
+    content = study.model_dump(mode="json", by_alias=True)
+    content["methods"] = {
+        label: {"method": entry["method"], **entry["options"]}
+        for label, entry in content["methods"].items()
+    }
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+def conflict(held: Study, new: Study) -> str:
+    """The first key in which two studies differ beyond what may change; "" if they agree."""
+    for key in Study.model_fields:
+        if key not in MAY_CHANGE and getattr(held, key) != getattr(new, key):
+            return key
+    for label, entry in held.methods.items():
+        if new.methods.get(label) != entry:
+            return f"methods.{label}"
+    return "replicates" if new.replicates < held.replicates else ""
+
+
+def summary(plan: Plan) -> dict[str, Any]:
+    """The plan in numbers."""
+    study = plan.study
+    by_method = {
+        label: sum(unit.method == label and unit.kind == "train" for unit in plan.units.values())
+        for label in study.methods
+    }
+    return {
+        "study": study.name,
+        "orders": sum(len(block) for block in plan.blocks),
+        "runs": len(plan.runs),
+        "stages_naive": plan.naive_stages,
+        "trainings": by_method,
+        "trainings_total": sum(by_method.values()),
+        "units": len(plan.units),
+    }

@@ -1,0 +1,140 @@
+"""Before and while a study runs: what it takes, and how far it is."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from rich.table import Table
+
+from sweep.errors import InputError
+from sweep.forecast import Costs, Forecast, forecast, measure, recorded
+from sweep.ledger import Ledger
+from sweep.output import Output, summary
+from sweep.plan import Plan
+from sweep.progress import duration, size
+from sweep.store import Folder, Store
+from sweep.study import Study
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A study's plan with its cost."""
+
+    plan: Plan
+    todo: set[str]
+    costs: Costs
+    lanes: int
+    expected: Forecast
+
+    def _methods(self) -> list[dict[str, Any]]:
+        plan = self.plan
+        naive = {
+            label: sum(len(run.order) for run in plan.runs if run.method == label)
+            for label in plan.study.methods
+        }
+        rows = []
+        for label in plan.study.methods:
+            units = [unit for unit in plan.units.values() if unit.method == label]
+            work = [unit for unit in units if unit.key in self.todo]
+            trainings = [unit for unit in units if unit.kind == "train"]
+            rows.append(
+                {
+                    "method": label,
+                    "runs": sum(run.method == label for run in plan.runs),
+                    "stages_naive": naive[label],
+                    "trainings": len(trainings),
+                    "combinations": len(units) - len(trainings),
+                    "trainings_to_do": sum(unit.kind == "train" for unit in work),
+                    "lane_seconds": sum(
+                        self.costs[unit.backbone, label].seconds(plan, unit) for unit in work
+                    ),
+                }
+            )
+        return rows
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, for programs."""
+        return summary(self.plan) | {
+            "methods": self._methods(),
+            "lanes": self.lanes,
+            "units_to_do": self.expected.units,
+            "seconds": round(self.expected.seconds, 1),
+            "peak_state_bytes": self.expected.peak_state_bytes,
+        }
+
+    def table(self) -> Table:
+        """A row per method."""
+        table = Table(title=self.plan.study.name, title_justify="left")
+        table.add_column("method")
+        for title in ("runs", "stages", "trained", "combined", "to train", "lane time"):
+            table.add_column(title, justify="right")
+        for row in self._methods():
+            *counts, seconds = list(row.values())[1:]
+            table.add_row(row["method"], *(f"{count:,}" for count in counts), duration(seconds))
+        return table
+
+    def sentence(self) -> str:
+        """The sum of it."""
+        facts = self.as_dict()
+        shared = 1 - facts["trainings_total"] / max(1, facts["stages_naive"])
+        return (
+            f"{facts['orders']} orders in {len(self.plan.blocks)} replicates, {facts['runs']} runs: "
+            f"{facts['stages_naive']:,} stages, of which {facts['trainings_total']:,} have to be "
+            f"trained ({shared:.0%} shared). On {self.lanes} lanes as fast as this machine: about "
+            f"{duration(self.expected.seconds)}, at most {size(self.expected.peak_state_bytes)} "
+            f"of states on disk."
+        )
+
+
+def preview(study: Study, out: str | None = None) -> Preview:
+    """Plan a study and measure what a stage costs on this machine. Writes nothing.
+
+    Args:
+        study: What would be run.
+        out: Where; what is finished there counts as done, and its times are taken.
+
+    Raises:
+        InputError: the study cannot be run, or `out` holds another study.
+    """
+    plan = Plan(study)
+    output = Output(out or f"runs/{study.name}", plan)
+    output.check()
+    finished = output.store.finished()
+    costs: Costs = recorded(plan, output.store)
+    pairs = {(unit.backbone, unit.method) for unit in plan.units.values() if unit.kind == "train"}
+    if not pairs <= set(costs):
+        costs = measure(plan) | dict(costs)
+    lanes = _lanes(study)
+    return Preview(
+        plan=plan,
+        todo=Ledger(plan, finished, lease=float("inf")).todo,
+        costs=costs,
+        lanes=lanes,
+        expected=forecast(plan, finished, costs, lanes),
+    )
+
+
+def _lanes(study: Study) -> int:
+    lanes = study.lanes
+    if isinstance(lanes.count, int):
+        return lanes.count
+    room = (os.cpu_count() or 1) / (max(1.0, lanes.cpus_per_worker) * lanes.workers)
+    return max(1, int(room))
+
+
+def status(out: str) -> str:
+    """One sentence on how far the run in a folder is.
+
+    Raises:
+        InputError: the folder holds no run.
+    """
+    folder = Folder(out)
+    if not folder.exists("study.yaml"):
+        raise InputError(f"'{out}' holds no run (there is no study.yaml in it).")
+    study = Study.from_dict(yaml.safe_load(folder.read("study.yaml")), f"{out}/study.yaml")
+    ledger = Ledger(Plan(study), Store(out).finished(), lease=float("inf"))
+    done, total = len(ledger.done), len(ledger.plan.units)
+    if not ledger.todo:
+        return f"{study.name}: all {total} stages are done. Report: sweep report {out}"
+    return f"{study.name}: {done} of {total} stages are done. Go on with: sweep run (same --out)"

@@ -1,0 +1,106 @@
+"""Progress of a running study, with the time left."""
+
+import time
+from contextlib import AbstractContextManager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.progress import (
+    Progress as Bar,
+)
+
+from sweep.coordinator import Progress
+from sweep.plan import Plan
+
+EVALUATION_STEPS = 20
+"""What an evaluation weighs beside training steps when the time left is reckoned."""
+QUIET_SECONDS = 30.0
+"""Between two lines where there is no terminal to draw a bar on."""
+
+
+class ProgressBar(AbstractContextManager["ProgressBar"]):
+    """Shows stages done, what is being trained, and the time left."""
+
+    def __init__(self, plan: Plan, console: Console) -> None:
+        self.console = console
+        self._weights = {
+            key: plan.steps(unit) + EVALUATION_STEPS * unit.evaluates
+            for key, unit in plan.units.items()
+        }
+        self._first: tuple[float, int] | None = None
+        self._said = time.monotonic()
+        self._bar = Bar(
+            SpinnerColumn(),
+            TextColumn("[bold]stages"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting lanes", total=len(plan.units))
+
+    def __enter__(self) -> "ProgressBar":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def update(self, progress: Progress, lanes: int) -> None:
+        """Draw a snapshot."""
+        left = self._time_left(progress)
+        doing = progress.working[0] if progress.working else "starting lanes"
+        failed = f", [red]{len(progress.failed)} failed[/]" if progress.failed else ""
+        text = f"{left}{lanes} lanes{failed}  [dim]{doing}"
+        self._bar.update(
+            self._task, completed=len(progress.done), total=progress.units, description=text
+        )
+        if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
+            self._said = time.monotonic()
+            self.console.print(f"{len(progress.done)}/{progress.units} stages, {text}")
+
+    def _time_left(self, progress: Progress) -> str:
+        """From the pace since the first stage finished in this run."""
+        done = sum(self._weights[key] for key in progress.done)
+        now = time.monotonic()
+        if self._first is None:
+            if len(progress.done) > progress.restored:
+                self._first = (now, done)
+            return ""
+        since, before = self._first
+        if done == before:
+            return ""
+        pace = (now - since) / (done - before)
+        return f"about {duration(pace * (sum(self._weights.values()) - done))} left, "
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: "45 s", "12 min", "3 h 20 min", "2 d 4 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h"
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    value = float(count)
+    for unit in ("B", "KB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} TB"

@@ -1,0 +1,152 @@
+"""Finished stages on any filesystem: the only truth about what has been done.
+
+OUT/stages/KEY/state.safetensors    what is needed to go on from this prefix (may be deleted)
+OUT/stages/KEY/embeddings.parquet   mean embeddings of every task
+OUT/stages/KEY/stage.json           the record, written last: its presence means complete
+"""
+
+import hashlib
+import io
+import json
+import posixpath
+import uuid
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+from safetensors.torch import load, save
+
+from methods.base import State
+
+RECORD, STATE, EMBEDDINGS = "stage.json", "state.safetensors", "embeddings.parquet"
+
+
+class Folder:
+    """A folder on a local disk, NFS, or an object store that pyarrow can reach."""
+
+    def __init__(self, uri: str) -> None:
+        if "://" in uri:
+            self.filesystem, self.path = fs.FileSystem.from_uri(uri)
+        else:
+            self.filesystem = fs.LocalFileSystem()
+            self.path = posixpath.abspath(uri)
+        self.uri = uri if "://" in uri else self.path
+
+    def join(self, *parts: str) -> str:
+        """The path of something inside the folder, as the filesystem knows it."""
+        return posixpath.join(self.path, *parts)
+
+    def exists(self, *parts: str) -> bool:
+        """Whether there is such a file or folder."""
+        return bool(self.filesystem.get_file_info(self.join(*parts)).type != fs.FileType.NotFound)
+
+    def list(self, *parts: str, recursive: bool = False) -> list[fs.FileInfo]:
+        """Everything in a sub-folder; nothing if it does not exist."""
+        selector = fs.FileSelector(self.join(*parts), allow_not_found=True, recursive=recursive)
+        return list(self.filesystem.get_file_info(selector))
+
+    def read(self, *parts: str) -> bytes:
+        """The content of a file."""
+        with self.filesystem.open_input_stream(self.join(*parts)) as stream:
+            return bytes(stream.read())
+
+    def write(self, content: bytes, *parts: str) -> None:
+        """Write a file so that readers see all of it or none.
+
+        Object stores publish a file when it is closed; on disks it is renamed into place.
+        """
+        path = self.join(*parts)
+        local = isinstance(self.filesystem, fs.LocalFileSystem)
+        target = f"{path}.{uuid.uuid4().hex[:8]}.tmp" if local else path
+        self.filesystem.create_dir(posixpath.dirname(path), recursive=True)
+        with self.filesystem.open_output_stream(target) as stream:
+            stream.write(content)
+        if local:
+            self.filesystem.move(target, path)
+
+    def write_table(self, table: pa.Table, *parts: str) -> None:
+        """Write a Parquet file."""
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer)
+        self.write(buffer.getvalue(), *parts)
+
+    def delete(self, *parts: str) -> None:
+        """Delete a file if it is there."""
+        if self.exists(*parts):
+            self.filesystem.delete_file(self.join(*parts))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What is known about a finished stage."""
+
+    key: str
+    scores: tuple[dict[str, Any], ...] = ()
+    """Rows of the results table: split, eval_task, metric, value, n."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Wall time by activity: train, evaluate, save."""
+    state_bytes: int = 0
+    state_sha256: str = ""
+    """Empty for a stage without a state of its own."""
+    worker: dict[str, Any] = field(default_factory=dict)
+    """Where it ran: host, device, number of workers."""
+
+
+class Store:
+    """The stages of one OUT folder."""
+
+    def __init__(self, out: str) -> None:
+        self.folder = Folder(out)
+
+    def finished(self) -> dict[str, bool]:
+        """Keys of all complete stages, and whether their state is still there."""
+        names: dict[str, set[str]] = {}
+        for info in self.folder.list("stages", recursive=True):
+            names.setdefault(posixpath.basename(posixpath.dirname(info.path)), set()).add(
+                info.base_name
+            )
+        return {key: STATE in files for key, files in names.items() if RECORD in files}
+
+    def save(
+        self, record: Record, state: State | None, embeddings: pa.Table | None = None
+    ) -> Record:
+        """Write a finished stage; the record goes last. Returns it with its state's digest."""
+        facts = asdict(record)
+        if state is not None:
+            content = save(state)
+            digest = hashlib.sha256(content).hexdigest()
+            facts |= {"state_bytes": len(content), "state_sha256": digest}
+            self.folder.write(content, "stages", record.key, STATE)
+        if embeddings is not None:
+            self.folder.write_table(embeddings, "stages", record.key, EMBEDDINGS)
+        self.folder.write(json.dumps(facts, indent=1).encode(), "stages", record.key, RECORD)
+        return Record(**facts | {"scores": tuple(facts["scores"])})
+
+    def record(self, key: str) -> Record:
+        """The record of a finished stage."""
+        facts = json.loads(self.folder.read("stages", key, RECORD))
+        return Record(**facts | {"scores": tuple(facts["scores"])})
+
+    def state(self, key: str) -> State:
+        """The state of a finished stage.
+
+        Raises:
+            OSError: it is not what was written.
+        """
+        content = self.folder.read("stages", key, STATE)
+        if hashlib.sha256(content).hexdigest() != self.record(key).state_sha256:
+            raise OSError(f"the state of stage {key} is damaged; delete its folder and run again")
+        state: State = load(content)
+        return state
+
+    def embeddings(self, key: str) -> pa.Table | None:
+        """The embeddings table of a finished stage, if it has one."""
+        if not self.folder.exists("stages", key, EMBEDDINGS):
+            return None
+        return pq.read_table(io.BytesIO(self.folder.read("stages", key, EMBEDDINGS)))
+
+    def drop_state(self, key: str) -> None:
+        """Delete a state that no stage needs any more."""
+        self.folder.delete("stages", key, STATE)

@@ -1,0 +1,254 @@
+"""The study file: what is swept, with what, and how; validated before anything runs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from methods import resolve
+from methods.base import MethodConfig
+from methods.seeds import derive_seed
+from sweep.errors import InputError, unknown
+from sweep.orders import DESIGNS, Design, Order
+from sweep.tasks import BENCHMARKS, BenchmarkConfig
+from sweep.validation import explain, read_yaml
+
+STUDIES = Path(__file__).parent / "studies"
+
+
+class Section(BaseModel):
+    """A part of the study file: no unknown keys, no changes afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _named(kind: str, registry: Mapping[str, type[BaseModel]]) -> BeforeValidator:
+    """Builds the class that a section's `name` stands for."""
+
+    def build(value: Any) -> Any:
+        if isinstance(value, BaseModel):
+            return value
+        section = {"name": value} if isinstance(value, str) else value
+        if not isinstance(section, dict) or not isinstance(section.get("name"), str):
+            raise InputError(f"{kind}: must be a name or a mapping with the key 'name'.")
+        if section["name"] not in registry:
+            raise unknown(kind, section["name"], registry)
+        chosen = registry[section["name"]]
+        try:
+            return chosen.model_validate(section)
+        except ValidationError as error:
+            raise InputError(explain(error, chosen, kind)) from None
+
+    return BeforeValidator(build)
+
+
+def _labelled(value: Any) -> Any:
+    """A list of names, or a mapping of labels to options (none: null)."""
+    if isinstance(value, str):
+        value = [value]
+    if isinstance(value, list):
+        if len(set(map(str, value))) < len(value):
+            raise InputError(f"got the same name twice in {value}; give every entry its own label.")
+        value = {str(name): {} for name in value}
+    if isinstance(value, dict):
+        return {str(label): {} if options is None else options for label, options in value.items()}
+    return value
+
+
+class BackboneConfig(Section):
+    """A pretrained vision-language model."""
+
+    path: str = Field(description="'tiny-clip', a Hugging Face id, or a local folder.")
+    revision: str | None = Field(default=None, description="Branch, tag or commit on the hub.")
+    answer: Literal["score", "generate"] = Field(
+        default="score",
+        description="Fusion backbones answer with the likeliest choice, or with greedy text.",
+    )
+
+
+class MethodEntry(Section):
+    """A method with its options."""
+
+    method: str = Field(description="A method's name or package.module:Class.")
+    options: SerializeAsAny[MethodConfig]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _options(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or "options" in value:
+            return value
+        options = {key: option for key, option in value.items() if key != "method"}
+        config = resolve(value["method"]).Config
+        try:
+            return {"method": value["method"], "options": config.model_validate(options)}
+        except ValidationError as error:
+            raise InputError(explain(error, config, f"method '{value['method']}'")) from None
+
+
+class TaskTraining(Section):
+    """Training settings of one task, wherever it stands in an order."""
+
+    lr: float | None = Field(default=None, gt=0)
+    steps: int | None = Field(default=None, ge=1)
+
+
+class Training(Section):
+    """How every stage is trained: AdamW, linear warm-up, then cosine to zero."""
+
+    steps: int = Field(default=1000, ge=1, description="Optimiser steps of one task.")
+    batch_size: int = Field(default=64, ge=1, description="Over all workers together.")
+    lr: float = Field(default=1e-5, gt=0)
+    warmup_steps: int = Field(default=0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    clip_norm: float | None = Field(default=None, gt=0, description="Largest gradient norm.")
+    precision: Literal["fp32", "bf16"] = "fp32"
+    per_task: dict[str, TaskTraining] = Field(default_factory=dict)
+
+    def steps_of(self, task: str) -> int:
+        """Optimiser steps for `task`."""
+        special = self.per_task.get(task)
+        return special.steps if special and special.steps else self.steps
+
+    def lr_of(self, task: str, method_lr: float | None) -> float:
+        """Peak learning rate for `task`: the task's own, else the method's, else the study's."""
+        special = self.per_task.get(task)
+        return special.lr if special and special.lr else method_lr or self.lr
+
+
+class Evaluation(Section):
+    """How every stage is evaluated."""
+
+    batch_size: int = Field(default=512, ge=1, description="Images of one forward pass.")
+
+
+class Lanes(Section):
+    """The long-lived training jobs that work through the study's stages."""
+
+    count: int | Literal["auto"] = Field(
+        default="auto", description="Jobs at the same time; auto: as many as the cluster can hold."
+    )
+    workers: int = Field(default=1, ge=1, description="Data-parallel workers of a lane.")
+    cpus_per_worker: float = Field(default=1, ge=0)
+    gpus_per_worker: float | Literal["auto"] = Field(
+        default="auto", description="auto: 1 if the cluster has GPUs, else 0."
+    )
+    retries: int = Field(default=2, ge=0, description="How often a failing stage is tried again.")
+
+    @field_validator("count")
+    @classmethod
+    def _at_least_one(cls, count: int | str) -> int | str:
+        if isinstance(count, int) and count < 1:
+            raise InputError(f"must be at least 1 or 'auto', got {count}.")
+        return count
+
+
+class Study(Section):
+    """Benchmark x backbones x methods x design x replicates."""
+
+    name: str = Field(pattern=r"^[\w.-]+$", description="Letters, digits, '_', '-' and '.'.")
+    benchmark: Annotated[SerializeAsAny[BenchmarkConfig], _named("benchmark", BENCHMARKS)]
+    backbones: Annotated[dict[str, BackboneConfig], BeforeValidator(_labelled)] = Field(
+        min_length=1
+    )
+    methods: Annotated[dict[str, MethodEntry], BeforeValidator(_labelled)] = Field(min_length=1)
+    design: Annotated[SerializeAsAny[Design], _named("design", DESIGNS)]
+    replicates: int = Field(default=1, ge=1, description="Seeds, each with a block of orders.")
+    seed: int = Field(default=0, ge=0)
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+    lanes: Lanes = Lanes()
+    keep_states: Literal["all", "leaves", "none"] = Field(
+        default="none", description="Which states stay on disk once no stage needs them any more."
+    )
+
+    @field_validator("backbones", mode="before")
+    @classmethod
+    def _paths(cls, value: Any) -> Any:
+        labelled = _labelled(value)
+        if not isinstance(labelled, dict):
+            return labelled
+        return {
+            label: {"path": label, **options} if isinstance(options, dict) else options
+            for label, options in labelled.items()
+        }
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        labelled = _labelled(value)
+        if not isinstance(labelled, dict):
+            return labelled
+        return {
+            label: {"method": label, **options} if isinstance(options, dict) else options
+            for label, options in labelled.items()
+        }
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Study":
+        tasks = self.benchmark.task_names()
+        for task in self.training.per_task:
+            if task not in tasks:
+                raise unknown("task in training.per_task", task, tasks)
+        if self.training.batch_size % self.lanes.workers:
+            raise InputError(
+                f"training.batch_size {self.training.batch_size} must be a multiple of "
+                f"lanes.workers {self.lanes.workers}."
+            )
+        self.blocks()
+        return self
+
+    @classmethod
+    def from_dict(cls, raw: Any, source: str = "study") -> "Study":
+        """Validate the content of a study file.
+
+        Raises:
+            InputError: with one sentence that names the offending key.
+        """
+        if not isinstance(raw, dict):
+            raise InputError(f"{source}: must be a mapping of keys to values, got {raw!r}.")
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            raise InputError(explain(error, cls, source)) from None
+
+    @classmethod
+    def load(cls, study: str | Path, overrides: tuple[str, ...] = ()) -> "Study":
+        """Read a YAML path or a shipped study by name; `overrides` are "key.path=value" texts.
+
+        Raises:
+            InputError: there is no such study, or it cannot be used.
+        """
+        path = Path(study)
+        shipped = {file.stem: file for file in STUDIES.glob("*.yaml")}
+        if str(study) in shipped and not path.exists():
+            path = shipped[str(study)]
+        elif not path.exists():
+            if path.suffix in (".yaml", ".yml") or path.parent != Path():
+                raise InputError(f"Study file '{study}' does not exist.")
+            raise unknown("study", str(study), shipped)
+        return cls.from_dict(read_yaml(path, overrides), str(study))
+
+    def replicate_seed(self, replicate: int) -> int:
+        """The seed from which everything random in a replicate is derived."""
+        return derive_seed(self.seed, "replicate", replicate)
+
+    def blocks(self) -> list[list[Order]]:
+        """The orders of every replicate."""
+        tasks = self.benchmark.task_names()
+        return [
+            self.design.orders(
+                tasks, np.random.default_rng(derive_seed(self.replicate_seed(r), "orders"))
+            )
+            for r in range(self.replicates)
+        ]

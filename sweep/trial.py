@@ -1,0 +1,103 @@
+"""A Ray Tune trial: one run (one order), one iteration per stage; its actor owns a lane.
+
+Tune reuses the actor for the next run, so the lane's workers stay warm from order to order.
+"""
+
+import threading
+import time
+from typing import Any
+
+import ray
+from ray import train, tune
+from ray.exceptions import ActorUnavailableError
+from ray.train.torch import TorchTrainer
+
+from sweep.coordinator import Outcome, flat
+from sweep.lane import LaneConfig, find_coordinator, lane_loop
+from sweep.plan import Run
+
+LEAVE_SECONDS = 8.0
+"""How long a lane may take to end by itself once it was told to."""
+MAX_RESTARTS = 100
+"""Of a lane's workers; the ledger bounds the attempts at every single unit."""
+
+
+class OrderTrial(tune.Trainable):
+    """Reports the stages of one order after the other, whoever trained them."""
+
+    def setup(self, config: dict[str, Any], *, lane: LaneConfig, runs: list[Run]) -> None:
+        """Start this actor's lane and take up the first run."""
+        name = f"lane-{self.trial_id}-{time.time_ns():x}"
+        self.lane = LaneConfig(**vars(lane) | {"lane": name})
+        self.runs = runs
+        self.coordinator = find_coordinator(self.lane)
+        self.error: BaseException | None = None
+        self.thread = threading.Thread(target=self._run_lane, daemon=True)
+        self.thread.start()
+        self.reset_config(config)
+
+    def _run_lane(self) -> None:
+        lanes = self.lane.study.lanes
+        try:
+            TorchTrainer(
+                lane_loop,
+                train_loop_config={"config": self.lane},
+                scaling_config=train.ScalingConfig(
+                    num_workers=lanes.workers,
+                    use_gpu=bool(lanes.gpus_per_worker),
+                    resources_per_worker={"CPU": lanes.cpus_per_worker}
+                    | ({"GPU": lanes.gpus_per_worker} if lanes.gpus_per_worker else {}),
+                ),
+                run_config=train.RunConfig(
+                    name=self.lane.lane,
+                    storage_path=f"{self.lane.out}/tune/lanes",
+                    failure_config=train.FailureConfig(max_failures=MAX_RESTARTS),
+                ),
+            ).fit()
+        except BaseException as error:  # reported by step(), in the thread that Tune watches
+            self.error = error
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take up another run on the same lane."""
+        self.run = self.runs[new_config["run"]["index"]]
+        self.stage = 0
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Wait for the next stage of the run and report it."""
+        self.stage += 1
+        started = time.monotonic()
+        outcome: Outcome = self._ask("outcome", self.run, self.stage)
+        prefix = self.run.order[: self.stage]
+        metrics = {
+            "stage": self.stage,
+            "trained_task": prefix[-1],
+            "status": outcome.status,
+            "error": outcome.error,
+            "wait_s": time.monotonic() - started,
+            "done": outcome.status == "failed" or self.stage == len(self.run.order),
+        }
+        if outcome.record:
+            scores = [row["value"] for row in outcome.record.scores if row["split"] == "task"]
+            metrics |= {"average_accuracy": sum(scores) / len(scores)} | flat(outcome.record)
+        if metrics["done"]:
+            self._ask("may_leave")
+        return metrics
+
+    def _ask(self, question: str, *arguments: object) -> Any:
+        """Put a question to the coordinator until it has an answer."""
+        while True:
+            try:
+                answer = ray.get(getattr(self.coordinator, question).remote(*arguments))
+            except ActorUnavailableError:  # it is being started again
+                answer = None
+                time.sleep(1)
+            if answer:
+                return answer
+            if not self.thread.is_alive() and self.error:
+                raise RuntimeError(f"the lane ended: {self.error}")
+
+    def cleanup(self) -> None:
+        """Let the lane end."""
+        ray.get(self.coordinator.dismiss.remote(self.lane.lane))
+        self.thread.join(LEAVE_SECONDS)
