@@ -41,7 +41,8 @@ class ArraySplit:
     def images(self, ids: np.ndarray) -> Images:
         """The images of the samples `ids`."""
         if isinstance(self.pixels, np.ndarray):
-            return self.pixels[ids]
+            chosen: np.ndarray = self.pixels[ids]
+            return chosen
         return [self.pixels[i] for i in ids]
 
 

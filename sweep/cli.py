@@ -29,6 +29,7 @@ SetOption = Annotated[
 OutOption = Annotated[
     str | None, typer.Option("--out", help="Folder or URI of the run; runs/NAME by default.")
 ]
+RunArgument = Annotated[str, typer.Argument(metavar="DIR", help="The folder or URI of a run.")]
 EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 
 
@@ -153,8 +154,6 @@ def pretrain(
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Make an embedded backbone again from its recipe."""
-    from rich.progress import track
-
     from sweep.errors import unknown
     from sweep.pretrain import RECIPES
 
@@ -162,7 +161,6 @@ def pretrain(
         raise unknown("backbone to pretrain", backbone, RECIPES)
     if out.exists():
         raise InputError(f"--out '{out}' exists already; give a new folder.")
-    _ = track
     figures = RECIPES[backbone](out, steps=steps, seed=seed)
     for name, value in figures.items():
         console.print(f"{name}: {value:.3f}")

@@ -79,10 +79,10 @@ def fit_lanes(lanes: Lanes, num_runs: int) -> Lanes:
     """
     cluster = ray.cluster_resources()
     gpus = lanes.gpus_per_worker
-    if gpus == "auto":
+    if isinstance(gpus, str):
         gpus = 1.0 if cluster.get("GPU", 0) >= 1 else 0.0
     count = lanes.count
-    if count == "auto":
+    if isinstance(count, str):
         needs = {"CPU": lanes.cpus_per_worker, "GPU": gpus}
         room = [
             int(cluster.get(kind, 0) / (need * lanes.workers))

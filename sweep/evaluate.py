@@ -41,22 +41,35 @@ class Evaluator:
         scores: Scores = []
         embeddings: list[dict[str, Any]] = []
         with self.accelerator.autocast():
-            for split, task in self.tasks:
-                self.learner.method.select(task.name if split == "task" else None)
-                correct, image_mean = self._answers(task)
-                count = len(task.test.labels)
-                scores.append(_score(split, task.name, "accuracy", correct / count, count))
-                if split == "task":
-                    texts = self.learner.backbone.embed_texts(self.learner.backbone.texts(task))
-                    means = {"image": image_mean, "text": texts.float().mean(0).cpu()}
-                    embeddings += [
-                        {"eval_task": task.name, "modality": name, "vector": mean.numpy()}
-                        for name, mean in means.items()
-                    ]
-            self.learner.method.select(None)
+            for group in self._groups():
+                for split, task in group:
+                    correct, image_mean = self._answers(task)
+                    count = len(task.test.labels)
+                    scores.append(_score(split, task.name, "accuracy", correct / count, count))
+                    if split == "task":
+                        embeddings += self._means(task, image_mean)
             for pairs in self.retrieval:
                 scores += self._recall(pairs)
         return scores, pa.Table.from_pylist(embeddings, schema=EMBEDDINGS)
+
+    def _groups(self) -> Iterator[list[tuple[str, Task]]]:
+        """Tasks that are evaluated with the same weights; data of no task comes last."""
+        method, backbone = self.learner.method, self.learner.backbone
+        groups = [[item] for item in self.tasks if item[0] == "task"] if method.routes else []
+        groups.append([item for item in self.tasks if item[0] != "task" or not method.routes])
+        for group in groups:
+            method.select(group[0][1].name if group and group[0][0] == "task" else None)
+            with backbone.frozen_texts([task for _, task in group]):
+                yield group
+        method.select(None)
+
+    def _means(self, task: Task, image_mean: Tensor) -> list[dict[str, Any]]:
+        backbone = self.learner.backbone
+        text_mean = backbone.embed_texts(backbone.texts(task)).float().mean(0).cpu()
+        return [
+            {"eval_task": task.name, "modality": modality, "vector": mean.numpy()}
+            for modality, mean in (("image", image_mean), ("text", text_mean))
+        ]
 
     def _answers(self, task: Task) -> tuple[int, Tensor]:
         """Number of right answers and the mean image embedding, over all workers."""
@@ -87,7 +100,7 @@ class Evaluator:
     def _shares(self, count: int) -> Iterator[Tensor]:
         """This worker's sample ids, in batches."""
         ids = torch.arange(self.accelerator.process_index, count, self.accelerator.num_processes)
-        yield from ids.split(self.learner.study.evaluation.batch_size)
+        yield from torch.split(ids, self.learner.study.evaluation.batch_size)
 
     def _recall(self, pairs: Retrieval) -> Scores:
         backbone, device = self.learner.backbone, self.accelerator.device

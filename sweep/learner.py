@@ -6,6 +6,7 @@ The same code runs in a lane's data-parallel workers, in `sweep trial`, and in t
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -107,7 +108,7 @@ class Learner:
         study: Study,
         entry: MethodEntry,
         source: Source,
-        answer: str,
+        answer: Literal["score", "generate"],
         benchmark: Benchmark,
         accelerator: Accelerator,
         cache: Path,

@@ -22,7 +22,7 @@ MAX_RESTARTS = 100
 """Of a lane's workers; the ledger bounds the attempts at every single unit."""
 
 
-class OrderTrial(tune.Trainable):
+class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
     """Reports the stages of one order after the other, whoever trained them."""
 
     def setup(self, config: dict[str, Any], *, lane: LaneConfig, runs: list[Run]) -> None:
