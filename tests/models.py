@@ -10,11 +10,17 @@ from transformers import (
     CLIPConfig,
     CLIPImageProcessorPil,
     CLIPModel,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
     PreTrainedTokenizerFast,
     SiglipConfig,
     SiglipImageProcessorPil,
     SiglipModel,
 )
+from transformers.utils import PushToHubMixin
 
 SIZE = 32
 SPECIAL = ("<pad>", "<unk>", "<bos>", "<eos>", "<image>")
@@ -27,21 +33,21 @@ TOWER = {
 VISION = {**TOWER, "image_size": SIZE, "patch_size": 16, "projection_dim": 16}
 
 
-def tokenizer_of(words: Iterable[str], bos: bool = True) -> PreTrainedTokenizerFast:
+def tokenizer_of(words: Iterable[str], frame: str) -> PreTrainedTokenizerFast:
     """Lower-cased words of `words`; everything else is <unk>."""
     vocabulary = {word: i for i, word in enumerate([*SPECIAL, *sorted(set(words))])}
     model = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
     model.normalizer = normalizers.Lowercase()
     model.pre_tokenizer = pre_tokenizers.Whitespace()
-    single = "<bos> $A <eos>" if bos else "$A <eos>"
     special = [(token, vocabulary[token]) for token in ("<bos>", "<eos>")]
-    model.post_processor = processors.TemplateProcessing(single=single, special_tokens=special)
+    model.post_processor = processors.TemplateProcessing(single=frame, special_tokens=special)
     return PreTrainedTokenizerFast(
         tokenizer_object=model,
         pad_token="<pad>",
         unk_token="<unk>",
         bos_token="<bos>",
         eos_token="<eos>",
+        extra_special_tokens=["<image>"],
     )
 
 
@@ -59,19 +65,17 @@ def text_config(tokenizer: PreTrainedTokenizerFast, length: int = 20) -> dict[st
 
 def save_clip(folder: Path, words: Iterable[str], seed: int = 0) -> str:
     """A CLIP of about 60 thousand parameters."""
-    tokenizer = tokenizer_of(words)
+    tokenizer = tokenizer_of(words, "<bos> $A <eos>")
     config = CLIPConfig(text_config=text_config(tokenizer), vision_config=VISION, projection_dim=16)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = CLIPModel(config)
-    size = {"height": SIZE, "width": SIZE}
-    images = CLIPImageProcessorPil(size={"shortest_edge": SIZE}, crop_size=size)
-    return _save(folder, model, tokenizer, images)
+    return _save(folder, model, tokenizer, clip_images())
 
 
 def save_siglip(folder: Path, words: Iterable[str], seed: int = 0) -> str:
     """A SigLIP of about 70 thousand parameters."""
-    tokenizer = tokenizer_of(words, bos=False)
+    tokenizer = tokenizer_of(words, "$A <eos>")
     config = SiglipConfig(text_config=text_config(tokenizer), vision_config=VISION)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -81,7 +85,37 @@ def save_siglip(folder: Path, words: Iterable[str], seed: int = 0) -> str:
     )
 
 
-def _save(folder: Path, *parts: CLIPModel | SiglipModel | PreTrainedTokenizerFast) -> str:
+def save_llava(
+    folder: Path, words: Iterable[str], seed: int = 0, chat_template: str | None = None
+) -> str:
+    """A LLaVA of about 60 thousand parameters, with 4 image tokens."""
+    tokenizer = tokenizer_of(words, "<bos> $A")
+    text = LlamaConfig(**text_config(tokenizer, length=64), tie_word_embeddings=False)
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(**VISION),
+        text_config=text,
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = LlavaForConditionalGeneration(config)
+    processor = LlavaProcessor(
+        clip_images(),
+        tokenizer,
+        patch_size=VISION["patch_size"],
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=chat_template,
+    )
+    return _save(folder, model, processor)
+
+
+def clip_images() -> CLIPImageProcessorPil:
+    size = {"height": SIZE, "width": SIZE}
+    return CLIPImageProcessorPil(size={"shortest_edge": SIZE}, crop_size=size)
+
+
+def _save(folder: Path, *parts: PushToHubMixin) -> str:
     for part in parts:
         part.save_pretrained(folder)
     return str(folder)

@@ -1,6 +1,6 @@
 """Pretrained vision-language models of both families, loaded from the hub or a local folder."""
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from transformers import (
@@ -9,11 +9,14 @@ from transformers import (
     AutoConfig,
     AutoImageProcessor,
     AutoModel,
+    AutoModelForImageTextToText,
+    AutoProcessor,
     AutoTokenizer,
 )
 
 from methods.backbones.base import Backbone, Family
 from methods.backbones.dual_encoder import DualEncoder
+from methods.backbones.fusion import Answer, Fusion
 
 
 def load_backbone(
@@ -21,7 +24,7 @@ def load_backbone(
     revision: str | None = None,
     family: Family | None = None,
     dtype: torch.dtype = torch.float32,
-    answer: Literal["score", "generate"] = "score",
+    answer: Answer = "score",
 ) -> Backbone:
     """A pretrained model as a backbone, on the CPU.
 
@@ -51,7 +54,10 @@ def load_backbone(
     if family == "dual-encoder":
         model = _weights(AutoModel, path_or_id, dtype, where)
         return DualEncoder(model, AutoTokenizer.from_pretrained(path_or_id, **where), images)
-    raise NotImplementedError
+    processor = AutoProcessor.from_pretrained(path_or_id, **where)
+    processor.image_processor = images
+    model = _weights(AutoModelForImageTextToText, path_or_id, dtype, where)
+    return Fusion(model, processor, answer)
 
 
 def _family(config: Any, path_or_id: str) -> Family:
@@ -77,4 +83,4 @@ def _weights(auto: Any, path_or_id: str, dtype: torch.dtype, where: dict[str, An
     return model
 
 
-__all__ = ["Backbone", "DualEncoder", "Family", "load_backbone"]
+__all__ = ["Backbone", "DualEncoder", "Family", "Fusion", "load_backbone"]

@@ -21,12 +21,18 @@ class PretrainedBackbone(Backbone):
 
     model: Any
 
-    def __init__(self, model: nn.Module, tokenizer: Any, image_processor: Any) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: Any,
+        image_processor: Any,
+        chat_template: str | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
         self.tokenizer = tokenizer
         self.preprocessor = ImagePreprocessor(image_processor)
-        self._fingerprint = _fingerprint(model, tokenizer, image_processor)
+        self._fingerprint = _fingerprint(model, tokenizer, image_processor, chat_template)
 
     @property
     def fingerprint(self) -> str:
@@ -67,12 +73,14 @@ class PretrainedBackbone(Backbone):
 
 
 @torch.no_grad()
-def _fingerprint(model: Any, tokenizer: Any, image_processor: Any) -> str:
+def _fingerprint(
+    model: Any, tokenizer: Any, image_processor: Any, chat_template: str | None
+) -> str:
     config = model.config.to_dict()
     # Where the model was loaded from, and by which library, does not change what it is.
     for key in ("_name_or_path", "transformers_version"):
         config.pop(key, None)
-    described = [config, image_processor.to_dict(), tokenizer.get_vocab(), tokenizer.chat_template]
+    described = [config, image_processor.to_dict(), tokenizer.get_vocab(), chat_template]
     digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode())
     for name, weight in sorted(model.state_dict().items()):
         digest.update(f"{name} {weight.dtype} {list(weight.shape)}".encode())

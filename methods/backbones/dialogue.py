@@ -1,0 +1,87 @@
+"""Questions and answers as the tokens that a fusion model was trained on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+IGNORED = -100
+"""Marks places after the end of an answer."""
+
+_KEPT_PROMPTS = 4096
+
+
+class Dialogue:
+    """Tokenises both sides of a question about one image.
+
+    The question is put in the model's own chat template, or between image and end of line where
+    there is none. The answer is tokenised on its own and followed by the end token.
+    """
+
+    def __init__(
+        self, processor: Any, resolution: tuple[int, int], per_token: Sequence[str]
+    ) -> None:
+        """Use a model's processor.
+
+        Args:
+            processor: As AutoProcessor gives it.
+            resolution: Height and width of the model's images.
+            per_token: The arguments with one value per token that the model takes.
+        """
+        self.processor = processor
+        self.per_token = per_token
+        height, width = resolution
+        # Processors count the tokens of an image themselves, so they must be shown one.
+        self._blank = Image.new("RGB", (width, height))
+        self._prompts: dict[str, dict[str, Tensor]] = {}
+        self._choices: dict[tuple[str, ...], Tensor] = {}
+
+    def prompts(self, questions: Sequence[str]) -> dict[str, Tensor]:
+        """Model arguments with a place for every image token, padded on the left: [B, P], CPU."""
+        prompts = [self._prompt(question) for question in questions]
+        return {
+            key: pad_sequence(
+                [prompt[key] for prompt in prompts], batch_first=True, padding_side="left"
+            )
+            for key in prompts[0]
+        }
+
+    def answers(self, texts: Sequence[str]) -> Tensor:
+        """Tokens of each text and the end token, then IGNORED: int64 [N, A], CPU."""
+        tokenizer = self.processor.tokenizer
+        end = [tokenizer.eos_token_id]
+        tokens = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+        rows = [torch.tensor(ids + end) for ids in tokens]
+        return pad_sequence(rows, batch_first=True, padding_value=IGNORED)
+
+    def choices(self, texts: tuple[str, ...]) -> Tensor:
+        """The same for the choices of a task, which come again and again."""
+        if texts not in self._choices:
+            self._choices[texts] = self.answers(texts)
+        return self._choices[texts]
+
+    def _prompt(self, question: str) -> dict[str, Tensor]:
+        if question not in self._prompts:
+            if len(self._prompts) >= _KEPT_PROMPTS:
+                self._prompts.clear()
+            encoded = self._encode(question)
+            self._prompts[question] = {
+                key: encoded[key][0] for key in self.per_token if key in encoded
+            }
+        return self._prompts[question]
+
+    def _encode(self, question: str) -> Any:
+        if not self.processor.chat_template:
+            text = f"{self.processor.image_token}\n{question}\n"
+            return self.processor(images=self._blank, text=text, return_tensors="pt")
+        content = [{"type": "image", "image": self._blank}, {"type": "text", "text": question}]
+        return self.processor.apply_chat_template(
+            [{"role": "user", "content": content}],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+        )

@@ -1,0 +1,191 @@
+"""Fusion models: image tokens are fed to a language model that writes the answer (LLaVA, ...)."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize
+
+from methods.backbones.base import Family
+from methods.backbones.dialogue import IGNORED, Dialogue
+from methods.backbones.pretrained import PretrainedBackbone
+from methods.data import Batch, Task
+
+Answer = Literal["score", "generate"]
+Prompts = dict[str, Tensor]
+"""Arguments of the model for the prompts of B samples, images included: [B, P, ...] each."""
+
+CAPTION_REQUEST = "Describe the image."
+
+_PER_TOKEN = ("input_ids", "attention_mask", "token_type_ids")
+_ANSWERS_AT_ONCE = 32
+"""Each of them holds the keys and values of a whole prompt."""
+
+
+class Fusion(PretrainedBackbone):
+    """Scores a choice by the likelihood of its text after the image and the question.
+
+    The image and the question go through the language model once and serve all choices, which are
+    read after a copy of its keys and values.
+    """
+
+    family: ClassVar[Family] = "fusion"
+
+    def __init__(self, model: nn.Module, processor: Any, answer: Answer = "score") -> None:
+        super().__init__(
+            model, processor.tokenizer, processor.image_processor, processor.chat_template
+        )
+        self.answer = answer
+        taken = inspect.signature(self.model.forward).parameters
+        per_token = [key for key in _PER_TOKEN if key in taken]
+        self.dialogue = Dialogue(processor, self.preprocessor.resolution, per_token)
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Log-likelihood of the text of every choice: float32 [B, C]."""
+        return self._score(self._prompts(batch), self.dialogue.choices(batch.task.choices))
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean negative log-likelihood per token of the right answer: float32 [B]."""
+        answers = self.dialogue.choices(batch.task.choices)[batch.labels.cpu()]
+        likelihoods = self._likelihoods(self._prompts(batch), answers.unsqueeze(1))
+        return -likelihoods.squeeze(1) / self._lengths(answers)
+
+    def predict(self, batch: Batch) -> Tensor:
+        """The likeliest choice, or the choice that the greedy answer spells.
+
+        Case and white space of greedy answers do not matter; -1 if they spell no choice.
+        """
+        if self.answer == "score":
+            return self.logits(batch).argmax(dim=1)
+        choices = [_spelling(choice) for choice in batch.task.choices]
+        given = [_spelling(answer) for answer in self._generate(batch)]
+        indices = [choices.index(answer) if answer in choices else -1 for answer in given]
+        return torch.tensor(indices, device=self.device)
+
+    def match(self, pixels: Tensor, captions: Sequence[str]) -> Tensor:
+        """Mean log-likelihood per token of every caption as a description: float32 [B, N]."""
+        answers = self.dialogue.answers(captions)
+        prompts = self._embed_prompts(pixels, [CAPTION_REQUEST] * len(pixels))
+        return self._score(prompts, answers) / self._lengths(answers)
+
+    def embed_images(self, pixels: Tensor) -> Tensor:
+        """L2-normalised mean over the image's tokens as the language model gets them."""
+        return normalize(self._image_tokens(pixels).float().mean(dim=1), dim=-1)
+
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """L2-normalised mean over the text's token embeddings: float32 [N, D]."""
+        embed = self.model.get_input_embeddings()
+        tokens = [self.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+        means = [embed(torch.tensor(ids, device=self.device)).float().mean(dim=0) for ids in tokens]
+        return normalize(torch.stack(means), dim=-1)
+
+    def texts(self, task: Task) -> list[str]:
+        """The answers."""
+        return list(task.choices)
+
+    def trainable(self) -> list[str]:
+        """Projector and language model; the vision tower stays as it is.
+
+        So does LLaVA in its second stage: Liu et al., "Visual Instruction Tuning" (NeurIPS 2023,
+        arXiv 2304.08485), section 4.2.
+        """
+        return [name for name, _ in self.named_parameters() if self.tower(name) != "vision"]
+
+    def adapted(self) -> list[str]:
+        """Attention and MLP projections of the language model."""
+        return [name for name in self._linears() if self.tower(name) == "text"]
+
+    def _image_tokens(self, pixels: Tensor) -> Tensor:
+        """Projected image features: [B, T, D]."""
+        output = self.model.get_image_features(pixel_values=self._pixel_values(pixels))
+        features = output.pooler_output
+        return features if isinstance(features, Tensor) else torch.stack(list(features))
+
+    def _prompts(self, batch: Batch) -> Prompts:
+        return self._embed_prompts(batch.pixels, _questions(batch))
+
+    def _embed_prompts(self, pixels: Tensor, questions: Sequence[str]) -> Prompts:
+        features = self._image_tokens(pixels)
+        tokens = self.dialogue.prompts(questions)
+        image = tokens["input_ids"] == self.model.config.image_token_id
+        if not (image.sum(dim=1) == features.shape[1]).all():
+            raise ValueError(
+                f"The processor's prompt holds {int(image[0].sum())} image tokens, but the model "
+                f"makes {features.shape[1]} of an image; its processor_config.json does not fit."
+            )
+        on_device = {key: value.to(self.device) for key, value in tokens.items()}
+        places = image.unsqueeze(-1).to(self.device)
+        # The image token itself may lie outside of the embedding table.
+        ids = on_device.pop("input_ids").masked_fill(places.squeeze(-1), 0)
+        embedded: Tensor = self.model.get_input_embeddings()(ids)
+        embedded = embedded.masked_scatter(places, features.to(embedded.dtype))
+        return {"inputs_embeds": embedded, **on_device}
+
+    def _score(self, prompts: Prompts, answers: Tensor) -> Tensor:
+        """Log-likelihood of all answers (int64 [N, A]) after all prompts: float32 [B, N]."""
+        samples = torch.arange(len(prompts["attention_mask"]), device=self.device)
+        rows = []
+        for ids in torch.split(samples, max(1, _ANSWERS_AT_ONCE // len(answers))):
+            some = {key: value[ids] for key, value in prompts.items()}
+            columns = [
+                self._likelihoods(some, part.expand(len(ids), -1, -1))
+                for part in torch.split(answers, _ANSWERS_AT_ONCE)
+            ]
+            rows.append(torch.cat(columns, dim=1))
+        return torch.cat(rows)
+
+    def _likelihoods(self, prompts: Prompts, answers: Tensor) -> Tensor:
+        """Log-likelihood of each sample's own answers (int64 [B, N, A]): float32 [B, N]."""
+        count = answers.shape[1]
+        answers = answers.flatten(0, 1).to(self.device)
+        mask = prompts["attention_mask"]
+        prompt = self.model(
+            **prompts, position_ids=_positions(mask), use_cache=True, logits_to_keep=1
+        )
+        prompt.past_key_values.batch_repeat_interleave(count)
+        given = answers[:, :-1]
+        seen = torch.cat([mask.repeat_interleave(count, dim=0), given.ne(IGNORED).long()], dim=1)
+        answer = self.model(
+            input_ids=given.clamp(min=0),
+            attention_mask=seen,
+            position_ids=_positions(seen)[:, mask.shape[1] :],
+            past_key_values=prompt.past_key_values,
+        )
+        first = prompt.logits.repeat_interleave(count, dim=0)
+        logits = torch.cat([first, answer.logits], dim=1).float()
+        losses = cross_entropy(
+            logits.flatten(0, 1), answers.flatten(), ignore_index=IGNORED, reduction="none"
+        )
+        return -losses.view_as(answers).sum(dim=1).view(-1, count)
+
+    def _lengths(self, answers: Tensor) -> Tensor:
+        return answers.ne(IGNORED).sum(dim=-1).to(self.device)
+
+    def _generate(self, batch: Batch) -> list[str]:
+        """Greedy answers, as long as the longest choice at most."""
+        tokens = self.dialogue.prompts(_questions(batch))
+        written = self.model.generate(
+            **{key: value.to(self.device) for key, value in tokens.items()},
+            pixel_values=self._pixel_values(batch.pixels),
+            max_new_tokens=self.dialogue.choices(batch.task.choices).shape[1],
+            do_sample=False,
+            eos_token_id=self.tokenizer.eos_token_id,
+            pad_token_id=self.tokenizer.eos_token_id,
+        )
+        answers = written[:, tokens["input_ids"].shape[1] :]
+        texts: list[str] = self.tokenizer.batch_decode(answers, skip_special_tokens=True)
+        return texts
+
+
+def _questions(batch: Batch) -> Sequence[str]:
+    return batch.questions or [batch.task.question] * len(batch)
+
+
+def _positions(mask: Tensor) -> Tensor:
+    return (mask.cumsum(dim=1) - 1).clamp(min=0)
+
+
+def _spelling(text: str) -> str:
+    return "".join(text.lower().split())
