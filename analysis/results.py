@@ -1,6 +1,18 @@
 """The results of a study: the schema every writer follows, and how to read them."""
 
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from pyarrow import fs
+
+from analysis.scores import Run, Scores
 
 RESULTS_SCHEMA = pa.schema(
     [
@@ -45,3 +57,154 @@ EMBEDDINGS_SCHEMA = pa.schema(
     ]
 )
 """One row per vector of a fixed set of test samples, for drift and alignment measures."""
+
+STAGE = ["backbone", "method", "replicate", "prefix"]
+"""What identifies a stage."""
+RUN = ["backbone", "method", "replicate", "order"]
+"""What identifies a run."""
+SEPARATOR = "\x1f"
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What a study has measured so far.
+
+    Attributes:
+        stages: the long table (RESULTS_SCHEMA), `prefix` as tuples, nothing twice.
+        orders: the planned orders (ORDERS_SCHEMA), `order` as tuples.
+        folder: where the results were read from; None when they came from memory.
+    """
+
+    stages: pd.DataFrame
+    orders: pd.DataFrame
+    folder: fs.FileSystem | None = None
+
+    @cached_property
+    def embeddings(self) -> pd.DataFrame:
+        """The stored embeddings (EMBEDDINGS_SCHEMA), read when first asked for."""
+        if self.folder is None:
+            return pd.DataFrame(columns=EMBEDDINGS_SCHEMA.names)
+        table = _read(self.folder, "embeddings", EMBEDDINGS_SCHEMA)
+        return _frame(table, "prefix").drop_duplicates([*STAGE, "eval_task", "modality"])
+
+    @cached_property
+    def scores(self) -> Scores:
+        """All scores as one array that is indexed by stage and evaluation."""
+        return Scores.from_long(self.stages[self.stages["status"] == "ok"])
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """One row per planned run of every (backbone, method) seen.
+
+        Columns: backbone, method, replicate, seed, design, block, order (tuple), missing (number
+        of the T + 1 stages that lack the accuracy of a task; 0 = complete), error (of the first
+        failed stage; None if nothing failed).
+        """
+        pairs = self.stages[["backbone", "method"]].drop_duplicates()
+        runs = pairs.merge(self.orders, how="cross").sort_values(RUN, ignore_index=True)
+        keys = as_runs(runs)
+        seeds = self.stages.drop_duplicates("replicate").set_index("replicate")["seed"]
+        failed = self.failures.set_index(STAGE)["error"].to_dict()
+        errors = [next((failed[s] for s in run.stages if s in failed), None) for run in keys]
+        runs["seed"] = runs["replicate"].map(seeds).astype("Int64")
+        runs["missing"] = [self.scores.missing(run) for run in keys]
+        runs["error"] = pd.Series(errors, dtype=object)
+        return runs[[*RUN[:3], "seed", "design", "block", "order", "missing", "error"]]
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """One row per stage that failed and was not trained since."""
+        return self.stages.loc[self.stages["status"] == "failed", [*STAGE, "error"]]
+
+    def matrix(
+        self, backbone: str, method: str, replicate: int, order: Sequence[str]
+    ) -> pd.DataFrame:
+        """The accuracy matrix R of one run, complete or not.
+
+        Returns:
+            R[k, i], fractions: index (stage, trained_task) for k = 0..T, columns = tasks in
+            learning order; NaN where nothing has been measured yet.
+
+        Raises:
+            ValueError: nothing has been measured for that run.
+        """
+        run = Run(backbone, method, int(replicate), tuple(order))
+        if not any(stage in self.scores.rows for stage in run.stages):
+            known = ", ".join(sorted({f"{b}/{m}" for b, m, _, _ in self.scores.rows}))
+            raise ValueError(
+                f"No stage of {backbone}/{method}, replicate {replicate}, order "
+                f"{'>'.join(order)} was measured; measured: {known}."
+            )
+        index = pd.MultiIndex.from_tuples(
+            list(enumerate(["", *run.order])), names=["stage", "trained_task"]
+        )
+        return pd.DataFrame(self.scores.matrices([run])[0], index, list(run.order))
+
+
+def load(out: str) -> Results:
+    """The results in a run folder; works while the study is still running.
+
+    Args:
+        out: a local path, or a URI that pyarrow can open (s3://, gs://).
+
+    Raises:
+        FileNotFoundError: the folder holds no results.
+    """
+    folder = open_folder(str(out))
+    table = _read(folder, "results", RESULTS_SCHEMA)
+    if table.num_rows == 0:
+        raise FileNotFoundError(f"'{out}' holds no results: no rows in results/*.parquet.")
+    if folder.get_file_info("orders.parquet").type != fs.FileType.File:
+        raise FileNotFoundError(f"'{out}' holds no orders.parquet, so its runs are unknown.")
+    orders = ds.dataset("orders.parquet", ORDERS_SCHEMA, filesystem=folder).to_table()
+    return Results(
+        _once(_frame(table, "prefix")),
+        _frame(orders, "order").drop_duplicates(["replicate", "order"], ignore_index=True),
+        folder,
+    )
+
+
+def as_runs(runs: pd.DataFrame) -> list[Run]:
+    """The rows of a frame of runs, as keys."""
+    return [Run(*row) for row in zip(*(runs[column] for column in RUN), strict=True)]
+
+
+def open_folder(out: str) -> fs.FileSystem:
+    """A filesystem whose root is the folder `out` (a local path or a URI)."""
+    if "://" in out:
+        filesystem, path = fs.FileSystem.from_uri(out)
+    else:
+        filesystem, path = fs.LocalFileSystem(), posixpath.abspath(out)
+    return fs.SubTreeFileSystem(path, filesystem)
+
+
+def _read(folder: fs.FileSystem, part: str, schema: pa.Schema) -> pa.Table:
+    """All rows of a folder of part files, skipping what is still being written."""
+    files = folder.get_file_info(fs.FileSelector(part, allow_not_found=True))
+    paths = sorted(
+        file.path
+        for file in files
+        if file.extension == "parquet" and not file.base_name.startswith((".", "_"))
+    )
+    return ds.dataset(paths, schema, format="parquet", filesystem=folder).to_table()
+
+
+def _frame(table: pa.Table, sequence: str) -> pd.DataFrame:
+    """A table as DataFrame, with the list column `sequence` as tuples (equal ones shared)."""
+    texts = pc.binary_join(table[sequence], SEPARATOR).to_pandas()
+    codes, unique = pd.factorize(texts)
+    tuples = np.empty(len(unique), object)
+    tuples[:] = [tuple(text.split(SEPARATOR)) if text else () for text in unique]
+    frame: pd.DataFrame = table.drop_columns([sequence]).to_pandas()
+    frame[sequence] = pd.Series(tuples[codes], dtype=object)
+    return frame[list(table.column_names)]
+
+
+def _once(stages: pd.DataFrame) -> pd.DataFrame:
+    """Every score once (the one written last), and failures only of stages without scores."""
+    ok = stages[stages["status"] == "ok"]
+    ok = ok.drop_duplicates([*STAGE, "split", "eval_task", "metric"], keep="last")
+    done = set(zip(*(ok[column] for column in STAGE), strict=True))
+    failed = stages[stages["status"] == "failed"].drop_duplicates(STAGE, keep="last")
+    alone = [key not in done for key in zip(*(failed[column] for column in STAGE), strict=True)]
+    return pd.concat([ok, failed[alone]], ignore_index=True)

@@ -1,0 +1,192 @@
+"""Metrics of one run, from its accuracy matrix.
+
+R[k, i] is the score on task i after k tasks, k = 0..T, with the tasks in learning order: task i
+(1..T) is learnt at stage i, and row 0 is the untouched backbone. All functions take R as an array
+[..., T + 1, T] and return [...]; means over no task (T = 1) are NaN, never 0.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from analysis.results import RUN, Results, as_runs
+
+
+def average_accuracy(R: np.ndarray) -> np.ndarray:
+    """Mean over i of R[T, i].
+
+    "Average accuracy" of GEM (Lopez-Paz & Ranzato 2017, arXiv 1706.08840), "Last" of MTIL
+    (Zheng et al. 2023, arXiv 2303.06628).
+    """
+    return _mean(R[..., -1, :])
+
+
+def average_incremental_accuracy(R: np.ndarray) -> np.ndarray:
+    """Mean over k = 1..T of the mean over i <= k of R[k, i].
+
+    The accuracy on the tasks seen so far, averaged over stages (iCaRL: Rebuffi et al. 2017,
+    arXiv 1611.07725).
+    """
+    T = R.shape[-1]
+    return _mean(np.stack([_mean(R[..., k, :k]) for k in range(1, T + 1)], axis=-1))
+
+
+def mtil_avg(R: np.ndarray) -> np.ndarray:
+    """Mean over i of the mean over k = 1..T of R[k, i].
+
+    "Avg" of MTIL (arXiv 2303.06628): unseen tasks count, the untouched backbone does not.
+    """
+    return _mean(_mean(R[..., 1:, :], axis=-2))
+
+
+def transfer(R: np.ndarray) -> np.ndarray:
+    """Mean over i >= 2 of the mean over k = 1..i-1 of R[k, i].
+
+    "Transfer" of MTIL (arXiv 2303.06628): how well tasks are known before they are learnt. The
+    task learnt first has no such stage and does not count.
+    """
+    T = R.shape[-1]
+    return _mean(_stack([_mean(R[..., 1 : i + 1, i]) for i in range(1, T)], R))
+
+
+def backward_transfer(R: np.ndarray) -> np.ndarray:
+    """Mean over i < T of R[T, i] - R[i, i].
+
+    "BWT" of GEM (arXiv 1706.08840); negative = forgotten.
+    """
+    return _mean(R[..., -1, :-1] - _learnt(R)[..., :-1])
+
+
+def forward_transfer(R: np.ndarray) -> np.ndarray:
+    """Mean over i >= 2 of R[i-1, i] - R[0, i].
+
+    "FWT" of GEM (arXiv 1706.08840) with the untouched backbone as the reference; GEM's reference
+    is a randomly initialised network.
+    """
+    before = np.diagonal(R[..., :-1, :], axis1=-2, axis2=-1)
+    return _mean((before - R[..., 0, :])[..., 1:])
+
+
+def forgetting_max(R: np.ndarray, since_learnt: bool = True) -> np.ndarray:
+    """Mean over i < T of the maximum over k = i..T-1 of R[k, i], minus R[T, i].
+
+    "Forgetting" of Chaudhry et al. 2018 (arXiv 1801.10112). Their maximum runs over k = 1..T-1
+    and so also counts what was lost before a task was learnt, which a pre-trained backbone can
+    lose; `since_learnt=False` does that.
+    """
+    T = R.shape[-1]
+    best = [R[..., (i + 1 if since_learnt else 1) : T, i].max(axis=-1) for i in range(T - 1)]
+    return _mean(_stack(best, R) - R[..., -1, :-1])
+
+
+def forgetting_last(R: np.ndarray) -> np.ndarray:
+    """Mean over i < T of R[i, i] - R[T, i].
+
+    Forgetting without the maximum, as in Avalanche (Lomonaco et al. 2021); equals -BWT.
+    """
+    return -backward_transfer(R)
+
+
+def learning_accuracy(R: np.ndarray) -> np.ndarray:
+    """Mean over i of R[i, i].
+
+    The accuracy on every task just after it was learnt: plasticity ("LA" of Riemer et al. 2019,
+    arXiv 1810.11910).
+    """
+    return _mean(_learnt(R))
+
+
+def drop(R: np.ndarray) -> np.ndarray:
+    """Mean over i of R[0, i] - R[T, i].
+
+    What training took away from the untouched backbone; here i are held-out evaluations.
+    """
+    return _mean(R[..., 0, :] - R[..., -1, :])
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of a run."""
+
+    label: str
+    better: Literal["higher", "lower"]
+    function: Callable[[np.ndarray], np.ndarray]
+    of: Literal["task", "probe", "retrieval"] = "task"
+    """Which scores are given to `function`: of tasks, of probes, or recall at 1."""
+
+    @property
+    def formula(self) -> str:
+        """The formula, with R[k, i] as in this module."""
+        return (self.function.__doc__ or "").splitlines()[0]
+
+
+METRICS: dict[str, Metric] = {
+    "average_accuracy": Metric("Average accuracy (Last)", "higher", average_accuracy),
+    "average_incremental_accuracy": Metric(
+        "Average incremental accuracy", "higher", average_incremental_accuracy
+    ),
+    "avg": Metric("Avg (MTIL)", "higher", mtil_avg),
+    "transfer": Metric("Transfer (MTIL)", "higher", transfer),
+    "learning_accuracy": Metric("Learning accuracy", "higher", learning_accuracy),
+    "forgetting_max": Metric("Forgetting (from the best)", "lower", forgetting_max),
+    "forgetting_last": Metric("Forgetting (from just learnt)", "lower", forgetting_last),
+    "bwt": Metric("Backward transfer", "higher", backward_transfer),
+    "fwt": Metric("Forward transfer", "higher", forward_transfer),
+    "probe_accuracy": Metric("Zero-shot accuracy", "higher", average_accuracy, "probe"),
+    "probe_drop": Metric("Zero-shot drop", "lower", drop, "probe"),
+    "retrieval_r1": Metric("Retrieval R@1", "higher", average_accuracy, "retrieval"),
+    "retrieval_drop": Metric("Retrieval drop", "lower", drop, "retrieval"),
+}
+"""Every metric of a run by the name of its column."""
+
+
+def metrics(results: Results) -> pd.DataFrame:
+    """All metrics of every complete run.
+
+    Returns:
+        One row per run: backbone, method, replicate, seed, design, block, order (tuple), planned
+        (number of runs that its replicate holds for this backbone and method, complete or not),
+        and one column per entry of METRICS: fractions, NaN where undefined.
+    """
+    runs = results.runs
+    planned = runs.groupby(RUN[:3])["order"].transform("size")
+    runs = runs.assign(planned=planned)
+    complete = runs[runs["missing"] == 0].drop(columns=["missing", "error"])
+    parts = [
+        _with_metrics(results, part) for _, part in complete.groupby(complete["order"].map(len))
+    ]
+    if not parts:
+        return complete.reindex(columns=[*complete.columns, *METRICS])
+    return pd.concat(parts).sort_index().reset_index(drop=True)
+
+
+def _with_metrics(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
+    """The metrics of runs of one length."""
+    keys, scores = as_runs(runs), results.scores
+    arrays = {
+        "task": scores.matrices(keys),
+        "probe": scores.along(keys, scores.probes),
+        "retrieval": scores.along(keys, scores.retrieval),
+    }
+    values = {name: metric.function(arrays[metric.of]) for name, metric in METRICS.items()}
+    return runs.assign(**values)
+
+
+def _learnt(R: np.ndarray) -> np.ndarray:
+    """R[i, i]: every task at the stage that learnt it, [..., T]."""
+    return np.diagonal(R[..., 1:, :], axis1=-2, axis2=-1)
+
+
+def _stack(columns: list[np.ndarray], R: np.ndarray) -> np.ndarray:
+    """Columns [...] side by side, [..., len(columns)]; also when there are none."""
+    return np.stack(columns, axis=-1) if columns else np.empty((*R.shape[:-2], 0))
+
+
+def _mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    """The mean along an axis; NaN without a warning when there is nothing to average."""
+    if values.shape[axis] == 0:
+        return np.full(np.delete(values.shape, axis), np.nan)
+    return np.asarray(values.mean(axis=axis))
