@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -14,6 +15,16 @@ from methods.data import Batch, Task
 
 _TEXTS_AT_ONCE = 1024
 _LOGIT_PARAMETERS = ("model.logit_scale", "model.logit_bias")
+
+
+@dataclass
+class _Frozen:
+    """Embeddings that hold as long as the weights do not change."""
+
+    texts: dict[tuple[str, ...], Tensor]
+    """The prompts of every task."""
+    images: tuple[Tensor, Tensor] | None = None
+    """The last pixels and their embeddings: to predict and to embed a batch are two calls."""
 
 
 class DualEncoder(PretrainedBackbone):
@@ -30,7 +41,7 @@ class DualEncoder(PretrainedBackbone):
     def __init__(self, model: nn.Module, tokenizer: Any, image_processor: Any) -> None:
         super().__init__(model, tokenizer, image_processor)
         self._tokens: dict[tuple[str, tuple[str, ...]], dict[str, Tensor]] = {}
-        self._frozen: dict[Task, Tensor] = {}
+        self._frozen: _Frozen | None = None
 
     def logits(self, batch: Batch) -> Tensor:
         """Scaled cosine of every image with every class: float32 [B, C].
@@ -59,19 +70,27 @@ class DualEncoder(PretrainedBackbone):
 
     def embed_images(self, pixels: Tensor) -> Tensor:
         """L2-normalised projections of the image tower: float32 [B, D]."""
+        if self._frozen and self._frozen.images and self._frozen.images[0] is pixels:
+            return self._frozen.images[1]
         features = self.model.get_image_features(pixel_values=self._pixel_values(pixels))
-        return normalize(features.pooler_output.float(), dim=-1)
+        embeddings = normalize(features.pooler_output.float(), dim=-1)
+        if self._frozen:
+            self._frozen.images = pixels, embeddings
+        return embeddings
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """L2-normalised projections of the text tower: float32 [N, D]."""
+        if self._frozen and tuple(texts) in self._frozen.texts:
+            return self._frozen.texts[tuple(texts)]
         chunks = [texts[i : i + _TEXTS_AT_ONCE] for i in range(0, len(texts), _TEXTS_AT_ONCE)]
         return torch.cat([self._embed_tokens(self._tokenize(chunk)) for chunk in chunks])
 
     def class_embeddings(self, task: Task) -> Tensor:
         """One L2-normalised embedding per choice: float32 [C, D]."""
         if not self.training:
-            frozen = self._frozen.get(task)
-            return self._ensembles([task])[0] if frozen is None else frozen
+            prompts = self.embed_texts(self.texts(task))
+            ensemble = prompts.view(len(task.templates), len(task.choices), -1).mean(dim=0)
+            return normalize(ensemble, dim=-1)
         key = (task.templates[0], task.choices)
         if key not in self._tokens:
             self._tokens[key] = self._tokenize(task.prompts())
@@ -79,17 +98,20 @@ class DualEncoder(PretrainedBackbone):
 
     @contextmanager
     def frozen_texts(self, tasks: Sequence[Task]) -> Iterator[None]:
-        """Embed the classes of all `tasks` together, once, for evaluation inside the context.
+        """Embed the prompts of all `tasks` together, once, for evaluation inside the context.
 
-        The weights must not change inside. Class embeddings are constants there: no gradient
-        flows into the text tower.
+        The weights must not change inside, and no gradient flows into the text tower.
         """
+        texts = [self.texts(task) for task in tasks]
+        together = [text for part in texts for text in part]
         with torch.no_grad():
-            self._frozen = dict(zip(tasks, self._ensembles(tasks), strict=True))
+            embeddings = self.embed_texts(together) if together else torch.empty(0)
+        parts = torch.split(embeddings, [len(part) for part in texts])
+        self._frozen = _Frozen(dict(zip(map(tuple, texts), parts, strict=True)))
         try:
             yield
         finally:
-            self._frozen = {}
+            self._frozen = None
 
     def texts(self, task: Task) -> list[str]:
         """The prompts of all templates, template by template."""
@@ -102,17 +124,6 @@ class DualEncoder(PretrainedBackbone):
     def adapted(self) -> list[str]:
         """Attention and MLP projections of both towers."""
         return self._linears()
-
-    def _ensembles(self, tasks: Sequence[Task]) -> list[Tensor]:
-        """Per task, the normalised mean over templates: float32 [C, D]."""
-        texts = [self.texts(task) for task in tasks]
-        embeddings = self.embed_texts([text for part in texts for text in part])
-        parts = torch.split(embeddings, [len(part) for part in texts])
-        means = [
-            part.view(len(task.templates), len(task.choices), -1).mean(dim=0)
-            for task, part in zip(tasks, parts, strict=True)
-        ]
-        return [normalize(mean, dim=-1) for mean in means]
 
     def _similarity(self, images: Tensor, texts: Tensor) -> Tensor:
         # Under bf16 autocast a cosine times 100 would keep three digits: ties would decide.

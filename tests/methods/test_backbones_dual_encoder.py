@@ -110,6 +110,26 @@ def test_frozen_texts_read_all_tasks_in_one_forward(
     assert len(calls) == 1
 
 
+def test_a_batch_is_embedded_once_while_texts_are_frozen(
+    backbone: DualEncoder, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    values = backbone._pixel_values
+    monkeypatch.setattr(backbone, "_pixel_values", lambda px: calls.append(1) or values(px))
+    first, second = batch_of(backbone, task), batch_of(backbone, task)
+    with torch.no_grad(), backbone.frozen_texts([task]):
+        for batch in (first, second):
+            predicted = backbone.predict(batch)
+            backbone.embed_images(batch.pixels)
+    assert len(calls) == 2
+    assert torch.equal(predicted, backbone.predict(second))
+
+
+def test_there_may_be_no_texts_to_freeze(backbone: DualEncoder, task: Task) -> None:
+    with backbone.frozen_texts([]):
+        assert backbone.logits(batch_of(backbone, task)).shape == (6, 3)
+
+
 def test_training_reaches_every_trainable_parameter_and_no_other(
     backbone: DualEncoder, task: Task
 ) -> None:
