@@ -11,14 +11,19 @@ from transformers import (
     CLIPImageProcessorPil,
     CLIPModel,
     CLIPVisionConfig,
+    GemmaConfig,
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
+    PaliGemmaConfig,
+    PaliGemmaForConditionalGeneration,
+    PaliGemmaProcessor,
     PreTrainedTokenizerFast,
     SiglipConfig,
     SiglipImageProcessorPil,
     SiglipModel,
+    SiglipVisionConfig,
 )
 from transformers.utils import PushToHubMixin
 
@@ -107,6 +112,25 @@ def save_llava(
         num_additional_image_tokens=1,
         chat_template=chat_template,
     )
+    return _save(folder, model, processor)
+
+
+def save_paligemma(folder: Path, words: Iterable[str], seed: int = 0) -> str:
+    """A PaliGemma of about 60 thousand parameters; its prompt is attended to in both directions."""
+    images = SiglipImageProcessorPil(size={"height": SIZE, "width": SIZE})
+    images.image_seq_length = 4
+    processor = PaliGemmaProcessor(images, tokenizer_of(words, "$A"))
+    width = TOWER["hidden_size"]
+    text = text_config(processor.tokenizer, length=64)
+    config = PaliGemmaConfig(
+        vision_config=SiglipVisionConfig(**{**VISION, "projection_dim": width}),
+        text_config=GemmaConfig(**text, head_dim=16, num_key_value_heads=1),
+        image_token_id=processor.image_token_id,
+        projection_dim=width,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = PaliGemmaForConditionalGeneration(config)
     return _save(folder, model, processor)
 
 

@@ -12,7 +12,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from methods.backbones import load_backbone
 from methods.backbones.fusion import CAPTION_REQUEST, Fusion
 from methods.data import ArraySplit, Batch, Task
-from tests.models import SIZE, save_llava
+from tests.models import SIZE, save_llava, save_paligemma
 
 WORDS = ["what", "is", "in", "the", "image", "?", "which", "animal", "describe", ".", "it"]
 WORDS += ["a", "cat", "dog", "red", "bird", "user", ":", "assistant"]
@@ -79,6 +79,24 @@ def test_loss_is_the_models_own(folder: str, backbone: Fusion, task: Task) -> No
         image = task.train.images(np.array([i]))[0]
         expected = reference_loss(folder, image, QUESTIONS[i], task.choices[label])
         assert losses[i] == pytest.approx(expected, rel=1e-4)
+
+
+def test_paligemma_loss_is_its_own(tmp_path: Path, task: Task) -> None:
+    """Its image and question see one another in both directions, the answer only backwards."""
+    folder = save_paligemma(tmp_path, WORDS)
+    backbone = load_backbone(folder)
+    assert isinstance(backbone, Fusion)
+    losses = backbone.loss(batch_of(backbone, task, QUESTIONS)).tolist()
+    model = AutoModelForImageTextToText.from_pretrained(folder)
+    processor = AutoProcessor.from_pretrained(folder)
+    for i, label in enumerate(task.train.labels):
+        inputs = processor(
+            images=Image.fromarray(task.train.images(np.array([i]))[0]),
+            text=f"<image>\n{QUESTIONS[i]}\n",
+            suffix=task.choices[label],
+            return_tensors="pt",
+        )
+        assert losses[i] == pytest.approx(float(model(**inputs).loss.detach()), rel=1e-4)
 
 
 def test_logits_are_summed_log_likelihoods(folder: str, backbone: Fusion, task: Task) -> None:
