@@ -20,8 +20,8 @@ Prompts = dict[str, Tensor]
 CAPTION_REQUEST = "Describe the image."
 
 _PER_TOKEN = ("input_ids", "attention_mask", "token_type_ids")
-_ANSWERS_AT_ONCE = 32
-"""Each of them holds the keys and values of a whole prompt."""
+_TOKENS_AT_ONCE = 16384
+"""Bounds memory: every answer scored holds the keys and values of its whole prompt."""
 
 
 class Fusion(PretrainedBackbone):
@@ -125,13 +125,15 @@ class Fusion(PretrainedBackbone):
 
     def _score(self, prompts: Prompts, answers: Tensor) -> Tensor:
         """Log-likelihood of all answers (int64 [N, A]) after all prompts: float32 [B, N]."""
-        samples = torch.arange(len(prompts["attention_mask"]), device=self.device)
+        count, length = prompts["attention_mask"].shape
+        at_once = max(1, _TOKENS_AT_ONCE // (length + answers.shape[1]))
+        samples = torch.arange(count, device=self.device)
         rows = []
-        for ids in torch.split(samples, max(1, _ANSWERS_AT_ONCE // len(answers))):
+        for ids in torch.split(samples, max(1, at_once // len(answers))):
             some = {key: value[ids] for key, value in prompts.items()}
             columns = [
                 self._likelihoods(some, part.expand(len(ids), -1, -1))
-                for part in torch.split(answers, _ANSWERS_AT_ONCE)
+                for part in torch.split(answers, at_once)
             ]
             rows.append(torch.cat(columns, dim=1))
         return torch.cat(rows)

@@ -126,13 +126,14 @@ def test_a_choice_scores_the_same_among_other_choices(backbone: Fusion, task: Ta
     torch.testing.assert_close(among[:, 1:2], alone, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("at_once", [1, 2, 5])
+@pytest.mark.parametrize("answers_at_once", [1, 2, 5])
 def test_scoring_in_pieces_changes_nothing(
-    backbone: Fusion, task: Task, at_once: int, monkeypatch: pytest.MonkeyPatch
+    backbone: Fusion, task: Task, answers_at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = batch_of(backbone, task, QUESTIONS)
     whole = backbone.logits(batch)
-    monkeypatch.setattr("methods.backbones.fusion._ANSWERS_AT_ONCE", at_once)
+    length = backbone.dialogue.prompts(QUESTIONS)["input_ids"].shape[1] + 4
+    monkeypatch.setattr("methods.backbones.fusion._TOKENS_AT_ONCE", answers_at_once * length)
     torch.testing.assert_close(backbone.logits(batch), whole, atol=1e-4, rtol=1e-4)
 
 
