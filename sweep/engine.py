@@ -24,6 +24,8 @@ HEAD = "node:__internal_head__"
 """Every Ray head has one unit of this resource. Trials and coordinator take shares of it: that
 keeps them off the worker nodes, costs no CPU, and limits the number of lanes."""
 COORDINATOR_SHARE = 0.05
+TRIALS_SHARE = 0.5
+"""All trials together; Train takes from the rest for a helper of every lane."""
 POLL_SECONDS = 0.5
 
 ENVIRONMENT = {
@@ -81,7 +83,7 @@ def fit_lanes(lanes: Lanes, num_runs: int) -> Lanes:
     gpus = lanes.gpus_per_worker
     if isinstance(gpus, str):
         gpus = 1.0 if cluster.get("GPU", 0) >= 1 else 0.0
-    count = lanes.count
+    count: int | str = lanes.count
     if isinstance(count, str):
         needs = {"CPU": lanes.cpus_per_worker, "GPU": gpus}
         room = [
@@ -153,7 +155,7 @@ def _sweep(
 
 
 def _tuner(study: Study, plan: Plan, lane: LaneConfig, output: Output) -> "tune.Tuner":
-    share = int((1 - COORDINATOR_SHARE) / int(study.lanes.count) * 10_000) / 10_000
+    share = int(TRIALS_SHARE / int(study.lanes.count) * 10_000) / 10_000
     trainable = tune.with_parameters(OrderTrial, lane=lane, runs=plan.runs)
     return tune.Tuner(
         tune.with_resources(trainable, {"CPU": 0, HEAD: share}),
@@ -183,6 +185,7 @@ def _tuner(study: Study, plan: Plan, lane: LaneConfig, output: Output) -> "tune.
             storage_filesystem=output.folder.filesystem,
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=10),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
 

@@ -80,8 +80,8 @@ class Preview:
         shared = 1 - facts["trainings_total"] / max(1, facts["stages_naive"])
         return (
             f"{facts['orders']} orders in {len(self.plan.blocks)} replicates, {facts['runs']} "
-            f"runs: {facts['stages_naive']:,} stages, of which {facts['trainings_total']:,} have to be "
-            f"trained ({shared:.0%} shared). On {self.lanes} lanes as fast as this machine: about "
+            f"runs: {facts['stages_naive']:,} stages, of which {facts['trainings_total']:,} have to "
+            f"be trained ({shared:.0%} shared). On {self.lanes} lanes as fast as this machine: about "
             f"{duration(self.expected.seconds)}, at most {size(self.expected.peak_state_bytes)} "
             f"of states on disk."
         )

@@ -97,6 +97,14 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
             if not self.thread.is_alive() and self.error:
                 raise RuntimeError(f"the lane ended: {self.error}")
 
+    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
+        """Nothing to keep: the store remembers every stage."""
+        return {"order": self.run.order}
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        """Tell the order from the start, so that its history is complete again."""
+        self.stage = 0
+
     def cleanup(self) -> None:
         """Let the lane end."""
         ray.get(self.coordinator.dismiss.remote(self.lane.lane))

@@ -1,0 +1,68 @@
+"""A benchmark that a random tiny model can learn in seconds: name the colour of a noisy picture."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from methods.data import ArraySplit, Retrieval, Task
+from sweep.study import Study
+from sweep.tasks import BENCHMARKS, Benchmark, BenchmarkConfig
+from tests.models import SIZE, save_clip
+
+WORDS = ("red", "green", "blue")
+NAMES = "abcdef"
+
+
+class Toy(BenchmarkConfig):
+    """Three colours per task, the same three words for other colours in every task."""
+
+    name: Literal["toy"] = "toy"
+    num_tasks: int = 3
+    questions: bool = False
+
+    def task_names(self) -> tuple[str, ...]:
+        return tuple(NAMES[: self.num_tasks])
+
+    def fingerprint(self) -> str:
+        return self.model_dump_json()
+
+    def load(self) -> Benchmark:
+        tasks = {name: self._task(name, i) for i, name in enumerate(self.task_names())}
+        first = tasks["a"]
+        captions = tuple(f"a {first.choices[label]}" for label in first.test.labels)
+        pairs = Retrieval("captions", first.test.images(np.arange(32)), captions)
+        return Benchmark(tasks, {"suite": self._task("f", 99)}, {"captions": pairs})
+
+    def _task(self, name: str, seed: int) -> Task:
+        rng = np.random.default_rng(seed)
+        colors = rng.integers(0, 255, (len(WORDS), 3))
+
+        def split(count: int) -> ArraySplit:
+            labels = np.arange(count) % len(WORDS)
+            noise = rng.normal(0, 25, (count, SIZE, SIZE, 3))
+            pixels = (colors[labels][:, None, None] + noise).clip(0, 255).astype(np.uint8)
+            asked = [f"what color is {name} ?"] * count if self.questions else None
+            return ArraySplit(pixels, labels, asked)
+
+        return Task(name, WORDS, (name + " {}",), "what color ?", split(96), split(32))
+
+
+BENCHMARKS["toy"] = Toy
+VOCABULARY = (*WORDS, *NAMES, "what", "color", "is", "?")
+
+
+def toy_study(folder: Path, methods: Any = ("finetune",), **changes: Any) -> Study:
+    """A study of the toy on a tiny CLIP with random weights, kept in `folder`."""
+    model = folder / "clip"
+    if not model.exists():
+        save_clip(model, VOCABULARY)
+    content: dict[str, Any] = {
+        "name": "toy",
+        "benchmark": {"name": "toy"},
+        "backbones": {"clip": {"path": str(model)}},
+        "methods": list(methods) if isinstance(methods, tuple) else methods,
+        "design": "exhaustive",
+        "training": {"steps": 6, "batch_size": 16, "lr": 0.003},
+    }
+    return Study.from_dict(content | changes)
