@@ -8,11 +8,12 @@ import pandas as pd
 from methods.base import State
 from sweep.errors import InputError, unknown
 from sweep.learner import join_lane
-from sweep.orders import Fixed, Order
+from sweep.orders import Fixed
 from sweep.output import Output
 from sweep.plan import Plan
 from sweep.store import Record
 from sweep.study import Lanes, Study
+from sweep.work import Order
 from sweep.worker import Result, Worker
 
 

@@ -79,6 +79,7 @@ def plan(
     from sweep.preview import preview
     from sweep.study import Study
 
+    _quiet()
     shown = preview(Study.load(study, tuple(set_ or ())), out)
     if as_json:
         console.print_json(data=shown.as_dict())
@@ -124,6 +125,7 @@ def trial(
     from sweep.alone import matrix, run_alone
     from sweep.study import Study
 
+    _quiet()
     tasks = tuple(task.strip() for task in order.split(","))
     loaded = Study.load(study, tuple(set_ or ()))
     records, _ = run_alone(loaded, method, tasks, replicate, backbone, out)
@@ -165,6 +167,13 @@ def pretrain(
     for name, value in figures.items():
         console.print(f"{name}: {value:.3f}")
     console.print(f"Use it: [bold]backbones: {{mine: {{path: {out}}}}}[/]")
+
+
+def _quiet() -> None:
+    """No bars for loading small files; they would tear up the output."""
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
 
 
 def _counts(plan: Any) -> str:

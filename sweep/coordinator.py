@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sweep.ledger import Assignment, Ledger
-from sweep.plan import Plan, Run
 from sweep.store import Record, Store
+from sweep.work import Run, Work
 
 LEASE = 30.0
 """Seconds of silence after which a lane's work is given to another."""
@@ -46,10 +46,10 @@ class Progress:
 class Coordinator:
     """Async methods that wait for something return after WAIT seconds at the latest."""
 
-    def __init__(self, plan: Plan, out: str) -> None:
-        self.plan = plan
+    def __init__(self, work: Work, out: str) -> None:
+        self.work = work
         self.store = Store(out)
-        self.ledger = Ledger(plan, self.store.finished(), LEASE)
+        self.ledger = Ledger(work, self.store.finished(), LEASE)
         self._records: dict[str, Record] = {}
         self._started: set[tuple[str, ...]] = set()
         self._dismissed: set[str] = set()
@@ -130,7 +130,7 @@ class Coordinator:
         While other runs wait to be started the lane stays with them. The last runs stay until
         everything is settled, so that their lanes go on helping the others.
         """
-        if len(self._started) < len(self.plan.runs):
+        if len(self._started) < len(self.work.runs):
             return True
         return await self._until(lambda: self.ledger.settled)
 
@@ -138,10 +138,10 @@ class Coordinator:
         """A snapshot for whoever shows it."""
         ledger = self.ledger
         return Progress(
-            units=len(self.plan.units),
+            units=len(self.work.units),
             done=list(ledger.done),
             restored=ledger.restored,
-            working=[self.plan.units[key].title for key in ledger.claimed],
+            working=[self.work.units[key].title for key in ledger.claimed],
             failed=dict(ledger.failed),
             settled=ledger.settled,
         )

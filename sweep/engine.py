@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray import tune
+from ray import cloudpickle, tune
 
 from sweep.coordinator import Coordinator, Progress
 from sweep.errors import InputError
@@ -145,17 +145,27 @@ def _sweep(
             max_restarts=-1,
             max_task_retries=-1,
         )
-        .remote(plan, output.folder.uri)
+        .remote(plan.work(), output.folder.uri)
     )
-    lane = LaneConfig(study, dict(plan.sources), output.folder.uri, "", name, NAMESPACE)
-    watch = _Watch(coordinator, output, on_progress, int(study.lanes.count))
+    lanes = study.lanes
+    lane = LaneConfig(
+        setup=cloudpickle.dumps((study, dict(plan.sources))),
+        out=output.folder.uri,
+        lane="",
+        coordinator=name,
+        namespace=NAMESPACE,
+        workers=lanes.workers,
+        cpus_per_worker=lanes.cpus_per_worker,
+        gpus_per_worker=float(lanes.gpus_per_worker),
+    )
+    watch = _Watch(coordinator, output, on_progress, int(lanes.count))
     with watch:
-        grid = _tuner(study, plan, lane, output).fit()
+        grid = _tuner(plan, lane, output, int(lanes.count)).fit()
     return Finished(output.folder.uri, grid, watch.last.failed, watch.last.settled)
 
 
-def _tuner(study: Study, plan: Plan, lane: LaneConfig, output: Output) -> "tune.Tuner":
-    share = int(TRIALS_SHARE / int(study.lanes.count) * 10_000) / 10_000
+def _tuner(plan: Plan, lane: LaneConfig, output: Output, lanes: int) -> "tune.Tuner":
+    share = int(TRIALS_SHARE / lanes * 10_000) / 10_000
     trainable = tune.with_parameters(OrderTrial, lane=lane, runs=plan.runs)
     return tune.Tuner(
         tune.with_resources(trainable, {"CPU": 0, HEAD: share}),

@@ -9,9 +9,10 @@ from pathlib import Path
 from methods import resolve
 from sweep.learner import join_lane
 from sweep.ledger import Ledger
-from sweep.plan import Plan, Unit
+from sweep.plan import Plan
 from sweep.store import Store
 from sweep.study import Training
+from sweep.work import Unit
 from sweep.worker import Worker
 
 PROBE_STEPS = 4

@@ -1,38 +1,33 @@
-"""A lane: a long-lived Ray Train job whose workers compute unit after unit, run after run."""
+"""A lane: a long-lived Ray Train job that computes unit after unit, run after run.
 
-import threading
-import time
+Besides its workers a Train job has helper processes, and so has a Tune trial. They import this
+module, so it imports neither torch nor the models: that would be seconds for each of them.
+"""
+
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import gettempdir
-from typing import Any, Literal
+from typing import Any
 
 import ray
-from accelerate.utils import broadcast_object_list
+from ray import train
+from ray.train.torch import TorchTrainer
 
-from methods.base import State
-from sweep.coordinator import LEASE
-from sweep.learner import join_lane
-from sweep.ledger import Assignment
-from sweep.sources import Source
-from sweep.store import Store
-from sweep.study import Study
-from sweep.worker import Worker
-
-CACHE = Path(gettempdir()) / "task-order-sweep"
-"""Prepared images, shared by all workers on a machine."""
+MAX_RESTARTS = 100
+"""Of a lane's workers; the ledger bounds the attempts at every single unit."""
 
 
 @dataclass(frozen=True)
 class LaneConfig:
-    """What the workers of a lane need to know."""
+    """What a lane needs to know."""
 
-    study: Study
-    sources: dict[str, Source]
+    setup: bytes
+    """The pickled study and sources, opened by the workers alone."""
     out: str
     lane: str
     coordinator: str
     namespace: str
+    workers: int
+    cpus_per_worker: float
+    gpus_per_worker: float
 
 
 def find_coordinator(config: LaneConfig) -> Any:
@@ -40,57 +35,26 @@ def find_coordinator(config: LaneConfig) -> Any:
     return ray.get_actor(config.coordinator, namespace=config.namespace)
 
 
-def lane_loop(setup: dict[str, LaneConfig]) -> None:
-    """What every worker of a lane does until the coordinator says stop."""
-    config = setup["config"]
-    coordinator, store = find_coordinator(config), Store(config.out)
-    accelerator = join_lane(config.study)
-    leads = accelerator.is_main_process
-    if leads:
-        _send_heartbeats(coordinator, config.lane)
-    worker = Worker(config.study, config.sources, accelerator, CACHE)
-    memory: dict[str, State] = {}
-
-    def state_of(key: str) -> State:
-        if key not in memory:
-            memory[key] = store.state(key)
-        return memory[key]
-
-    while True:
-        orders: list[Assignment | Literal["stop"] | None] = [None]
-        if leads:
-            orders = [ray.get(coordinator.next.remote(config.lane, list(memory), worker.loaded))]
-        assignment = broadcast_object_list(orders)[0]
-        if assignment == "stop":
-            return
-        if assignment is None:
-            continue
-        unit = assignment.unit
-        for key in set(memory) - set(assignment.ancestors):
-            del memory[key]
-        try:
-            result = worker.compute(unit, state_of)
-        except Exception as error:
-            # The group is started afresh: its workers may disagree on how far they got.
-            final = isinstance(error, ValueError | TypeError | FloatingPointError)
-            ray.get(coordinator.fail.remote(config.lane, unit.key, _sentence(error), final))
-            raise
-        if result.state is not None:
-            memory[unit.key] = result.state
-        if leads:
-            state = result.state if assignment.keep_state else None
-            record = store.save(result.record, state, result.embeddings)
-            ray.get(coordinator.finish.remote(record))
+def run_lane(config: LaneConfig) -> None:
+    """Run a lane until there is no work left for it."""
+    resources = {"CPU": config.cpus_per_worker, "GPU": config.gpus_per_worker}
+    TorchTrainer(
+        _loop,
+        train_loop_config={"lane": config},
+        scaling_config=train.ScalingConfig(
+            num_workers=config.workers,
+            use_gpu=config.gpus_per_worker > 0,
+            resources_per_worker={kind: count for kind, count in resources.items() if count},
+        ),
+        run_config=train.RunConfig(
+            name=config.lane,
+            storage_path=f"{config.out}/tune/lanes",
+            failure_config=train.FailureConfig(max_failures=MAX_RESTARTS),
+        ),
+    ).fit()
 
 
-def _send_heartbeats(coordinator: Any, lane: str) -> None:
-    def beat() -> None:
-        while True:
-            coordinator.alive.remote(lane)
-            time.sleep(LEASE / 6)
+def _loop(setup: dict[str, LaneConfig]) -> None:
+    from sweep.lane_worker import work
 
-    threading.Thread(target=beat, daemon=True).start()
-
-
-def _sentence(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+    work(setup["lane"])

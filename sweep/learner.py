@@ -22,11 +22,11 @@ from methods.backbones.base import Backbone
 from methods.base import State
 from methods.data import ArraySplit, Batch, Retrieval, Stage, Task
 from methods.seeds import derive_seed
-from sweep.plan import Unit
 from sweep.sources import Source
 from sweep.study import MethodEntry, Study
 from sweep.tasks import Benchmark
 from sweep.tasks.pixels import Pixels
+from sweep.work import Unit
 
 Stream = Sequence[tuple[str, Tensor]]
 

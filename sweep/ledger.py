@@ -7,7 +7,7 @@ there. Everything else (claims, failed attempts) may be lost without losing work
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from sweep.plan import Plan, Unit
+from sweep.work import Unit, Work
 
 MAX_LOSSES = 5
 """How often the lane of a unit may vanish before the unit is held responsible. Spot machines
@@ -35,7 +35,7 @@ class _Claim:
 class Ledger:
     """Hands every unit to one lane at a time until it is done or has failed for good."""
 
-    plan: Plan
+    work: Work
     finished: Mapping[str, bool]
     """Keys of stages in the store, and whether their state is there."""
     lease: float
@@ -46,7 +46,7 @@ class Ledger:
     """Errors of units that are given up."""
 
     def __post_init__(self) -> None:
-        units, children = self.plan.units, self.plan.children
+        units, children = self.work.units, self.work.children
         self._index = {key: i for i, key in enumerate(units)}
         self._claims: dict[str, _Claim] = {}
         self._seen: dict[str, float] = {}
@@ -63,12 +63,12 @@ class Ledger:
         self._ready = {key for key in self.todo if self._parents_done(key)}
 
     def _parents_done(self, key: str) -> bool:
-        return not any(parent in self.todo for parent in self.plan.units[key].parents)
+        return not any(parent in self.todo for parent in self.work.units[key].parents)
 
     @property
     def settled(self) -> bool:
         """Whether nothing is left to do."""
-        return len(self.done) + len(self.failed) == len(self.plan.units)
+        return len(self.done) + len(self.failed) == len(self.work.units)
 
     def claim(
         self, lane: str, held: Collection[str], method: tuple[str, str] | None, now: float
@@ -82,7 +82,7 @@ class Ledger:
         self._give_back(lane, now)
         if not self._ready:
             return None
-        units = self.plan.units
+        units = self.work.units
 
         def cost(key: str) -> tuple[int, bool, bool, int]:
             unit = units[key]
@@ -97,19 +97,19 @@ class Ledger:
 
     def _ancestors(self, key: str) -> tuple[str, ...]:
         found: dict[str, None] = {}
-        queue = list(self.plan.units[key].parents)
+        queue = list(self.work.units[key].parents)
         while queue:
             parent = queue.pop()
             found[parent] = None
-            queue += self.plan.units[parent].parents
+            queue += self.work.units[parent].parents
         return tuple(found)
 
     def _keeps_state(self, key: str) -> bool:
-        unit, keep = self.plan.units[key], self.plan.study.keep_states
+        unit, keep = self.work.units[key], self.work.keep_states
         if unit.kind != "train":
             return False
-        leaf = keep != "none" and key in self.plan.leaves
-        return keep == "all" or leaf or any(child in self.todo for child in self.plan.children[key])
+        leaf = keep != "none" and key in self.work.leaves
+        return keep == "all" or leaf or any(child in self.todo for child in self.work.children[key])
 
     def alive(self, lane: str, now: float) -> None:
         """A sign of life."""
@@ -141,7 +141,7 @@ class Ledger:
         self.failed.pop(key, None)
         self.todo.discard(key)
         self.done[key] = None
-        children, keep = self.plan.children, self.plan.study.keep_states
+        children, keep = self.work.children, self.work.keep_states
         self._ready |= (
             {child for child in children[key] if child in self.todo and self._parents_done(child)}
             - set(self._claims)
@@ -151,9 +151,9 @@ class Ledger:
             return []
         return [
             parent
-            for parent in self.plan.units[key].parents
+            for parent in self.work.units[key].parents
             if not any(child in self.todo for child in children[parent])
-            and not (keep == "leaves" and parent in self.plan.leaves)
+            and not (keep == "leaves" and parent in self.work.leaves)
         ]
 
     def fail(self, lane: str, key: str, error: str, final: bool) -> None:
@@ -162,7 +162,7 @@ class Ledger:
             return
         del self._claims[key]
         self._errors[key] = self._errors.get(key, 0) + 1
-        if final or self._errors[key] > self.plan.study.lanes.retries:
+        if final or self._errors[key] > self.work.retries:
             self._give_up(key, error)
         else:
             self._ready.add(key)
@@ -171,16 +171,16 @@ class Ledger:
         """Record a failure, and with it all that would have started from there."""
         self._ready.discard(key)
         self.failed[key] = error
-        title = self.plan.units[key].title
+        title = self.work.units[key].title
         for child in set(self._descendants(key)) - set(self.done):
             self.failed.setdefault(child, f"starts from '{title}', which failed: {error}")
 
     def _descendants(self, key: str) -> Iterable[str]:
-        queue = list(self.plan.children[key])
+        queue = list(self.work.children[key])
         while queue:
             child = queue.pop()
             yield child
-            queue += self.plan.children[child]
+            queue += self.work.children[child]
 
     @property
     def claimed(self) -> dict[str, str]:

@@ -13,8 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from sweep.errors import InputError, unknown
-
-Order = tuple[str, ...]
+from sweep.work import Order
 
 
 class Design(BaseModel, ABC):

@@ -11,14 +11,14 @@ from typing import Any
 
 import pyarrow as pa
 import yaml
-from analysis.results import EMBEDDINGS_SCHEMA, ORDERS_SCHEMA, RESULTS_SCHEMA
 from pyarrow import fs
 
+from analysis.results import EMBEDDINGS_SCHEMA, ORDERS_SCHEMA, RESULTS_SCHEMA
 from sweep.errors import InputError
-from sweep.orders import Order
 from sweep.plan import Plan
 from sweep.store import Folder, Record, Store
 from sweep.study import Study
+from sweep.work import Order
 
 MAY_CHANGE = {"lanes", "keep_states", "replicates", "methods"}
 """What may differ when a study goes on: where it runs, and additions."""

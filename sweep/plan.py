@@ -13,65 +13,19 @@ stages have in common is one unit, computed once. How much they have in common i
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal
 
 from methods import resolve
 from methods.base import Method
-from sweep.orders import Order
 from sweep.sources import Source, find_source
 from sweep.study import Study
+from sweep.work import Order, Run, Unit, Work
 
 VERSION = 1
 """Part of every key: raise it when the same inputs would give other results."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Unit:
-    """One distinct piece of work."""
-
-    key: str
-    """A hash of everything its result depends on."""
-    kind: Literal["start", "train", "combine"]
-    """start: evaluate the untouched backbone; train: train a task and, unless its method depends
-    on the task alone, evaluate; combine: evaluate a combination of trained experts."""
-    backbone: str
-    method: str
-    """The method's label; "" for a start unit, which belongs to all of them."""
-    replicate: int
-    seed: int
-    prefix: Order
-    """The tasks behind it, in order of learning; sorted where only the set counts."""
-    parents: tuple[str, ...]
-    """Units whose states it starts from."""
-    evaluates: bool = True
-
-    @property
-    def title(self) -> str:
-        """For people: what is being done."""
-        return f"{self.method}: {' > '.join(self.prefix)}" if self.method else "untouched backbone"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """One order with one method, backbone and replicate."""
-
-    backbone: str
-    method: str
-    replicate: int
-    seed: int
-    order: Order
-    stages: tuple[str, ...]
-    """Unit keys of stages 0..T."""
-
-    @property
-    def prefixes(self) -> list[Order]:
-        """The prefixes of stages 0..T."""
-        return [self.order[:k] for k in range(len(self.order) + 1)]
-
-
-class Plan:
+class Plan(Work):
     """All runs of a study and the units they are made of, in the order they should be worked on.
 
     Whole replicates come first, then methods, then neighbouring orders of the trie, so that an
@@ -88,8 +42,12 @@ class Plan:
             label: resolve(entry.method) for label, entry in study.methods.items()
         }
         self.blocks = study.blocks()
-        self.units: dict[str, Unit] = {}
-        self.runs: list[Run] = list(self._runs())
+        super().__init__({}, [], study.keep_states, study.lanes.retries)
+        self.runs += self._runs()
+
+    def work(self) -> Work:
+        """The same without the study, for processes that only hand it around."""
+        return Work(self.units, self.runs, self.keep_states, self.retries)
 
     def _runs(self) -> Iterator[Run]:
         for replicate, block in enumerate(self.blocks):
@@ -183,20 +141,6 @@ class Plan:
             }
         text = json.dumps(facts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-    @cached_property
-    def children(self) -> dict[str, list[str]]:
-        """The units that start from each unit's state."""
-        children: dict[str, list[str]] = {key: [] for key in self.units}
-        for unit in self.units.values():
-            for parent in unit.parents:
-                children[parent].append(unit.key)
-        return children
-
-    @cached_property
-    def leaves(self) -> set[str]:
-        """The units that some run ends with."""
-        return {run.stages[-1] for run in self.runs}
 
     def steps(self, unit: Unit) -> int:
         """Optimiser steps of a unit."""

@@ -76,14 +76,14 @@ class Preview:
 
     def sentence(self) -> str:
         """The sum of it."""
-        facts = self.as_dict()
-        shared = 1 - facts["trainings_total"] / max(1, facts["stages_naive"])
+        plan, facts = self.plan, summary(self.plan)
+        naive, trained = facts["stages_naive"], facts["trainings_total"]
         return (
-            f"{facts['orders']} orders in {len(self.plan.blocks)} replicates, {facts['runs']} "
-            f"runs: {facts['stages_naive']:,} stages, of which {facts['trainings_total']:,} have to "
-            f"be trained ({shared:.0%} shared). On {self.lanes} lanes as fast as this machine: about "
-            f"{duration(self.expected.seconds)}, at most {size(self.expected.peak_state_bytes)} "
-            f"of states on disk."
+            f"{facts['orders']} orders in {len(plan.blocks)} replicates, {facts['runs']} runs: "
+            f"{naive:,} stages, of which {trained:,} have to be trained "
+            f"({1 - trained / max(1, naive):.0%} shared). On {self.lanes} lanes as fast as this "
+            f"machine: about {duration(self.expected.seconds)}, at most "
+            f"{size(self.expected.peak_state_bytes)} of states on disk."
         )
 
 
@@ -134,7 +134,7 @@ def status(out: str) -> str:
         raise InputError(f"'{out}' holds no run (there is no study.yaml in it).")
     study = Study.from_dict(yaml.safe_load(folder.read("study.yaml")), f"{out}/study.yaml")
     ledger = Ledger(Plan(study), Store(out).finished(), lease=float("inf"))
-    done, total = len(ledger.done), len(ledger.plan.units)
+    done, total = len(ledger.done), len(ledger.work.units)
     if not ledger.todo:
         return f"{study.name}: all {total} stages are done. Report: sweep report {out}"
     return f"{study.name}: {done} of {total} stages are done. Go on with: sweep run (same --out)"

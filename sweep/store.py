@@ -11,14 +11,14 @@ import json
 import posixpath
 import uuid
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
-from safetensors.torch import load, save
 
-from methods.base import State
+if TYPE_CHECKING:
+    from methods.base import State
 
 RECORD, STATE, EMBEDDINGS = "stage.json", "state.safetensors", "embeddings.parquet"
 
@@ -110,9 +110,11 @@ class Store:
         return {key: STATE in files for key, files in names.items() if RECORD in files}
 
     def save(
-        self, record: Record, state: State | None, embeddings: pa.Table | None = None
+        self, record: Record, state: "State | None", embeddings: pa.Table | None = None
     ) -> Record:
         """Write a finished stage; the record goes last. Returns it with its state's digest."""
+        from safetensors.torch import save  # imports torch, which the coordinator does without
+
         facts = asdict(record)
         if state is not None:
             content = save(state)
@@ -129,12 +131,14 @@ class Store:
         facts = json.loads(self.folder.read("stages", key, RECORD))
         return Record(**facts | {"scores": tuple(facts["scores"])})
 
-    def state(self, key: str) -> State:
+    def state(self, key: str) -> "State":
         """The state of a finished stage.
 
         Raises:
             OSError: it is not what was written.
         """
+        from safetensors.torch import load
+
         content = self.folder.read("stages", key, STATE)
         if hashlib.sha256(content).hexdigest() != self.record(key).state_sha256:
             raise OSError(f"the state of stage {key} is damaged; delete its folder and run again")

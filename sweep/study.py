@@ -20,9 +20,10 @@ from methods import resolve
 from methods.base import MethodConfig
 from methods.seeds import derive_seed
 from sweep.errors import InputError, unknown
-from sweep.orders import DESIGNS, Design, Order
+from sweep.orders import DESIGNS, Design
 from sweep.tasks import BENCHMARKS, BenchmarkConfig
 from sweep.validation import explain, read_yaml
+from sweep.work import Order
 
 STUDIES = Path(__file__).parent / "studies"
 

@@ -5,21 +5,19 @@ Tune reuses the actor for the next run, so the lane's workers stay warm from ord
 
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import ray
-from ray import train, tune
+from ray import tune
 from ray.exceptions import ActorUnavailableError
-from ray.train.torch import TorchTrainer
 
 from sweep.coordinator import Outcome, flat
-from sweep.lane import LaneConfig, find_coordinator, lane_loop
-from sweep.plan import Run
+from sweep.lane import LaneConfig, find_coordinator, run_lane
+from sweep.work import Run
 
 LEAVE_SECONDS = 8.0
 """How long a lane may take to end by itself once it was told to."""
-MAX_RESTARTS = 100
-"""Of a lane's workers; the ledger bounds the attempts at every single unit."""
 
 
 class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
@@ -28,7 +26,7 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
     def setup(self, config: dict[str, Any], *, lane: LaneConfig, runs: list[Run]) -> None:
         """Start this actor's lane and take up the first run."""
         name = f"lane-{self.trial_id}-{time.time_ns():x}"
-        self.lane = LaneConfig(**vars(lane) | {"lane": name})
+        self.lane = replace(lane, lane=name)
         self.runs = runs
         self.coordinator = find_coordinator(self.lane)
         self.error: BaseException | None = None
@@ -37,23 +35,8 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
         self.reset_config(config)
 
     def _run_lane(self) -> None:
-        lanes = self.lane.study.lanes
         try:
-            TorchTrainer(
-                lane_loop,
-                train_loop_config={"config": self.lane},
-                scaling_config=train.ScalingConfig(
-                    num_workers=lanes.workers,
-                    use_gpu=bool(lanes.gpus_per_worker),
-                    resources_per_worker={"CPU": lanes.cpus_per_worker}
-                    | ({"GPU": lanes.gpus_per_worker} if lanes.gpus_per_worker else {}),
-                ),
-                run_config=train.RunConfig(
-                    name=self.lane.lane,
-                    storage_path=f"{self.lane.out}/tune/lanes",
-                    failure_config=train.FailureConfig(max_failures=MAX_RESTARTS),
-                ),
-            ).fit()
+            run_lane(self.lane)
         except BaseException as error:  # reported by step(), in the thread that Tune watches
             self.error = error
 

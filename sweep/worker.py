@@ -12,10 +12,10 @@ from accelerate import Accelerator
 from methods.base import State
 from sweep.evaluate import Evaluator
 from sweep.learner import Learner
-from sweep.plan import Unit
 from sweep.sources import Source
 from sweep.store import Record
 from sweep.study import MethodEntry, Study
+from sweep.work import Unit
 
 ZERO_SHOT = MethodEntry.model_validate({"method": "zero_shot"})
 

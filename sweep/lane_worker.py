@@ -1,0 +1,78 @@
+"""What every worker of a lane does: unit after unit, until the coordinator says stop."""
+
+import pickle
+import threading
+import time
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any, Literal
+
+import ray
+from accelerate.utils import broadcast_object_list
+
+from methods.base import State
+from sweep.coordinator import LEASE
+from sweep.lane import LaneConfig, find_coordinator
+from sweep.learner import join_lane
+from sweep.ledger import Assignment
+from sweep.store import Store
+from sweep.worker import Worker
+
+CACHE = Path(gettempdir()) / "task-order-sweep"
+"""Prepared images, shared by all workers on a machine."""
+
+
+def work(config: LaneConfig) -> None:
+    """Ask for units and compute them; the first worker of the lane speaks for all."""
+    study, sources = pickle.loads(config.setup)
+    coordinator, store = find_coordinator(config), Store(config.out)
+    accelerator = join_lane(study)
+    leads = accelerator.is_main_process
+    if leads:
+        _send_heartbeats(coordinator, config.lane)
+    worker = Worker(study, sources, accelerator, CACHE)
+    memory: dict[str, State] = {}
+
+    def state_of(key: str) -> State:
+        if key not in memory:
+            memory[key] = store.state(key)
+        return memory[key]
+
+    while True:
+        said: list[Assignment | Literal["stop"] | None] = [None]
+        if leads:
+            said = [ray.get(coordinator.next.remote(config.lane, list(memory), worker.loaded))]
+        assignment = broadcast_object_list(said)[0]
+        if assignment == "stop":
+            return
+        if assignment is None:
+            continue
+        unit = assignment.unit
+        for key in set(memory) - set(assignment.ancestors):
+            del memory[key]
+        try:
+            result = worker.compute(unit, state_of)
+        except Exception as error:
+            # The group is started afresh: its workers may disagree on how far they got.
+            final = isinstance(error, ValueError | TypeError | FloatingPointError)
+            ray.get(coordinator.fail.remote(config.lane, unit.key, _sentence(error), final))
+            raise
+        if result.state is not None:
+            memory[unit.key] = result.state
+        if leads:
+            state = result.state if assignment.keep_state else None
+            record = store.save(result.record, state, result.embeddings)
+            ray.get(coordinator.finish.remote(record))
+
+
+def _send_heartbeats(coordinator: Any, lane: str) -> None:
+    def beat() -> None:
+        while True:
+            coordinator.alive.remote(lane)
+            time.sleep(LEASE / 6)
+
+    threading.Thread(target=beat, daemon=True).start()
+
+
+def _sentence(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
