@@ -3,6 +3,7 @@
 from analysis.accuracy import METRICS, metrics
 from analysis.inference import compare, summary, t_interval
 from analysis.matrices import from_matrices
+from analysis.report import write_report
 from analysis.results import Results, load
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "metrics",
     "summary",
     "t_interval",
+    "write_report",
 ]

@@ -1,0 +1,49 @@
+"""The report of a study: one page that needs nothing else, and the tables behind it."""
+
+import io
+import posixpath
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from analysis.report.markdown import markdown
+from analysis.report.page import page
+from analysis.report.study import Study
+from analysis.results import load, open_folder
+
+
+def write_report(out: str) -> str:
+    """Write OUT/report.html, OUT/report.md and OUT/tables/*.parquet.
+
+    Works while the study is still running: runs that are not complete are listed and left out.
+    The same results give the same bytes.
+
+    Args:
+        out: a run folder, as a local path or a URI.
+
+    Returns:
+        The path or URI of report.html.
+
+    Raises:
+        FileNotFoundError: the folder holds no results.
+    """
+    study, folder = Study(load(out)), open_folder(str(out))
+    folder.create_dir("tables", recursive=True)
+    for name, table in study.tables.items():
+        _write(folder, f"tables/{name}.parquet", _parquet(table))
+    _write(folder, "report.md", markdown(study).encode())
+    _write(folder, "report.html", page(study).encode())
+    return posixpath.join(str(out), "report.html")
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), buffer)
+    return buffer.getvalue()
+
+
+def _write(folder: fs.FileSystem, path: str, content: bytes) -> None:
+    with folder.open_output_stream(path) as stream:
+        stream.write(content)

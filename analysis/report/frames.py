@@ -1,0 +1,112 @@
+"""The numbers behind every figure and table of the report: one frame each."""
+
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.results import Results
+
+NUM_EXTREMES = 3
+"""Worst and best runs listed per method."""
+
+
+def ranked(summary: pd.DataFrame) -> list[tuple[str, str]]:
+    """All (backbone, method), by backbone and falling average accuracy."""
+    accuracy = summary[summary["metric"] == "average_accuracy"]
+    accuracy = accuracy.sort_values(["backbone", "mean", "method"], ascending=[True, False, True])
+    return list(zip(accuracy["backbone"], accuracy["method"], strict=True))
+
+
+def group(frame: pd.DataFrame, backbone: str, method: str) -> pd.DataFrame:
+    """The rows of one (backbone, method)."""
+    return frame[(frame["backbone"] == backbone) & (frame["method"] == method)]
+
+
+def rows(frame: pd.DataFrame) -> Iterator[Any]:
+    """The rows of a frame, its columns as attributes."""
+    return frame.itertuples(index=False)
+
+
+def by_metric(estimates: pd.DataFrame, backbone: str, method: str) -> dict[str, Any]:
+    """The rows of one (backbone, method) in a summary or comparison, by metric."""
+    return {row.metric: row for row in rows(group(estimates, backbone, method))}
+
+
+def trie(runs: pd.DataFrame) -> pd.DataFrame:
+    """What became of the runs through every prefix.
+
+    Returns:
+        One row per (backbone, method, prefix): runs, and the mean of their average accuracy.
+    """
+    prefixes = [[order[:k] for k in range(len(order) + 1)] for order in runs["order"]]
+    head = ["backbone", "method", "prefix"]
+    long = runs.assign(prefix=pd.Series(prefixes, runs.index, dtype=object)).explode("prefix")
+    found = long.groupby(head)["average_accuracy"].agg(["size", "mean"]).reset_index()
+    return found.rename(columns={"size": "runs", "mean": "average_accuracy"})
+
+
+def extremes(runs: pd.DataFrame) -> pd.DataFrame:
+    """The worst and the best runs of every method, with the command that trains each again.
+
+    Returns:
+        One row per run: backbone, method, which ("worst" | "best"), rank, average_accuracy,
+        forgetting_max, replicate, order, command.
+    """
+    parts = []
+    many = runs["backbone"].nunique() > 1
+    for _, part in runs.groupby(["backbone", "method"]):
+        rising = part.sort_values(["average_accuracy", "replicate", "order"])
+        num = min(NUM_EXTREMES, len(rising) // 2)
+        worst = rising.head(max(num, 1)).assign(which="worst", rank=range(1, max(num, 1) + 1))
+        best = rising.tail(num)[::-1].assign(which="best", rank=range(1, num + 1))
+        parts += [worst, best]
+    found = pd.concat(parts, ignore_index=True)
+    found["command"] = [
+        command(row.method, row.order, row.replicate, row.backbone if many else None)
+        for row in rows(found)
+    ]
+    head = ["backbone", "method", "which", "rank", "average_accuracy", "forgetting_max"]
+    return found[[*head, "replicate", "order", "command"]]
+
+
+def command(method: str, order: tuple[str, ...], replicate: int, backbone: str | None) -> str:
+    """The command that trains one run again, inside the run folder."""
+    words = ["sweep", "trial", "study.yaml", "--method", method, "--order", ",".join(order)]
+    words += ["--replicate", str(replicate)]
+    return shlex.join([*words, *(["--backbone", backbone] if backbone else [])])
+
+
+def progress(results: Results) -> pd.DataFrame:
+    """How far every replicate is: backbone, method, replicate, planned, complete, failed runs."""
+    runs = results.runs
+    state = runs.assign(complete=runs["missing"] == 0, failed=runs["error"].notna())
+    return (
+        state.groupby(["backbone", "method", "replicate"])
+        .agg(planned=("order", "size"), complete=("complete", "sum"), failed=("failed", "sum"))
+        .reset_index()
+    )
+
+
+def evaluations(results: Results) -> pd.DataFrame:
+    """What is evaluated: split, eval_task, metric, n, and the stage-0 score per backbone."""
+    ok = results.stages[results.stages["status"] == "ok"]
+    start = ok[(ok["stage"] == 0) & ~ok["metric"].str.endswith("_r5")]
+    head = ["split", "eval_task", "metric", "n"]
+    start = start.drop_duplicates([*head[:3], "backbone"]).set_index([*head, "backbone"])
+    kinds = ["task", "probe", "retrieval"]
+    table = start["value"].unstack().reset_index()
+    return table.sort_values(
+        head[:3], key=lambda c: c.map(kinds.index) if c.name == "split" else c, ignore_index=True
+    )
+
+
+def accuracies(results: Results) -> pd.DataFrame:
+    """The accuracy on every task after every distinct stage, as a table [stage, task]."""
+    stages, columns = results.scores.rows, results.scores.columns
+    tasks = {key[1]: i for key, i in columns.items() if key[0] == "task"}
+    head = pd.DataFrame(list(stages), columns=["backbone", "method", "replicate", "prefix"])
+    values = results.scores.values[np.ix_(range(len(stages)), list(tasks.values()))]
+    return pd.concat([head, pd.DataFrame(values, columns=list(tasks))], axis=1)

@@ -1,0 +1,72 @@
+"""The report as Markdown, for terminals, pull requests and model cards."""
+
+from typing import Any
+
+from analysis.accuracy import METRICS
+from analysis.report import words
+from analysis.report.figures import interval
+from analysis.report.frames import by_metric, group, rows
+from analysis.report.study import Study
+
+
+def markdown(study: Study) -> str:
+    """Facts, findings, all metrics, worst and best orders, gaps, and how it is computed."""
+    parts = [
+        f"# {words.title(study)}",
+        words.lead(study),
+        table(["", "", ""], [[fact.value, fact.label, fact.detail] for fact in words.facts(study)]),
+        "## Findings",
+        "\n".join(f"- {sentence}" for sentence in study.findings) or "No run is complete yet.",
+    ]
+    if study.groups:
+        parts += ["## Methods compared", _metrics(study), f"Unit: fraction; {words.sample(study)}."]
+        parts += words.notes(study)
+        parts += ["## Worst and best orders", _extremes(study)]
+    parts += ["## Missing and failed", _gaps(study), "## How it is computed", *words.METHODS_TEXT]
+    parts += ["\n".join(f"- {metric.label}: {metric.formula}" for metric in METRICS.values())]
+    return "\n\n".join([*parts, f"Written by {words.versions(study)}."]) + "\n"
+
+
+def table(head: list[str], lines: list[list[str]]) -> str:
+    """A Markdown table."""
+    every = [head, ["---"] * len(head), *lines]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in every)
+
+
+def _metrics(study: Study) -> str:
+    by_group = [by_metric(study.summary, *pair) for pair in study.groups]
+    lines = [
+        [f"{metric.label} {'(up)' if metric.better == 'higher' else '(down)'}"]
+        + [_estimate(found.get(key)) for found in by_group]
+        for key, metric in METRICS.items()
+        if any(key in found for found in by_group)
+    ]
+    several = len({backbone for backbone, _ in study.groups}) > 1
+    names = [f"{method} ({backbone})" if several else method for backbone, method in study.groups]
+    return table(["metric", *names], lines)
+
+
+def _estimate(found: Any) -> str:
+    return interval(found.mean, found.low, found.high) if found else "-"
+
+
+def _extremes(study: Study) -> str:
+    lines = [
+        [
+            row.method,
+            f"{row.which} {row.rank}",
+            f"{row.average_accuracy:.3f}",
+            " > ".join(row.order),
+            f"`{row.command}`",
+        ]
+        for pair in study.groups
+        for row in rows(group(study.extremes, *pair))
+    ]
+    return table(["method", "", "average accuracy", "order", "train it again"], lines)
+
+
+def _gaps(study: Study) -> str:
+    gaps = study.progress[study.progress["complete"] < study.progress["planned"]]
+    if gaps.empty:
+        return "All planned runs are complete."
+    return table(list(gaps.columns), [[str(value) for value in row] for row in rows(gaps)])

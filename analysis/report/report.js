@@ -1,0 +1,166 @@
+"use strict";
+
+const read = (id) => JSON.parse(document.getElementById(id).textContent);
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const escaped = (name) => name.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+const short = (name, width = 18) =>
+  escaped(name.length <= width ? name : name.slice(0, width - 1) + "\u2026");
+
+// Figures: drawn from data, drawn again when the reader switches between light and dark.
+
+const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+const drawn = new Map();
+
+function themed(layout) {
+  const copy = structuredClone(layout);
+  copy.font = { ...copy.font, color: css("--ink") };
+  copy.hoverlabel = { ...copy.hoverlabel, bgcolor: css("--card"), bordercolor: css("--line"),
+    font: { color: css("--ink") } };
+  for (const key of Object.keys(copy)) {
+    if (/^[xy]axis\d*$/.test(key)) {
+      Object.assign(copy[key], { gridcolor: css("--grid"), linecolor: css("--line") });
+    }
+  }
+  return copy;
+}
+
+function draw(id, data, layout) {
+  drawn.set(id, [data, layout]);
+  return Plotly.react(id, data, themed(layout), CONFIG);
+}
+
+function redraw() {
+  for (const [id, [data, layout]] of drawn) Plotly.react(id, data, themed(layout), CONFIG);
+  if (choose.method) showRun();
+}
+
+for (const query of ["(prefers-color-scheme: dark)", "print"]) {
+  matchMedia(query).addEventListener("change", redraw);
+}
+
+for (const [name, figure] of Object.entries(read("figures"))) {
+  const layout = { ...figure.layout, xaxis: { ...figure.layout.xaxis }, yaxis: { ...figure.layout.yaxis } };
+  const pick = document.querySelector(`select[data-traces="${name}"]`);
+  const show = () => draw(`figure-${name}`,
+    pick ? [{ ...figure.data[pick.value], visible: true }] : figure.data, layout);
+  if (pick) pick.addEventListener("change", show);
+  show();
+}
+
+// Tables: a click on a heading sorts.
+
+for (const heading of document.querySelectorAll("table.sortable th")) {
+  heading.querySelector("button").addEventListener("click", () => {
+    const body = heading.closest("table").tBodies[0];
+    const falling = heading.getAttribute("aria-sort") !== "descending";
+    const key = (row) => row.cells[heading.cellIndex].dataset.value;
+    const compare = (a, b) => {
+      const [x, y] = [key(a), key(b)];
+      if (x === "" || y === "") return (x === "") - (y === "");
+      const way = isNaN(x) || isNaN(y) ? x.localeCompare(y) : x - y;
+      return falling ? -way : way;
+    };
+    heading.parentElement.querySelectorAll("th").forEach((th) => th.removeAttribute("aria-sort"));
+    heading.setAttribute("aria-sort", falling ? "descending" : "ascending");
+    body.append(...[...body.rows].sort(compare));
+  });
+}
+
+for (const button of document.querySelectorAll("button.copy")) {
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(button.dataset.text);
+    button.textContent = "copied";
+    setTimeout(() => { button.textContent = "copy"; }, 1200);
+  });
+}
+
+// Accuracy matrices: put together from stages, which are stored once for all orders through them.
+
+const study = read("browser");
+const choose = Object.fromEntries(["method", "replicate", "order"]
+  .map((name) => [name, document.getElementById(`choose-${name}`)]));
+
+function matrix(order) {
+  const stages = study.scores[choose.method.value][choose.replicate.value] ?? {};
+  return [...Array(order.length + 1).keys()].map((k) => {
+    const row = stages[order.slice(0, k).join(".")];
+    return order.map((task) => (row?.[task] == null ? null : row[task] / study.scale));
+  });
+}
+
+function finalMean(order) {
+  const last = matrix(order).at(-1);
+  return last.includes(null) ? null : last.reduce((sum, value) => sum + value, 0) / last.length;
+}
+
+function listOrders() {
+  const orders = study.orders[choose.replicate.value]
+    .map((order) => ({ order, mean: finalMean(order) }))
+    .sort((a, b) => (a.mean ?? 2) - (b.mean ?? 2));
+  const kept = choose.order.value;
+  choose.order.replaceChildren(...orders.map(({ order, mean }) => {
+    const names = order.map((task) => study.tasks[task]).join(" > ");
+    return new Option(`${mean === null ? "unfinished" : mean.toFixed(3)}   ${names}`, order.join("."));
+  }));
+  if (orders.some(({ order }) => order.join(".") === kept)) choose.order.value = kept;
+  showRun();
+}
+
+function showRun() {
+  const order = choose.order.value.split(".").map(Number);
+  const names = order.map((task) => study.tasks[task]);
+  const values = matrix(order);
+  drawMatrix(names, values);
+  drawCurves(names, values, study.groups[choose.method.value].colour);
+}
+
+function drawMatrix(names, values) {
+  const positions = names.map((_, i) => i);
+  const learnt = positions.map((i) => ({ type: "rect", x0: i - 0.5, x1: i + 0.5, y0: i + 0.5,
+    y1: i + 1.5, line: { color: css("--ink"), width: 2 } }));
+  const hover = values.map((row, k) => row.map((value, i) =>
+    `${k ? `after ${escaped(names[k - 1])} (stage ${k})` : "untouched backbone"}<br>` +
+    `accuracy on ${escaped(names[i])}: ${value === null ? "not measured" : value.toFixed(4)}`));
+  draw("figure-matrix", [{ type: "heatmap", z: values, x: positions, y: values.map((_, k) => k),
+    zmin: 0, zmax: 1, colorscale: "Viridis", xgap: 2, ygap: 2, hoverongaps: false, text: hover,
+    hovertemplate: "%{text}<extra></extra>", texttemplate: names.length <= 12 ? "%{z:.2f}" : "",
+    colorbar: { thickness: 12, tickformat: ".1f" } }],
+  { height: 130 + 36 * values.length, margin: { l: 16, r: 16, t: 16, b: 16 }, shapes: learnt,
+    paper_bgcolor: "transparent", plot_bgcolor: "transparent",
+    xaxis: { tickvals: positions, ticktext: names.map((name) => short(name)), side: "top",
+      automargin: true, showgrid: false, zeroline: false, title: { text: "accuracy on" } },
+    yaxis: { tickvals: values.map((_, k) => k), autorange: "reversed", automargin: true,
+      ticktext: ["untouched", ...names.map((name, i) => `${i + 1} ${short(name)}`)],
+      showgrid: false, zeroline: false, title: { text: "after" } } });
+}
+
+function drawCurves(names, values, colour) {
+  const width = document.getElementById("figure-curves").clientWidth;
+  const columns = Math.min(names.length, width < 560 ? 2 : 4);
+  const rows = Math.ceil(names.length / columns);
+  const stages = values.map((_, k) => k);
+  const layout = { height: 60 + 150 * rows, showlegend: false, annotations: [],
+    grid: { rows, columns, pattern: "independent", xgap: 0.14, ygap: 0.34 },
+    paper_bgcolor: "transparent", plot_bgcolor: "transparent",
+    margin: { l: 36, r: 12, t: 28, b: 32 } };
+  const data = names.map((name, i) => {
+    const axis = i ? i + 1 : "";
+    layout[`xaxis${axis}`] = { tickvals: stages, range: [-0.3, stages.length - 0.7], zeroline: false };
+    layout[`yaxis${axis}`] = { range: [-0.03, 1.03], tickvals: [0, 0.5, 1], zeroline: false };
+    layout.annotations.push({ text: short(name, 22), xref: `x${axis} domain`, yref: `y${axis} domain`,
+      x: 0, y: 1.03, xanchor: "left", yanchor: "bottom", showarrow: false });
+    return { x: stages, y: values.map((row) => row[i]), xaxis: `x${axis}`, yaxis: `y${axis}`,
+      mode: "lines+markers", line: { color: colour, width: 2 },
+      marker: { size: stages.map((k) => (k === i + 1 ? 11 : 5)), color: colour,
+        symbol: stages.map((k) => (k === i + 1 ? "star" : "circle")) },
+      hovertemplate: `${escaped(name)}<br>stage %{x}: %{y:.3f}<extra></extra>` };
+  });
+  draw("figure-curves", data, layout);
+}
+
+if (choose.method) {
+  choose.method.addEventListener("change", listOrders);
+  choose.replicate.addEventListener("change", listOrders);
+  choose.order.addEventListener("change", showRun);
+  listOrders();
+}

@@ -1,0 +1,113 @@
+"""Everything that a report shows, computed once."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+from pyarrow import fs
+
+from analysis.accuracy import metrics
+from analysis.inference import compare, paired, summary
+from analysis.report import frames
+from analysis.report.findings import findings
+from analysis.results import Results
+
+PREFERRED_BASELINE = "finetune"
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """The frames behind the report of one study."""
+
+    results: Results
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """The metrics of every complete run."""
+        return metrics(self.results)
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """Every metric of every method."""
+        return summary(self.runs)
+
+    @cached_property
+    def groups(self) -> list[tuple[str, str]]:
+        """(backbone, method) with complete runs, best first."""
+        return frames.ranked(self.summary)
+
+    @cached_property
+    def methods(self) -> list[str]:
+        """All methods seen, whether or not a run is complete."""
+        return sorted(set(self.results.runs["method"]))
+
+    @cached_property
+    def baseline(self) -> str | None:
+        """The method that the others are compared with; None if there are no others."""
+        methods = sorted(set(self.runs["method"]))
+        if len(methods) < 2:
+            return None
+        return PREFERRED_BASELINE if PREFERRED_BASELINE in methods else methods[0]
+
+    @cached_property
+    def pairs(self) -> pd.DataFrame:
+        """Runs minus the baseline's run."""
+        return paired(self.runs, self.baseline) if self.baseline else self.runs.iloc[:0]
+
+    @cached_property
+    def comparison(self) -> pd.DataFrame:
+        """Methods minus the baseline."""
+        empty = self.summary.iloc[:0].assign(baseline="")
+        return compare(self.runs, self.baseline) if self.baseline else empty
+
+    @cached_property
+    def trie(self) -> pd.DataFrame:
+        """Where the runs through every prefix end."""
+        return frames.trie(self.runs)
+
+    @cached_property
+    def extremes(self) -> pd.DataFrame:
+        """The worst and best runs."""
+        return frames.extremes(self.runs)
+
+    @cached_property
+    def progress(self) -> pd.DataFrame:
+        """How far every replicate is."""
+        return frames.progress(self.results)
+
+    @cached_property
+    def evaluations(self) -> pd.DataFrame:
+        """What is evaluated."""
+        return frames.evaluations(self.results)
+
+    @cached_property
+    def findings(self) -> list[str]:
+        """What the numbers say."""
+        return findings(self.results, self.runs, self.summary, self.comparison)
+
+    @cached_property
+    def manifest(self) -> dict[str, object]:
+        """The run's manifest.json; {} while the study runs."""
+        folder = self.results.folder
+        if folder is None or folder.get_file_info("manifest.json").type != fs.FileType.File:
+            return {}
+        with folder.open_input_stream("manifest.json") as stream:
+            content: dict[str, object] = json.loads(stream.read())
+        return content
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """What is written beside the report, by file name."""
+        return {
+            "runs": self.runs,
+            "summary": self.summary,
+            "comparison": self.comparison,
+            "differences": self.pairs,
+            "tree": self.trie,
+            "extremes": self.extremes,
+            "accuracies": frames.accuracies(self.results),
+            "evaluations": self.evaluations,
+            "progress": self.progress,
+            "failures": self.results.failures,
+        }

@@ -1,0 +1,54 @@
+"""How figures look: one colour and one symbol per method, in every figure."""
+
+from collections.abc import Iterable
+from html import escape
+
+import plotly.graph_objects as go
+
+COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C8C8C"]
+"""Okabe & Ito (2008), safe for colour-blind readers; without yellow and black, which one of the
+two backgrounds swallows."""
+SYMBOLS = ["circle", "square", "triangle-up", "x", "cross", "star", "triangle-down"]
+SCALE = "Viridis"
+"""For accuracies: even in lightness, safe for colour-blind readers."""
+INK = "#5b6472"
+"""Of lines and marks that belong to no method; readable on light and on dark paper."""
+
+TEMPLATE = go.layout.Template(
+    layout={
+        "font": {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 13},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 16, "r": 16, "t": 16, "b": 48},
+        "xaxis": {"automargin": True, "zeroline": False, "gridcolor": "rgba(128,128,128,.2)"},
+        "yaxis": {"automargin": True, "zeroline": False, "gridcolor": "rgba(128,128,128,.2)"},
+        "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
+        "hoverlabel": {"align": "left"},
+    }
+)
+
+
+class Looks:
+    """The colour and the symbol of every method."""
+
+    def __init__(self, methods: Iterable[str]) -> None:
+        self._places = {method: i for i, method in enumerate(sorted(set(methods)))}
+
+    def colour(self, method: str) -> str:
+        """A hex colour; they repeat after seven methods, and the symbol then tells them apart."""
+        return COLOURS[self._places[method] % len(COLOURS)]
+
+    def symbol(self, method: str) -> str:
+        """A plotly marker symbol."""
+        place = self._places[method]
+        return SYMBOLS[(place + place // len(COLOURS)) % len(SYMBOLS)]
+
+
+def text(name: str, width: int = 24) -> str:
+    """A name for plotly, which reads HTML: escaped, and shortened to `width` characters."""
+    return escape(name if len(name) <= width else name[: width - 1] + "\u2026", quote=False)
+
+
+def arrow(order: Iterable[str]) -> str:
+    """An order in one line, for hover texts."""
+    return " > ".join(escape(task, quote=False) for task in order)

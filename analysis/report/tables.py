@@ -1,0 +1,201 @@
+"""The tables of the report, as HTML."""
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from analysis.accuracy import METRICS
+from analysis.report.frames import by_metric, group, rows
+from analysis.report.study import Study
+from analysis.report.style import Looks
+
+ARROWS = {"higher": "&uarr;", "lower": "&darr;"}
+SHOWN = (
+    "average_accuracy",
+    "learning_accuracy",
+    "forgetting_max",
+    "bwt",
+    "fwt",
+    "probe_drop",
+    "retrieval_drop",
+)
+"""Metrics of the first table; the others are one click away."""
+
+
+class Cell(NamedTuple):
+    """A table cell: HTML, what it sorts by, and its CSS class."""
+
+    html: str
+    value: str = ""
+    css: str = ""
+
+
+def table(head: Sequence[str], lines: Sequence[Sequence[Cell]], sortable: bool = False) -> str:
+    """An HTML table; headings and cells are HTML already."""
+    kinds = [cell.css for cell in lines[0]] if lines else [""] * len(head)
+    titles = (f"<button>{title}</button>" if sortable else title for title in head)
+    top = "".join(
+        f'<th scope="col"{_css("text" if css in ("text", "order") else "")}>{title}</th>'
+        for title, css in zip(titles, kinds, strict=True)
+    )
+    body = "".join(f"<tr>{''.join(_td(cell) for cell in row)}</tr>" for row in lines)
+    css = ' class="sortable"' if sortable else ""
+    return (
+        f'<div class="scroll"><table{css}><thead><tr>{top}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def method_table(study: Study) -> str:
+    """One row per method: what it reaches, how far orders move it, what it costs."""
+    defined = [m for m in SHOWN if m in set(study.summary["metric"])]
+    head = ["method", *map(heading, defined)]
+    head[2:2] = ["SD over runs", "worst order", "best order"]
+    lines = []
+    for backbone, method in study.groups:
+        found = by_metric(study.summary, backbone, method)
+        cells = [estimate(found.get(metric)) for metric in defined]
+        accuracy = found["average_accuracy"]
+        cells[1:1] = [
+            number(accuracy.sd_runs),
+            number(accuracy.min, " > ".join(accuracy.min_order)),
+            number(accuracy.max, " > ".join(accuracy.max_order)),
+        ]
+        lines.append([name(study, backbone, method), *cells, number(accuracy.runs)])
+    return table([*head, "runs"], lines, sortable=True)
+
+
+def all_metrics(study: Study) -> str:
+    """Every metric of every method, one row per metric."""
+    head = ["metric", *(name(study, *pair).html for pair in study.groups)]
+    by_group = [by_metric(study.summary, *pair) for pair in study.groups]
+    lines = [
+        [Cell(heading(metric), metric), *(estimate(found.get(metric)) for found in by_group)]
+        for metric in METRICS
+        if any(metric in found for found in by_group)
+    ]
+    return table(head, lines)
+
+
+def comparison_table(study: Study) -> str:
+    """Every method against the baseline, paired."""
+    lines = []
+    for pair in study.groups:
+        row = by_metric(study.comparison, *pair).get("average_accuracy")
+        if row is not None:
+            counts = (row.wins, row.ties, row.runs - row.wins - row.ties)
+            rate = Cell(f"{row.win_rate:.0%}", str(row.win_rate))
+            lines.append([name(study, *pair), estimate(row, "+"), *map(number, counts), rate])
+    return table(["method", "difference", "better", "equal", "worse", "win rate"], lines, True)
+
+
+def extremes_table(study: Study) -> str:
+    """The worst and best runs, each with its command."""
+    lines = [
+        [
+            name(study, row.backbone, row.method),
+            Cell(f"{row.which} {row.rank}", css="text"),
+            number(row.average_accuracy),
+            number(row.forgetting_max),
+            Cell(" &rarr; ".join(map(escape, row.order)), css="order"),
+            number(row.replicate),
+            Cell(_command(row.command), css="text"),
+        ]
+        for pair in study.groups
+        for row in rows(group(study.extremes, *pair))
+    ]
+    head = ["method", "", "average accuracy", "forgetting", "order", "replicate", "train it again"]
+    return table(head, lines)
+
+
+def progress_table(study: Study) -> str:
+    """Replicates that are not whole."""
+    lines = [
+        [
+            name(study, row.backbone, row.method),
+            *(number(n) for n in (row.replicate, row.planned, row.complete, row.failed)),
+        ]
+        for row in rows(study.progress)
+        if row.complete < row.planned
+    ]
+    head = ["method", "replicate", "planned runs", "complete", "with a failed stage"]
+    return table(head, lines)
+
+
+def failures_table(study: Study, limit: int) -> str:
+    """The first failed stages, each with its error."""
+    lines = [
+        [
+            name(study, row.backbone, row.method),
+            number(row.replicate),
+            Cell(" &rarr; ".join(map(escape, row.prefix)) or "stage 0", css="order"),
+            Cell(f"<code>{escape(str(row.error or 'no message'))}</code>", css="text"),
+        ]
+        for row in rows(study.results.failures.head(limit))
+    ]
+    return table(["method", "replicate", "stage", "error"], lines)
+
+
+def evaluations_table(study: Study) -> str:
+    """What is evaluated after every stage."""
+    backbones = list(study.evaluations.columns[4:])
+    lines = [
+        [
+            Cell(escape(row["eval_task"]), css="text"),
+            Cell(escape(row["split"]), css="text"),
+            Cell(escape(row["metric"].replace("_", " ")), css="text"),
+            number(int(row["n"]) if row["n"] else math.nan),
+            *(number(row[backbone]) for backbone in backbones),
+        ]
+        for _, row in study.evaluations.iterrows()
+    ]
+    head = ["name", "kind", "metric", "test samples"]
+    return table([*head, *(f"stage 0, {escape(backbone)}" for backbone in backbones)], lines)
+
+
+def heading(metric: str) -> str:
+    """The label of a metric with the direction in which it is better."""
+    return f"{escape(METRICS[metric].label)}&nbsp;{ARROWS[METRICS[metric].better]}"
+
+
+def name(study: Study, backbone: str, method: str) -> Cell:
+    """A method with its colour."""
+    colour = Looks(study.methods).colour(method)
+    several = study.results.runs["backbone"].nunique() > 1
+    where = f"<small>{escape(backbone)}</small>" if several else ""
+    swatch = f'<span class="swatch" style="background:{colour}"></span>'
+    return Cell(f"{swatch}{escape(method)}{where}", escape(method), "text")
+
+
+def number(value: float, title: str = "") -> Cell:
+    """A count, or a fraction with three digits; a dash when undefined."""
+    if pd.isna(value):
+        return Cell("&ndash;")
+    shown = str(value) if isinstance(value, int) else f"{value:.3f}"
+    if title:
+        shown = f'<span title="{escape(title)}">{shown}</span>'
+    return Cell(shown, str(value))
+
+
+def estimate(found: Any, sign: str = "") -> Cell:
+    """A row's mean with its interval below; a dash when there is no such row."""
+    if found is None:
+        return Cell("&ndash;")
+    bounds = f"<small>[{found.low:{sign}.3f}, {found.high:{sign}.3f}]</small>"
+    return Cell(f"{found.mean:{sign}.3f}{'' if math.isnan(found.low) else bounds}", str(found.mean))
+
+
+def _td(cell: Cell) -> str:
+    return f'<td{_css(cell.css)} data-value="{cell.value}">{cell.html}</td>'
+
+
+def _css(name: str) -> str:
+    return f' class="{name}"' if name else ""
+
+
+def _command(command: str) -> str:
+    shown = escape(command)
+    return f'<code>{shown}</code><button class="copy" data-text="{shown}">copy</button>'

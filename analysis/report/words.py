@@ -1,0 +1,107 @@
+"""The words that the page and the Markdown report share."""
+
+import platform
+from importlib import metadata
+from typing import NamedTuple
+
+from analysis.report.findings import plural
+from analysis.report.study import Study
+
+PACKAGES = ("task-order-sweep", "numpy", "scipy", "pandas", "plotly")
+
+METHODS_TEXT = (
+    "Every number of a run comes from its accuracy matrix R[k, i]: the accuracy on task i after k "
+    "tasks, with the T tasks in learning order; row 0 is the untouched backbone. Accuracies are "
+    "fractions between 0 and 1.",
+    "The unit of inference is the replicate: one seed together with one block of orders. Runs of "
+    "one replicate share the stages of their common prefixes, so they are not independent; "
+    "replicates are. An interval is the 95 % t interval over replicate means, mean +- t(m-1) s / "
+    "sqrt(m) for m replicates. With one replicate there is no interval, because nothing then "
+    "tells a seed from the mean over seeds.",
+    "Comparisons are paired: method minus baseline on the same backbone, replicate and order, "
+    "averaged within replicates, with the t interval over replicates.",
+    "SD over runs is the standard deviation over all runs that count. It holds the effect of the "
+    "order and that of the seed together.",
+    "Only complete runs are shown. In means, intervals and the table of methods a replicate counts "
+    "when all its planned runs are complete, because the orders that finish first share prefixes; "
+    "if no replicate is whole, all complete runs count and there is no interval.",
+)
+
+
+class Fact(NamedTuple):
+    """One number about the study."""
+
+    label: str
+    value: str
+    detail: str = ""
+
+
+def title(study: Study) -> str:
+    """The name of the study."""
+    return ", ".join(sorted(set(study.results.stages["study"])))
+
+
+def lead(study: Study) -> str:
+    """The question of the study, with its size."""
+    runs = study.results.runs
+    backbones = ", ".join(sorted(set(runs["backbone"])))
+    tasks = plural(len(_tasks(study)), "task")
+    return (
+        f"Do the results of {plural(len(study.methods), 'method')} on {tasks} survive another "
+        f"task order? Backbone: {backbones}."
+    )
+
+
+def facts(study: Study) -> list[Fact]:
+    """The size of the study, as far as it has come."""
+    runs, orders = study.results.runs, study.results.orders
+    trained = sum(bool(prefix) for *_, prefix in study.results.scores.rows)
+    naive = int(runs["order"].map(len).sum())
+    complete = int((runs["missing"] == 0).sum())
+    designs = ", ".join(sorted(set(orders["design"])))
+    return [
+        Fact("methods", f"{len(study.methods)}", ", ".join(study.methods)),
+        Fact("tasks", f"{len(_tasks(study))}", ", ".join(_tasks(study))),
+        Fact("orders", _count(orders["order"].nunique()), f"design: {designs}"),
+        Fact("replicates", f"{orders['replicate'].nunique()}", "one seed and one block each"),
+        Fact("complete runs", _count(complete), f"of {_count(len(runs))} planned"),
+        Fact("stages", _count(trained), f"distinct; {_count(naive)} without shared prefixes"),
+    ]
+
+
+def sample(study: Study) -> str:
+    """What the means rest on: runs per method, replicates, and the kind of interval."""
+    accuracy = study.summary[study.summary["metric"] == "average_accuracy"]
+    low, high = accuracy["runs"].min(), accuracy["runs"].max()
+    runs = plural(high, "run") if low == high else f"{low} to {high} runs"
+    replicates = accuracy["replicates"].max()
+    if accuracy["low"].isna().all():
+        kind = "no interval (it needs two whole replicates)"
+    else:
+        kind = f"95 % t interval over {plural(replicates, 'replicate')}"
+    return f"n = {runs} per method; {kind}"
+
+
+def notes(study: Study) -> list[str]:
+    """What the numbers are conditional on, once per note."""
+    noted = study.summary[study.summary["note"] != ""]
+    return [
+        f"{', '.join(sorted(set(part['method'])))}: {note}." for note, part in noted.groupby("note")
+    ]
+
+
+def versions(study: Study) -> str:
+    """The software that wrote the report, and the run's own if its manifest is there."""
+    found = {name: metadata.version(name) for name in PACKAGES}
+    ran = study.manifest.get("versions", {})
+    found |= {f"{k} (run)": v for k, v in ran.items()} if isinstance(ran, dict) else {}
+    listed = ", ".join(f"{name} {version}" for name, version in found.items())
+    return f"Python {platform.python_version()}, {listed}"
+
+
+def _tasks(study: Study) -> list[str]:
+    return sorted({task for order in study.results.orders["order"] for task in order})
+
+
+def _count(number: int) -> str:
+    return f"{number:,}".replace(",", "\u202f")
