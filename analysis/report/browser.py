@@ -36,10 +36,7 @@ def browser_data(results: Results, groups: Sequence[tuple[str, str]]) -> dict[st
         "tasks": tasks,
         "groups": [{"backbone": b, "method": m, "colour": looks.colour(m)} for b, m in groups],
         "orders": {
-            str(r): [
-                [at[task] for task in o] for o in orders.loc[orders["replicate"] == r, "order"]
-            ]
-            for r in kept
+            str(r): [[at[task] for task in order] for order in orders.get_group(r)] for r in kept
         },
         "scores": _scores(results, groups, at, set(kept)),
         "scale": SCALE,
