@@ -46,12 +46,14 @@ class Progress:
 class Coordinator:
     """Async methods that wait for something return after WAIT seconds at the latest."""
 
-    def __init__(self, work: Work, out: str) -> None:
+    def __init__(self, work: Work, out: str, max_lanes: int) -> None:
         self.work = work
         self.store = Store(out)
         self.ledger = Ledger(work, self.store.finished(), LEASE)
         self._records: dict[str, Record] = {}
         self._started: set[tuple[str, ...]] = set()
+        self._max_lanes = max_lanes
+        self._lanes: dict[str, float] = {}
         self._dismissed: set[str] = set()
         self._news = asyncio.Condition()
 
@@ -66,6 +68,18 @@ class Coordinator:
     async def _announce(self) -> None:
         async with self._news:
             self._news.notify_all()
+
+    def open_lane(self, lane: str) -> bool:
+        """Whether a trial may have a lane; there are at most `max_lanes` with a living trial."""
+        now = time.monotonic()
+        self._lanes = {name: seen for name, seen in self._lanes.items() if now - seen < LEASE}
+        if len(self._lanes) < self._max_lanes:
+            self._lanes[lane] = now
+        return lane in self._lanes
+
+    def _met(self, lane: str) -> None:
+        if lane in self._lanes:
+            self._lanes[lane] = time.monotonic()
 
     async def next(
         self, lane: str, held: list[str], loaded: tuple[str, str] | None
@@ -94,6 +108,7 @@ class Coordinator:
     def dismiss(self, lane: str) -> None:
         """The lane gets no more work."""
         self._dismissed.add(lane)
+        self._lanes.pop(lane, None)
 
     async def finish(self, record: Record) -> None:
         """A lane has stored a unit."""
@@ -107,8 +122,9 @@ class Coordinator:
         self.ledger.fail(lane, key, error, final)
         await self._announce()
 
-    async def outcome(self, run: Run, stage: int) -> Outcome | None:
+    async def outcome(self, lane: str, run: Run, stage: int) -> Outcome | None:
         """How a stage of a run ended; None: ask again."""
+        self._met(lane)
         self._started.add((run.backbone, run.method, str(run.replicate), *run.order))
         key = run.stages[stage]
         await self._until(lambda: key in self.ledger.done or key in self.ledger.failed)
@@ -124,12 +140,13 @@ class Coordinator:
             self._records[key] = await asyncio.to_thread(self.store.record, key)
         return self._records[key]
 
-    async def may_leave(self) -> bool:
+    async def may_leave(self, lane: str) -> bool:
         """Whether a trial that has all its stages may end.
 
         While other runs wait to be started the lane stays with them. The last runs stay until
         everything is settled, so that their lanes go on helping the others.
         """
+        self._met(lane)
         if len(self._started) < len(self.work.runs):
             return True
         return await self._until(lambda: self.ledger.settled)

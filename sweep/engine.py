@@ -22,10 +22,10 @@ from sweep.trial import OrderTrial
 NAMESPACE = "task-order-sweep"
 HEAD = "node:__internal_head__"
 """Every Ray head has one unit of this resource. Trials and coordinator take shares of it: that
-keeps them off the worker nodes, costs no CPU, and limits the number of lanes."""
+keeps them off the worker nodes, costs no CPU, and limits the number of trials at a time."""
 COORDINATOR_SHARE = 0.05
-TRIALS_SHARE = 0.5
-"""All trials together; Train takes from the rest for a helper of every lane."""
+TRAIN_SHARE = 0.001
+"""Train itself takes this much of the head for a helper of every lane."""
 POLL_SECONDS = 0.5
 
 ENVIRONMENT = {
@@ -145,7 +145,7 @@ def _sweep(
             max_restarts=-1,
             max_task_retries=-1,
         )
-        .remote(plan.work(), output.folder.uri)
+        .remote(plan.work(), output.folder.uri, int(study.lanes.count))
     )
     lanes = study.lanes
     lane = LaneConfig(
@@ -165,7 +165,8 @@ def _sweep(
 
 
 def _tuner(plan: Plan, lane: LaneConfig, output: Output, lanes: int) -> "tune.Tuner":
-    share = int(TRIALS_SHARE / lanes * 10_000) / 10_000
+    # As many trials as lanes, or a few more where lanes are many: the coordinator grants lanes.
+    share = int((0.99 - COORDINATOR_SHARE - lanes * TRAIN_SHARE) / lanes * 10_000) / 10_000
     trainable = tune.with_parameters(OrderTrial, lane=lane, runs=plan.runs)
     return tune.Tuner(
         tune.with_resources(trainable, {"CPU": 0, HEAD: share}),

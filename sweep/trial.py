@@ -24,20 +24,18 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
     """Reports the stages of one order after the other, whoever trained them."""
 
     def setup(self, config: dict[str, Any], *, lane: LaneConfig, runs: list[Run]) -> None:
-        """Start this actor's lane and take up the first run."""
-        name = f"lane-{self.trial_id}-{time.time_ns():x}"
-        self.lane = replace(lane, lane=name)
+        """Take up the first run."""
+        self.lane = replace(lane, lane=f"lane-{self.trial_id}-{time.time_ns():x}")
         self.runs = runs
         self.coordinator = find_coordinator(self.lane)
+        self.thread: threading.Thread | None = None
         self.error: BaseException | None = None
-        self.thread = threading.Thread(target=self._run_lane, daemon=True)
-        self.thread.start()
         self.reset_config(config)
 
     def _run_lane(self) -> None:
         try:
             run_lane(self.lane)
-        except BaseException as error:  # reported by step(), in the thread that Tune watches
+        except BaseException as error:  # reported by _ask(), in the thread that Tune watches
             self.error = error
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -68,17 +66,26 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
         return metrics
 
     def _ask(self, question: str, *arguments: object) -> Any:
-        """Put a question to the coordinator until it has an answer."""
+        """Put a question to the coordinator until it has an answer; meanwhile keep a lane going.
+
+        Tune may start a few more trials than there are lanes; those only listen.
+        """
         while True:
+            if self.error:
+                raise RuntimeError(f"the lane ended: {self.error}")
             try:
-                answer = ray.get(getattr(self.coordinator, question).remote(*arguments))
+                if self.thread is None and self._call("open_lane"):
+                    self.thread = threading.Thread(target=self._run_lane, daemon=True)
+                    self.thread.start()
+                answer = self._call(question, *arguments)
             except ActorUnavailableError:  # it is being started again
                 answer = None
                 time.sleep(1)
             if answer:
                 return answer
-            if not self.thread.is_alive() and self.error:
-                raise RuntimeError(f"the lane ended: {self.error}")
+
+    def _call(self, question: str, *arguments: object) -> Any:
+        return ray.get(getattr(self.coordinator, question).remote(self.lane.lane, *arguments))
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
         """Nothing to keep: the store remembers every stage."""
@@ -90,5 +97,6 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
 
     def cleanup(self) -> None:
         """Let the lane end."""
-        ray.get(self.coordinator.dismiss.remote(self.lane.lane))
-        self.thread.join(LEAVE_SECONDS)
+        self._call("dismiss")
+        if self.thread:
+            self.thread.join(LEAVE_SECONDS)
