@@ -1,0 +1,82 @@
+"""What is behind the things: plain tints, and scenes."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from sweep.tasks.world.colors import COLORS, PAPER, RGB
+
+Mixture = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""Coordinates x [W] and y [H, 1] in [-1, 1], a phase per image [N, 1, 1] and noise in [0, 1]
+[N, H, W], to the share of a scene's second color: [N, H, W] in [0, 1]."""
+
+TINTS: dict[str, RGB] = {
+    "black": (0.05, 0.05, 0.07),
+    "navy": (0.05, 0.06, 0.32),
+    "grey": (0.48, 0.48, 0.5),
+    "cream": (0.95, 0.9, 0.75),
+    "rose": (0.62, 0.32, 0.38),
+    "paper": PAPER,
+}
+SCENES: dict[str, tuple[RGB, RGB, Mixture]] = {
+    "grass": ((0.05, 0.3, 0.05), (0.2, 0.65, 0.15), lambda x, y, phase, noise: noise),
+    "sea": (
+        (0.05, 0.25, 0.6),
+        (0.2, 0.55, 0.85),
+        lambda x, y, phase, noise: 0.5 + 0.5 * np.sin(9 * y + 1.5 * np.sin(5 * x + phase)),
+    ),
+    "sand": (
+        (0.75, 0.55, 0.3),
+        (0.95, 0.8, 0.55),
+        lambda x, y, phase, noise: 0.4 + 0.3 * np.sin(4 * x + 7 * y + phase) + 0.3 * noise,
+    ),
+    "snow": ((0.75, 0.82, 0.92), (1.0, 1.0, 1.0), lambda x, y, phase, noise: noise > 0.35),
+    "night": ((0.02, 0.02, 0.12), (1.0, 1.0, 0.9), lambda x, y, phase, noise: noise > 0.97),
+    "lava": (
+        (0.3, 0.05, 0.02),
+        (1.0, 0.5, 0.05),
+        lambda x, y, phase, noise: (
+            np.abs(np.sin(4 * x + phase + np.sin(5 * y)) + np.sin(5 * y - phase)) < 0.5
+        ),
+    ),
+    "city": (
+        (0.25, 0.25, 0.32),
+        (0.95, 0.85, 0.45),
+        lambda x, y, phase, noise: (np.sin(9 * x + phase) > 0.2) & (np.sin(7 * y + phase) > 0.1),
+    ),
+    "sunset": (
+        (0.95, 0.5, 0.2),
+        (0.35, 0.1, 0.4),
+        lambda x, y, phase, noise: 0.4 + 0.5 * y + 0.1 * noise,
+    ),
+}
+_VISIBLE = 0.35
+
+
+def sets_off(background: str, color: str) -> bool:
+    """Whether a thing of this color can be seen before this background."""
+    behind = TINTS[background] if background in TINTS else np.mean(SCENES[background][:2], axis=0)
+    return any(abs(a - b) > _VISIBLE for a, b in zip(COLORS[color], behind, strict=True))
+
+
+def paint(names: Sequence[str], x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Backgrounds by name over the square grid x by x: float32 [N, len(x), len(x), 3]."""
+    canvas = np.empty((len(names), len(x), len(x), 3), np.float32)
+    for name in sorted(set(names)):
+        of = [i for i, other in enumerate(names) if other == name]
+        if name in TINTS:
+            shift = rng.uniform(-0.06, 0.06, (len(of), 1, 1, 3))
+            canvas[of] = np.asarray(TINTS[name]) + shift
+        else:
+            canvas[of] = _scene(*SCENES[name], len(of), x, rng)
+    return canvas
+
+
+def _scene(
+    first: RGB, second: RGB, mixture: Mixture, count: int, x: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    noise = rng.random((count, len(x), len(x)), np.float32)
+    phase = rng.uniform(0, 2 * np.pi, (count, 1, 1))
+    share = mixture(x, x[:, None], phase, noise)[..., None].astype(np.float32)
+    mixed: np.ndarray = np.asarray(first) + share * np.subtract(second, first)
+    return mixed

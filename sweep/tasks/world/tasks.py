@@ -1,0 +1,69 @@
+"""Recipes rendered: tasks, held-out suites and image-caption pairs."""
+
+from collections.abc import Mapping
+from random import Random
+
+import numpy as np
+
+from methods.data import ArraySplit, Retrieval, Task
+from methods.seeds import derive_seed
+from sweep.tasks.world.dice import Dice
+from sweep.tasks.world.portraits import Look, portrait
+from sweep.tasks.world.recipes import SUITES, Recipe
+from sweep.tasks.world.render import render
+from sweep.tasks.world.scans import Part
+
+_PAIRS = 256
+
+
+def make_task(name: str, recipe: Recipe, train: int, test: int, seed: int) -> Task:
+    """A task with rare answers as frequent as common ones.
+
+    Its pixels depend on nothing but the arguments.
+    """
+    return Task(
+        name=name,
+        choices=recipe.answers.words,
+        templates=(recipe.template,),
+        question=recipe.question,
+        train=_split(recipe, train, derive_seed(seed, name, "train"), 0.5, "train"),
+        test=_split(recipe, test, derive_seed(seed, name, "test"), 0.5, "test"),
+    )
+
+
+def probes(test: int, seed: int) -> Mapping[str, Task]:
+    """The held-out suites, made of common words only; their training splits are empty."""
+    return {
+        name: Task(
+            name=name,
+            choices=recipe.answers.words,
+            templates=(recipe.template,),
+            question=recipe.question,
+            train=_split(recipe, 0, seed, 0.0, "train"),
+            test=_split(recipe, test, derive_seed(seed, name), 0.0, "test"),
+        )
+        for name, recipe in SUITES.items()
+    }
+
+
+def retrieval(seed: int) -> Mapping[str, Retrieval]:
+    """Pictures of one thing each with everything that can be said about them in common words."""
+    dice = Dice(Random(derive_seed(seed, "captions")), rare=0.0, said=1.0)
+    pairs = [portrait(dice, Look()) for _ in range(_PAIRS)]
+    pixels = render([pair.scene for pair in pairs], _noise(dice))
+    captions = tuple(pair.caption for pair in pairs)
+    return {"captions": Retrieval("captions", pixels, captions)}
+
+
+def _split(recipe: Recipe, size: int, seed: int, rare: float, part: Part) -> ArraySplit:
+    """Pictures with all answers as often as one another, give or take one."""
+    dice = Dice(Random(seed), rare=rare, scans=part)
+    answers = recipe.answers.words
+    labels = [i % len(answers) for i in range(size)]
+    dice.random.shuffle(labels)
+    scenes = [recipe.draw(dice, answers[label]).scene for label in labels]
+    return ArraySplit(render(scenes, _noise(dice)), np.array(labels, np.int64))
+
+
+def _noise(dice: Dice) -> np.random.Generator:
+    return np.random.default_rng(dice.random.getrandbits(63))
