@@ -26,7 +26,7 @@ def differences(pairs: pd.DataFrame, comparison: pd.DataFrame, groups: Groups) -
     """Average accuracy minus the baseline's on the same order and replicate."""
     baseline = comparison["baseline"].iloc[0]
     groups = [(b, m) for b, m in groups if len(group(pairs, b, m))]
-    title = f"average accuracy minus that of {text(baseline)}, same order and replicate"
+    title = f"average accuracy minus that of {text(baseline)}"
     figure = _rows(groups, title, many(pairs))
     figure.add_vline(0, line={"color": INK, "width": 1, "dash": "dot"})
     return _clouds(figure, pairs, comparison, groups, baseline)
@@ -84,7 +84,7 @@ def order_tree(trie: pd.DataFrame, groups: Groups) -> go.Figure:
                     "colors": part["average_accuracy"],
                     "colorscale": SCALE,
                     "showscale": True,
-                    "colorbar": {"title": {"text": "mean"}, "thickness": 12, "tickformat": ".2f"},
+                    "colorbar": {"thickness": 12, "tickformat": ".2f", "len": 0.9, "y": 0.45},
                     "line": {"width": 1},
                 },
                 hovertemplate="%{label}<br>%{value} runs through here end at %{text}"
@@ -171,7 +171,7 @@ def _mean(figure: go.Figure, estimates: pd.DataFrame, backbone: str, method: str
 
 def interval(mean: float, low: float, high: float) -> str:
     """A mean with its interval, if there is one."""
-    return f"{mean:.3f} [{low:.3f}, {high:.3f}]" if np.isfinite(low) else f"{mean:.3f}"
+    return f"{mean:z.3f}" + (f" [{low:z.3f}, {high:z.3f}]" if np.isfinite(low) else "")
 
 
 def _dots(looks: Looks, method: str) -> dict[str, object]:
@@ -179,7 +179,7 @@ def _dots(looks: Looks, method: str) -> dict[str, object]:
         "color": looks.colour(method),
         "symbol": looks.symbol(method),
         "size": 6,
-        "opacity": 0.55,
+        "opacity": 0.7,
     }
 
 

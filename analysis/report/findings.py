@@ -1,5 +1,7 @@
 """What the numbers say, in sentences."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -26,8 +28,8 @@ def findings(
             _difference(comparison[comparison["backbone"] == backbone]),
             _moved(mine),
             _stability(mine),
-            _lost(part, "probe_drop", "zero-shot accuracy on the held-out probes"),
-            _lost(part, "retrieval_drop", "retrieval recall at 1"),
+            _lost(part, "probe_drop", "Zero-shot accuracy on held-out probes"),
+            _lost(part, "retrieval_drop", "Retrieval recall at 1"),
         ]
     return [sentence for sentence in [*found, _gaps(results), _condition(summary)] if sentence]
 
@@ -37,7 +39,7 @@ def _accuracy(of: str, summary: pd.DataFrame) -> str:
     runs, replicates = best["runs"].max(), best["replicates"].max()
     size = f"{of} {plural(runs, 'run')} per method in {plural(replicates, 'replicate')}, "
     named = [
-        f"**{row.method}** {'keeps ' if i == 0 else ''}{interval(row.mean, row.low, row.high)}"
+        f"**{row.method}** {'keeps ' if i == 0 else ''}{_interval(row)}"
         f"{' average accuracy' if i == 0 else ''}"
         for i, row in enumerate(rows(best.head(MAX_NAMED)))
     ]
@@ -56,27 +58,23 @@ def _difference(comparison: pd.DataFrame) -> str:
     return (
         f"On the same order and replicate, **{row.method}** is {direction} than "
         f"**{row.baseline}** in {count} of {plural(row.runs, 'run')}; the mean difference is "
-        f"{interval(row.mean, row.low, row.high)}."
+        f"{_interval(row)}."
     )
 
 
 def _moved(runs: pd.DataFrame) -> str:
     """The method that the order moves most, within one replicate."""
-    ranges = (
-        runs.groupby(["method", "replicate"])["average_accuracy"]
-        .agg(lambda x: x.max() - x.min())
-        .sort_values()
-    )
-    if ranges.empty or ranges.iloc[-1] < NOTHING:
+    accuracy = runs.groupby(["method", "replicate"])["average_accuracy"]
+    ranges = accuracy.max() - accuracy.min()
+    if ranges.empty or ranges.max() < NOTHING:
         return ""
-    (method, replicate), size = ranges.index[-1], ranges.iloc[-1]
-    part = runs[(runs["method"] == method) & (runs["replicate"] == replicate)]
-    values = part["average_accuracy"]
-    low, high = part.iloc[values.argmin()], part.iloc[values.argmax()]
+    method, replicate = ranges.index[ranges.argmax()]
+    block = runs[(runs["method"] == method) & (runs["replicate"] == replicate)]
+    low, *_, high = rows(block.sort_values("average_accuracy"))
     return (
-        f"Within one replicate, another order moves **{method}** by up to {size:.3f}: from "
-        f"{values.min():.3f} ({', '.join(low['order'])}) to {values.max():.3f} "
-        f"({', '.join(high['order'])})."
+        f"The order matters most to **{method}**: within one replicate its average "
+        f"accuracy ranges from {low.average_accuracy:.3f} ({', '.join(low.order)}) to "
+        f"{high.average_accuracy:.3f} ({', '.join(high.order)})."
     )
 
 
@@ -95,15 +93,17 @@ def _stability(runs: pd.DataFrame) -> str:
 
 
 def _lost(summary: pd.DataFrame, metric: str, what: str) -> str:
-    """Who loses most and least of what the backbone could do before."""
-    lost = summary[summary["metric"] == metric].sort_values("mean")
-    lost = lost[lost["mean"].abs() > NOTHING]  # methods that leave the backbone as it is
-    if lost.empty or lost["mean"].max() <= 0:
+    """What the method that loses most loses, and what the most accurate method loses."""
+    lost = {row.method: row for row in rows(summary[summary["metric"] == metric])}
+    most = max(lost.values(), key=lambda row: row.mean, default=None)
+    if most is None or most.mean < NOTHING:
         return ""
-    *others, most = rows(lost)
-    least = (f", **{o.method}** {interval(o.mean, o.low, o.high)}" for o in others[:1])
-    size = interval(most.mean, most.low, most.high)
-    return f"**{most.method}** loses {size} {what}{''.join(least)}."
+    accuracy = summary[(summary["metric"] == "average_accuracy") & summary["method"].isin(lost)]
+    best = lost[accuracy["method"].iloc[accuracy["mean"].argmax()]]
+    sentence = f"{what} falls most with **{most.method}**, by {_interval(most)}"
+    if best is most:
+        return f"{sentence}."
+    return f"{sentence}; with **{best.method}**, the most accurate method, by {_interval(best)}."
 
 
 def _gaps(results: Results) -> str:
@@ -122,6 +122,10 @@ def _condition(summary: pd.DataFrame) -> str:
         "There are no intervals: they need at least two replicates with all runs complete; "
         "orders of one replicate share a seed and prefixes, so they are no independent sample."
     )
+
+
+def _interval(row: Any) -> str:
+    return interval(row.mean, row.low, row.high)
 
 
 def plural(count: int, noun: str) -> str:

@@ -19,7 +19,11 @@ def markdown(study: Study) -> str:
         "\n".join(f"- {sentence}" for sentence in study.findings) or "No run is complete yet.",
     ]
     if study.groups:
-        parts += ["## Methods compared", _metrics(study), f"Unit: fraction; {words.sample(study)}."]
+        parts += [
+            "## Methods compared",
+            _metrics(study),
+            f"Unit: fraction; {words.sample(study.summary)}.",
+        ]
         parts += words.notes(study)
         parts += ["## Worst and best orders", _extremes(study)]
     parts += ["## Missing and failed", _gaps(study), "## How it is computed", *words.METHODS_TEXT]

@@ -16,13 +16,14 @@ from analysis.report.browser import browser_data
 from analysis.report.findings import plural
 from analysis.report.markup import emphasised
 from analysis.report.study import Study
+from analysis.report.style import INK
 
 MAX_FAILURES = 50
 """Failed stages shown on the page; the table holds all."""
 
 
 class Section(NamedTuple):
-    """One part of the page; `html` is its body, "" leaves it out."""
+    """One part of the page; `key` is its name in the menu, an empty `html` leaves it out."""
 
     key: str
     title: str
@@ -37,9 +38,10 @@ def page(study: Study) -> str:
         title=escape(words.title(study)),
         lead=escape(words.lead(study)),
         tiles="".join(map(_tile, words.facts(study))),
-        nav="".join(f'<a href="#{part.key}">{part.title}</a>' for part in sections),
+        nav="".join(f'<a href="#{part.key}">{part.key.capitalize()}</a>' for part in sections),
         sections="".join(map(_framed, sections)),
         figures=_json({key: json.loads(draw(study).to_json()) for key, draw in drawn(study)}),
+        ink=INK,
         browser=_json(browser_data(study.results, browsed(study))),
         footer=f"Written by {escape(words.versions(study))}.",
         css=(here / "style.css").read_text("utf-8"),
@@ -50,14 +52,14 @@ def page(study: Study) -> str:
 
 def drawn(study: Study) -> list[tuple[str, Callable[[Study], go.Figure]]]:
     """The figures that there are data for."""
-    keys = ["distribution", "differences", "trade-off", "tree"] if study.groups else []
+    keys = ["orders", "differences", "forgetting", "tree"] if study.groups else []
     return [(k, FIGURES[k]) for k in keys if k != "differences" or len(study.pairs)]
 
 
 FIGURES: dict[str, Callable[[Study], go.Figure]] = {
-    "distribution": lambda s: figures.distribution(s.runs, s.summary, s.groups),
+    "orders": lambda s: figures.distribution(s.runs, s.summary, s.groups),
     "differences": lambda s: figures.differences(s.pairs, s.comparison, s.groups),
-    "trade-off": lambda s: figures.trade_off(s.runs, s.groups),
+    "forgetting": lambda s: figures.trade_off(s.runs, s.groups),
     "tree": lambda s: figures.order_tree(s.trie, s.groups),
 }
 
@@ -83,23 +85,25 @@ def methods(study: Study) -> Section:
     noted = "".join(f'<p class="note">{escape(note)}</p>' for note in words.notes(study))
     more = (
         "<details><summary>All metrics</summary>"
-        f"{tables.all_metrics(study)}{_caption(words.sample(study), 'summary')}</details>"
+        f"{tables.all_metrics(study)}{_caption(words.sample(study.summary), 'summary')}</details>"
     )
     about = "Mean over orders with its interval below; a click on a heading sorts."
     caption = (
-        f"Unit: fraction; {words.sample(study)}. SD over runs holds the effects of order and seed; "
-        "worst and best order: hover for the order."
+        f"Unit: fraction; {words.sample(study.summary)}. SD over runs holds the effects of order "
+        "and seed; worst and best order: hover for the order."
     )
     body = tables.method_table(study) + _caption(caption, "summary") + noted + more
     return Section("methods", "Methods compared", _about(about) + body)
 
 
-def distribution(study: Study) -> Section:
+def orders(study: Study) -> Section:
     """Average accuracy over orders."""
-    caption = f"Unit: fraction; {words.sample(study)}. Dot: one run. Diamond and bar: mean and "
+    caption = (
+        f"Unit: fraction; {words.sample(study.summary)}. Dot: one run. Diamond and bar: mean and "
+    )
     caption += f"interval. Curve: density, for {figures.MIN_DENSITY} runs or more."
     about = "What one method reaches depends on the order in which it meets the tasks."
-    return _plot(study, "distribution", "Average accuracy over orders", about, caption, "runs")
+    return _plot(study, "orders", "Average accuracy over orders", about, caption, "runs")
 
 
 def differences(study: Study) -> Section:
@@ -110,7 +114,7 @@ def differences(study: Study) -> Section:
         f"Each dot is a method minus {escape(study.baseline or '')} on the same order and "
         "replicate; right of the line the method is better."
     )
-    caption = f"Unit: difference of fractions; pairs, {words.sample(study)} of paired differences."
+    caption = f"Unit: difference of fractions; {words.sample(study.comparison, 'pair')}."
     plot = _plot(study, "differences", "Paired differences", about, caption, "differences")
     ending = tables.comparison_table(study) + _caption(
         "Better, equal, worse: number of pairs; win rate counts ties as one half.", "comparison"
@@ -118,7 +122,7 @@ def differences(study: Study) -> Section:
     return plot._replace(html=plot.html + ending)
 
 
-def trade_off(study: Study) -> Section:
+def forgetting(study: Study) -> Section:
     """Forgetting against learning."""
     about = "Right: new tasks are learnt better. Up: more of it is lost afterwards."
     caption = (
@@ -126,7 +130,7 @@ def trade_off(study: Study) -> Section:
         "dotted line end with the average accuracy written on it: AA = learning - (T-1)/T x "
         "forgetting."
     )
-    return _plot(study, "trade-off", "Forgetting and learning", about, caption, "runs")
+    return _plot(study, "forgetting", "Forgetting and learning", about, caption, "runs")
 
 
 def matrices(study: Study) -> Section:
@@ -215,7 +219,7 @@ def formulas(study: Study) -> Section:
 
 
 SECTIONS: Sequence[Callable[[Study], Section]] = (
-    *(findings, methods, distribution, differences, trade_off, matrices, tree, extremes),
+    *(findings, methods, orders, differences, forgetting, matrices, tree, extremes),
     *(gaps, data, formulas),
 )
 

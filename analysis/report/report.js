@@ -6,45 +6,33 @@ const escaped = (name) => name.replace(/&/g, "&amp;").replace(/</g, "&lt;").repl
 const short = (name, width = 18) =>
   escaped(name.length <= width ? name : name.slice(0, width - 1) + "\u2026");
 
-// Figures: drawn from data, drawn again when the reader switches between light and dark.
+// Figures: drawn from data, and drawn again when the reader turns from light to dark.
 
-const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
-const drawn = new Map();
+const CONFIG = { responsive: true, displaylogo: false, modeBarButtons: [["toImage"]] };
+const figures = document.getElementById("figures");
 
 function themed(layout) {
-  const copy = structuredClone(layout);
-  copy.font = { ...copy.font, color: css("--ink") };
-  copy.hoverlabel = { ...copy.hoverlabel, bgcolor: css("--card"), bordercolor: css("--line"),
+  const copy = { ...layout, paper_bgcolor: "transparent", plot_bgcolor: "transparent" };
+  copy.font = { family: getComputedStyle(document.body).fontFamily, size: 13, color: css("--ink") };
+  copy.modebar = { bgcolor: "transparent", color: css("--muted"), activecolor: css("--accent") };
+  copy.hoverlabel = { align: "left", bgcolor: css("--card"), bordercolor: css("--line"),
     font: { color: css("--ink") } };
-  for (const key of Object.keys(copy)) {
-    if (/^[xy]axis\d*$/.test(key)) {
-      Object.assign(copy[key], { gridcolor: css("--grid"), linecolor: css("--line") });
-    }
+  for (const axis of ["xaxis", "yaxis", ...Object.keys(layout)].filter((key) => /^[xy]axis/.test(key))) {
+    copy[axis] = { ...layout[axis], gridcolor: css("--grid"), linecolor: css("--line") };
   }
   return copy;
 }
 
 function draw(id, data, layout) {
-  drawn.set(id, [data, layout]);
-  return Plotly.react(id, data, themed(layout), CONFIG);
+  Plotly.react(id, data, themed(layout), CONFIG);
 }
 
-function redraw() {
-  for (const [id, [data, layout]] of drawn) Plotly.react(id, data, themed(layout), CONFIG);
-  if (choose.method) showRun();
-}
-
-for (const query of ["(prefers-color-scheme: dark)", "print"]) {
-  matchMedia(query).addEventListener("change", redraw);
-}
-
-for (const [name, figure] of Object.entries(read("figures"))) {
-  const layout = { ...figure.layout, xaxis: { ...figure.layout.xaxis }, yaxis: { ...figure.layout.yaxis } };
-  const pick = document.querySelector(`select[data-traces="${name}"]`);
-  const show = () => draw(`figure-${name}`,
-    pick ? [{ ...figure.data[pick.value], visible: true }] : figure.data, layout);
-  if (pick) pick.addEventListener("change", show);
-  show();
+function drawFigures() {
+  const inked = figures.textContent.replaceAll(figures.dataset.ink, css("--ink"));
+  for (const [name, { data, layout }] of Object.entries(JSON.parse(inked))) {
+    const pick = document.querySelector(`select[data-traces="${name}"]`);
+    draw(`figure-${name}`, pick ? [{ ...data[pick.value], visible: true }] : data, layout);
+  }
 }
 
 // Tables: a click on a heading sorts.
@@ -126,22 +114,20 @@ function drawMatrix(names, values) {
     hovertemplate: "%{text}<extra></extra>", texttemplate: names.length <= 12 ? "%{z:.2f}" : "",
     colorbar: { thickness: 12, tickformat: ".1f" } }],
   { height: 130 + 36 * values.length, margin: { l: 16, r: 16, t: 16, b: 16 }, shapes: learnt,
-    paper_bgcolor: "transparent", plot_bgcolor: "transparent",
     xaxis: { tickvals: positions, ticktext: names.map((name) => short(name)), side: "top",
-      automargin: true, showgrid: false, zeroline: false, title: { text: "accuracy on" } },
+      automargin: true, showgrid: false, zeroline: false, fixedrange: true },
     yaxis: { tickvals: values.map((_, k) => k), autorange: "reversed", automargin: true,
-      ticktext: ["untouched", ...names.map((name, i) => `${i + 1} ${short(name)}`)],
-      showgrid: false, zeroline: false, title: { text: "after" } } });
+      ticktext: ["0 untouched", ...names.map((name, i) => `${i + 1} ${short(name)}`)],
+      showgrid: false, zeroline: false, fixedrange: true } });
 }
 
 function drawCurves(names, values, colour) {
   const width = document.getElementById("figure-curves").clientWidth;
-  const columns = Math.min(names.length, width < 560 ? 2 : 4);
-  const rows = Math.ceil(names.length / columns);
+  const rows = Math.ceil(names.length / (width < 560 ? 2 : 4));
+  const columns = Math.ceil(names.length / rows);
   const stages = values.map((_, k) => k);
   const layout = { height: 60 + 150 * rows, showlegend: false, annotations: [],
     grid: { rows, columns, pattern: "independent", xgap: 0.14, ygap: 0.34 },
-    paper_bgcolor: "transparent", plot_bgcolor: "transparent",
     margin: { l: 36, r: 12, t: 28, b: 32 } };
   const data = names.map((name, i) => {
     const axis = i ? i + 1 : "";
@@ -158,9 +144,17 @@ function drawCurves(names, values, colour) {
   draw("figure-curves", data, layout);
 }
 
-if (choose.method) {
-  choose.method.addEventListener("change", listOrders);
-  choose.replicate.addEventListener("change", listOrders);
-  choose.order.addEventListener("change", showRun);
-  listOrders();
+function drawAll() {
+  drawFigures();
+  showRun();
 }
+
+for (const query of ["(prefers-color-scheme: dark)", "print"]) {
+  matchMedia(query).addEventListener("change", drawAll);
+}
+document.querySelector("select[data-traces]")?.addEventListener("change", drawFigures);
+choose.method.addEventListener("change", listOrders);
+choose.replicate.addEventListener("change", listOrders);
+choose.order.addEventListener("change", showRun);
+drawFigures();
+listOrders();

@@ -100,14 +100,20 @@ def extremes_table(study: Study) -> str:
             Cell(f"{row.which} {row.rank}", css="text"),
             number(row.average_accuracy),
             number(row.forgetting_max),
-            Cell(" &rarr; ".join(map(escape, row.order)), css="order"),
             number(row.replicate),
-            Cell(_command(row.command), css="text"),
+            Cell(f"{_path(row.order)}{_command(row.command)}", css="order"),
         ]
         for pair in study.groups
         for row in rows(group(study.extremes, *pair))
     ]
-    head = ["method", "", "average accuracy", "forgetting", "order", "replicate", "train it again"]
+    head = [
+        "method",
+        "",
+        "average accuracy",
+        "forgetting",
+        "replicate",
+        "order, and how to train it again",
+    ]
     return table(head, lines)
 
 
@@ -131,7 +137,7 @@ def failures_table(study: Study, limit: int) -> str:
         [
             name(study, row.backbone, row.method),
             number(row.replicate),
-            Cell(" &rarr; ".join(map(escape, row.prefix)) or "stage 0", css="order"),
+            Cell(_path(row.prefix) or "stage 0", css="order"),
             Cell(f"<code>{escape(str(row.error or 'no message'))}</code>", css="text"),
         ]
         for row in rows(study.results.failures.head(limit))
@@ -174,7 +180,7 @@ def number(value: float, title: str = "") -> Cell:
     """A count, or a fraction with three digits; a dash when undefined."""
     if pd.isna(value):
         return Cell("&ndash;")
-    shown = str(value) if isinstance(value, int) else f"{value:.3f}"
+    shown = str(value) if isinstance(value, int) else f"{value:z.3f}"
     if title:
         shown = f'<span title="{escape(title)}">{shown}</span>'
     return Cell(shown, str(value))
@@ -184,8 +190,10 @@ def estimate(found: Any, sign: str = "") -> Cell:
     """A row's mean with its interval below; a dash when there is no such row."""
     if found is None:
         return Cell("&ndash;")
-    bounds = f"<small>[{found.low:{sign}.3f}, {found.high:{sign}.3f}]</small>"
-    return Cell(f"{found.mean:{sign}.3f}{'' if math.isnan(found.low) else bounds}", str(found.mean))
+    bounds = f"<small>[{found.low:{sign}z.3f}, {found.high:{sign}z.3f}]</small>"
+    return Cell(
+        f"{found.mean:{sign}z.3f}{'' if math.isnan(found.low) else bounds}", str(found.mean)
+    )
 
 
 def _td(cell: Cell) -> str:
@@ -196,6 +204,10 @@ def _css(name: str) -> str:
     return f' class="{name}"' if name else ""
 
 
+def _path(order: tuple[str, ...]) -> str:
+    return " &rarr; ".join(map(escape, order))
+
+
 def _command(command: str) -> str:
     shown = escape(command)
-    return f'<code>{shown}</code><button class="copy" data-text="{shown}">copy</button>'
+    return f'<br><code>{shown}</code> <button class="copy" data-text="{shown}">copy</button>'

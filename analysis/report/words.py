@@ -4,6 +4,8 @@ import platform
 from importlib import metadata
 from typing import NamedTuple
 
+import pandas as pd
+
 from analysis.report.findings import plural
 from analysis.report.study import Study
 
@@ -69,11 +71,11 @@ def facts(study: Study) -> list[Fact]:
     ]
 
 
-def sample(study: Study) -> str:
-    """What the means rest on: runs per method, replicates, and the kind of interval."""
-    accuracy = study.summary[study.summary["metric"] == "average_accuracy"]
+def sample(estimates: pd.DataFrame, unit: str = "run") -> str:
+    """What means rest on: runs or pairs per method, replicates, and the kind of interval."""
+    accuracy = estimates[estimates["metric"] == "average_accuracy"]
     low, high = accuracy["runs"].min(), accuracy["runs"].max()
-    runs = plural(high, "run") if low == high else f"{low} to {high} runs"
+    runs = plural(high, unit) if low == high else f"{low} to {plural(high, unit)}"
     replicates = accuracy["replicates"].max()
     if accuracy["low"].isna().all():
         kind = "no interval (it needs two whole replicates)"
