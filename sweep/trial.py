@@ -55,6 +55,7 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
             "trained_task": prefix[-1],
             "status": outcome.status,
             "error": outcome.error,
+            "average_accuracy": float("nan"),
             "wait_s": time.monotonic() - started,
             "done": outcome.status == "failed" or self.stage == len(self.run.order),
         }

@@ -1,0 +1,24 @@
+"""A driver to be killed: python -m tests.sweep.drive FOLDER OUT LANES WORKERS STEPS METHOD..."""
+
+import sys
+from pathlib import Path
+
+from sweep import run
+from tests.toy import toy_study
+
+
+def main(folder: str, out: str, lanes: str, workers: str, steps: str, *methods: str) -> int:
+    study = toy_study(
+        Path(folder),
+        methods,
+        benchmark={"name": "toy", "num_tasks": 4},
+        training={"steps": int(steps), "batch_size": 16, "lr": 0.003},
+        lanes={"count": int(lanes), "workers": int(workers), "cpus_per_worker": 1},
+        keep_states="all",
+    )
+    finished = run(study, out)
+    return 0 if finished.settled and not finished.failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,124 @@
+"""Processes killed at random moments: nothing finished is lost, nothing is trained twice."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from analysis import load
+
+pytestmark = pytest.mark.slow
+
+KEYS = ["method", "prefix", "eval_task", "metric"]
+VICTIMS = {
+    "worker": "ray::RayTrainWorker",
+    "controller": "ray::TrainController",
+    "trial": "ray::ResourceTrainable",
+    "coordinator": "ray::Coordinator",
+}
+
+
+class Driver:
+    """`sweep run` in a process of its own."""
+
+    def __init__(self, models: Path, out: Path) -> None:
+        arguments = [str(models), str(out), "2", "1", "60", "finetune"]
+        command = [sys.executable, "-m", "tests.sweep.drive", *arguments]
+        self.out = out
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    def finished(self) -> dict[Path, int]:
+        return {file: file.stat().st_mtime_ns for file in self.out.glob("stages/*/stage.json")}
+
+    def wait_for(self, count: int) -> None:
+        deadline = time.monotonic() + 240
+        while len(self.finished()) < count:
+            assert self.process.poll() is None, "the driver ended too early"
+            assert time.monotonic() < deadline, "no stages"
+            time.sleep(0.05)
+
+    def descendants(self, title: str) -> list[psutil.Process]:
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        return [process for process in family if title in " ".join(_command(process))]
+
+    def end(self) -> None:
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.kill()
+        self.process.wait()
+        # Ray's own processes follow their driver; its agents are slow to notice.
+        _, alive = psutil.wait_procs(family, timeout=20)
+        for process in alive:
+            process.kill()
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
+
+
+def scores(out: Path) -> pd.DataFrame:
+    stages = load(str(out)).stages
+    return stages[[*KEYS, "value", "n"]].sort_values(KEYS).reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(models: Path, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    driver = Driver(models, tmp_path_factory.mktemp("calm") / "out")
+    assert driver.process.wait(400) == 0
+    return scores(driver.out)
+
+
+@pytest.fixture
+def driver(models: Path, tmp_path: Path) -> Iterator[Driver]:
+    driver = Driver(models, tmp_path / "out")
+    yield driver
+    if driver.process.poll() is None:
+        driver.end()
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_killed_process_costs_at_most_its_stage(
+    driver: Driver, undisturbed: pd.DataFrame, victim: str
+) -> None:
+    driver.wait_for(8)
+    before = driver.finished()
+    victims = driver.descendants(VICTIMS[victim])
+    assert victims, f"no {VICTIMS[victim]} to kill"
+    victims[0].kill()
+    assert driver.process.wait(400) == 0
+    after = driver.finished()
+    assert {file: after[file] for file in before} == before
+    pd.testing.assert_frame_equal(scores(driver.out), undisturbed)
+
+
+def test_killed_driver_goes_on_where_it_was(
+    driver: Driver, models: Path, undisturbed: pd.DataFrame
+) -> None:
+    driver.wait_for(12)
+    driver.end()
+    before = driver.finished()
+    assert 12 <= len(before) < 65
+    again = Driver(models, driver.out)
+    try:
+        assert again.process.wait(400) == 0
+    finally:
+        if again.process.poll() is None:
+            again.end()
+    after = again.finished()
+    assert {file: after[file] for file in before} == before
+    assert len(after) == 65
+    pd.testing.assert_frame_equal(scores(driver.out), undisturbed)
