@@ -38,6 +38,8 @@ def join_lane(study: Study) -> Accelerator:
     """
     torch.set_num_threads(max(1, int(study.lanes.cpus_per_worker)))
     return Accelerator(
+        # Without this Accelerate takes several CPU workers for strangers.
+        cpu=not torch.accelerator.is_available(),
         mixed_precision="bf16" if study.training.precision == "bf16" else "no",
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
@@ -123,9 +125,9 @@ class Learner:
         self._data_key = study.benchmark.fingerprint()
         self._tasks: dict[str, TrainingTask] = {}
         # One process needs no wrapper: data parallelism of one costs time and changes nothing.
-        self._step = (
-            accelerator.prepare_model(self.method) if accelerator.num_processes > 1 else self.method
-        )
+        # What trains nothing must have none.
+        shares = accelerator.num_processes > 1 and self.method.trainable()
+        self._step = accelerator.prepare_model(self.method) if shares else self.method
 
     @property
     def backbone(self) -> Backbone:

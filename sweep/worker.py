@@ -40,12 +40,17 @@ class Worker:
         self.accelerator = accelerator
         self.cache = cache
         self.benchmark = study.benchmark.load()
+        self.learner: Learner
+        self.evaluator: Evaluator
         self.loaded: tuple[str, str] | None = None
         """Labels of the backbone and the method in memory."""
 
     def _load(self, unit: Unit) -> None:
         if self.loaded == (unit.backbone, unit.method):
             return
+        if self.loaded:  # the old model must be gone before the new one comes
+            del self.learner, self.evaluator
+            self.accelerator.free_memory()
         self.loaded = None
         self.learner = Learner(
             self.study,

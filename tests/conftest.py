@@ -1,0 +1,17 @@
+"""What several tests share: tiny models, saved once."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.models import save_clip, save_llava
+from tests.toy import VOCABULARY
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny CLIP in `clip` and a tiny LLaVA in `llava`."""
+    folder = tmp_path_factory.mktemp("models")
+    save_clip(folder / "clip", VOCABULARY)
+    save_llava(folder / "llava", VOCABULARY)
+    return folder

@@ -1,0 +1,281 @@
+"""What every method must promise, as checks of one method of a study of the toy benchmark.
+
+A new method joins by its line in METHODS; a method from elsewhere is checked by calling the
+functions below with a study that names it as "package.module:Class".
+"""
+
+import os
+import socket
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from methods import METHODS, resolve
+from methods.base import DependsOn, State
+from sweep.alone import matrix, run_alone
+from sweep.errors import InputError
+from sweep.evaluate import Scores
+from sweep.learner import join_lane
+from sweep.orders import Order
+from sweep.plan import Plan, Unit
+from sweep.store import Record, Store
+from sweep.study import Study
+from sweep.worker import Result, Worker
+from tests.toy import toy_study
+
+SMALL: dict[str, dict[str, Any]] = {
+    "lora": {"rank": 4, "alpha": 8.0},
+    "replay": {"memory": 24},
+}
+"""Options that suit the toy; a method that is not here takes its defaults."""
+BACKBONES: dict[str, dict[str, Any]] = {
+    "clip": {"name": "toy", "num_tasks": 3},
+    "llava": {"name": "toy", "num_tasks": 2, "questions": True},
+}
+"""A backbone of either family, and the toy benchmark as it can read it."""
+
+
+def study_of(models: Path, backbone: str, **changes: Any) -> Study:
+    """A study of all methods on one tiny backbone."""
+    return toy_study(
+        models,
+        {name: SMALL.get(name, {}) for name in METHODS},
+        **{
+            "benchmark": BACKBONES[backbone],
+            "backbones": {backbone: {"path": str(models / backbone)}},
+        }
+        | changes,
+    )
+
+
+def depends_on(study: Study, method: str) -> DependsOn:
+    return resolve(study.methods[method].method).depends_on
+
+
+def trains(study: Study, method: str) -> bool:
+    return depends_on(study, method) != "nothing"
+
+
+def same(one: State, other: State) -> bool:
+    """Whether two states are equal bit for bit."""
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+class Desk:
+    """One process that works on the units of one method."""
+
+    def __init__(self, study: Study, method: str) -> None:
+        self.plan = Plan(study)
+        self.worker = Worker(study, self.plan.sources, join_lane(study), Path("unused"))
+        self.backbone, self.method = next(iter(study.backbones)), method
+
+    def units(self, order: Order) -> list[Unit]:
+        """What is computed for an order after stage 0, parents first."""
+        stages = self.plan.run(self.backbone, self.method, 0, order).stages[1:]
+        keys = [key for stage in stages for key in (*self.plan.units[stage].parents, stage)]
+        return [self.plan.units[key] for key in dict.fromkeys(keys)]
+
+    def learn(self, order: Order) -> dict[str, Result]:
+        """The results of all units of an order, by key."""
+        results: dict[str, Result] = {}
+        for unit in self.units(order):
+            results[unit.key] = self.worker.compute(unit, lambda key: state_in(results[key]))
+        return results
+
+    def accuracy(self, order: Order) -> pd.DataFrame:
+        """The accuracy matrix of an order."""
+        results = self.untouched | self.learn(order)
+        stages = self.plan.run(self.backbone, self.method, 0, order).stages
+        return matrix(order, [results[key].record for key in stages])
+
+    @cached_property
+    def untouched(self) -> dict[str, Result]:
+        """The result of stage 0, by key."""
+        start, *_ = self.plan.units.values()
+        return {start.key: self.worker.compute(start, lambda _: {})}
+
+    def learn_on(self, unit: Unit) -> State:
+        """Train from the weights and memories as they lie in this process, restoring nothing."""
+
+        def skip_once(_: State) -> None:
+            del self.worker.learner.method.load_state
+
+        if unit.parents:
+            vars(self.worker.learner.method)["load_state"] = skip_once
+        return state_in(self.worker.compute(replace(unit, evaluates=False), lambda _: {}))
+
+
+def state_in(result: Result) -> State:
+    assert result.state is not None
+    return result.state
+
+
+def states_in(results: Mapping[str, Result]) -> dict[str, State]:
+    return {key: result.state for key, result in results.items() if result.state is not None}
+
+
+def check_resume_is_exact(study: Study, method: str, out: Path) -> None:
+    order = study.benchmark.task_names()
+    steady, store = Desk(study, method), Store(str(out))
+    *past, last = (unit for unit in steady.units(order) if unit.kind == "train")
+    for unit in past:
+        store.save(Record(key=unit.key), steady.learn_on(unit))
+    expected = steady.learn_on(last)
+
+    resumed = Desk(study, method)
+    resumed.learn(order[::-1])
+    result = resumed.worker.compute(last, store.state)
+    assert same(state_in(result), expected)
+    if last.evaluates:
+        assert list(result.record.scores) == steady.worker.evaluator.evaluate()[0]
+
+
+def check_state_round_trips(study: Study, method: str) -> None:
+    desk = Desk(study, method)
+    for state in states_in(desk.learn(study.benchmark.task_names())).values():
+        desk.worker.learner.method.load_state(state)
+        assert same(desk.worker.learner.method.state(), state)
+
+
+def check_state_is_all_that_changes(study: Study, method: str) -> None:
+    """Training changes the state; loading an old state undoes whatever training changed."""
+    order = study.benchmark.task_names()
+    desk = Desk(study, method)
+    desk.learn(order[:1])
+    learner = desk.worker.learner.method
+    learner.reset(0)
+    weights = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
+    initial = learner.state()
+    assert not any(same(state, initial) for state in states_in(desk.learn(order)).values())
+    learner.load_state(initial)
+    assert same(learner.state_dict(), weights)
+
+
+def check_depends_on_is_true(study: Study, method: str) -> None:
+    """Orders of the same tasks give the same result exactly where the method says so."""
+    order = study.benchmark.task_names()
+    turned = (*order[-2::-1], order[-1])
+    desk = Desk(study, method)
+    one, other = (desk.learn(tasks)[desk.units(tasks)[-1].key] for tasks in (order, turned))
+    claim = depends_on(study, method)
+    if claim == "sequence" and turned != order:
+        assert not same(state_in(one), state_in(other))
+    if claim == "set":
+        assert same(state_in(one), state_in(other))
+    if claim != "sequence":
+        assert one.record.scores == other.record.scores
+    if claim == "task":
+        _check_combination_is_of_a_set(desk, order)
+
+
+def check_stays_untouched(study: Study, method: str) -> None:
+    """All stages are stage 0, and there is no state."""
+    order = study.benchmark.task_names()
+    records, state = run_alone(study, method, order)
+    assert state is None
+    assert {record.key for record in records} == {records[0].key}
+
+
+def _check_combination_is_of_a_set(desk: Desk, order: Order) -> None:
+    results = desk.learn(order)
+    whole = desk.units(order)[-1]
+    turned = replace(whole, prefix=whole.prefix[::-1], parents=whole.parents[::-1])
+    again = desk.worker.compute(turned, lambda key: state_in(results[key]))
+    assert again.record.scores == results[whole.key].record.scores
+
+
+def check_learns(study: Study, method: str, gain: float) -> None:
+    """The task just trained is answered better than by the untouched backbone."""
+    order = study.benchmark.task_names()
+    accuracy = Desk(study, method).accuracy(order)
+    gained = [accuracy.loc[task, task] - accuracy.loc["untouched", task] for task in order]
+    assert sum(gained) / len(gained) > gain
+
+
+def forgetting(study: Study, method: str) -> float:
+    """By how much accuracy on the tasks before the last fell since they were trained."""
+    falls, desk = [], Desk(study, method)
+    for order in study.blocks()[0]:
+        accuracy = desk.accuracy(order)
+        falls += [accuracy.loc[task, task] - accuracy.loc[order[-1], task] for task in order[:-1]]
+    return float(np.mean(falls))
+
+
+def check_bad_options_are_named(study: Study, method: str) -> None:
+    raw = study.model_dump(mode="json", by_alias=True)
+    given = {"method": study.methods[method].method}
+    for option in type(study.methods[method].options).model_fields:
+        with pytest.raises(InputError, match=rf"{method}.*{option}"):
+            Study.from_dict(raw | {"methods": {method: given | {option: {"no": "value"}}}})
+    with pytest.raises(InputError, match=r"'lrr'.*Did you mean 'lr'"):
+        Study.from_dict(raw | {"methods": {method: given | {"lrr": 0.1}}})
+
+
+def distance(one: State, other: State) -> float:
+    """Euclidean distance of the weights, relative to the length of the second.
+
+    Biases of keys are left out: softmax cancels them, so that their gradient is rounding noise,
+    which AdamW scales up.
+    """
+    names = [
+        name for name in one if name.startswith("weights/") and not name.endswith("k_proj.bias")
+    ]
+    first, second = (torch.cat([state[name].flatten() for name in names]) for state in (one, other))
+    return float((first - second).norm() / second.norm())
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one worker saw and got when a method learnt an order."""
+
+    ids: list[Tensor]
+    """The sample ids of every loss it computed."""
+    parallel: bool
+    states: dict[str, State]
+    scores: list[Scores]
+    forgotten: bool
+    """Whether the model left memory when the next one came."""
+
+
+def work(study: Study, method: str) -> Report:
+    """Learn one order, alone or together with the other worker of a pair."""
+    order = study.benchmark.task_names()
+    desk = Desk(study, method)
+    desk.learn(order[:1])
+    learner, ids = desk.worker.learner, []
+    learner.method.register_forward_pre_hook(lambda _, batch: ids.append(batch[0].ids))
+    results = desk.learn(order)
+    parallel = isinstance(learner._step, DistributedDataParallel)
+    model = weakref.ref(learner.method)
+    del learner
+    results |= desk.untouched
+    scores = [list(result.record.scores) for result in results.values()]
+    return Report(ids, parallel, states_in(results), scores, forgotten=model() is None)
+
+
+def _work_in_a_pair(rank: int, study: Study, out: Path, port: int) -> None:
+    here = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_PORT": port}
+    os.environ |= {name: str(value) for name, value in here.items()}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "ACCELERATE_USE_CPU": "true"}
+    reports = {name: work(study, name) for name in study.methods if trains(study, name)}
+    torch.save(reports, out / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def pair_reports(study: Study, out: Path) -> list[dict[str, Report]]:
+    """What both workers of a data-parallel pair report, by method."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.multiprocessing.spawn(_work_in_a_pair, (study, out, port), nprocs=2)
+    return [torch.load(out / f"{rank}.pt", weights_only=False) for rank in range(2)]

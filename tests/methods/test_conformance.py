@@ -1,0 +1,105 @@
+"""Every method keeps what the contract promises, on a backbone of either family."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from methods import METHODS
+from sweep.study import Study
+from tests.methods import conformance
+from tests.methods.conformance import BACKBONES, Report, forgetting, same, study_of
+
+Alone = dict[str, Report]
+Pair = list[Alone]
+TRAINED = [name for name, method in METHODS.items() if method.depends_on != "nothing"]
+LONGER = {"steps": 20, "batch_size": 16, "lr": 0.003}
+
+
+@pytest.fixture(params=list(BACKBONES))
+def study(request: pytest.FixtureRequest, models: Path) -> Study:
+    return study_of(models, request.param)
+
+
+@pytest.fixture(params=list(BACKBONES))
+def longer(request: pytest.FixtureRequest, models: Path) -> Study:
+    return study_of(models, request.param, training=LONGER)
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_resume_is_exact(study: Study, method: str, tmp_path: Path) -> None:
+    conformance.check_resume_is_exact(study, method, tmp_path)
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_state_round_trips(study: Study, method: str) -> None:
+    conformance.check_state_round_trips(study, method)
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_state_is_all_that_changes(study: Study, method: str) -> None:
+    conformance.check_state_is_all_that_changes(study, method)
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_depends_on_is_true(study: Study, method: str) -> None:
+    conformance.check_depends_on_is_true(study, method)
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_learns(longer: Study, method: str) -> None:
+    conformance.check_learns(longer, method, gain=0.15)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_bad_options_are_named(models: Path, method: str) -> None:
+    conformance.check_bad_options_are_named(study_of(models, "clip"), method)
+
+
+@pytest.fixture(scope="module")
+def small(models: Path) -> Study:
+    return study_of(models, "clip", benchmark={"name": "toy", "num_tasks": 2})
+
+
+@pytest.fixture(scope="module")
+def pair(small: Study, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    return conformance.pair_reports(small, tmp_path_factory.mktemp("pair"))
+
+
+@pytest.fixture(scope="module")
+def alone(small: Study) -> Alone:
+    return {method: conformance.work(small, method) for method in TRAINED}
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_two_workers_divide_every_batch(pair: Pair, alone: Alone, method: str) -> None:
+    first, second, whole = pair[0][method], pair[1][method], alone[method]
+    assert first.parallel
+    assert not whole.parallel
+    for mine, yours, ids in zip(first.ids, second.ids, whole.ids, strict=True):
+        assert len(mine) == len(yours)
+        assert torch.equal(torch.cat([mine, yours]).sort()[0], ids.sort()[0])
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_two_workers_learn_what_one_learns(pair: Pair, alone: Alone, method: str) -> None:
+    for key, state in alone[method].states.items():
+        assert same(pair[0][method].states[key], pair[1][method].states[key])
+        assert conformance.distance(pair[0][method].states[key], state) < 1e-3
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_two_workers_score_what_one_scores(pair: Pair, alone: Alone, method: str) -> None:
+    assert pair[0][method].scores == pair[1][method].scores == alone[method].scores
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_models_leave_memory_one_by_one(pair: Pair, alone: Alone, method: str) -> None:
+    assert alone[method].forgotten
+    assert pair[0][method].forgotten
+
+
+def test_replay_forgets_less_than_finetune(models: Path) -> None:
+    orders = [list(order) for order in ("abc", "bca", "cab")]
+    study = study_of(models, "clip", training=LONGER, design={"name": "fixed", "orders": orders})
+    assert forgetting(study, "replay") < forgetting(study, "finetune") - 0.05
