@@ -2,7 +2,8 @@
 
 from sweep.tasks.base import Benchmark, BenchmarkConfig
 from sweep.tasks.folder import Folder
+from sweep.tasks.world import World
 
-BENCHMARKS: dict[str, type[BenchmarkConfig]] = {"folder": Folder}
+BENCHMARKS: dict[str, type[BenchmarkConfig]] = {"world": World, "folder": Folder}
 
 __all__ = ["BENCHMARKS", "Benchmark", "BenchmarkConfig"]

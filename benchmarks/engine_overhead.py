@@ -1,0 +1,137 @@
+"""What the engine costs beyond bare training, as ratios within one run of this script.
+
+    python benchmarks/engine_overhead.py lanes   # 120 orders of 5 tasks, one method
+    python benchmarks/engine_overhead.py naive   # 24 orders of 4 tasks, against one trial per order
+
+`lanes` prints wall time / (distinct stages x bare stage / cores). A bare stage is what a process
+that has everything loaded takes for one stage while every other core does the same; it is measured
+before and after the sweep, and the mean of both is taken.
+
+`naive` runs the same 24 orders twice: on lanes, and as one Ray Tune trial per order, each a Ray
+Train job that trains its four stages without sharing anything. It prints the ratio of wall times.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import ray
+from ray import train, tune
+from ray.train.torch import TorchTrainer
+
+from sweep import Study, run, run_alone
+from sweep.engine import ENVIRONMENT
+from sweep.learner import join_lane
+from sweep.plan import Plan
+from sweep.worker import Worker
+
+TASKS = ["shapes", "textures", "letters", "relations", "scenes"]
+
+
+def study(num_tasks: int, steps: int) -> Study:
+    return Study.from_dict(
+        {
+            "name": "overhead",
+            "benchmark": {"name": "world", "tasks": TASKS[:num_tasks]},
+            "backbones": ["tiny-clip"],
+            "methods": ["finetune"],
+            "design": "exhaustive",
+            "training": {"steps": steps, "batch_size": 64, "lr": 8e-4, "warmup_steps": 5},
+        }
+    )
+
+
+def bare_stage(content: dict, seconds: float) -> float:
+    """Mean seconds of a stage in a process that has everything loaded."""
+    sweep_study = Study.model_validate(content)
+    plan = Plan(sweep_study)
+    worker = Worker(sweep_study, plan.sources, join_lane(sweep_study), Path(tempfile.gettempdir()))
+    states = {}
+    chain = [plan.units[key] for key in plan.runs[0].stages[1:]]
+    for unit in chain:  # warm up; leaves every parent's state in memory
+        states[unit.key] = worker.compute(unit, states.__getitem__).state
+    done, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        worker.compute(chain[done % len(chain)], states.__getitem__)
+        done += 1
+    return (time.perf_counter() - started) / done
+
+
+def bare_stage_on_all_cores(sweep_study: Study, cores: int, seconds: float) -> float:
+    content = dict(sweep_study)
+    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
+        return sum(pool.map(bare_stage, [content] * cores, [seconds] * cores)) / cores
+
+
+def lanes(steps: int, cores: int) -> None:
+    sweep_study = study(5, steps)
+    stages = len(Plan(sweep_study).units)
+    before = bare_stage_on_all_cores(sweep_study, cores, 20)
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        finished = run(sweep_study, f"{folder}/out")
+        wall = time.perf_counter() - started
+    assert finished.settled
+    assert not finished.failed
+    after = bare_stage_on_all_cores(sweep_study, cores, 20)
+    ideal = stages * (before + after) / 2 / cores
+    print(f"orders 120, stages {stages}, bare stage {before:.2f} s before, {after:.2f} s after")
+    print(f"wall {wall:.0f} s, ideal {ideal:.0f} s, ratio {wall / ideal:.2f}")
+
+
+def naive(steps: int, cores: int) -> None:
+    sweep_study = study(4, steps)
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        run(sweep_study, f"{folder}/lanes")
+        shared = time.perf_counter() - started
+        started = time.perf_counter()
+        one_trial_per_order(sweep_study, f"{folder}/naive", cores)
+        alone = time.perf_counter() - started
+    print(f"orders 24, on lanes {shared:.0f} s, one trial per order {alone:.0f} s")
+    print(f"times faster: {alone / shared:.1f}")
+
+
+def one_trial_per_order(sweep_study: Study, out: str, cores: int) -> None:
+    """What one would write first: a Tune trial per order, a Train job in each, nothing shared."""
+
+    def train_order(config: dict) -> None:
+        run_alone(sweep_study, "finetune", tuple(config["order"]))
+
+    def trial(config: dict) -> None:
+        TorchTrainer(
+            train_order,
+            train_loop_config=config,
+            scaling_config=train.ScalingConfig(num_workers=1),
+            run_config=train.RunConfig(
+                name=tune.get_context().get_trial_id(), storage_path=f"{out}/train"
+            ),
+        ).fit()
+        tune.report({"done_order": 1})
+
+    orders = [list(order) for order in sweep_study.blocks()[0]]
+    os.environ.update(ENVIRONMENT)
+    ray.init(address="local", resources={"trial": cores}, log_to_driver=False)
+    tune.Tuner(
+        tune.with_resources(trial, {"CPU": 0, "trial": 1}),
+        param_space={"order": tune.grid_search(orders)},
+        run_config=tune.RunConfig(name="orders", storage_path=out, verbose=0),
+    ).fit()
+    ray.shutdown()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("case", choices=["lanes", "naive"])
+    parser.add_argument("--steps", type=int, default=40, help="training steps of a stage")
+    options = parser.parse_args()
+    cores = os.cpu_count() or 1
+    {"lanes": lanes, "naive": naive}[options.case](options.steps, cores)
+
+
+if __name__ == "__main__":
+    main()
