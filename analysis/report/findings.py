@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from analysis.report.figures import interval
@@ -68,7 +67,7 @@ def _moved(runs: pd.DataFrame) -> str:
     ranges = accuracy.max() - accuracy.min()
     if ranges.empty or ranges.max() < NOTHING:
         return ""
-    method, replicate = ranges.index[ranges.argmax()]
+    method, replicate = ranges.sort_values().index[-1]
     block = runs[(runs["method"] == method) & (runs["replicate"] == replicate)]
     low, *_, high = rows(block.sort_values("average_accuracy"))
     return (
@@ -116,7 +115,7 @@ def _gaps(results: Results) -> str:
 
 
 def _condition(summary: pd.DataFrame) -> str:
-    if np.isfinite(summary["low"]).any():
+    if summary.empty or summary["low"].notna().any():
         return ""
     return (
         "There are no intervals: they need at least two replicates with all runs complete; "

@@ -55,21 +55,24 @@ def extremes(runs: pd.DataFrame) -> pd.DataFrame:
         One row per run: backbone, method, which ("worst" | "best"), rank, average_accuracy,
         forgetting_max, replicate, order, command.
     """
-    parts = []
+    pair = ["backbone", "method"]
+    rising = runs.sort_values([*pair, "average_accuracy", "replicate", "order"])
+    place = rising.groupby(pair).cumcount()
+    size = rising.groupby(pair)["order"].transform("size")
+    num = (size // 2).clip(1, NUM_EXTREMES)
+    worst, best = place < num, (size - place <= num) & (place >= num)
+    rising["which"] = np.where(worst, "worst", "best")
+    rising["rank"] = np.where(worst, place + 1, size - place)
+    found = rising[worst | best].sort_values(
+        [*pair, "which", "rank"], ascending=[True, True, False, True]
+    )
     many = runs["backbone"].nunique() > 1
-    for _, part in runs.groupby(["backbone", "method"]):
-        rising = part.sort_values(["average_accuracy", "replicate", "order"])
-        num = min(NUM_EXTREMES, len(rising) // 2)
-        worst = rising.head(max(num, 1)).assign(which="worst", rank=range(1, max(num, 1) + 1))
-        best = rising.tail(num)[::-1].assign(which="best", rank=range(1, num + 1))
-        parts += [worst, best]
-    found = pd.concat(parts, ignore_index=True)
     found["command"] = [
         command(row.method, row.order, row.replicate, row.backbone if many else None)
         for row in rows(found)
     ]
-    head = ["backbone", "method", "which", "rank", "average_accuracy", "forgetting_max"]
-    return found[[*head, "replicate", "order", "command"]]
+    shown = ["which", "rank", "average_accuracy", "forgetting_max", "replicate", "order"]
+    return found[[*pair, *shown, "command"]]
 
 
 def command(method: str, order: tuple[str, ...], replicate: int, backbone: str | None) -> str:

@@ -142,11 +142,11 @@ def matrices(study: Study) -> Section:
     controls = _select("choose-method", "method", names)
     controls += _select("choose-replicate", "replicate", list(data["orders"]), data["orders"])
     controls += _select("choose-order", "order, worst first", [], css="wide")
-    omitted = f" {data['omitted']} more replicates are only in the data." * bool(data["omitted"])
+    omitted = f" {plural(data['omitted'], 'more replicate')}: only in the data."
     caption = (
         "Unit: fraction; one run, n = 1, no interval. Rows: after each stage; columns: tasks in "
         "learning order; framed: the task just learnt. Below: the same, one panel per task over "
-        f"stages, with a star where it is learnt.{omitted}"
+        f"stages, with a star where it is learnt.{omitted * bool(data['omitted'])}"
     )
     plots = "".join(f'<div class="plot" id="figure-{key}"></div>' for key in ("matrix", "curves"))
     body = f'<div class="controls">{controls}</div>'

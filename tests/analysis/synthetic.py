@@ -16,6 +16,9 @@ import pyarrow.parquet as pq
 from analysis.results import ORDERS_SCHEMA, RESULTS_SCHEMA
 
 Prefix = tuple[str, ...]
+Scores = dict[tuple[str, str, str], float]
+"""Keyed (split, eval_task, metric)."""
+RECALL = {"i2t_r1": 0.1, "i2t_r5": 0.3, "t2i_r1": 0.0, "t2i_r5": 0.2}
 TASKS = ("aircraft", "cars", "flowers", "pets", "satellite", "textures")
 
 
@@ -48,7 +51,9 @@ class World:
     noise: float = 0.01
     replicate_effect: float = 0.01
 
-    def after(self, learner: Learner, seed: int, prefix: Prefix) -> dict[tuple[str, str, str], float]:
+    def after(
+        self, learner: Learner, seed: int, prefix: Prefix
+    ) -> dict[tuple[str, str, str], float]:
         """Every score after a prefix, keyed (split, eval_task, metric)."""
         task, probe, recall = self._start()
         shift = self.replicate_effect * np.random.default_rng([seed]).standard_normal()
@@ -61,7 +66,12 @@ class World:
         scores = {("task", name, "accuracy"): task[i] for i, name in enumerate(self.tasks)}
         scores |= {("probe", name, "accuracy"): probe[i] for i, name in enumerate(self.probes)}
         for i, name in enumerate(self.retrieval):
-            for metric, offset in {"i2t_r1": 0.1, "i2t_r5": 0.3, "t2i_r1": 0, "t2i_r5": 0.2}.items():
+            for metric, offset in {
+                "i2t_r1": 0.1,
+                "i2t_r5": 0.3,
+                "t2i_r1": 0,
+                "t2i_r5": 0.2,
+            }.items():
                 scores["retrieval", name, metric] = recall[i] + offset
         return {key: float(np.clip(value, 0, 1)) for key, value in scores.items()}
 
@@ -106,7 +116,7 @@ def write_study(
     return out
 
 
-def stage_rows(head: dict, prefix: Prefix, scores: dict[tuple[str, str, str], float]) -> list[dict]:
+def stage_rows(head: dict, prefix: Prefix, scores: Scores) -> list[dict]:
     """The rows of one finished stage."""
     stage = head | {"prefix": list(prefix), "stage": len(prefix)}
     stage["trained_task"] = prefix[-1] if prefix else None
@@ -157,11 +167,7 @@ def random_orders(
 ) -> list[list[Prefix]]:
     """`size` distinct orders per replicate."""
     rng = np.random.default_rng(seed)
-    every = list(permutations(tasks)) if len(tasks) <= 7 else None
-    if every is None:
-        return [
-            [tuple(rng.permutation(tasks).tolist()) for _ in range(size)] for _ in range(replicates)
-        ]
+    every = list(permutations(tasks))
     return [
         [every[i] for i in rng.choice(len(every), min(size, len(every)), replace=False)]
         for _ in range(replicates)

@@ -1,0 +1,127 @@
+"""Intervals and comparisons: closed forms, pairing, and coverage by simulation."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from analysis import METRICS, compare, summary, t_interval
+
+
+def runs_of(values: dict[str, np.ndarray], planned: int | None = None) -> pd.DataFrame:
+    """A frame of runs from {method: average accuracy [replicates, orders]}."""
+    rows = [
+        {
+            "backbone": "b",
+            "method": method,
+            "replicate": r,
+            "seed": r,
+            "order": (f"t{o}", "x"),
+            "planned": planned or table.shape[1],
+            **dict.fromkeys(METRICS, np.nan),
+            "average_accuracy": table[r, o],
+            "forgetting_max": 1 - table[r, o],
+        }
+        for method, table in values.items()
+        for r in range(table.shape[0])
+        for o in range(table.shape[1])
+        if not np.isnan(table[r, o])
+    ]
+    return pd.DataFrame(rows)
+
+
+def one(frame: pd.DataFrame, method: str, metric: str = "average_accuracy") -> pd.Series:
+    (index,) = np.flatnonzero((frame["method"] == method) & (frame["metric"] == metric))
+    return frame.iloc[index]
+
+
+def test_interval_is_scipys():
+    values = np.random.default_rng(0).random(7)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    found = t_interval(values)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert found.mean == pytest.approx(values.mean())
+
+
+def test_two_values_by_hand():
+    found = t_interval([0.4, 0.6])
+    assert found.high - 0.5 == pytest.approx(12.7062 * 0.1, rel=1e-4)
+
+
+def test_summary_rests_on_replicate_means():
+    table = np.random.default_rng(1).random((4, 9))
+    found = one(summary(runs_of({"m": table})), "m")
+    expected = t_interval(table.mean(axis=1))
+    assert (found["mean"], found["low"], found["high"]) == pytest.approx(expected)
+    assert (found["replicates"], found["runs"], found["note"]) == (4, 36, "")
+    assert found["sd_runs"] == pytest.approx(table.std(ddof=1))
+    assert (found["min"], found["max"]) == (table.min(), table.max())
+    assert found["max_order"] == (f"t{np.unravel_index(table.argmax(), table.shape)[1]}", "x")
+
+
+def test_one_replicate_has_no_interval_and_says_why():
+    found = one(summary(runs_of({"m": np.random.default_rng(2).random((1, 24))})), "m")
+    assert np.isnan(found["low"])
+    assert np.isnan(found["high"])
+    assert "one seed; orders share prefixes" in found["note"]
+
+
+def test_undefined_metrics_have_no_row():
+    assert "bwt" not in set(summary(runs_of({"m": np.full((2, 2), 0.5)}))["metric"])
+
+
+def test_without_a_whole_replicate_there_is_no_interval():
+    table = np.random.default_rng(3).random((3, 4))
+    found = one(summary(runs_of({"m": table}, planned=5)), "m")
+    assert np.isnan(found["low"])
+    assert "no replicate is whole" in found["note"]
+
+
+def test_comparison_is_paired():
+    """What the order does to both methods cancels; only an unpaired interval would hold it."""
+    rng = np.random.default_rng(4)
+    base = rng.random((5, 8))
+    better = base + 0.02 + 0.001 * rng.standard_normal((5, 8))
+    shuffled = runs_of({"base": base, "m": better}).sample(frac=1, random_state=0)
+    found = one(compare(shuffled, "base"), "m")
+    expected = t_interval((better - base).mean(axis=1))
+    assert (found["mean"], found["low"], found["high"]) == pytest.approx(expected)
+    assert (found["wins"], found["ties"], found["win_rate"]) == (40, 0, 1.0)
+
+
+def test_lower_forgetting_wins():
+    base, other = np.full((2, 3), 0.5), np.full((2, 3), 0.5)
+    other[0, 0], other[1, 1] = 0.6, 0.4
+    found = one(compare(runs_of({"base": base, "m": other}), "base"), "m", "forgetting_max")
+    assert (found["wins"], found["ties"], found["win_rate"]) == (1, 4, 0.5)
+    assert found["mean"] == pytest.approx(0)
+
+
+def test_runs_without_a_partner_are_left_out():
+    base = np.random.default_rng(5).random((3, 4))
+    partial = base.copy()
+    partial[2, 1:] = np.nan
+    found = one(compare(runs_of({"base": base, "m": partial}, planned=4), "base"), "m")
+    assert (found["replicates"], found["runs"]) == (2, 8)
+    assert "1 complete runs" in found["note"]
+
+
+def test_unknown_baseline_is_one_clear_sentence():
+    with pytest.raises(ValueError, match=r"baseline 'er'; there are runs of: m\."):
+        compare(runs_of({"m": np.full((2, 2), 0.5)}), "er")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("replicates", [2, 3, 8])
+def test_interval_covers_the_truth_as_often_as_it_says(replicates):
+    """Replicate effect + order effect + noise, the order effect shared by all replicates' draws."""
+    rng = np.random.default_rng(replicates)
+    draws, orders, truth = 4000, 6, 0.6
+    hits = 0
+    for _ in range(draws):
+        seed = 0.02 * rng.standard_normal((replicates, 1))
+        order = 0.05 * rng.standard_normal((replicates, orders))
+        frame = runs_of({"m": truth + seed + order})
+        found = one(summary(frame), "m")
+        hits += found["low"] <= truth <= found["high"]
+    assert 0.94 <= hits / draws <= 0.96

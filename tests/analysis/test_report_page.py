@@ -1,0 +1,270 @@
+"""The report: right numbers, one file, the same bytes, and no input that breaks it."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from plotly.offline import get_plotlyjs
+
+from analysis import load, metrics, summary, write_report
+from analysis.report import figures, frames
+from analysis.report.browser import browser_data
+from analysis.report.study import Study
+from analysis.report.style import COLOURS, Looks
+from tests.analysis.synthetic import (
+    METHODS,
+    World,
+    failed_row,
+    random_orders,
+    read_rows,
+    write_rows,
+    write_study,
+)
+
+TASKS = ("a", "b", "c")
+ORDERS = random_orders(TASKS, 6, 2)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return write_study(tmp_path, ORDERS, World(tasks=TASKS))
+
+
+class Page(HTMLParser):
+    """What a page holds: its elements, its scripts, its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict]] = []
+        self.scripts: dict[str, str] = {}
+        self.text = ""
+        self.inside: tuple[str, dict] = ("", {})
+        self.feed(html.replace(get_plotlyjs(), ""))
+
+    def handle_starttag(self, tag, attrs):
+        self.inside = (tag, dict(attrs))
+        self.elements.append(self.inside)
+
+    def handle_endtag(self, tag):
+        self.inside = ("", {})
+
+    def handle_data(self, data):
+        tag, attrs = self.inside
+        if tag == "script":
+            self.scripts[attrs.get("id", f"script {len(self.scripts)}")] = data
+        elif tag != "style":
+            self.text += data
+
+
+def page_of(out: Path) -> Page:
+    return Page(Path(write_report(str(out))).read_text())
+
+
+def test_the_same_results_give_the_same_bytes(out):
+    files = ["report.html", "report.md", "tables/runs.parquet", "tables/tree.parquet"]
+    write_report(str(out))
+    first = [(out / file).read_bytes() for file in files]
+    write_report(str(out))
+    assert [(out / file).read_bytes() for file in files] == first
+
+
+def test_nothing_is_loaded_from_elsewhere(out):
+    page = page_of(out)
+    links = [
+        attrs[key]
+        for _, attrs in page.elements
+        for key in ("src", "href", "action")
+        if key in attrs
+    ]
+    assert links
+    assert all(link.startswith(("#", "tables/")) for link in links)
+    assert not {"link", "iframe", "img", "base"} & {tag for tag, _ in page.elements}
+    (policy,) = [a["content"] for _, a in page.elements if a.get("http-equiv")]
+    assert policy.startswith("default-src 'none'")
+    styles = re.findall(r"<style>(.*?)</style>", (out / "report.html").read_text(), re.DOTALL)
+    assert "url(" not in "".join(styles)
+    assert "@import" not in "".join(styles)
+
+
+def test_plotly_is_there_once(out):
+    write_report(str(out))
+    assert (out / "report.html").read_text().count("* plotly.js v") == 1
+
+
+def test_every_link_leads_somewhere(out):
+    page = page_of(out)
+    ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    for _, attrs in page.elements:
+        link = attrs.get("href", "")
+        if link.startswith("#"):
+            assert link[1:] in ids
+        elif link:
+            assert (out / link).is_file()
+
+
+def test_every_figure_has_a_place_a_caption_and_data(out):
+    page = page_of(out)
+    ids = {attrs.get("id") for _, attrs in page.elements}
+    drawn = json.loads(page.scripts["figures"])
+    assert set(drawn) == {"orders", "differences", "forgetting", "tree"}
+    assert {f"figure-{name}" for name in drawn} <= ids
+    for caption in re.findall(r"<figcaption.*?</figcaption>", (out / "report.html").read_text()):
+        assert "Unit: " in caption
+        assert "interval" in caption
+        assert 'href="tables/' in caption
+
+
+def test_findings_quote_the_tables(out):
+    text = page_of(out).text
+    found = summary(metrics(load(out))).set_index(["method", "metric"])
+    best = found.loc[("replay", "average_accuracy")]
+    assert f"{best['mean']:.3f} [{best['low']:.3f}, {best['high']:.3f}]" in text
+    assert "The order matters most to" in text
+    markdown = (out / "report.md").read_text()
+    assert f"{best['mean']:.3f} [{best['low']:.3f}, {best['high']:.3f}]" in markdown
+
+
+def test_figures_show_the_frames(out):
+    study = Study(load(out))
+    figure = figures.distribution(study.runs, study.summary, study.groups)
+    dots = [t for t in figure.data if t.type == "scatter" and t.text is not None]
+    for (backbone, method), trace in zip(study.groups, dots, strict=True):
+        mine = frames.group(study.runs, backbone, method)
+        assert list(trace.x) == list(mine["average_accuracy"])
+        assert " > ".join(mine["order"].iloc[0]) in trace.text[0]
+
+
+def test_a_method_has_one_colour_in_every_figure():
+    few, many = Looks(["b", "a"]), Looks(["a", "b", "b"])
+    assert few.colour("b") == many.colour("b")
+    looks = Looks(f"m{i}" for i in range(2 * len(COLOURS)))
+    pairs = {(looks.colour(f"m{i}"), looks.symbol(f"m{i}")) for i in range(2 * len(COLOURS))}
+    assert len(pairs) == 2 * len(COLOURS)
+
+
+def test_iso_lines_hold_the_accuracy_written_on_them(out):
+    study = Study(load(out))
+    figure = figures.trade_off(study.runs, study.groups)
+    lines = [trace for trace in figure.data if trace.mode == "lines+text"]
+    assert lines
+    for line in lines:
+        for learning, forgetting in zip(line.x, line.y, strict=True):
+            assert learning - 2 / 3 * forgetting == pytest.approx(float(line.text[1]))
+
+
+def test_tree_adds_up(out):
+    """Every prefix holds the runs of its children; its colour is the mean over its runs."""
+    study = Study(load(out))
+    tree = frames.group(study.trie, "tiny-clip", "replay").set_index("prefix")
+    runs = frames.group(study.runs, "tiny-clip", "replay")
+    for prefix, node in tree.iterrows():
+        through = runs[[order[: len(prefix)] == prefix for order in runs["order"]]]
+        assert node["runs"] == len(through)
+        assert node["average_accuracy"] == pytest.approx(through["average_accuracy"].mean())
+
+
+def test_matrices_in_the_page_are_those_of_the_results(out):
+    results = load(out)
+    data = browser_data(results, [("tiny-clip", "replay"), ("tiny-clip", "ewc")])
+    order = data["orders"]["1"][4]
+    names = [data["tasks"][i] for i in order]
+    rows = [data["scores"][1]["1"][".".join(map(str, order[:k]))] for k in range(4)]
+    shown = np.array([[row[i] for i in order] for row in rows]) / data["scale"]
+    stored = results.matrix("tiny-clip", "ewc", 1, names).to_numpy()
+    assert np.abs(shown - stored).max() <= 0.5 / data["scale"]
+
+
+def test_large_studies_leave_replicates_out_of_the_page_and_say_so(out, monkeypatch):
+    monkeypatch.setattr("analysis.report.browser.MAX_SCORES", 300)
+    data = browser_data(load(out), [("tiny-clip", "replay")])
+    assert (list(data["orders"]), data["omitted"]) == (["0"], 1)
+    assert "1 more replicate: only in the data" in page_of(out).text
+
+
+def test_worst_and_best_orders_come_with_their_command(out):
+    found = frames.extremes(metrics(load(out)))
+    worst = found[(found["method"] == "ewc") & (found["which"] == "worst")].iloc[0]
+    runs = metrics(load(out))
+    assert worst["average_accuracy"] == runs.loc[runs["method"] == "ewc", "average_accuracy"].min()
+    assert worst["command"] == (
+        f"sweep trial study.yaml --method ewc --order {','.join(worst['order'])} "
+        f"--replicate {worst['replicate']}"
+    )
+    assert frames.command("my method", ("a b", "c"), 0, "clip") == (
+        "sweep trial study.yaml --method 'my method' --order 'a b,c' --replicate 0 --backbone clip"
+    )
+
+
+def test_names_are_escaped_everywhere(tmp_path):
+    names = ("<b>x", "y & z", "</script><script>alert(1)</script>")
+    write_study(
+        tmp_path,
+        random_orders(names, 6, 2),
+        World(tasks=names),
+        {"<i>m": METHODS["ewc"], "n": METHODS["replay"]},
+        ("<u>clip",),
+    )
+    page = page_of(tmp_path)
+    tags = {tag for tag, _ in page.elements}
+    assert not {"b", "i", "u"} & tags
+    assert sum(tag == "script" for tag, _ in page.elements) == 4
+    assert "<i>m" in page.text
+    for figure in json.loads(page.scripts["figures"]).values():
+        for trace in figure["data"]:
+            shown = [
+                trace.get("name", ""),
+                *(trace.get("text") or []),
+                *(trace.get("labels") or []),
+            ]
+            assert not any("<b>x" in label or "<i>m" in label for label in shown)
+
+
+CASES = {
+    "one method": {"methods": {"ewc": METHODS["ewc"]}},
+    "one order": {"orders": [[TASKS]]},
+    "one replicate": {"orders": random_orders(TASKS, 6, 1)},
+    "one task": {"orders": [[("a",)], [("a",)]], "world": World(tasks=("a",))},
+    "no probes, no retrieval": {"world": World(tasks=TASKS, probes=(), retrieval=())},
+    "two backbones": {"backbones": ("clip", "siglip")},
+    "only the untouched backbone": {"methods": {"zero_shot": METHODS["zero_shot"]}},
+    "orders of different lengths": {"orders": [[("a", "b", "c"), ("b", "a")]]},
+    "long names": {
+        "orders": [[("t" * 90, "b", "c")]] * 2,
+        "world": World(tasks=("t" * 90, "b", "c")),
+    },
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_unusual_studies_have_a_report(tmp_path, case):
+    settings = {"orders": ORDERS, "world": World(tasks=TASKS)} | CASES[case]
+    write_study(tmp_path, **settings)
+    page = page_of(tmp_path)
+    assert "nan" not in page.text
+    assert "Average accuracy over orders" in page.text
+    assert "nan" not in (tmp_path / "report.md").read_text()
+
+
+def test_a_study_without_a_complete_run_has_a_report(out):
+    rows = [row for row in read_rows(out) if row["stage"] < 2]
+    head = {"study": "s", "backbone": "tiny-clip", "method": "ewc", "replicate": 0, "seed": 1000}
+    write_rows(out, [*rows, failed_row(head, ("a", "b"), "device lost <here>")])
+    page = page_of(out)
+    assert "No run is complete yet" in page.text
+    assert "60 of 60 planned runs lack a stage" in page.text
+    assert "device lost <here>" in page.text
+    assert "a → b" in page.text
+
+
+def test_tables_can_be_read_back(out):
+    write_report(str(out))
+    tables = {path.stem: pd.read_parquet(path) for path in (out / "tables").iterdir()}
+    runs = metrics(load(out))
+    assert tables["runs"]["average_accuracy"].tolist() == runs["average_accuracy"].tolist()
+    assert [tuple(order) for order in tables["runs"]["order"]] == runs["order"].tolist()
+    assert set(tables["accuracies"].columns) >= set(TASKS)

@@ -1,0 +1,185 @@
+"""Reading a run folder: nothing twice, nothing half-written, nothing incomplete averaged."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis import load, metrics, summary
+from tests.analysis.synthetic import (
+    World,
+    failed_row,
+    random_orders,
+    read_rows,
+    write_orders,
+    write_rows,
+    write_study,
+)
+
+TASKS = ("a", "b", "c")
+ORDERS = random_orders(TASKS, 6, 2)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return write_study(tmp_path, ORDERS, World(tasks=TASKS))
+
+
+def test_stages_are_shared_by_all_orders_through_their_prefix(out):
+    results = load(out)
+    assert len(results.runs) == 5 * 2 * 6
+    assert (results.runs["missing"] == 0).all()
+    stages = results.stages.drop_duplicates(["method", "replicate", "prefix"])
+    assert len(stages) == 5 * 2 * (1 + 3 + 6 + 6)
+
+
+def test_matrix_has_the_scores_of_its_prefixes(out):
+    order = ORDERS[1][2]
+    matrix = load(out).matrix("tiny-clip", "replay", 1, order)
+    stored = {
+        (tuple(row["prefix"]), row["eval_task"]): row["value"]
+        for row in read_rows(out)
+        if (row["method"], row["replicate"], row["split"]) == ("replay", 1, "task")
+    }
+    expected = [[stored[order[:k], task] for task in order] for k in range(4)]
+    assert matrix.to_numpy().tolist() == expected
+    assert list(matrix.columns) == list(order)
+
+
+def test_order_of_part_files_and_rows_does_not_matter(out, tmp_path):
+    before = metrics(load(out))
+    rows = read_rows(out)
+    np.random.default_rng(0).shuffle(rows)
+    write_rows(out, rows[:100])
+    write_rows(out, rows[100:], "part-1.parquet")
+    assert metrics(load(out)).equals(before)
+
+
+def test_rows_written_twice_count_once(out):
+    before = metrics(load(out))
+    write_rows(out, read_rows(out), "part-1.parquet")
+    assert metrics(load(out)).equals(before)
+
+
+def test_a_stage_that_failed_and_then_succeeded_is_fine(out):
+    before = metrics(load(out))
+    row = read_rows(out)[40]
+    head = {key: row[key] for key in ("study", "backbone", "method", "replicate", "seed")}
+    write_rows(out, [failed_row(head, tuple(row["prefix"]), "out of memory")], "part-1.parquet")
+    results = load(out)
+    assert results.failures.empty
+    assert metrics(results).equals(before)
+
+
+def test_files_that_are_being_written_are_not_read(out):
+    for name in ("_part-1.parquet", ".part-1.parquet", "part-1.parquet.a3.tmp"):
+        (out / "results" / name).write_bytes(b"half a file")
+    assert len(metrics(load(out))) == 60
+
+
+def without(rows, method, replicate, prefix):
+    return [
+        row
+        for row in rows
+        if (row["method"], row["replicate"], tuple(row["prefix"][: len(prefix)]))
+        != (method, replicate, prefix)
+    ]
+
+
+def test_incomplete_runs_are_listed_and_left_out(out):
+    broken = ORDERS[0][0][:2]
+    rows = without(read_rows(out), "replay", 0, broken)
+    write_rows(out, rows)
+    runs = load(out).runs
+    incomplete = runs[runs["missing"] > 0]
+    assert set(incomplete["method"]) == {"replay"}
+    assert all(order[:2] == broken for order in incomplete["order"])
+    assert set(incomplete["missing"]) == {2}
+    assert len(metrics(load(out))) == 60 - len(incomplete)
+
+
+def test_a_stage_that_lacks_one_task_is_incomplete(out):
+    rows = read_rows(out)
+    gone = next(i for i, row in enumerate(rows) if row["stage"] == 2 and row["eval_task"] == "a")
+    write_rows(out, rows[:gone] + rows[gone + 1 :])
+    assert set(load(out).runs["missing"]) == {0, 1}
+
+
+def test_a_failed_stage_names_its_error_for_every_run_through_it(out):
+    prefix = ORDERS[0][0][:1]
+    rows = without(read_rows(out), "ewc", 0, prefix)
+    head = {"study": "s", "backbone": "tiny-clip", "method": "ewc", "replicate": 0, "seed": 1000}
+    write_rows(out, [*rows, failed_row(head, prefix, "loss is nan")])
+    runs = load(out).runs
+    assert {o[:1] for o in runs.loc[runs["error"] == "loss is nan", "order"]} == {prefix}
+    assert (runs.loc[runs["error"].isna(), "missing"] == 0).all()
+
+
+def test_an_unfinished_replicate_does_not_count_in_means(out):
+    """The orders that finish first share prefixes: they are no sample of the replicate."""
+    rows = without(read_rows(out), "replay", 1, ORDERS[1][0])
+    write_rows(out, rows)
+    runs = metrics(load(out))
+    found = summary(runs).set_index(["method", "metric"]).loc[("replay", "average_accuracy")]
+    first = runs[(runs["method"] == "replay") & (runs["replicate"] == 0)]
+    assert found["mean"] == pytest.approx(first["average_accuracy"].mean())
+    assert found["replicates"] == 1
+    assert np.isnan(found["low"])
+    assert "5 complete runs of unfinished replicates are left out" in found["note"]
+
+
+def test_probes_and_retrieval_are_not_tasks(out):
+    runs = metrics(load(out)).set_index(["method", "replicate", "order"])
+    run = runs.loc[("finetune", 0, ORDERS[0][0])]
+    stages = load(out).stages
+    mine = stages[(stages["method"] == "finetune") & (stages["replicate"] == 0)]
+    start, end = mine[mine["stage"] == 0], mine[mine["prefix"] == ORDERS[0][0]]
+
+    def mean(rows, split, metrics):
+        return rows.loc[(rows["split"] == split) & rows["metric"].isin(metrics), "value"].mean()
+
+    drop = mean(start, "probe", ["accuracy"]) - mean(end, "probe", ["accuracy"])
+    assert run["probe_drop"] == pytest.approx(drop)
+    assert run["retrieval_r1"] == pytest.approx(mean(end, "retrieval", ["i2t_r1", "t2i_r1"]))
+    assert run["average_accuracy"] == pytest.approx(mean(end, "task", ["accuracy"]))
+
+
+def test_without_probes_their_metrics_are_undefined_not_zero(tmp_path):
+    write_study(tmp_path, ORDERS, World(tasks=TASKS, probes=(), retrieval=()))
+    runs = metrics(load(tmp_path))
+    assert (
+        runs[["probe_accuracy", "probe_drop", "retrieval_r1", "retrieval_drop"]].isna().all().all()
+    )
+
+
+def test_orders_of_different_lengths_stand_side_by_side(tmp_path):
+    write_study(tmp_path, [[("a", "b", "c"), ("b", "a")]], World(tasks=TASKS))
+    runs = metrics(load(tmp_path))
+    assert sorted(map(len, runs["order"])) == [2] * 5 + [3] * 5
+    assert runs["average_accuracy"].notna().all()
+
+
+@pytest.mark.parametrize("make", [lambda out: None, lambda out: write_orders(out, ORDERS)])
+def test_a_folder_without_results_is_one_clear_sentence(tmp_path, make):
+    make(tmp_path)
+    with pytest.raises(FileNotFoundError, match="holds no results"):
+        load(tmp_path)
+
+
+def test_a_run_nobody_measured_is_one_clear_sentence(out):
+    with pytest.raises(ValueError, match=r"No stage of tiny-clip/er.*tiny-clip/replay"):
+        load(out).matrix("tiny-clip", "er", 0, TASKS)
+
+
+def test_folders_can_be_given_as_uris(out):
+    assert metrics(load(out.as_uri())).equals(metrics(load(out)))
+
+
+def test_analysis_needs_neither_torch_nor_ray():
+    code = (
+        "import sys, analysis; print(sorted({'torch', 'ray', 'sweep', 'methods'} & {*sys.modules}))"
+    )
+    found = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert found.strip() == "[]"
