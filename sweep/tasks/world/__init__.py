@@ -1,5 +1,5 @@
-"""The embedded benchmark: a procedural world of captioned 32x32 pictures."""
+"""The embedded benchmarks: a procedural world of captioned 32x32 pictures."""
 
-from sweep.tasks.world.config import World
+from sweep.tasks.world.config import Dial, World
 
-__all__ = ["World"]
+__all__ = ["Dial", "World"]

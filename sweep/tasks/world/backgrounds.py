@@ -31,23 +31,21 @@ SCENES: dict[str, tuple[RGB, RGB, Mixture]] = {
         lambda x, y, phase, noise: 0.4 + 0.3 * np.sin(4 * x + 7 * y + phase) + 0.3 * noise,
     ),
     "snow": ((0.75, 0.82, 0.92), (1.0, 1.0, 1.0), lambda x, y, phase, noise: noise > 0.35),
-    "night": ((0.02, 0.02, 0.12), (1.0, 1.0, 0.9), lambda x, y, phase, noise: noise > 0.97),
-    "lava": (
-        (0.3, 0.05, 0.02),
-        (1.0, 0.5, 0.05),
-        lambda x, y, phase, noise: (
-            np.abs(np.sin(4 * x + phase + np.sin(5 * y)) + np.sin(5 * y - phase)) < 0.5
-        ),
+    "forest": ((0.03, 0.2, 0.06), (0.15, 0.5, 0.15), lambda x, y, phase, noise: noise > 0.5),
+    "lake": (
+        (0.05, 0.28, 0.55),
+        (0.2, 0.52, 0.78),
+        lambda x, y, phase, noise: 0.5 + 0.4 * np.sin(20 * y + phase) + 0.1 * noise,
     ),
-    "city": (
-        (0.25, 0.25, 0.32),
-        (0.95, 0.85, 0.45),
-        lambda x, y, phase, noise: (np.sin(9 * x + phase) > 0.2) & (np.sin(7 * y + phase) > 0.1),
+    "desert": (
+        (0.75, 0.52, 0.3),
+        (0.95, 0.77, 0.52),
+        lambda x, y, phase, noise: np.sin(3 * x + phase) * 0.3 > y,
     ),
-    "sunset": (
-        (0.95, 0.5, 0.2),
-        (0.35, 0.1, 0.4),
-        lambda x, y, phase, noise: 0.4 + 0.5 * y + 0.1 * noise,
+    "ice": (
+        (0.72, 0.82, 0.95),
+        (0.95, 1.0, 1.0),
+        lambda x, y, phase, noise: 0.5 + 0.5 * np.sin(6 * x - 9 * y + phase),
     ),
 }
 _VISIBLE = 0.35

@@ -1,57 +1,99 @@
-"""The `benchmark:` sections of the world."""
+"""The `benchmark:` sections that render their tasks."""
 
 import hashlib
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from sweep.errors import InputError, unknown
 from sweep.tasks.base import Benchmark, BenchmarkConfig
+from sweep.tasks.world.dial import NOUNS, STYLES, dialled
 from sweep.tasks.world.recipes import BLOBS, TASKS, Recipe
 from sweep.tasks.world.tasks import make_task, probes, retrieval
 
 WORLD_VERSION = 1
-"""To be raised by every change that changes a pixel or a prompt."""
+"""To be raised by every change that changes a pixel, a choice or a prompt."""
 
 _KNOWN: Mapping[str, Recipe] = TASKS | {"blobs": BLOBS}
 
 
-class World(BenchmarkConfig):
-    """Eleven tasks about 32x32 pictures, rendered on the fly; needs no download."""
+class Rendered(BenchmarkConfig):
+    """Tasks about pictures that are rendered when they are asked for."""
 
-    name: Literal["world"] = "world"
-    tasks: tuple[str, ...] | None = Field(
-        default=None, description=f"Which of {', '.join(_KNOWN)}; null: all but blobs."
-    )
     train: int = Field(default=1024, ge=1, description="Training images of every task.")
     test: int = Field(default=200, ge=1, description="Test images of every task and suite.")
     seed: int = Field(default=0, description="Another seed renders other images.")
 
+    @abstractmethod
+    def recipes(self) -> Mapping[str, Recipe]:
+        """How to render each of the tasks."""
+
+    def task_names(self) -> tuple[str, ...]:
+        """The tasks; renders nothing."""
+        return tuple(self.recipes())
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all that pixels and prompts depend on."""
+        settings = self.model_dump(exclude={"tasks"})
+        parts = (WORLD_VERSION, sorted(self.task_names()), sorted(settings.items()))
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    def load(self) -> Benchmark:
+        """Render the tasks, the held-out suites and the image-caption pairs."""
+        tasks = {
+            name: make_task(name, recipe, self.train, self.test, self.seed)
+            for name, recipe in self.recipes().items()
+        }
+        return Benchmark(tasks, probes(self.test, self.seed), retrieval(self.seed))
+
+
+class World(Rendered):
+    """Eleven tasks about small rendered pictures: shapes, counts, relations, ...; no download."""
+
+    name: Literal["world"] = "world"
+    tasks: tuple[str, ...] | None = Field(
+        default=None, description=f"Some of {', '.join(_KNOWN)}; null: all but blobs."
+    )
+
     @field_validator("tasks")
     @classmethod
-    def _known(cls, tasks: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    def _known_and_once(cls, tasks: tuple[str, ...] | None) -> tuple[str, ...] | None:
         for name in tasks or ():
             if name not in _KNOWN:
                 raise unknown("task", name, _KNOWN)
         if tasks is not None and (not tasks or len(set(tasks)) < len(tasks)):
-            raise InputError(f"tasks: {list(tasks)} must be one or more tasks, each named once.")
+            raise InputError(f"tasks: got {list(tasks)}, but needs one or more, each named once.")
         return tasks
 
-    def task_names(self) -> tuple[str, ...]:
-        """The tasks in the order they were given."""
-        return tuple(TASKS) if self.tasks is None else self.tasks
+    def recipes(self) -> Mapping[str, Recipe]:
+        """The recipes of the chosen tasks, in the order given."""
+        return {name: _KNOWN[name] for name in self.tasks or TASKS}
 
-    def fingerprint(self) -> str:
-        """SHA-256 of what the pixels depend on, and of the tasks' names."""
-        names = sorted(self.task_names())
-        parts = (WORLD_VERSION, self.name, names, self.train, self.test, self.seed)
-        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
-    def load(self) -> Benchmark:
-        """Render the tasks that were asked for, and all probes."""
-        tasks = {
-            name: make_task(name, _KNOWN[name], self.train, self.test, self.seed)
-            for name in self.task_names()
-        }
-        return Benchmark(tasks, probes(self.test, self.seed), retrieval(self.seed))
+class Dial(Rendered):
+    """Tasks that have as much in common as is asked for: nothing at 0, all at 1."""
+
+    name: Literal["dial"] = "dial"
+    similarity: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="The share of classes, and of images in one style, common to all tasks.",
+    )
+    num_tasks: int = Field(default=5, ge=2, lt=len(STYLES), description="How many tasks.")
+    classes: int = Field(default=6, ge=2, description="Classes of every task.")
+
+    @model_validator(mode="after")
+    def _enough_nouns(self) -> "Dial":
+        if self.num_tasks * self.classes > len(NOUNS):
+            raise InputError(
+                f"num_tasks {self.num_tasks} times classes {self.classes} is "
+                f"{self.num_tasks * self.classes}; at most {len(NOUNS)} classes are there."
+            )
+        return self
+
+    def recipes(self) -> Mapping[str, Recipe]:
+        """Tasks dial1, dial2, ... that differ in what they do not share."""
+        return dialled(self.num_tasks, self.classes, self.similarity, self.seed)

@@ -35,7 +35,7 @@ DIGITS = Concepts(
     common=("zero", "one", "two", "three", "four"), rare=("five", "six", "seven", "eight", "nine")
 )
 RELATIONS = Concepts(common=("left of", "above", "inside"), rare=("right of", "below", "around"))
-SCENES = Concepts(common=("grass", "sea", "sand", "snow"), rare=("night", "lava", "city", "sunset"))
+SCENES = Concepts(common=("grass", "sea", "sand", "snow"), rare=("forest", "lake", "desert", "ice"))
 DIRECTIONS = Concepts(
     common=("up", "down", "left", "right"), rare=("up left", "up right", "down left", "down right")
 )
