@@ -122,6 +122,11 @@ class Coordinator:
         self.ledger.fail(lane, key, error, final)
         await self._announce()
 
+    async def abort(self, error: str) -> None:
+        """A lane found something that no lane can get over."""
+        self.ledger.abort(error)
+        await self._announce()
+
     async def outcome(self, lane: str, run: Run, stage: int) -> Outcome | None:
         """How a stage of a run ended; None: ask again."""
         self._met(lane)

@@ -161,6 +161,7 @@ def _sweep(
     watch = _Watch(coordinator, output, on_progress, int(lanes.count))
     with watch:
         grid = _tuner(plan, lane, output, int(lanes.count)).fit()
+    output.write_manifest(int(lanes.count))
     return Finished(output.folder.uri, grid, watch.last.failed, watch.last.settled)
 
 

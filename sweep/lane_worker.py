@@ -1,6 +1,7 @@
 """What every worker of a lane does: unit after unit, until the coordinator says stop."""
 
 import pickle
+import platform
 import threading
 import time
 from pathlib import Path
@@ -30,7 +31,16 @@ def work(config: LaneConfig) -> None:
     leads = accelerator.is_main_process
     if leads:
         _send_heartbeats(coordinator, config.lane)
-    worker = Worker(study, sources, accelerator, CACHE)
+    try:
+        worker = Worker(study, sources, accelerator, CACHE)
+        if not store.folder.exists("study.yaml"):
+            raise FileNotFoundError(
+                f"'{config.out}' of the driver's machine is not there on {platform.node()}; a "
+                f"cluster needs an --out that all machines reach, such as s3://BUCKET/FOLDER"
+            )
+    except (ValueError, OSError) as error:  # the data or the folder: trying again will not help
+        ray.get(coordinator.abort.remote(_sentence(error)))
+        return
     memory: dict[str, State] = {}
 
     def state_of(key: str) -> State:

@@ -167,6 +167,13 @@ class Ledger:
         else:
             self._ready.add(key)
 
+    def abort(self, error: str) -> None:
+        """Nothing more can be done: everything that is left has failed."""
+        self._claims.clear()
+        self._ready.clear()
+        for key in self.todo:
+            self.failed.setdefault(key, error)
+
     def _give_up(self, key: str, error: str) -> None:
         """Record a failure, and with it all that would have started from there."""
         self._ready.discard(key)

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import platform
 import time
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -39,6 +40,8 @@ class Output:
         self.places = places(plan)
         self._written: set[str] = set()
         self._failed: dict[str, str] = {}
+        self._seconds: Counter[str] = Counter()
+        self._workers: set[str] = set()
         self._started = self._flushed = time.monotonic()
 
     def check(self) -> None:
@@ -95,6 +98,9 @@ class Output:
             with ThreadPoolExecutor(READERS) as pool:
                 records = list(pool.map(self.store.record, new))
                 embeddings = list(pool.map(self.store.embeddings, new))
+            for record in records:
+                self._seconds.update(record.seconds)
+                self._workers.add(json.dumps(record.worker))
             part = f"part-{time.time_ns():x}.parquet"
             rows = [row for record in records for row in self._rows(record)]
             self.folder.write_table(pa.Table.from_pylist(rows, RESULTS_SCHEMA), "results", part)
@@ -147,16 +153,22 @@ class Output:
                 "prefix": list(prefix),
             }
 
-    def write_manifest(self, facts: dict[str, Any]) -> None:
+    def write_manifest(self, lanes: int) -> None:
         """Write versions, hardware, cost and failures; last of all."""
-        common = {
+        facts = {
             "study": self.plan.study.name,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "python": platform.python_version(),
             "platform": platform.platform(),
             "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+            "lanes": lanes,
+            "workers": [json.loads(worker) for worker in sorted(self._workers)],
+            "wall_seconds": round(time.monotonic() - self._started, 1),
+            "lane_seconds": {name: round(spent, 1) for name, spent in self._seconds.items()},
+            "units": len(self._written),
+            "failed": {self.plan.units[key].title: text for key, text in self._failed.items()},
         }
-        self.folder.write(json.dumps(common | facts, indent=1).encode(), "manifest.json")
+        self.folder.write(json.dumps(facts, indent=1).encode(), "manifest.json")
 
 
 def places(plan: Plan) -> dict[str, dict[Place, None]]:
