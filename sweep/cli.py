@@ -2,12 +2,14 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
+import click
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from sweep.errors import InputError
@@ -49,11 +51,9 @@ def run(
     from sweep.report import report as write_report
     from sweep.study import Study
 
-    loaded = Study.load(study, tuple(set_ or ()))
-    plan = Plan(loaded)
-    console.print(f"[bold]{loaded.name}[/]: {_counts(plan)}")
+    plan = Plan(Study.load(study, tuple(set_ or ())))
     with ProgressBar(plan, console) as bar:
-        finished = run_study(loaded, out, address, on_progress=bar.update)
+        finished = run_study(plan, out, address, on_progress=bar.update)
     again = f"sweep run {study}" + (f" --out {out}" if out else "")
     if not finished.settled:
         console.print(f"Stopped. What is finished is kept; go on with: [bold]{again}[/]")
@@ -176,30 +176,14 @@ def _quiet() -> None:
     disable_progress_bar()
 
 
-def _counts(plan: Any) -> str:
-    from sweep.output import summary
-
-    facts = summary(plan)
-    return (
-        f"{facts['orders']} orders, {facts['runs']} runs, {facts['stages_naive']} stages of which "
-        f"{facts['trainings_total']} have to be trained"
-    )
-
-
-def main() -> None:
-    """The console script: user errors become one sentence and exit code 2."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The console script: returns its exit code; user errors become one sentence and a 2."""
     logging.getLogger("ray").setLevel(logging.ERROR)
-    sys.exit(guarded(lambda: app(standalone_mode=False)))
-
-
-def guarded(command: Callable[[], Any]) -> int:
-    """Run a command and turn its end into an exit code."""
-    import click
-
+    errors = Console(stderr=True)
     try:
-        code = command()
+        app(arguments, standalone_mode=False)
     except InputError as error:
-        Console(stderr=True).print(f"[red]Error:[/] {error}", soft_wrap=True, highlight=False)
+        errors.print(f"[red]Error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
         return EXIT_INPUT
     except click.exceptions.Exit as error:
         return error.exit_code
@@ -207,10 +191,10 @@ def guarded(command: Callable[[], Any]) -> int:
         error.show()
         return EXIT_INPUT
     except (KeyboardInterrupt, click.Abort):
-        Console(stderr=True).print("Stopped. What is finished is kept.")
+        errors.print("Stopped. What is finished is kept.")
         return EXIT_INTERRUPTED
-    return code if isinstance(code, int) else 0
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -103,7 +103,7 @@ def fit_lanes(lanes: Lanes, num_runs: int) -> Lanes:
 
 
 def run(
-    study: Study,
+    study: Study | Plan,
     out: str | None = None,
     address: str | None = None,
     on_progress: Callable[[Progress, int], None] | None = None,
@@ -111,7 +111,7 @@ def run(
     """Run a study, or go on with it: finished stages in `out` are never trained again.
 
     Args:
-        study: What to run.
+        study: What to run, or its plan if that has been made already.
         out: A folder or URI for everything that is kept; "runs/NAME" by default.
         address: Of a Ray cluster; None starts Ray on this machine.
         on_progress: Called about twice a second with the progress and the number of lanes.
@@ -119,9 +119,11 @@ def run(
     Raises:
         InputError: the study cannot be run, or `out` holds another study.
     """
-    plan = Plan(study)
+    plan = study if isinstance(study, Plan) else Plan(study)
+    study = plan.study
     output = Output(out or f"runs/{study.name}", plan)
     output.check()
+    study.benchmark.check()
     with connected(address, study.lanes):
         lanes = fit_lanes(study.lanes, len(plan.runs))
         output.prepare()

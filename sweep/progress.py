@@ -16,6 +16,7 @@ from rich.progress import (
 )
 
 from sweep.coordinator import Progress
+from sweep.output import summary
 from sweep.plan import Plan
 
 EVALUATION_STEPS = 20
@@ -29,6 +30,7 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
 
     def __init__(self, plan: Plan, console: Console) -> None:
         self.console = console
+        self._plan = plan
         self._weights = {
             key: plan.steps(unit) + EVALUATION_STEPS * unit.evaluates
             for key, unit in plan.units.items()
@@ -48,7 +50,6 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         self._task = self._bar.add_task("starting lanes", total=len(plan.units))
 
     def __enter__(self) -> "ProgressBar":
-        self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -56,6 +57,9 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
 
     def update(self, progress: Progress, lanes: int) -> None:
         """Draw a snapshot."""
+        if not self._bar.live.is_started:
+            self._say_what_is_run()
+            self._bar.start()
         left = self._time_left(progress)
         doing = progress.working[0] if progress.working else "starting lanes"
         failed = f", [red]{len(progress.failed)} failed[/]" if progress.failed else ""
@@ -66,6 +70,13 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
             self._said = time.monotonic()
             self.console.print(f"{len(progress.done)}/{progress.units} stages, {text}")
+
+    def _say_what_is_run(self) -> None:
+        facts = summary(self._plan)
+        self.console.print(
+            f"[bold]{facts['study']}[/]: {facts['orders']} orders, {facts['runs']} runs, "
+            f"{facts['stages_naive']} stages of which {facts['trainings_total']} have to be trained"
+        )
 
     def _time_left(self, progress: Progress) -> str:
         """From the pace since the first stage finished in this run."""

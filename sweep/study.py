@@ -31,7 +31,7 @@ STUDIES = Path(__file__).parent / "studies"
 class Section(BaseModel):
     """A part of the study file: no unknown keys, no changes afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _named(kind: str, registry: Mapping[str, type[BaseModel]]) -> BeforeValidator:
@@ -49,7 +49,7 @@ def _named(kind: str, registry: Mapping[str, type[BaseModel]]) -> BeforeValidato
         try:
             return chosen.model_validate(section)
         except ValidationError as error:
-            raise InputError(explain(error, chosen, kind)) from None
+            raise InputError(explain(error, chosen)) from None
 
     return BeforeValidator(build)
 
@@ -87,14 +87,15 @@ class MethodEntry(Section):
     @model_validator(mode="before")
     @classmethod
     def _options(cls, value: Any) -> Any:
-        if not isinstance(value, dict) or "options" in value:
+        made = isinstance(value, dict) and isinstance(value.get("options"), MethodConfig)
+        if made or not isinstance(value, dict) or not isinstance(value.get("method"), str):
             return value
         options = {key: option for key, option in value.items() if key != "method"}
         config = resolve(value["method"]).Config
         try:
             return {"method": value["method"], "options": config.model_validate(options)}
         except ValidationError as error:
-            raise InputError(explain(error, config, f"method '{value['method']}'")) from None
+            raise InputError(explain(error, config)) from None
 
 
 class TaskTraining(Section):
@@ -136,22 +137,15 @@ class Evaluation(Section):
 class Lanes(Section):
     """The long-lived training jobs that work through the study's stages."""
 
-    count: int | Literal["auto"] = Field(
+    count: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         default="auto", description="Jobs at the same time; auto: as many as the cluster can hold."
     )
     workers: int = Field(default=1, ge=1, description="Data-parallel workers of a lane.")
     cpus_per_worker: float = Field(default=1, ge=0)
-    gpus_per_worker: float | Literal["auto"] = Field(
+    gpus_per_worker: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
         default="auto", description="auto: 1 if the cluster has GPUs, else 0."
     )
     retries: int = Field(default=2, ge=0, description="How often a failing stage is tried again.")
-
-    @field_validator("count")
-    @classmethod
-    def _at_least_one(cls, count: int | str) -> int | str:
-        if isinstance(count, int) and count < 1:
-            raise InputError(f"must be at least 1 or 'auto', got {count}.")
-        return count
 
 
 class Study(Section):

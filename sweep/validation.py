@@ -13,7 +13,11 @@ class _Loader(yaml.SafeLoader):
     """YAML that refuses a key given twice instead of silently taking the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        keys = [
+            self.construct_object(key, deep=True)
+            for key, _ in node.value
+            if key.tag != "tag:yaml.org,2002:merge"
+        ]
         for key in keys:
             if keys.count(key) > 1:
                 raise InputError(f"key '{key}' is given twice (line {node.start_mark.line + 1}).")
@@ -25,7 +29,7 @@ def _parse(text: str, source: str) -> Any:
         return yaml.load(text, Loader=_Loader)
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
-    except (yaml.YAMLError, TypeError) as error:
+    except (yaml.YAMLError, TypeError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
@@ -70,9 +74,9 @@ def _apply(content: Any, override: str) -> None:
     section[last] = _parse(text, f"--set {dotted}")
 
 
-def explain(error: ValidationError, root: type[BaseModel], source: str) -> str:
+def explain(error: ValidationError, root: type[BaseModel], source: str = "") -> str:
     """The first problem of a validation as one sentence."""
-    first = error.errors()[0]
+    first, *others = error.errors()
     where = ".".join(str(part) for part in first["loc"])
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, ValueError):
@@ -86,6 +90,14 @@ def explain(error: ValidationError, root: type[BaseModel], source: str) -> str:
         where = ".".join(str(part) for part in first["loc"][:-1])
     else:
         message = f"{first['msg']}, got {first['input']!r}."
+        words = [
+            other["msg"].removeprefix("Input should be ")
+            for other in others
+            if other["loc"][:-1] == first["loc"][:-1] and "literal[" in str(other["loc"][-1])
+        ]
+        if words:  # a value or one of a few words
+            where = ".".join(str(part) for part in first["loc"][:-1])
+            message = f"{first['msg']}, or {words[0]}, got {first['input']!r}."
     return ": ".join(part for part in (source, where, message) if part)
 
 

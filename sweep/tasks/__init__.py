@@ -2,8 +2,8 @@
 
 from sweep.tasks.base import Benchmark, BenchmarkConfig
 from sweep.tasks.folder import Folder
-from sweep.tasks.world import World
+from sweep.tasks.world import Dial, World
 
-BENCHMARKS: dict[str, type[BenchmarkConfig]] = {"world": World, "folder": Folder}
+BENCHMARKS: dict[str, type[BenchmarkConfig]] = {"world": World, "dial": Dial, "folder": Folder}
 
 __all__ = ["BENCHMARKS", "Benchmark", "BenchmarkConfig"]

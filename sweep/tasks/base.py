@@ -32,6 +32,13 @@ class BenchmarkConfig(BaseModel, ABC):
     def fingerprint(self) -> str:
         """Identifies the data of all tasks and probes; equal data, equal fingerprint."""
 
+    def check(self) -> None:
+        """Look at all of the data once, before anything starts.
+
+        Raises:
+            InputError: some of it cannot be used.
+        """
+
     @abstractmethod
     def load(self) -> Benchmark:
-        """Load or render everything. Raises InputError for data that cannot be used."""
+        """Load or render everything; every process does."""

@@ -98,11 +98,23 @@ class Folder(BenchmarkConfig):
                 digest.update(hashlib.sha256(file.read_bytes()).digest())
         return digest.hexdigest()
 
-    def load(self) -> Benchmark:
-        """List all images and decode each once; afterwards they are read when asked for.
+    def check(self) -> None:
+        """Decode every image once.
 
         Raises:
             InputError: the folders are not as they should be, or an image cannot be decoded.
+        """
+        self.load()
+        names = (*self.task_names(), *self.probes)
+        with ThreadPoolExecutor() as threads:
+            for _ in threads.map(_decode, [f for name in names for f in _images(self.path / name)]):
+                pass
+
+    def load(self) -> Benchmark:
+        """List all images; they are read when asked for.
+
+        Raises:
+            InputError: the folders are not as they should be.
         """
         tasks = {name: self._task(name, ("train", "test")) for name in self.task_names()}
         probes = {name: self._task(name, ("test",)) for name in self.probes}
@@ -177,7 +189,7 @@ def _hidden(path: Path) -> bool:
 
 
 def _by_class(task: Path, part: str) -> Mapping[str, list[Path]]:
-    """Image files by class, all of them found decodable."""
+    """Image files by class."""
     folder = task / part
     if not folder.is_dir():
         raise InputError(f"task '{task.name}': there is no folder '{folder}'.")
@@ -186,9 +198,6 @@ def _by_class(task: Path, part: str) -> Mapping[str, list[Path]]:
         if not found:
             allowed = ", ".join(SUFFIXES)
             raise InputError(f"task '{task.name}': no images ({allowed}) in '{folder / name}'.")
-    with ThreadPoolExecutor() as threads:
-        for _ in threads.map(_decode, [file for found in files.values() for file in found]):
-            pass
     return files
 
 

@@ -152,7 +152,7 @@ def damage(change: str, path: Path) -> None:
 def test_folders_that_cannot_be_used_are_named(path: Path, change: str, message: str) -> None:
     damage(change, path)
     with pytest.raises(InputError, match=message) as error:
-        Folder(path=path).load()
+        Folder(path=path).check()
     assert "\n" not in str(error.value)
 
 

@@ -1,0 +1,150 @@
+"""The command line: bad input is one sentence and exit code 2, and writes nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from sweep.cli import main
+
+STUDY = {
+    "name": "bad",
+    "benchmark": {"name": "world", "tasks": ["shapes", "colors"], "train": 32, "test": 8},
+    "backbones": ["tiny-clip"],
+    "methods": ["finetune"],
+    "design": "exhaustive",
+    "training": {"steps": 2, "batch_size": 8},
+}
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("COLUMNS", "400")
+
+
+def error_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run, expect exit code 2 and nothing written, and return the sentence."""
+    before = sorted(Path().rglob("*"))
+    assert main(list(arguments)) == 2
+    assert sorted(Path().rglob("*")) == before
+    said = capsys.readouterr()
+    assert not said.out
+    assert "Traceback" not in said.err
+    assert len(said.err.strip().splitlines()) == 1
+    return said.err.strip()
+
+
+def write(changes: dict) -> str:
+    Path("study.yaml").write_text(yaml.safe_dump({**STUDY, **changes}))
+    return "study.yaml"
+
+
+@pytest.mark.parametrize("verb", ["run", "plan"])
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "is empty"),
+        (b"\x00\xff\xfe\x80", "cannot be read as a text file"),
+        (b"- a\n- b\n", "must be a mapping"),
+        (b"name: [", "is not valid YAML"),
+        (b"name: a\nname: b\n", "'name' is given twice"),
+    ],
+)
+def test_unreadable_study(
+    capsys: pytest.CaptureFixture[str], verb: str, content: bytes, expected: str
+) -> None:
+    Path("study.yaml").write_bytes(content)
+    assert expected in error_of(capsys, verb, "study.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"replicate": 3}, "Did you mean 'replicates'?"),
+        ({"methods": ["finetun"]}, "Did you mean 'finetune'?"),
+        ({"methods": {"lora": {"rnak": 4}}}, "Did you mean 'rank'?"),
+        ({"methods": {"lora": {"rank": 0}}}, "greater than or equal to 1, got 0"),
+        ({"design": "exhausting"}, "Did you mean 'exhaustive'?"),
+        ({"benchmark": "wrld"}, "Did you mean 'world'?"),
+        ({"benchmark": {"name": "world", "tasks": ["shape"]}}, "Did you mean 'shapes'?"),
+        ({"backbones": ["tiny-clop"]}, "Did you mean 'tiny-clip'?"),
+        ({"training": {"steps": "many"}}, "valid integer"),
+        ({"training": {"batch_size": 9}, "lanes": {"workers": 2}}, "must be a multiple of"),
+        ({"design": {"name": "random", "num_orders": 3}}, "only 2 orders"),
+        ({"design": {"name": "fixed", "orders": [["shapes"]]}}, "exactly once"),
+    ],
+)
+def test_study_that_cannot_be_run(
+    capsys: pytest.CaptureFixture[str], changes: dict, expected: str
+) -> None:
+    assert expected in error_of(capsys, "run", write(changes))
+
+
+def test_missing_study(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "does not exist" in error_of(capsys, "run", "nowhere/study.yaml")
+    assert "Did you mean 'quickstart'?" in error_of(capsys, "run", "quickstrat")
+
+
+def test_overrides_are_checked_like_the_file(capsys: pytest.CaptureFixture[str]) -> None:
+    study = write({})
+    assert "takes key.path=value" in error_of(capsys, "run", study, "--set", "seed")
+    nearest = error_of(capsys, "run", study, "--set", "training.stpes=3")
+    assert "Did you mean 'steps'?" in nearest
+
+
+def test_out_that_holds_something_else(capsys: pytest.CaptureFixture[str]) -> None:
+    study = write({})
+    Path("full").mkdir()
+    Path("full/notes.txt").write_text("mine")
+    assert "holds other files" in error_of(capsys, "run", study, "--out", "full")
+    assert "is a file" in error_of(capsys, "run", study, "--out", "full/notes.txt")
+
+
+def test_out_that_holds_another_study(capsys: pytest.CaptureFixture[str]) -> None:
+    order = ["--method", "finetune", "--order", "shapes,colors", "--out", "out"]
+    assert main(["trial", write({}), *order]) == 0
+    capsys.readouterr()
+    another = write({"seed": 7})
+    assert "holds another study" in error_of(capsys, "run", another, "--out", "out")
+
+
+def test_folder_with_an_unreadable_image(capsys: pytest.CaptureFixture[str]) -> None:
+    picture = Image.fromarray(np.zeros((8, 8, 3), np.uint8))
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            folder = Path(f"data/pets/{split}/{name}")
+            folder.mkdir(parents=True)
+            picture.save(folder / "one.png")
+    broken = Path("data/pets/train/cat/one.png")
+    broken.write_bytes(broken.read_bytes()[:40])
+    study = write({"benchmark": {"name": "folder", "path": "data"}})
+    assert "one.png" in error_of(capsys, "run", study)
+
+
+def test_trial_of_what_the_study_does_not_have(capsys: pytest.CaptureFixture[str]) -> None:
+    study = write({})
+    order = ["--order", "shapes,colors"]
+    assert "'finetune'" in error_of(capsys, "trial", study, "--method", "finetun", *order)
+    wrong = error_of(capsys, "trial", study, "--method", "finetune", "--order", "shapes,color")
+    assert "Did you mean 'colors'?" in wrong
+    assert "0 to 0" in error_of(
+        capsys, "trial", study, "--method", "finetune", *order, "--replicate", "1"
+    )
+
+
+def test_status_and_report_of_no_run(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("empty").mkdir()
+    assert "holds no run" in error_of(capsys, "status", "empty")
+    assert "empty" in error_of(capsys, "report", "empty")
+
+
+@pytest.mark.parametrize("kind", ["methods", "benchmarks", "backbones", "designs", "studies"])
+def test_list_describes_everything(capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    assert main(["list", kind]) == 0
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert lines
+    assert all(len(line.split()) > 2 for line in lines)
