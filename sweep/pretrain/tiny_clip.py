@@ -61,7 +61,7 @@ def pretrain_tiny_clip(
     reached = figures(backbone)
     for part in (model, tokenizer, processor):
         part.save_pretrained(out)
-    write_card(out, reached, steps, seed)
+    write_card(out, {seed: reached}, steps, model.num_parameters())
     return reached
 
 
@@ -116,12 +116,12 @@ def _train(backbone: DualEncoder, steps: int, seed: int, progress: Progress) -> 
     for step in range(steps):
         images, captions = captioned(BATCH_SIZE, derive_seed(seed, "pictures", step))
         loss = contrastive_loss(backbone.match(backbone.pixels(images), captions), captions)
-        loss.backward()
+        torch.autograd.backward(loss)
         for optimizer, schedule in zip(optimizers, schedules, strict=True):
             optimizer.step()
             optimizer.zero_grad()
             schedule.step()
-        progress(step + 1, steps, float(loss))
+        progress(step + 1, steps, loss.item())
     backbone.eval()
 
 
