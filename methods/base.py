@@ -33,7 +33,7 @@ State = dict[str, Tensor]
 class MethodConfig(BaseModel):
     """Options of a method, as in the study file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     lr: float | None = Field(
         default=None, gt=0, description="Learning rate of this method instead of the study's."
