@@ -1,0 +1,41 @@
+"""Plans of toy studies whose backbones are never loaded."""
+
+from collections.abc import Mapping, Sequence
+from itertools import permutations
+from typing import Any
+
+from hypothesis import strategies as st
+
+import tests.toy  # noqa: F401  (registers the benchmark)
+from sweep.plan import Plan
+from sweep.sources import Source
+from sweep.study import Study
+
+METHODS = {"nothing": "zero_shot", "sequence": "finetune", "set": "joint", "task": "individual"}
+"""A method for everything that a result may depend on."""
+
+
+def study_of(orders: Sequence[Sequence[str]], methods: Any = "finetune", **changes: Any) -> Study:
+    """A study of given orders of the same tasks, which are a, b, c, ..."""
+    content = {
+        "name": "planned",
+        "benchmark": {"name": "toy", "num_tasks": len(orders[0])},
+        "backbones": {"clip": {"path": "some/clip"}},
+        "methods": methods,
+        "design": {"name": "fixed", "orders": [list(order) for order in orders]},
+    }
+    return Study.from_dict(content | changes)
+
+
+def plan_of(study: Study, weights: Mapping[str, str] | None = None) -> Plan:
+    """A plan for backbones that are known by `weights`, or by their labels."""
+    known = {label: label for label in study.backbones} | dict(weights or {})
+    return Plan(study, {label: Source(label, None, known[label]) for label in study.backbones})
+
+
+@st.composite
+def tries(draw: st.DrawFn, most_tasks: int = 4) -> list[tuple[str, ...]]:
+    """A few orders of the same tasks."""
+    tasks = "abcdef"[: draw(st.integers(2, most_tasks))]
+    every = list(permutations(tasks))
+    return draw(st.lists(st.sampled_from(every), min_size=1, max_size=8, unique=True))

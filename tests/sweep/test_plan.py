@@ -1,0 +1,207 @@
+"""Plans: runs, the distinct units they are made of, and the keys of units."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweep.orders import Order
+from sweep.plan import Plan, Unit
+from sweep.study import Study
+from tests.sweep.plans import METHODS, plan_of, study_of, tries
+
+ABC = [("a", "b", "c"), ("b", "a", "c")]
+
+
+def prefixes(orders: list[Order]) -> list[Order]:
+    """All prefixes but the empty one."""
+    return [order[:k] for order in orders for k in range(1, len(order) + 1)]
+
+
+DISTINCT: dict[str, Callable[[list[Order]], int]] = {
+    "zero_shot": lambda orders: 0,
+    "finetune": lambda orders: len(set(prefixes(orders))),
+    "joint": lambda orders: len({frozenset(prefix) for prefix in prefixes(orders)}),
+    "individual": lambda orders: len({task for order in orders for task in order}),
+}
+"""Trainings that a replicate of some orders takes, counted without a plan."""
+
+
+@given(tries(5), st.sets(st.sampled_from(list(DISTINCT)), min_size=1), st.integers(1, 3))
+def test_trainings_are_the_distinct_ones(
+    orders: list[Order], methods: set[str], replicates: int
+) -> None:
+    plan = plan_of(study_of(orders, sorted(methods), replicates=replicates))
+    trained = [unit.method for unit in plan.units.values() if unit.kind == "train"]
+    for method in methods:
+        assert trained.count(method) == DISTINCT[method](orders) * replicates
+    assert [unit.kind for unit in plan.units.values()].count("start") == 1
+    assert plan.naive_stages == len(methods) * replicates * len(orders) * len(orders[0])
+
+
+@given(tries())
+def test_experts_are_combined_once_per_set(orders: list[Order]) -> None:
+    plan = plan_of(study_of(orders, "individual"))
+    combined = {unit.prefix: unit for unit in plan.units.values() if unit.kind == "combine"}
+    assert combined.keys() == {tuple(sorted(prefix)) for prefix in prefixes(orders)}
+    for tasks, unit in combined.items():
+        assert tuple(plan.units[parent].prefix for parent in unit.parents) == tuple(
+            (task,) for task in tasks
+        )
+
+
+@given(tries(), st.sets(st.sampled_from(list(METHODS.values())), min_size=1))
+def test_parents_come_first(orders: list[Order], methods: set[str]) -> None:
+    plan = plan_of(study_of(orders, sorted(methods), replicates=2))
+    met: set[str] = set()
+    for key, unit in plan.units.items():
+        assert met.issuperset(unit.parents)
+        met.add(key)
+
+
+@given(tries(), st.sampled_from(list(METHODS.values())))
+def test_stages_of_a_run_are_what_its_prefixes_stand_for(orders: list[Order], method: str) -> None:
+    plan = plan_of(study_of(orders, method))
+    assert [run.order for run in plan.runs] == sorted(orders)
+    for run in plan.runs:
+        for key, prefix in zip(run.stages, run.prefixes, strict=True):
+            unit = plan.units[key]
+            learnt = prefix if method == "finetune" else tuple(sorted(prefix))
+            assert unit.prefix == (() if method == "zero_shot" else learnt)
+            assert unit.evaluates
+
+
+@given(tries())
+def test_a_stage_starts_from_the_one_before(orders: list[Order]) -> None:
+    plan = plan_of(study_of(orders))
+    for run in plan.runs:
+        for before, after in zip(run.stages[1:], run.stages[2:], strict=False):
+            assert plan.units[after].parents == (before,)
+            assert after in plan.children[before]
+        assert plan.units[run.stages[1]].parents == ()
+    assert plan.leaves == {run.stages[-1] for run in plan.runs}
+
+
+def test_replicates_share_only_the_untouched_backbone() -> None:
+    plan = plan_of(study_of(ABC, list(METHODS.values()), replicates=2))
+    first, second = (
+        {key for run in plan.runs if run.replicate == replicate for key in run.stages}
+        for replicate in range(2)
+    )
+    assert {plan.units[key].kind for key in first & second} == {"start"}
+
+
+def test_equal_methods_with_two_labels_share_everything() -> None:
+    plan = plan_of(study_of(ABC, {"one": {"method": "lora"}, "two": {"method": "lora"}}))
+    one, two = (
+        [run.stages for run in plan.runs if run.method == label] for label in ("one", "two")
+    )
+    assert one == two
+
+
+def test_steps_of_a_set_add_up() -> None:
+    training = {"steps": 10, "per_task": {"b": {"steps": 3}}}
+    plan = plan_of(study_of(ABC, ["joint", "finetune", "individual"], training=training))
+    steps = {(unit.method, unit.kind, unit.prefix): plan.steps(unit) for unit in units(plan)}
+    assert steps["joint", "train", ("a", "b", "c")] == 23
+    assert steps["finetune", "train", ("a", "b")] == 3
+    assert steps["individual", "train", ("a",)] == 10
+    assert steps["individual", "combine", ("a", "b")] == 0
+    assert steps["", "start", ()] == 0
+
+
+def units(plan: Plan) -> list[Unit]:
+    return list(plan.units.values())
+
+
+ALL = ["finetune", "joint", "individual"]
+
+
+def keys(study: Study, weights: str = "weights") -> dict[tuple[str, str, Order], str]:
+    """The keys of the first replicate of the order a, b, c by what they are keys of."""
+    plan = plan_of(study, {"clip": weights})
+    return {
+        (unit.method, unit.kind, unit.prefix): unit.key
+        for unit in units(plan)
+        if unit.replicate == 0
+    }
+
+
+def differing(changes: dict[str, Any], weights: str = "weights") -> set[tuple[str, str, Order]]:
+    before = keys(study_of(ABC, ALL))
+    after = keys(study_of(ABC, **{"methods": ALL} | changes), weights)
+    return {name for name, key in before.items() if after.get(name) != key}
+
+
+def everything() -> set[tuple[str, str, Order]]:
+    return set(keys(study_of(ABC, ALL)))
+
+
+START = ("", "start", ())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 1},
+        {"training": {"lr": 0.5}},
+        {"training": {"steps": 7}},
+        {"training": {"batch_size": 7}},
+        {"training": {"warmup_steps": 7}},
+        {"training": {"weight_decay": 0.5}},
+        {"training": {"clip_norm": 0.5}},
+        {"training": {"precision": "bf16"}},
+    ],
+    ids=str,
+)
+def test_training_is_part_of_all_keys_but_stage_0(changes: dict[str, Any]) -> None:
+    assert differing(changes) == everything() - {START}
+
+
+def test_weights_data_and_answers_are_part_of_all_keys() -> None:
+    assert differing({}, weights="others") == everything()
+    assert differing({"benchmark": {"name": "toy", "num_tasks": 3, "questions": True}}) == (
+        everything()
+    )
+    answering = {"clip": {"path": "some/clip", "answer": "generate"}}
+    assert differing({"backbones": answering}) == everything()
+
+
+@pytest.mark.parametrize("special", [{"lr": 0.5}, {"steps": 3}])
+def test_training_of_a_task_is_part_of_the_keys_that_meet_it(special: dict[str, Any]) -> None:
+    changed = differing({"training": {"per_task": {"b": special}}})
+    assert changed == {name for name in everything() if "b" in name[2]}
+
+
+def test_options_are_part_of_their_methods_keys() -> None:
+    methods = {"finetune": {"lr": 0.5}, "joint": None, "individual": None}
+    changed = differing({"methods": methods})
+    assert changed == {name for name in everything() if name[0] == "finetune"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "renamed"},
+        {"lanes": {"count": 3, "workers": 2, "cpus_per_worker": 2, "retries": 0}},
+        {"keep_states": "all"},
+        {"replicates": 3},
+        {"design": "exhaustive"},
+        {"evaluation": {"batch_size": 3}},
+        {"methods": [*ALL[::-1], "lora"]},
+        {"backbones": {"clip": {"path": "moved/clip"}}},
+    ],
+    ids=str,
+)
+def test_everything_else_is_part_of_no_key(changes: dict[str, Any]) -> None:
+    assert differing(changes) == set()
+
+
+@given(tries())
+def test_a_run_has_its_keys_whether_planned_or_not(orders: list[Order]) -> None:
+    study = study_of(orders)
+    run = plan_of(study).runs[-1]
+    other = plan_of(study_of([sorted(run.order)])).run("clip", "finetune", 0, run.order)
+    assert other.stages == run.stages
