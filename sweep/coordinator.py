@@ -70,16 +70,12 @@ class Coordinator:
             self._news.notify_all()
 
     def open_lane(self, lane: str) -> bool:
-        """Whether a trial may have a lane; there are at most `max_lanes` with a living trial."""
+        """Whether a trial may have a lane, or keep it; trials that stop asking give theirs up."""
         now = time.monotonic()
         self._lanes = {name: seen for name, seen in self._lanes.items() if now - seen < LEASE}
-        if len(self._lanes) < self._max_lanes:
+        if lane in self._lanes or len(self._lanes) < self._max_lanes:
             self._lanes[lane] = now
         return lane in self._lanes
-
-    def _met(self, lane: str) -> None:
-        if lane in self._lanes:
-            self._lanes[lane] = time.monotonic()
 
     async def next(
         self, lane: str, held: list[str], loaded: tuple[str, str] | None
@@ -101,9 +97,9 @@ class Coordinator:
             return "stop" if self.ledger.settled or lane in self._dismissed else None
         return assignment
 
-    def alive(self, lane: str) -> None:
-        """A lane's heartbeat."""
-        self.ledger.alive(lane, time.monotonic())
+    def alive(self, lane: str, key: str | None) -> None:
+        """A lane's heartbeat, with the unit it is working on."""
+        self.ledger.alive(lane, key, time.monotonic())
 
     def dismiss(self, lane: str) -> None:
         """The lane gets no more work."""
@@ -127,9 +123,8 @@ class Coordinator:
         self.ledger.abort(error)
         await self._announce()
 
-    async def outcome(self, lane: str, run: Run, stage: int) -> Outcome | None:
+    async def outcome(self, run: Run, stage: int) -> Outcome | None:
         """How a stage of a run ended; None: ask again."""
-        self._met(lane)
         self._started.add((run.backbone, run.method, str(run.replicate), *run.order))
         key = run.stages[stage]
         await self._until(lambda: key in self.ledger.done or key in self.ledger.failed)
@@ -145,13 +140,12 @@ class Coordinator:
             self._records[key] = await asyncio.to_thread(self.store.record, key)
         return self._records[key]
 
-    async def may_leave(self, lane: str) -> bool:
+    async def may_leave(self) -> bool:
         """Whether a trial that has all its stages may end.
 
         While other runs wait to be started the lane stays with them. The last runs stay until
         everything is settled, so that their lanes go on helping the others.
         """
-        self._met(lane)
         if len(self._started) < len(self.work.runs):
             return True
         return await self._until(lambda: self.ledger.settled)

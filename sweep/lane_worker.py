@@ -29,8 +29,9 @@ def work(config: LaneConfig) -> None:
     coordinator, store = find_coordinator(config), Store(config.out)
     accelerator = join_lane(study)
     leads = accelerator.is_main_process
+    doing: list[str | None] = [None]
     if leads:
-        _send_heartbeats(coordinator, config.lane)
+        _send_heartbeats(coordinator, config.lane, doing)
     try:
         worker = Worker(study, sources, accelerator, CACHE)
         if not store.folder.exists("study.yaml"):
@@ -58,6 +59,7 @@ def work(config: LaneConfig) -> None:
         if assignment is None:
             continue
         unit = assignment.unit
+        doing[0] = unit.key
         for key in set(memory) - set(assignment.ancestors):
             del memory[key]
         try:
@@ -73,12 +75,13 @@ def work(config: LaneConfig) -> None:
             state = result.state if assignment.keep_state else None
             record = store.save(result.record, state, result.embeddings)
             ray.get(coordinator.finish.remote(record))
+        doing[0] = None
 
 
-def _send_heartbeats(coordinator: Any, lane: str) -> None:
+def _send_heartbeats(coordinator: Any, lane: str, doing: list[str | None]) -> None:
     def beat() -> None:
         while True:
-            coordinator.alive.remote(lane)
+            coordinator.alive.remote(lane, doing[0])
             time.sleep(LEASE / 6)
 
     threading.Thread(target=beat, daemon=True).start()

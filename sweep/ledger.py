@@ -111,9 +111,12 @@ class Ledger:
         leaf = keep != "none" and key in self.work.leaves
         return keep == "all" or leaf or any(child in self.todo for child in self.work.children[key])
 
-    def alive(self, lane: str, now: float) -> None:
-        """A sign of life."""
+    def alive(self, lane: str, key: str | None, now: float) -> None:
+        """A sign of life from a lane that works on `key`; its claim may have been forgotten."""
         self._seen[lane] = now
+        if key in self._ready:
+            self._ready.discard(key)
+            self._claims[key] = _Claim(lane, now)
 
     def expire(self, now: float) -> None:
         """Give back the claims of lanes that were not heard of for the length of a lease."""

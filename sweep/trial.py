@@ -75,7 +75,7 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
             if self.error:
                 raise RuntimeError(f"the lane ended: {self.error}")
             try:
-                if self.thread is None and self._call("open_lane"):
+                if self._call("open_lane", self.lane.lane) and self.thread is None:
                     self.thread = threading.Thread(target=self._run_lane, daemon=True)
                     self.thread.start()
                 answer = self._call(question, *arguments)
@@ -86,7 +86,7 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
                 return answer
 
     def _call(self, question: str, *arguments: object) -> Any:
-        return ray.get(getattr(self.coordinator, question).remote(self.lane.lane, *arguments))
+        return ray.get(getattr(self.coordinator, question).remote(*arguments))
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
         """Nothing to keep: the store remembers every stage."""
@@ -98,6 +98,6 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
 
     def cleanup(self) -> None:
         """Let the lane end."""
-        self._call("dismiss")
+        self._call("dismiss", self.lane.lane)
         if self.thread:
             self.thread.join(LEAVE_SECONDS)
