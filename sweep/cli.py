@@ -156,6 +156,8 @@ def pretrain(
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Make an embedded backbone again from its recipe."""
+    from rich.progress import Progress
+
     from sweep.errors import unknown
     from sweep.pretrain import RECIPES
 
@@ -163,7 +165,14 @@ def pretrain(
         raise unknown("backbone to pretrain", backbone, RECIPES)
     if out.exists():
         raise InputError(f"--out '{out}' exists already; give a new folder.")
-    figures = RECIPES[backbone](out, steps=steps, seed=seed)
+    with Progress(*Progress.get_default_columns(), console=console) as bar:
+        task = bar.add_task(f"pretraining {backbone}", total=steps)
+        figures = RECIPES[backbone](
+            out,
+            steps=steps,
+            seed=seed,
+            progress=lambda done, total, loss: bar.update(task, completed=done),
+        )
     for name, value in figures.items():
         console.print(f"{name}: {value:.3f}")
     console.print(f"Use it: [bold]backbones: {{mine: {{path: {out}}}}}[/]")
