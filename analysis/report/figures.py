@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report.frames import by_metric, group, rows
-from analysis.report.style import INK, SCALE, TEMPLATE, Looks, arrow, text
+from analysis.report.frames import SAME, by_metric, group, rows
+from analysis.report.style import INK, SCALE, SYMBOL_VARIANTS, TEMPLATE, Looks, arrow, text
 
 Groups = Sequence[tuple[str, str]]
 """(backbone, method), in the order in which they are shown."""
@@ -26,7 +26,7 @@ def differences(pairs: pd.DataFrame, comparison: pd.DataFrame, groups: Groups) -
     """Average accuracy minus the baseline's on the same order and replicate."""
     baseline = comparison["baseline"].iloc[0]
     groups = [(b, m) for b, m in groups if len(group(pairs, b, m))]
-    title = f"average accuracy minus that of {text(baseline)}"
+    title = f"average accuracy, minus {text(baseline)}"
     figure = _rows(groups, title, many(pairs))
     figure.add_vline(0, line={"color": INK, "width": 1, "dash": "dot"})
     return _clouds(figure, pairs, comparison, groups, baseline)
@@ -39,14 +39,16 @@ def trade_off(runs: pd.DataFrame, groups: Groups) -> go.Figure:
     if len(lengths) == 1 and lengths[0] > 1:
         _iso_lines(figure, runs, lengths[0])
     looks = Looks(runs["method"])
+    backbones = list(dict.fromkeys(backbone for backbone, _ in groups))
     for backbone, method in groups:
         part = group(runs, backbone, method)
+        variant = SYMBOL_VARIANTS[backbones.index(backbone) % len(SYMBOL_VARIANTS)]
         figure.add_scatter(
             x=part["learning_accuracy"],
             y=part["forgetting_last"],
             mode="markers",
             name=label(backbone, method, many(runs)),
-            marker=_dots(looks, method),
+            marker=_dots(looks, method, variant),
             **_hover(part, "learning accuracy %{x:.3f}<br>forgetting %{y:.3f}"),
         )
     figure.update_xaxes(title="learning accuracy (just after each task)", tickformat=".2f")
@@ -84,7 +86,7 @@ def order_tree(trie: pd.DataFrame, groups: Groups) -> go.Figure:
                     "colors": part["average_accuracy"],
                     "colorscale": SCALE,
                     "showscale": True,
-                    "colorbar": {"thickness": 12, "tickformat": ".2f", "len": 0.9, "y": 0.45},
+                    "colorbar": {"thickness": 12, "tickformat": ".3f", "len": 0.9, "y": 0.45},
                     "line": {"width": 1},
                 },
                 hovertemplate="%{label}<br>%{value} runs through here end at %{text}"
@@ -102,9 +104,9 @@ def many(frame: pd.DataFrame) -> bool:
     return bool(frame["backbone"].nunique() > 1)
 
 
-def label(backbone: str, method: str, with_backbone: bool) -> str:
+def label(backbone: str, method: str, with_backbone: bool, between: str = " ") -> str:
     """How a method is called in figures."""
-    return f"{text(method)} ({text(backbone)})" if with_backbone else text(method)
+    return text(method) + (f"{between}({text(backbone)})" if with_backbone else "")
 
 
 def _figure(**layout: object) -> go.Figure:
@@ -116,7 +118,7 @@ def _rows(groups: Groups, title: str, with_backbone: bool) -> go.Figure:
     figure = _figure(height=110 + 64 * len(groups), showlegend=False)
     figure.update_yaxes(
         tickvals=list(range(len(groups))),
-        ticktext=[label(*pair, with_backbone) for pair in groups],
+        ticktext=[label(*pair, with_backbone, "<br>") for pair in groups],
         range=[len(groups) - 0.35, -0.75],
         showgrid=False,
     )
@@ -137,7 +139,7 @@ def _clouds(
         part = group(runs, backbone, method)
         values = part["average_accuracy"]
         colour = looks.colour(method)
-        if len(part) >= MIN_DENSITY and values.max() - values.min() > 1e-9:
+        if len(part) >= MIN_DENSITY and values.max() - values.min() > SAME:
             figure.add_violin(
                 x=values, y0=row, orientation="h", side="negative", width=1.1, points=False,
                 line={"width": 1, "color": colour}, hoverinfo="skip", spanmode="hard",
@@ -174,13 +176,9 @@ def interval(mean: float, low: float, high: float) -> str:
     return f"{mean:z.3f}" + (f" [{low:z.3f}, {high:z.3f}]" if np.isfinite(low) else "")
 
 
-def _dots(looks: Looks, method: str) -> dict[str, object]:
-    return {
-        "color": looks.colour(method),
-        "symbol": looks.symbol(method),
-        "size": 6,
-        "opacity": 0.7,
-    }
+def _dots(looks: Looks, method: str, variant: str = "") -> dict[str, object]:
+    symbol = looks.symbol(method) + variant
+    return {"color": looks.colour(method), "symbol": symbol, "size": 6, "opacity": 0.7}
 
 
 def _hover(runs: pd.DataFrame, values: str) -> dict[str, object]:
@@ -202,7 +200,8 @@ def _iso_lines(figure: go.Figure, runs: pd.DataFrame, length: int) -> None:
     ratio = (length - 1) / length
     left, right = _padded(runs["learning_accuracy"])
     bottom, top = _padded(runs["forgetting_last"])
-    step = 0.05 if right - left + top - bottom < 0.8 else 0.1
+    lowest, highest = left - ratio * top, right - ratio * bottom
+    step = next(size for size in (0.01, 0.02, 0.05, 0.1, 0.2) if highest - lowest < 12 * size)
     for level in np.arange(0, 1 + step / 2, step):
         crossings = [(left, (left - level) / ratio), (right, (right - level) / ratio)]
         crossings += [(level + ratio * bottom, bottom), (level + ratio * top, top)]

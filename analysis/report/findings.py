@@ -20,23 +20,24 @@ def findings(
     """Sentences about accuracy, order, ranking, zero-shot loss and gaps; names in **bold**."""
     found = []
     for backbone, part in summary.groupby("backbone"):
-        of = f"On {backbone}, over" if summary["backbone"].nunique() > 1 else "Over"
         mine = runs[runs["backbone"] == backbone]
-        found += [
-            _accuracy(of, part),
+        said = [
+            _accuracy(part),
             _difference(comparison[comparison["backbone"] == backbone]),
             _moved(mine),
             _stability(mine),
-            _lost(part, "probe_drop", "Zero-shot accuracy on held-out probes"),
-            _lost(part, "retrieval_drop", "Retrieval recall at 1"),
+            _lost(part, "probe_drop", "zero-shot accuracy on held-out probes"),
+            _lost(part, "retrieval_drop", "retrieval recall at 1"),
         ]
+        where = f"{backbone}: " if summary["backbone"].nunique() > 1 else ""
+        found += [where + sentence for sentence in said if sentence]
     return [sentence for sentence in [*found, _gaps(results), _condition(summary)] if sentence]
 
 
-def _accuracy(of: str, summary: pd.DataFrame) -> str:
+def _accuracy(summary: pd.DataFrame) -> str:
     best = summary[summary["metric"] == "average_accuracy"].sort_values("mean", ascending=False)
     runs, replicates = best["runs"].max(), best["replicates"].max()
-    size = f"{of} {plural(runs, 'run')} per method in {plural(replicates, 'replicate')}, "
+    size = f"Over {plural(runs, 'run')} per method in {plural(replicates, 'replicate')}, "
     named = [
         f"**{row.method}** {'keeps ' if i == 0 else ''}{_interval(row)}"
         f"{' average accuracy' if i == 0 else ''}"
@@ -87,8 +88,11 @@ def _stability(runs: pd.DataFrame) -> str:
     others = wide.drop(columns=best)
     wins = int((wide[best] > others.max(axis=1)).sum())
     who = others.loc[wide[best] <= others.max(axis=1)].idxmax(axis=1).value_counts()
-    rest = f"; else it is {', '.join(f'**{m}** ({n})' for m, n in who.items())}" if len(who) else ""
-    return f"**{best}** is the best method in {wins} of {len(wide)} single comparisons{rest}."
+    rest = f", else {', '.join(f'**{m}** ({n})' for m, n in who.items())}" if len(who) else ""
+    return (
+        f"With all methods on the same order and replicate, **{best}** comes first in {wins} of "
+        f"{len(wide)} cases{rest}."
+    )
 
 
 def _lost(summary: pd.DataFrame, metric: str, what: str) -> str:
@@ -99,7 +103,7 @@ def _lost(summary: pd.DataFrame, metric: str, what: str) -> str:
         return ""
     accuracy = summary[(summary["metric"] == "average_accuracy") & summary["method"].isin(lost)]
     best = lost[accuracy["method"].iloc[accuracy["mean"].argmax()]]
-    sentence = f"{what} falls most with **{most.method}**, by {_interval(most)}"
+    sentence = f"The {what} falls most with **{most.method}**, by {_interval(most)}"
     if best is most:
         return f"{sentence}."
     return f"{sentence}; with **{best.method}**, the most accurate method, by {_interval(best)}."

@@ -11,6 +11,8 @@ from analysis.results import Results
 
 NUM_EXTREMES = 3
 """Worst and best runs listed per method."""
+SAME = 1e-9
+"""Accuracies that differ by less differ by rounding only."""
 
 
 def ranked(summary: pd.DataFrame) -> list[tuple[str, str]]:
@@ -49,14 +51,16 @@ def trie(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def extremes(runs: pd.DataFrame) -> pd.DataFrame:
-    """The worst and the best runs of every method, with the command that trains each again.
+    """The worst and the best runs of every method that the order moves at all.
 
     Returns:
         One row per run: backbone, method, which ("worst" | "best"), rank, average_accuracy,
-        forgetting_max, replicate, order, command.
+        forgetting_max, replicate, order, command (which trains the run again).
     """
     pair = ["backbone", "method"]
-    rising = runs.sort_values([*pair, "average_accuracy", "replicate", "order"])
+    accuracy = runs.groupby(pair)["average_accuracy"]
+    moved = accuracy.transform("max") - accuracy.transform("min") > SAME
+    rising = runs[moved].sort_values([*pair, "average_accuracy", "replicate", "order"])
     place = rising.groupby(pair).cumcount()
     size = rising.groupby(pair)["order"].transform("size")
     num = (size // 2).clip(1, NUM_EXTREMES)

@@ -25,6 +25,7 @@ def markdown(study: Study) -> str:
             f"Unit: fraction; {words.sample(study.summary)}.",
         ]
         parts += words.notes(study)
+    if len(study.extremes):
         parts += ["## Worst and best orders", _extremes(study)]
     parts += ["## Missing and failed", _gaps(study), "## How it is computed", *words.METHODS_TEXT]
     parts += ["\n".join(f"- {metric.label}: {metric.formula}" for metric in METRICS.values())]

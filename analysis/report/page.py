@@ -174,10 +174,11 @@ def tree(study: Study) -> Section:
 
 def extremes(study: Study) -> Section:
     """The worst and best orders."""
-    if not study.groups:
+    if study.extremes.empty:
         return Section("extremes", "", "")
     about = "The command trains one of these runs again; start it in the folder of this report."
-    body = tables.extremes_table(study) + _caption("Unit: fraction; single runs.", "extremes")
+    caption = "Unit: fraction; single runs. Methods that no order moves are left out."
+    body = tables.extremes_table(study) + _caption(caption, "extremes")
     return Section("extremes", "Worst and best orders", _about(about) + body)
 
 
@@ -230,7 +231,8 @@ def _plot(
     if not study.groups:
         return Section(key, title, "")
     controls = f'<div class="controls">{control}</div>' if control else ""
-    plot = f'<div class="plot" id="figure-{key}"></div>{_caption(caption, table, True)}'
+    plot = f'<div class="plot" id="figure-{key}" role="img" aria-label="{title}"></div>'
+    plot += _caption(caption, table, True)
     return Section(key, title, f"{_about(about)}{controls}<figure>{plot}</figure>")
 
 

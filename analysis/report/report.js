@@ -3,7 +3,7 @@
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const escaped = (name) => name.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-const short = (name, width = 18) =>
+const short = (name, width) =>
   escaped(name.length <= width ? name : name.slice(0, width - 1) + "\u2026");
 
 // Figures: drawn from data, and drawn again when the reader turns from light to dark.
@@ -103,6 +103,8 @@ function showRun() {
 }
 
 function drawMatrix(names, values) {
+  const narrow = document.getElementById("figure-matrix").clientWidth < 560;
+  const room = narrow ? 10 : 18;
   const positions = names.map((_, i) => i);
   const learnt = positions.map((i) => ({ type: "rect", x0: i - 0.5, x1: i + 0.5, y0: i + 0.5,
     y1: i + 1.5, line: { color: css("--ink"), width: 2 } }));
@@ -114,10 +116,11 @@ function drawMatrix(names, values) {
     hovertemplate: "%{text}<extra></extra>", texttemplate: names.length <= 12 ? "%{z:.2f}" : "",
     colorbar: { thickness: 12, tickformat: ".1f" } }],
   { height: 130 + 36 * values.length, margin: { l: 16, r: 16, t: 16, b: 16 }, shapes: learnt,
-    xaxis: { tickvals: positions, ticktext: names.map((name) => short(name)), side: "top",
-      automargin: true, showgrid: false, zeroline: false, fixedrange: true },
+    xaxis: { tickvals: positions, ticktext: names.map((name) => short(name, room)), side: "top",
+      tickangle: narrow ? -45 : "auto", automargin: true, showgrid: false, zeroline: false,
+      fixedrange: true },
     yaxis: { tickvals: values.map((_, k) => k), autorange: "reversed", automargin: true,
-      ticktext: ["0 untouched", ...names.map((name, i) => `${i + 1} ${short(name)}`)],
+      ticktext: ["0 untouched", ...names.map((name, i) => `${i + 1} ${short(name, room)}`)],
       showgrid: false, zeroline: false, fixedrange: true } });
 }
 
@@ -133,7 +136,7 @@ function drawCurves(names, values, colour) {
     const axis = i ? i + 1 : "";
     layout[`xaxis${axis}`] = { tickvals: stages, range: [-0.3, stages.length - 0.7], zeroline: false };
     layout[`yaxis${axis}`] = { range: [-0.03, 1.03], tickvals: [0, 0.5, 1], zeroline: false };
-    layout.annotations.push({ text: short(name, 22), xref: `x${axis} domain`, yref: `y${axis} domain`,
+    layout.annotations.push({ text: short(name, 20), xref: `x${axis} domain`, yref: `y${axis} domain`,
       x: 0, y: 1.03, xanchor: "left", yanchor: "bottom", showarrow: false });
     return { x: stages, y: values.map((row) => row[i]), xaxis: `x${axis}`, yaxis: `y${axis}`,
       mode: "lines+markers", line: { color: colour, width: 2 },

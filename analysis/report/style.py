@@ -9,6 +9,8 @@ COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8
 """Okabe & Ito (2008), safe for colour-blind readers; without yellow and black, which one of the
 two backgrounds swallows."""
 SYMBOLS = ["circle", "square", "triangle-up", "x", "cross", "star", "triangle-down"]
+SYMBOL_VARIANTS = ["", "-open", "-open-dot", "-dot"]
+"""Of the symbol of a method, one per backbone."""
 SCALE = "Viridis"
 """For accuracies: even in lightness, safe for colour-blind readers."""
 INK = "#5b6472"
@@ -20,7 +22,7 @@ TEMPLATE = go.layout.Template(
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "margin": {"l": 16, "r": 16, "t": 16, "b": 48},
-        "xaxis": {"automargin": True, "zeroline": False, "gridcolor": "rgba(128,128,128,.2)"},
+        "xaxis": {"zeroline": False, "gridcolor": "rgba(128,128,128,.2)"},
         "yaxis": {"automargin": True, "zeroline": False, "gridcolor": "rgba(128,128,128,.2)"},
         "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
         "hoverlabel": {"align": "left"},

@@ -138,7 +138,7 @@ def failures_table(study: Study, limit: int) -> str:
             name(study, row.backbone, row.method),
             number(row.replicate),
             Cell(_path(row.prefix) or "stage 0", css="order"),
-            Cell(f"<code>{escape(str(row.error or 'no message'))}</code>", css="text"),
+            Cell(f"<code>{escape(str(row.error or 'no message'))}</code>", css="order"),
         ]
         for row in rows(study.results.failures.head(limit))
     ]

@@ -200,6 +200,10 @@ def test_worst_and_best_orders_come_with_their_command(out):
     )
 
 
+def test_methods_that_no_order_moves_have_no_worst_order(out):
+    assert "zero_shot" not in set(frames.extremes(metrics(load(out)))["method"])
+
+
 def test_names_are_escaped_everywhere(tmp_path):
     names = ("<b>x", "y & z", "</script><script>alert(1)</script>")
     write_study(
