@@ -14,13 +14,13 @@ RARE = 0.01
 
 _RECIPES = TASKS | SUITES
 _WEIGHTS = {
-    "shapes": 3,
+    "shapes": 4,
     "colors": 2,
-    "textures": 2,
+    "textures": 3,
     "counting": 2,
-    "letters": 3,
+    "letters": 4,
     "handwritten": 2,
-    "relations": 3,
+    "relations": 1,
     "scenes": 1,
     "sketches": 2,
     "arrows": 2,

@@ -16,7 +16,7 @@ class Dice:
     """What is left to chance in a scene, and how chance is weighted."""
 
     random: Random
-    rare: float = 0.5
+    rare: float
     """How often a rare word is drawn instead of a common one."""
     said: float = 0.4
     """How often a caption says what it could leave out."""

@@ -11,12 +11,12 @@ from sweep.tasks.world.stencils import shapes
 from sweep.tasks.world.subjects import Size, Subject, shape
 
 _RADII: dict[Size, tuple[float, float]] = {
-    "small": (0.24, 0.32),
-    None: (0.4, 0.5),
-    "big": (0.62, 0.76),
+    "small": (0.28, 0.34),
+    None: (0.46, 0.54),
+    "big": (0.66, 0.78),
 }
 _SIDES = {"left": (-1, 0), "right": (1, 0), "top": (0, 1), "bottom": (0, -1), "center": (0, 0)}
-_OFF_CENTER = 0.58
+_OFF_CENTER = 0.55
 _TURN = 0.2
 
 
@@ -79,10 +79,10 @@ def _complete(dice: Dice, given: Look) -> Look:
         color = texture = background = None
     else:
         color, background = _visible(dice, given)
-        plain = subject.thin or dice.happens(0.5)
+        plain = subject.thin or dice.happens(0.6)
         texture = given.texture or ("plain" if plain else dice.word(words.TEXTURES))
     size = given.size or dice.one_of(_sizes(subject, texture, given.place))
-    place = given.place or (None if size == "big" else dice.word(words.PLACES))
+    place = given.place or (None if size == "big" else _any_place(dice))
     return Look(
         subject=subject,
         color=color,
@@ -94,11 +94,15 @@ def _complete(dice: Dice, given: Look) -> Look:
     )
 
 
+def _any_place(dice: Dice) -> str:
+    return dice.word(words.PLACES) if dice.happens(0.5) else "center"
+
+
 def _visible(dice: Dice, given: Look) -> tuple[str, str]:
     """A color and a background that set each other off."""
     while True:
         color = given.color or dice.word(words.COLORS)
-        setting = words.SCENES if dice.happens(0.2) else words.TINTS
+        setting = words.SCENES if dice.happens(0.1) else words.TINTS
         background = given.background or dice.word(setting)
         if sets_off(background, color) or (given.color and given.background):
             return color, background

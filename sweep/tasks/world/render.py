@@ -17,6 +17,7 @@ SIZE = 32
 _GRID = ((np.arange(SIZE) + 0.5) * 2 / SIZE - 1).astype(np.float32)
 _PIXEL = 2 / SIZE
 _NOISE = 0.03
+_TINGE = 0.1
 _AT_ONCE = 128  # fits the cache of a core
 
 
@@ -71,7 +72,8 @@ def _over(canvas: np.ndarray, things: Sequence[Thing], rng: np.random.Generator)
     h = _heights(np.stack([thing.stencil for thing in things]), u, v)
     phase = rng.uniform(0, 2 * np.pi, (len(things), 1, 1)).astype(np.float32)
     share = ink([thing.texture for thing in things], u, v, h, phase)[..., None]
-    color, ground = _column(things, "color"), _grounds(things)
+    shift = rng.uniform(-_TINGE, _TINGE, (len(things), 1, 1, 3))
+    color, ground = _column(things, "color") + shift, _grounds(things)
     coverage = np.clip(0.5 + h * _column(things, "radius") / _PIXEL, 0, 1)[..., None]
     painted: np.ndarray = canvas + coverage * (ground + share * (color - ground) - canvas)
     return painted

@@ -14,6 +14,8 @@ from sweep.tasks.world.render import render
 from sweep.tasks.world.scans import Part
 
 _PAIRS = 256
+_RARE = 0.1
+"""How often a rare word is drawn for what a task does not ask for."""
 
 
 def make_task(name: str, recipe: Recipe, train: int, test: int, seed: int) -> Task:
@@ -26,8 +28,8 @@ def make_task(name: str, recipe: Recipe, train: int, test: int, seed: int) -> Ta
         choices=recipe.answers.words,
         templates=(recipe.template,),
         question=recipe.question,
-        train=_split(recipe, train, derive_seed(seed, name, "train"), 0.5, "train"),
-        test=_split(recipe, test, derive_seed(seed, name, "test"), 0.5, "test"),
+        train=_split(recipe, train, derive_seed(seed, name, "train"), _RARE, "train"),
+        test=_split(recipe, test, derive_seed(seed, name, "test"), _RARE, "test"),
     )
 
 

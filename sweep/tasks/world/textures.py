@@ -10,17 +10,13 @@ radius, and a phase per thing [N, 1, 1], to the share of ink: [N, H, W] in [0, 1
 
 TEXTURES: dict[str, Texture] = {
     "plain": lambda u, v, h, phase: np.ones_like(u),
-    "striped": lambda u, v, h, phase: np.sin(8 * v + phase) > 0,
-    "checkered": lambda u, v, h, phase: np.sin(6 * u + phase) * np.sin(6 * v + phase) > 0,
+    "striped": lambda u, v, h, phase: np.sin(7 * v + phase) > 0,
+    "checkered": lambda u, v, h, phase: np.sin(5 * u + phase) * np.sin(5 * v + phase) > 0,
     "dotted": lambda u, v, h, phase: np.cos(8 * u + phase) + np.cos(8 * v + phase) < 0.6,
     "framed": lambda u, v, h, phase: h < 0.22,
-    "ringed": lambda u, v, h, phase: np.cos(14 * h) > 0,
+    "ringed": lambda u, v, h, phase: np.cos(16 * h) > 0,
     "wavy": lambda u, v, h, phase: np.sin(8 * v + 2.5 * np.sin(4 * u + phase)) > 0,
     "shaded": lambda u, v, h, phase: np.clip(0.5 - 0.4 * u + 0.4 * v, 0, 1),
-    "speckled": lambda u, v, h, phase: np.sin(92 * u + phase) * np.sin(57 * v + 31 * u) > -0.2,
-    "woven": lambda u, v, h, phase: (
-        np.maximum(np.cos(6 * (u + v) + phase), np.cos(6 * (u - v) + phase)) < 0.6
-    ),
 }
 
 

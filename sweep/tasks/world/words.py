@@ -26,8 +26,8 @@ COLORS = Concepts(
     rare=("orange", "pink", "cyan", "brown", "lime", "teal"),
 )
 TEXTURES = Concepts(
-    common=("plain", "striped", "checkered", "dotted", "framed"),
-    rare=("ringed", "wavy", "shaded", "speckled", "woven"),
+    common=("plain", "striped", "checkered", "dotted"),
+    rare=("framed", "ringed", "wavy", "shaded"),
 )
 COUNTS = Concepts(common=("two", "three", "four"), rare=("five", "six", "seven"))
 LETTERS = Concepts(common=tuple(ascii_uppercase[::2]), rare=tuple(ascii_uppercase[1::2]))
