@@ -137,27 +137,20 @@ class Ledger:
 
     def finish(self, key: str) -> list[str]:
         """A unit is in the store. Returns the units whose states nobody needs any more."""
-        if key in self.done:
-            return []
+        if key in self.done:  # a lane thought lost was late
+            return [] if self._keeps_state(key) else [key]
         self._claims.pop(key, None)
         self._ready.discard(key)
         self.failed.pop(key, None)
         self.todo.discard(key)
         self.done[key] = None
-        children, keep = self.work.children, self.work.keep_states
+        children = self.work.children[key]
         self._ready |= (
-            {child for child in children[key] if child in self.todo and self._parents_done(child)}
+            {child for child in children if child in self.todo and self._parents_done(child)}
             - set(self._claims)
             - set(self.failed)
         )
-        if keep == "all":
-            return []
-        return [
-            parent
-            for parent in self.work.units[key].parents
-            if not any(child in self.todo for child in children[parent])
-            and not (keep == "leaves" and parent in self.work.leaves)
-        ]
+        return [parent for parent in self.work.units[key].parents if not self._keeps_state(parent)]
 
     def fail(self, lane: str, key: str, error: str, final: bool) -> None:
         """An attempt raised an error; `final` if trying again is pointless."""
@@ -182,15 +175,16 @@ class Ledger:
         self._ready.discard(key)
         self.failed[key] = error
         title = self.work.units[key].title
-        for child in set(self._descendants(key)) - set(self.done):
+        for child in self._descendants(key):
             self.failed.setdefault(child, f"starts from '{title}', which failed: {error}")
 
     def _descendants(self, key: str) -> Iterable[str]:
-        queue = list(self.work.children[key])
+        """What is still to be done and cannot be without `key`."""
+        queue = [key]
         while queue:
-            child = queue.pop()
-            yield child
-            queue += self.work.children[child]
+            children = [c for c in self.work.children[queue.pop()] if c in self.todo]
+            yield from children
+            queue += children
 
     @property
     def claimed(self) -> dict[str, str]:

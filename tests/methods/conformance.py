@@ -26,10 +26,10 @@ from sweep.alone import matrix, run_alone
 from sweep.errors import InputError
 from sweep.evaluate import Scores
 from sweep.learner import join_lane
-from sweep.orders import Order
-from sweep.plan import Plan, Unit
+from sweep.plan import Plan
 from sweep.store import Record, Store
 from sweep.study import Study
+from sweep.work import Order, Unit
 from sweep.worker import Result, Worker
 from tests.toy import toy_study
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from sweep.errors import InputError
-from sweep.orders import DESIGNS, Exhaustive, Fixed, Order, Random
+from sweep.orders import DESIGNS, Exhaustive, Fixed, Random
+from sweep.work import Order
 
 TASKS = ("a", "b", "c", "d")
 

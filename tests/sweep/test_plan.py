@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.orders import Order
-from sweep.plan import Plan, Unit
+from sweep.plan import Plan
 from sweep.study import Study
+from sweep.work import Order, Unit
 from tests.sweep.plans import METHODS, plan_of, study_of, tries
 
 ABC = [("a", "b", "c"), ("b", "a", "c")]
