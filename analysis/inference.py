@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from analysis.accuracy import METRICS
+from analysis.accuracy import DECIMALS, METRICS
 
 LEVEL = 0.95
 """Of every interval."""
@@ -112,6 +112,7 @@ def paired(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
     reference = runs.loc[is_baseline, [*pair, *names]]
     both = runs[~is_baseline].merge(reference, on=pair, suffixes=("", " of baseline"))
     differences = both[names].to_numpy() - both[[f"{m} of baseline" for m in names]].to_numpy()
+    differences = differences.round(DECIMALS)
     return both[runs.columns].assign(**dict(zip(names, differences.T, strict=True)))
 
 

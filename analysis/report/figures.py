@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report.frames import SAME, by_metric, group, rows
+from analysis.report.frames import by_metric, group, rows
 from analysis.report.style import INK, SCALE, SYMBOL_VARIANTS, TEMPLATE, Looks, arrow, text
 
 Groups = Sequence[tuple[str, str]]
@@ -139,7 +139,7 @@ def _clouds(
         part = group(runs, backbone, method)
         values = part["average_accuracy"]
         colour = looks.colour(method)
-        if len(part) >= MIN_DENSITY and values.max() - values.min() > SAME:
+        if len(part) >= MIN_DENSITY and values.max() > values.min():
             figure.add_violin(
                 x=values, y0=row, orientation="h", side="negative", width=1.1, points=False,
                 line={"width": 1, "color": colour}, hoverinfo="skip", spanmode="hard",

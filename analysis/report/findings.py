@@ -1,5 +1,6 @@
 """What the numbers say, in sentences."""
 
+from collections import Counter
 from typing import Any
 
 import pandas as pd
@@ -35,7 +36,8 @@ def findings(
 
 
 def _accuracy(summary: pd.DataFrame) -> str:
-    best = summary[summary["metric"] == "average_accuracy"].sort_values("mean", ascending=False)
+    best = summary[summary["metric"] == "average_accuracy"]
+    best = best.sort_values(["mean", "method"], ascending=[False, True])
     runs, replicates = best["runs"].max(), best["replicates"].max()
     size = f"Over {plural(runs, 'run')} per method in {plural(replicates, 'replicate')}, "
     named = [
@@ -52,7 +54,7 @@ def _difference(comparison: pd.DataFrame) -> str:
     accuracy = comparison[comparison["metric"] == "average_accuracy"]
     if accuracy.empty:
         return ""
-    row = next(rows(accuracy.sort_values("mean", ascending=False)))
+    row = next(rows(accuracy.sort_values(["mean", "method"], ascending=[False, True])))
     losses = row.runs - row.wins - row.ties
     direction, count = ("better", row.wins) if row.mean >= 0 else ("worse", losses)
     return (
@@ -86,12 +88,13 @@ def _stability(runs: pd.DataFrame) -> str:
         return ""
     best = wide.mean().idxmax()
     others = wide.drop(columns=best)
-    wins = int((wide[best] > others.max(axis=1)).sum())
-    who = others.loc[wide[best] <= others.max(axis=1)].idxmax(axis=1).value_counts()
-    rest = f", else {', '.join(f'**{m}** ({n})' for m, n in who.items())}" if len(who) else ""
+    beaten = wide[best] < others.max(axis=1)
+    shared = " or shares the first place" if (wide[best] == others.max(axis=1)).any() else ""
+    who = Counter(others[beaten].idxmax(axis=1) if beaten.any() else [])
+    rest = "".join(f", **{method}** in {count}" for method, count in who.most_common())
     return (
-        f"With all methods on the same order and replicate, **{best}** comes first in {wins} of "
-        f"{len(wide)} cases{rest}."
+        f"With all methods on the same order and replicate, **{best}** comes first{shared} in "
+        f"{int((~beaten).sum())} of {plural(len(wide), 'case')}{rest}."
     )
 
 

@@ -11,8 +11,6 @@ from analysis.results import Results
 
 NUM_EXTREMES = 3
 """Worst and best runs listed per method."""
-SAME = 1e-9
-"""Accuracies that differ by less differ by rounding only."""
 
 
 def ranked(summary: pd.DataFrame) -> list[tuple[str, str]]:
@@ -59,7 +57,7 @@ def extremes(runs: pd.DataFrame) -> pd.DataFrame:
     """
     pair = ["backbone", "method"]
     accuracy = runs.groupby(pair)["average_accuracy"]
-    moved = accuracy.transform("max") - accuracy.transform("min") > SAME
+    moved = accuracy.transform("max") > accuracy.transform("min")
     rising = runs[moved].sort_values([*pair, "average_accuracy", "replicate", "order"])
     place = rising.groupby(pair).cumcount()
     size = rising.groupby(pair)["order"].transform("size")
