@@ -93,7 +93,7 @@ class Output:
     def flush(self, done: Iterable[str], failed: dict[str, str]) -> None:
         """Write the results of all units not written yet."""
         self._flushed = time.monotonic()
-        new = [key for key in done if key not in self._written and key in self.places]
+        new = [key for key in done if key not in self._written]
         if new:
             with ThreadPoolExecutor(READERS) as pool:
                 records = list(pool.map(self.store.record, new))
@@ -166,7 +166,9 @@ class Output:
             "wall_seconds": round(time.monotonic() - self._started, 1),
             "lane_seconds": {name: round(spent, 1) for name, spent in self._seconds.items()},
             "units": len(self._written),
-            "failed": {self.plan.units[key].title: text for key, text in self._failed.items()},
+            "failed": {
+                key: f"{self.plan.units[key].title}: {error}" for key, error in self._failed.items()
+            },
         }
         self.folder.write(json.dumps(facts, indent=1).encode(), "manifest.json")
 

@@ -35,6 +35,7 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
             key: plan.steps(unit) + EVALUATION_STEPS * unit.evaluates
             for key, unit in plan.units.items()
         }
+        self._begun = False
         self._first: tuple[float, int] | None = None
         self._said = time.monotonic()
         self._bar = Bar(
@@ -57,7 +58,8 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
 
     def update(self, progress: Progress, lanes: int) -> None:
         """Draw a snapshot."""
-        if not self._bar.live.is_started:
+        if not self._begun:
+            self._begun = True
             self._say_what_is_run()
             self._bar.start()
         left = self._time_left(progress)
