@@ -1,0 +1,132 @@
+"""The store: a stage is there with all it needs, or it is not there."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import torch
+from pyarrow import fs
+
+from methods.base import State
+from sweep.evaluate import EMBEDDINGS
+from sweep.store import Folder, Record, Store
+
+ROW: dict[str, Any] = {
+    "split": "task",
+    "eval_task": "a",
+    "metric": "accuracy",
+    "value": 1 / 3,
+    "n": 30,
+}
+RECORD = Record(key="key", scores=(ROW,), seconds={"train": 1.5}, worker={"host": "here"})
+
+
+def state(value: float = 1.0) -> State:
+    return {"weights/w": torch.full((3, 2), value), "extra/seen": torch.tensor(7)}
+
+
+@pytest.fixture(params=["path", "uri", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """On a local path, on the same as a URI, and on a filesystem that is not the local one."""
+    out = tmp_path / "out"
+    return Store({"path": str(out), "uri": out.as_uri(), "memory": "mock:///out"}[request.param])
+
+
+def test_what_was_saved_comes_back(store: Store) -> None:
+    vectors = [{"eval_task": "a", "modality": "image", "vector": [0.5, 0.25]}]
+    saved = store.save(RECORD, state(), pa.Table.from_pylist(vectors, EMBEDDINGS))
+    assert store.finished() == {"key": True}
+    assert store.record("key") == saved
+    assert saved.scores == RECORD.scores
+    loaded = store.state("key")
+    assert loaded.keys() == state().keys()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in state().items())
+    embeddings = store.embeddings("key")
+    assert embeddings is not None
+    assert embeddings.to_pylist() == vectors
+
+
+def test_a_stage_may_have_neither_state_nor_embeddings(store: Store) -> None:
+    store.save(RECORD, None)
+    assert store.finished() == {"key": False}
+    assert store.embeddings("key") is None
+
+
+def test_nothing_is_finished_in_the_beginning(store: Store) -> None:
+    assert store.finished() == {}
+
+
+def test_dropped_state_leaves_the_record(store: Store) -> None:
+    store.save(RECORD, state())
+    store.drop_state("key")
+    assert store.finished() == {"key": False}
+    assert store.record("key").scores == RECORD.scores
+    store.drop_state("key")
+
+
+def test_a_stage_without_a_record_is_not_finished(store: Store) -> None:
+    """Its writer died before the last file."""
+    store.save(RECORD, state())
+    store.folder.delete("stages", "key", "stage.json")
+    assert store.finished() == {}
+
+
+def test_the_record_is_written_last(store: Store, monkeypatch: Any) -> None:
+    written = []
+    write = Folder.write
+
+    def noting(folder: Folder, content: bytes, *parts: str) -> None:
+        written.append(parts[-1])
+        write(folder, content, *parts)
+
+    monkeypatch.setattr(Folder, "write", noting)
+    store.save(RECORD, state(), pa.Table.from_pylist([], EMBEDDINGS))
+    assert sorted(written) == ["embeddings.parquet", "stage.json", "state.safetensors"]
+    assert written[-1] == "stage.json"
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b[:-1] + bytes([b[-1] ^ 1])])
+def test_a_damaged_state_is_not_read(store: Store, damage: Any) -> None:
+    store.save(RECORD, state())
+    content = store.folder.read("stages", "key", "state.safetensors")
+    store.folder.write(damage(content), "stages", "key", "state.safetensors")
+    with pytest.raises(OSError, match="state of stage key is damaged"):
+        store.state("key")
+
+
+def test_a_state_that_is_gone_is_an_error(store: Store) -> None:
+    store.save(RECORD, None)
+    with pytest.raises(OSError, match="state"):
+        store.state("key")
+
+
+def test_writers_of_the_same_stage_do_not_disturb_each_other(store: Store) -> None:
+    """Two lanes may finish the same unit; what they write is the same."""
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: store.save(RECORD, state()), range(24)))
+    assert store.finished() == {"key": True}
+    assert torch.equal(store.state("key")["weights/w"], state()["weights/w"])
+    assert len(store.folder.list("stages", "key")) == 2
+
+
+def test_readers_never_see_half_a_file(store: Store) -> None:
+    contents = [bytes([i]) * 100_000 for i in range(8)]
+    store.folder.write(contents[0], "file")
+    if not isinstance(store.folder.filesystem, fs.LocalFileSystem):
+        pytest.skip("object stores publish a file when it is closed; this stand-in does not")
+    with ThreadPoolExecutor(2) as pool:
+        writing = pool.submit(lambda: [store.folder.write(c, "file") for c in contents * 5])
+        while not writing.done():
+            assert store.folder.read("file") in contents
+
+
+def test_a_local_folder_does_not_depend_on_where_the_process_is(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = Store("out")
+    monkeypatch.chdir("/")
+    store.save(RECORD, None)
+    assert (tmp_path / "out" / "stages" / "key" / "stage.json").exists()
