@@ -2,7 +2,7 @@
 
 import heapq
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from methods import resolve
 from sweep.learner import join_lane
 from sweep.ledger import Ledger
 from sweep.plan import Plan
-from sweep.store import Store
+from sweep.store import Record, Store
 from sweep.study import Training
 from sweep.work import Unit
 from sweep.worker import Worker
@@ -91,27 +91,22 @@ def _measure(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost:
 
 def recorded(plan: Plan, store: Store) -> dict[tuple[str, str], Cost]:
     """Costs as the finished stages of a run had them; only for what has been run."""
-    found: dict[tuple[str, str], list[tuple[int, float, float, int]]] = {}
+    found: dict[tuple[str, str], list[tuple[Unit, Record]]] = {}
     for key in store.finished():
         unit = plan.units.get(key)
-        if unit and unit.kind == "train":
-            record = store.record(key)
-            found.setdefault((unit.backbone, unit.method), []).append(
-                (
-                    plan.steps(unit),
-                    record.seconds["train"],
-                    record.seconds["evaluate"],
-                    record.state_bytes,
-                )
-            )
-    return {
-        label: Cost(
-            sum(train for _, train, _, _ in rows) / sum(steps for steps, *_ in rows),
-            sum(evaluate for _, _, evaluate, _ in rows) / len(rows),
-            max(size for *_, size in rows),
-        )
-        for label, rows in found.items()
-    }
+        if unit and unit.method:
+            found.setdefault((unit.backbone, unit.method), []).append((unit, store.record(key)))
+    return {label: _mean_cost(plan, rows) for label, rows in found.items()}
+
+
+def _mean_cost(plan: Plan, rows: Sequence[tuple[Unit, Record]]) -> Cost:
+    steps = sum(plan.steps(unit) for unit, _ in rows)
+    evaluations = [record.seconds["evaluate"] for unit, record in rows if unit.evaluates]
+    return Cost(
+        sum(record.seconds.get("train", 0.0) for _, record in rows) / max(1, steps),
+        sum(evaluations) / max(1, len(evaluations)),
+        max(record.state_bytes for _, record in rows),
+    )
 
 
 def forecast(plan: Plan, finished: Mapping[str, bool], costs: Costs, lanes: int) -> Forecast:

@@ -1,0 +1,71 @@
+"""Forecasts: wall times and disk of small studies, worked out by hand."""
+
+from pathlib import Path
+
+import pytest
+
+from sweep.forecast import LANE_START_SECONDS, Cost, forecast, measure, recorded
+from sweep.plan import Plan
+from sweep.store import Record, Store
+from tests.methods.conformance import study_of as real_study_of
+from tests.sweep.plans import plan_of, study_of
+
+TRAINING = {"steps": 10, "per_task": {"c": {"steps": 20}}}
+COST = Cost(seconds_per_step=1.0, seconds_per_evaluation=5.0, state_bytes=100)
+
+
+def seconds(plan: Plan, lanes: int, finished: dict[str, bool] | None = None) -> float:
+    costs = {("clip", method): COST for method in plan.study.methods}
+    return forecast(plan, finished or {}, costs, lanes).seconds
+
+
+@pytest.mark.parametrize(("lanes", "expected"), [(1, 5 + 55), (2, 55), (9, 55)])
+def test_a_chain(lanes: int, expected: float) -> None:
+    """Stage 0 takes 5 s; a, b and c 15, 15 and 25 s, one after another whatever the lanes."""
+    plan = plan_of(study_of([("a", "b", "c")], training=TRAINING))
+    assert seconds(plan, lanes) == LANE_START_SECONDS + expected
+
+
+@pytest.mark.parametrize(("lanes", "expected"), [(1, 10 + 10 + 20), (2, 10 + 20), (3, 20), (9, 20)])
+def test_a_star(lanes: int, expected: float) -> None:
+    """Three experts of 10, 10 and 20 s that wait for nothing; all else is done."""
+    plan = plan_of(study_of([("a", "b", "c")], "individual", training=TRAINING))
+    done = {key: False for key, unit in plan.units.items() if unit.kind != "train"}
+    assert seconds(plan, lanes, done) == LANE_START_SECONDS + expected
+
+
+def test_nothing_left_takes_no_time() -> None:
+    plan = plan_of(study_of([("a", "b", "c")]))
+    done = dict.fromkeys(plan.units, True)
+    result = forecast(plan, done, {("clip", "finetune"): COST}, 2)
+    assert (result.units, result.seconds, result.peak_state_bytes) == (0, 0.0, 0)
+
+
+@pytest.mark.parametrize(("keep", "states"), [("none", 2), ("leaves", 3), ("all", 5)])
+def test_peak_of_states(keep: str, states: int) -> None:
+    """One lane on a trie of two leaves: a > b > c and a > c > b."""
+    plan = plan_of(study_of([("a", "b", "c"), ("a", "c", "b")], keep_states=keep))
+    result = forecast(plan, {}, {("clip", "finetune"): COST}, lanes=1)
+    assert result.peak_state_bytes == states * COST.state_bytes
+
+
+def test_measured_costs_are_of_every_method(models: Path) -> None:
+    plan = Plan(real_study_of(models, "clip"))
+    costs = measure(plan)
+    assert costs.keys() == {("clip", method) for method in plan.study.methods}
+    bytes_of = {method: cost.state_bytes for (_, method), cost in costs.items()}
+    assert 0 == bytes_of["zero_shot"] < bytes_of["lora"] < bytes_of["finetune"]
+    assert costs["clip", "finetune"].seconds_per_step > 0
+
+
+def test_recorded_costs_are_means_of_what_was_run(tmp_path: Path) -> None:
+    plan = plan_of(study_of([("a", "b", "c")], ["finetune", "individual"], training=TRAINING))
+    store = Store(str(tmp_path))
+    for key, unit in plan.units.items():
+        spent = {"load": 1.0, "evaluate": 3.0 if unit.evaluates else 0.0}
+        if unit.kind == "train":
+            spent |= {"train": plan.steps(unit) * 2.0}
+        store.save(Record(key=key, seconds=spent), None)
+    costs = recorded(plan, store)
+    for method in ("finetune", "individual"):
+        assert costs["clip", method] == Cost(2.0, 3.0, 0)
