@@ -40,7 +40,10 @@ def plan_one(study: Study, method: str, order: Order, replicate: int, backbone: 
         }
     )
     plan = Plan(single)
-    plan.runs = plan.runs[-1:]
+    run = plan.runs[-1]
+    own = {key for stage in run.stages for key in (*plan.units[stage].parents, stage)}
+    plan.runs, plan.blocks = [run], plan.blocks[-1:]
+    plan.units = {key: unit for key, unit in plan.units.items() if key in own}
     return plan
 
 
@@ -84,17 +87,14 @@ def run_alone(
         assert state is not None
         return state
 
-    run = plan.runs[0]
-    needed = dict.fromkeys(
-        key for stage in run.stages for key in (*plan.units[stage].parents, stage)
-    )
-    for key in needed:
-        results[key] = worker.compute(plan.units[key], state_of)
+    for key, unit in plan.units.items():
+        results[key] = worker.compute(unit, state_of)
         if output:
             output.store.save(results[key].record, results[key].state, results[key].embeddings)
     if output:
-        output.flush(needed, {})
-    return [results[key].record for key in run.stages], results[run.stages[-1]].state
+        output.flush(plan.units, {})
+    stages = [results[key] for key in plan.runs[0].stages]
+    return [stage.record for stage in stages], stages[-1].state
 
 
 def matrix(order: Order, records: list[Record]) -> pd.DataFrame:

@@ -82,7 +82,7 @@ def test_learning_rate_warms_up_and_falls_to_zero(models: Path) -> None:
 def test_learning_rate_belongs_to_the_task(models: Path) -> None:
     special = {"per_task": {"b": {"lr": 0.5, "steps": 4}}}
     rates = learning_rates(models, **special)
-    assert len(rates) == 6508790911784911818
+    assert len(rates) == 4
     assert rates[0] == 0.5
 
 
