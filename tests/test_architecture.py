@@ -1,0 +1,99 @@
+"""The shape of the code: who imports whom, what importing does, how long files are."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("analysis", "methods", "sweep")
+MOST_LINES = 400
+ON_RAY = {"engine", "trial", "lane", "lane_worker", "coordinator"}
+"""Modules of `sweep` that may import Ray."""
+FORBIDDEN = {
+    "analysis": {"methods", "sweep", "ray", "torch", "transformers", "peft", "accelerate"},
+    "methods": {"analysis", "sweep", "ray"},
+}
+FILES = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
+
+
+def module_of(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = [module_of(file) for file in FILES]
+
+
+def imports(file: Path) -> Iterator[str]:
+    """All modules that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} imports relatively"
+            yield node.module or ""
+
+
+def in_a_new_process(code: str) -> str:
+    """What `code` prints in an interpreter that has imported nothing yet."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("file", FILES, ids=MODULES)
+def test_imports_go_one_way(file: Path) -> None:
+    package = file.relative_to(ROOT).parts[0]
+    roots = {module.split(".")[0] for module in imports(file)}
+    assert not roots & FORBIDDEN.get(package, set())
+    assert "tests" not in roots
+    if package == "sweep" and file.stem not in ON_RAY:
+        assert "ray" not in roots
+
+
+@pytest.mark.parametrize("file", FILES, ids=MODULES)
+def test_files_are_short(file: Path) -> None:
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_public_names_exist(package: str) -> None:
+    module = importlib.import_module(package)
+    assert module.__all__
+    assert all(hasattr(module, name) for name in module.__all__)
+
+
+@pytest.mark.parametrize(
+    ("modules", "absent"),
+    [
+        ("analysis", ("torch", "ray", "transformers")),
+        ("sweep", ("torch", "ray", "transformers")),
+        ("methods, sweep.study, sweep.plan, sweep.alone, sweep.forecast", ("ray",)),
+    ],
+)
+def test_importing_is_light(modules: str, absent: tuple[str, ...]) -> None:
+    code = f"import sys, {modules}; print([name for name in {absent} if name in sys.modules])"
+    assert in_a_new_process(code) == "[]"
+
+
+def test_importing_does_nothing() -> None:
+    """Python's, torch's and the process's global state stay as they are."""
+    code = f"""
+import importlib, logging, os, sys
+import accelerate, peft, ray, ray.train, ray.tune, torch, transformers
+def world():
+    return (os.getcwd(), list(sys.path), list(logging.root.handlers), logging.root.level,
+            torch.get_num_threads(), torch.initial_seed(), dict(os.environ))
+before = world()
+for module in {MODULES}:
+    importlib.import_module(module)
+print([was == now for was, now in zip(before, world())])
+"""
+    assert in_a_new_process(code) == str([True] * 7)
