@@ -42,11 +42,11 @@ class Replay(FineTune):
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean over the union of the task's batch and one batch from memory."""
-        parts = [self.backbone.loss(batch)]
+        recalled: list[Batch] = []
         if self.memory:
             drawn = torch.randint(len(self.memory), (self.stage.batch_size,), generator=self.draws)
-            parts += [self.backbone.loss(b) for b in self._recall(self.stage.shard(drawn))]
-        return torch.cat(parts).mean()
+            recalled = self._recall(self.stage.shard(drawn))
+        return self.backbone.loss(batch, *recalled).mean()
 
     def _recall(self, slots: Tensor) -> list[Batch]:
         by_task: dict[str, list[int]] = {}

@@ -45,8 +45,12 @@ class Backbone(nn.Module, ABC):
         """
 
     @abstractmethod
-    def loss(self, batch: Batch) -> Tensor:
-        """Negative log-likelihood of the right choice per sample, differentiable: float [B]."""
+    def loss(self, *batches: Batch) -> Tensor:
+        """Negative log-likelihood of the right choice per sample, differentiable: float [B].
+
+        Several batches, each of a task of its own, cost less together than one by one; their
+        samples follow one another in the result.
+        """
 
     @abstractmethod
     def predict(self, batch: Batch) -> Tensor:

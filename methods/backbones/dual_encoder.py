@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy, normalize, pad
 
 from methods.backbones.base import Family
 from methods.backbones.pretrained import PretrainedBackbone
@@ -49,16 +49,14 @@ class DualEncoder(PretrainedBackbone):
         Raises:
             ValueError: the samples have questions of their own.
         """
-        if batch.questions is not None:
-            raise ValueError(
-                f"Task '{batch.task.name}' has a question per sample, which a dual-encoder "
-                "backbone cannot read; use a fusion backbone."
-            )
-        return self._similarity(self.embed_images(batch.pixels), self.class_embeddings(batch.task))
+        return self._logits(batch)[0]
 
-    def loss(self, batch: Batch) -> Tensor:
-        """Cross entropy over the classes of the task: float32 [B]."""
-        return cross_entropy(self.logits(batch), batch.labels, reduction="none")
+    def loss(self, *batches: Batch) -> Tensor:
+        """Cross entropy over the classes of each sample's task: float32 [B]."""
+        parts = zip(self._logits(*batches), batches, strict=True)
+        return torch.cat(
+            [cross_entropy(logits, batch.labels, reduction="none") for logits, batch in parts]
+        )
 
     def predict(self, batch: Batch) -> Tensor:
         """The most similar class."""
@@ -85,16 +83,51 @@ class DualEncoder(PretrainedBackbone):
         chunks = [texts[i : i + _TEXTS_AT_ONCE] for i in range(0, len(texts), _TEXTS_AT_ONCE)]
         return torch.cat([self._embed_tokens(self._tokenize(chunk)) for chunk in chunks])
 
-    def class_embeddings(self, task: Task) -> Tensor:
-        """One L2-normalised embedding per choice: float32 [C, D]."""
+    def class_embeddings(self, *tasks: Task) -> list[Tensor]:
+        """Per task, one L2-normalised embedding per choice: float32 [C, D]."""
         if not self.training:
-            prompts = self.embed_texts(self.texts(task))
-            ensemble = prompts.view(len(task.templates), len(task.choices), -1).mean(dim=0)
-            return normalize(ensemble, dim=-1)
+            return [self._ensemble(task) for task in tasks]
+        embeddings = self._embed_tokens(self._together([self._prompts(task) for task in tasks]))
+        return list(torch.split(embeddings, [len(task.choices) for task in tasks]))
+
+    def _prompts(self, task: Task) -> dict[str, Tensor]:
         key = (task.templates[0], task.choices)
         if key not in self._tokens:
             self._tokens[key] = self._tokenize(task.prompts())
-        return self._embed_tokens(self._tokens[key])
+        return self._tokens[key]
+
+    def _together(self, parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Token ids of several tasks in one batch, the shorter ones padded."""
+        length = max(part["input_ids"].shape[1] for part in parts)
+        fill = {"input_ids": self.tokenizer.pad_token_id, "attention_mask": 0}
+        return {
+            name: torch.cat(
+                [
+                    pad(part[name], (0, length - part[name].shape[1]), value=fill[name])
+                    for part in parts
+                ]
+            )
+            for name in parts[0]
+        }
+
+    def _ensemble(self, task: Task) -> Tensor:
+        prompts = self.embed_texts(self.texts(task))
+        mean = prompts.view(len(task.templates), len(task.choices), -1).mean(dim=0)
+        return normalize(mean, dim=-1)
+
+    def _logits(self, *batches: Batch) -> list[Tensor]:
+        """Logits of every batch, with one pass through each tower."""
+        for batch in batches:
+            if batch.questions is not None:
+                raise ValueError(
+                    f"Task '{batch.task.name}' has a question per sample, which a dual-encoder "
+                    "backbone cannot read; use a fusion backbone."
+                )
+        pixels = [batch.pixels for batch in batches]
+        images = self.embed_images(torch.cat(pixels) if len(pixels) > 1 else pixels[0])
+        parts = torch.split(images, [len(batch) for batch in batches])
+        classes = self.class_embeddings(*(batch.task for batch in batches))
+        return [self._similarity(*pair) for pair in zip(parts, classes, strict=True)]
 
     @contextmanager
     def frozen_texts(self, tasks: Sequence[Task]) -> Iterator[None]:

@@ -46,8 +46,11 @@ class Fusion(PretrainedBackbone):
         """Log-likelihood of the text of every choice: float32 [B, C]."""
         return self._score(self._prompts(batch), self.dialogue.choices(batch.task.choices))
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, *batches: Batch) -> Tensor:
         """Mean negative log-likelihood per token of the right answer: float32 [B]."""
+        return torch.cat([self._loss(batch) for batch in batches])
+
+    def _loss(self, batch: Batch) -> Tensor:
         answers = self.dialogue.choices(batch.task.choices)[batch.labels.cpu()]
         likelihoods = self._likelihoods(self._prompts(batch), answers.unsqueeze(1))
         return -likelihoods.squeeze(1) / self._lengths(answers)
