@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.models import save_clip, save_llava
 from tests.toy import VOCABULARY
+
+settings.register_profile("default", max_examples=50, deadline=None, database=None)
+settings.load_profile("default")
 
 
 @pytest.fixture(scope="session")

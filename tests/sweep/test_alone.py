@@ -97,27 +97,28 @@ def check_sharing(models: Path, alone: Alone, data: st.DataObject, most_tasks: i
 some_methods = st.lists(st.sampled_from(list(METHODS)), min_size=1, max_size=2, unique=True)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5)
 @given(data=st.data())
 def test_sharing_is_exact(models: Path, alone: Alone, data: st.DataObject) -> None:
     check_sharing(models, alone, data, most_tasks=3)
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_sharing_is_exact_on_larger_tries(models: Path, alone: Alone, data: st.DataObject) -> None:
     check_sharing(models, alone, data, most_tasks=4)
 
 
+ABC = ("a", "b", "c")
+
+
+@pytest.fixture(scope="module")
+def study(models: Path) -> Study:
+    return study_for(models, [ABC, ABC[::-1]], ["finetune", "individual"], replicates=2)
+
+
 class TestOneOrder:
-    ABC = ("a", "b", "c")
-
-    @pytest.fixture(scope="class")
-    def study(self, models: Path) -> Study:
-        methods = ["finetune", "individual"]
-        return study_for(models, [self.ABC, self.ABC[::-1]], methods, replicates=2)
-
     @pytest.mark.parametrize("method", ["finetune", "individual"])
     def test_has_the_keys_that_it_has_in_the_study(self, study: Study, method: str) -> None:
         planned = [run for run in Plan(study).runs if run.method == method and run.replicate == 1]
@@ -143,16 +144,16 @@ class TestOneOrder:
         ],
     )
     def test_bad_input_is_named(self, study: Study, given_: dict[str, Any], message: str) -> None:
-        good = {"method": "finetune", "order": self.ABC, "replicate": 0, "backbone": None}
+        good = {"method": "finetune", "order": ABC, "replicate": 0, "backbone": None}
         with pytest.raises(InputError, match=message):
             plan_one(study, **good | given_)
 
     def test_writes_what_the_engine_writes(self, study: Study, tmp_path: Path) -> None:
         out = tmp_path / "out"
-        records, _ = run_alone(study, "individual", self.ABC, replicate=1, out=str(out))
+        records, _ = run_alone(study, "individual", ABC, replicate=1, out=str(out))
         rows = [r for f in (out / "results").iterdir() for r in pq.read_table(f).to_pylist()]
         assert {(r["replicate"], tuple(r["prefix"])) for r in rows} == {
-            (1, self.ABC[:k]) for k in range(4)
+            (1, ABC[:k]) for k in range(4)
         }
         written = {(r["stage"], r["eval_task"], r["metric"], r["value"]) for r in rows}
         assert written == {
