@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from sweep.tasks.world.corpus import RARE, vocabulary
+from sweep.tasks.world.corpus import vocabulary
 
 _CARD = """\
 ---
@@ -31,7 +31,7 @@ It is of no use for real photos.
 
 {steps} steps of 256 new pictures each; symmetric contrastive loss in which equal captions match one
 another; Muon for the hidden weights, AdamW for the rest; linear warm-up, then linear decay to zero.
-Rare words take the place of common ones in {rare:.1%} of the draws. Of the handwritten digits
+Rare words are a few in a hundred. Of the handwritten digits
 (Alpaydin and Kaynak, UCI 1998, as in scikit-learn) only the scans kept for training are seen.
 
 ## Figures
@@ -53,9 +53,7 @@ def write_card(
         steps: Optimizer steps of every run.
         parameters: Size of the model.
     """
-    text = _CARD.format(
-        parameters=parameters / 1e6, words=len(vocabulary()), steps=steps, rare=RARE
-    )
+    text = _CARD.format(parameters=parameters / 1e6, words=len(vocabulary()), steps=steps)
     names = next(iter(figures.values()))
     rows = [["", *(f"seed {seed}" for seed in figures)], ["---", *("---:" for _ in figures)]]
     rows += [[name, *(f"{run[name]:.3f}" for run in figures.values())] for name in names]

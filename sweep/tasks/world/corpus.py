@@ -1,5 +1,6 @@
 """Captioned pictures of everything in the world, for pretraining."""
 
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -9,35 +10,40 @@ from sweep.tasks.world.dice import Dice
 from sweep.tasks.world.recipes import BLOBS, SUITES, TASKS
 from sweep.tasks.world.render import render
 
-RARE = 0.01
-"""How often a rare word takes the place of a common one."""
-
 _RECIPES = TASKS | SUITES
-_WEIGHTS = {
-    "shapes": 4,
-    "colors": 2,
-    "textures": 3,
-    "counting": 2,
-    "letters": 4,
-    "handwritten": 2,
-    "relations": 1,
-    "scenes": 1,
-    "sketches": 2,
-    "arrows": 2,
-    "positions": 2,
-    "background": 1,
-    "composition": 1,
-    "size": 1,
-    "style": 1,
+_SHOWN = {
+    "shapes": (4, 0.01),
+    "colors": (2, 0.004),
+    "textures": (3, 0.03),
+    "counting": (2, 0.06),
+    "letters": (4, 0.02),
+    "handwritten": (2, 0.02),
+    "relations": (1, 0.01),
+    "scenes": (1, 0.01),
+    "sketches": (2, 0.005),
+    "arrows": (2, 0.04),
+    "positions": (2, 0.01),
+    "background": (1, 0.0),
+    "composition": (1, 0.0),
+    "size": (1, 0.0),
+    "style": (1, 0.0),
 }
+"""How often each recipe is used, and how often with a rare answer: seldom enough to leave
+something to learn, often enough to be learnt from a thousand images."""
+_RARE = 0.004
+"""How often a rare word is drawn for what a recipe does not ask for."""
 
 
 def captioned(count: int, seed: int) -> tuple[np.ndarray, list[str]]:
     """Pictures, uint8 [count, H, W, 3], and a caption for each; the same for the same seed."""
-    dice = Dice(Random(seed), rare=RARE)
-    names = dice.random.choices(list(_WEIGHTS), list(_WEIGHTS.values()), k=count)
-    recipes = [_RECIPES[name] for name in names]
-    pairs = [recipe.draw(dice, dice.word(recipe.answers)) for recipe in recipes]
+    random = Random(seed)
+    weights = [weight for weight, _ in _SHOWN.values()]
+    names = random.choices(list(_SHOWN), weights, k=count)
+    dice = Dice(random, rare=_RARE)
+    pairs = []
+    for name in names:
+        answer = replace(dice, rare=_SHOWN[name][1]).word(_RECIPES[name].answers)
+        pairs.append(_RECIPES[name].draw(dice, answer))
     rng = np.random.default_rng(derive_seed(seed, "pixels"))
     return render([pair.scene for pair in pairs], rng), [pair.caption for pair in pairs]
 

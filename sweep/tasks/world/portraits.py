@@ -79,9 +79,9 @@ def _complete(dice: Dice, given: Look) -> Look:
         color = texture = background = None
     else:
         color, background = _visible(dice, given)
-        plain = subject.thin or dice.happens(0.6)
+        plain = subject.thin or dice.happens(0.7)
         texture = given.texture or ("plain" if plain else dice.word(words.TEXTURES))
-    size = given.size or dice.one_of(_sizes(subject, texture, given.place))
+    size = given.size or dice.one_of(_sizes(subject, texture, given))
     place = given.place or (None if size == "big" else _any_place(dice))
     return Look(
         subject=subject,
@@ -108,10 +108,12 @@ def _visible(dice: Dice, given: Look) -> tuple[str, str]:
             return color, background
 
 
-def _sizes(subject: Subject, texture: str | None, place: str | None) -> list[Size]:
-    """Sizes in which the texture can be made out and the place means something."""
+def _sizes(subject: Subject, texture: str | None, given: Look) -> list[Size]:
+    """Sizes in which the texture can be made out and a given place means something."""
+    if given.texture and not given.place:
+        return ["big"]
     too_small = "small" if texture not in (None, "plain") else ""
-    too_big = "big" if place else ""
+    too_big = "big" if given.place else ""
     return [size for size in subject.sizes if size not in (too_small, too_big)]
 
 
