@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from methods import METHODS
@@ -28,6 +28,8 @@ from tests.sweep.plans import tries
 
 Alone = Callable[[str, Order], tuple[list[Record], State | None]]
 TRAINING = {"steps": 3, "batch_size": 8, "lr": 0.003}
+NO_SHRINKING = (Phase.explicit, Phase.generate)
+"""Every example trains for seconds; the first that fails says enough."""
 
 
 @dataclass
@@ -97,14 +99,14 @@ def check_sharing(models: Path, alone: Alone, data: st.DataObject, most_tasks: i
 some_methods = st.lists(st.sampled_from(list(METHODS)), min_size=1, max_size=2, unique=True)
 
 
-@settings(max_examples=5)
+@settings(max_examples=5, phases=NO_SHRINKING)
 @given(data=st.data())
 def test_sharing_is_exact(models: Path, alone: Alone, data: st.DataObject) -> None:
     check_sharing(models, alone, data, most_tasks=3)
 
 
 @pytest.mark.slow
-@settings(max_examples=150)
+@settings(max_examples=150, phases=NO_SHRINKING)
 @given(data=st.data())
 def test_sharing_is_exact_on_larger_tries(models: Path, alone: Alone, data: st.DataObject) -> None:
     check_sharing(models, alone, data, most_tasks=4)
