@@ -106,7 +106,7 @@ def test_sharing_is_exact(models: Path, alone: Alone, data: st.DataObject) -> No
 
 
 @pytest.mark.slow
-@settings(max_examples=150, phases=NO_SHRINKING)
+@settings(max_examples=60, phases=NO_SHRINKING)
 @given(data=st.data())
 def test_sharing_is_exact_on_larger_tries(models: Path, alone: Alone, data: st.DataObject) -> None:
     check_sharing(models, alone, data, most_tasks=4)
