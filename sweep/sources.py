@@ -29,6 +29,18 @@ class Source:
         """What transformers loads from; embedded backbones lie elsewhere on every machine."""
         return str(EMBEDDED / self.path) if self.path in embedded() else self.path
 
+    def verify(self) -> None:
+        """Make sure that what is about to be loaded is what the study was planned with.
+
+        Raises:
+            ValueError: files of a local folder have changed since.
+        """
+        if self.revision is None and _digest(Path(self.location)) != self.fingerprint:
+            raise ValueError(
+                f"backbone '{self.path}': its files have changed since the study was planned; "
+                f"run the study again, which trains with the new ones"
+            )
+
 
 def embedded() -> list[str]:
     """Names of the backbones that ship with the package."""

@@ -52,6 +52,7 @@ class Worker:
             del self.learner, self.evaluator
             self.accelerator.free_memory()
         self.loaded = None
+        self.sources[unit.backbone].verify()
         self.learner = Learner(
             self.study,
             self.study.methods[unit.method] if unit.method else ZERO_SHOT,
