@@ -12,17 +12,17 @@ from sweep.tasks.world.render import render
 
 _RECIPES = TASKS | SUITES
 _SHOWN = {
-    "shapes": (4, 0.01),
-    "colors": (2, 0.004),
-    "textures": (3, 0.03),
-    "counting": (2, 0.06),
-    "letters": (4, 0.02),
-    "handwritten": (2, 0.02),
-    "relations": (1, 0.01),
+    "shapes": (4, 0.005),
+    "colors": (2, 0.002),
+    "textures": (3, 0.015),
+    "counting": (2, 0.04),
+    "letters": (4, 0.012),
+    "handwritten": (2, 0.01),
+    "relations": (1, 0.004),
     "scenes": (1, 0.01),
-    "sketches": (2, 0.005),
+    "sketches": (2, 0.002),
     "arrows": (2, 0.04),
-    "positions": (2, 0.01),
+    "positions": (2, 0.002),
     "background": (1, 0.0),
     "composition": (1, 0.0),
     "size": (1, 0.0),
@@ -30,7 +30,7 @@ _SHOWN = {
 }
 """How often each recipe is used, and how often with a rare answer: seldom enough to leave
 something to learn, often enough to be learnt from a thousand images."""
-_RARE = 0.004
+_RARE = 0.002
 """How often a rare word is drawn for what a recipe does not ask for."""
 
 
