@@ -1,6 +1,7 @@
 """The command line. Everything it does is a function of the package."""
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -188,6 +189,8 @@ def _quiet() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The console script: returns its exit code; user errors become one sentence and a 2."""
     logging.getLogger("ray").setLevel(logging.ERROR)
+    # Every lane starts several processes at once; Ray finds that worth a warning.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "maximum expected startup concurrency")
     errors = Console(stderr=True)
     try:
         app(arguments, standalone_mode=False)

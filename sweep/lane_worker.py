@@ -66,6 +66,7 @@ def work(config: LaneConfig) -> None:
             result = worker.compute(unit, state_of)
         except Exception as error:
             # The group is started afresh: its workers may disagree on how far they got.
+            doing[0] = None
             final = isinstance(error, ValueError | TypeError | FloatingPointError)
             ray.get(coordinator.fail.remote(config.lane, unit.key, _sentence(error), final))
             raise

@@ -71,13 +71,16 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         )
         if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
             self._said = time.monotonic()
-            self.console.print(f"{len(progress.done)}/{progress.units} stages, {text}")
+            self.console.print(
+                f"{len(progress.done)}/{progress.units} stages, {text}", soft_wrap=True
+            )
 
     def _say_what_is_run(self) -> None:
         facts = summary(self._plan)
         self.console.print(
             f"[bold]{facts['study']}[/]: {facts['orders']} orders, {facts['runs']} runs, "
-            f"{facts['stages_naive']} stages of which {facts['trainings_total']} have to be trained"
+            f"{facts['stages_naive']} stages of which {facts['trainings_total']} have to be trained",
+            soft_wrap=True,
         )
 
     def _time_left(self, progress: Progress) -> str:
