@@ -77,11 +77,11 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
 
     def _say_what_is_run(self) -> None:
         facts = summary(self._plan)
-        self.console.print(
+        text = (
             f"[bold]{facts['study']}[/]: {facts['orders']} orders, {facts['runs']} runs, "
-            f"{facts['stages_naive']} stages of which {facts['trainings_total']} have to be trained",
-            soft_wrap=True,
+            f"{facts['stages_naive']} stages of which {facts['trainings_total']} have to be trained"
         )
+        self.console.print(text, soft_wrap=True)
 
     def _time_left(self, progress: Progress) -> str:
         """From the pace since the first stage finished in this run."""
