@@ -26,6 +26,8 @@ from methods.backbones.base import Backbone
 from methods.data import Batch, Stage
 
 DependsOn = Literal["nothing", "task", "set", "sequence"]
+Need = Literal["reference", "generator"]
+"""Stage.reference, Stage.synthetic."""
 State = dict[str, Tensor]
 """Everything needed to go on from a prefix: CPU tensors by name."""
 
@@ -53,6 +55,9 @@ class Method(nn.Module, ABC):
     depends_on: ClassVar[DependsOn] = "sequence"
     """What the result of one training depends on: nothing (there is none), the task alone, the
     set of tasks, or their sequence. The planner shares trainings accordingly."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    """What a stage must bring beside the data of the tasks."""
 
     routes: ClassVar[bool] = False
     """Whether predictions use the known task of the test data (`select` then matters)."""

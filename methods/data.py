@@ -1,7 +1,7 @@
 """What methods and backbones learn from: tasks, splits and batches."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -99,14 +99,39 @@ class Batch:
 
 
 class TaskData(Protocol):
-    """Training samples of one task as batches for one backbone."""
+    """Samples to train on, of one task, as batches for one backbone."""
+
+    def __len__(self) -> int:
+        """How many there are."""
 
     @property
     def task(self) -> Task:
         """The task itself."""
 
     def batch(self, ids: Tensor) -> Batch:
-        """The training samples `ids` (int64 [B]) as one batch on the model's device."""
+        """The samples `ids` (int64 [B]) as one batch on the model's device."""
+
+
+class Reference(Protocol):
+    """Image-caption pairs of no task, and what the untouched backbone makes of them.
+
+    A fixed pool that all trainings of a study share: its embeddings are computed once.
+    """
+
+    @property
+    def captions(self) -> Sequence[str]:
+        """The captions of the N images."""
+
+    @property
+    def image_embeddings(self) -> Tensor:
+        """The untouched backbone's `embed_images` of all images: float32 [N, D], on the CPU."""
+
+    @property
+    def text_embeddings(self) -> Tensor:
+        """The untouched backbone's `embed_texts` of all captions: float32 [N, D], on the CPU."""
+
+    def pixels(self, ids: Tensor) -> Tensor:
+        """The images `ids` (int64 [B]): uint8 [B, 3, H, W], on the model's device."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +146,14 @@ class Stage:
     """Samples of one step over all workers together."""
     seed: int
     """Derived from the replicate's seed and the prefix, never from what ran before."""
+    replicate_seed: int
+    """The same for all stages of a replicate: for what must not depend on the order."""
     stream: Sequence[tuple[str, Tensor]]
     """Per step: the task drawn from and the sample ids of the whole (all workers') batch."""
+    reference: Reference | None = None
+    """Only for methods that need one."""
+    synthetic: Mapping[str, TaskData] = field(default_factory=dict)
+    """Generated samples of the tasks learnt before this stage; only for methods that need them."""
     rank: int = 0
     world_size: int = 1
 

@@ -19,6 +19,7 @@ class Individual(FineTune):
 
     def build(self) -> None:
         """No experts yet."""
+        super().build()
         self.experts: Mapping[str, State] = {}
 
     def combine(self, experts: Mapping[str, State]) -> None:

@@ -71,7 +71,7 @@ def run_alone(
     Raises:
         InputError: the study has no such method, backbone, replicate or tasks.
     """
-    study.benchmark.check()
+    study.check_data()
     plan = plan_one(study, method, order, replicate, backbone)
     output = Output(out, plan) if out else None
     if output:

@@ -123,7 +123,7 @@ def run(
     study = plan.study
     output = Output(out or f"runs/{study.name}", plan)
     output.check()
-    study.benchmark.check()
+    study.check_data()
     with connected(address, study.lanes):
         lanes = fit_lanes(study.lanes, len(plan.runs))
         output.prepare()

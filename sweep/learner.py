@@ -20,11 +20,12 @@ from methods import resolve
 from methods.backbones import load_backbone
 from methods.backbones.base import Backbone
 from methods.base import State
-from methods.data import ArraySplit, Batch, Retrieval, Stage, Task
+from methods.data import ArraySplit, Batch, Retrieval, Split, Stage, Task
 from methods.seeds import derive_seed
+from sweep.pools import Generated, ReferencePool
 from sweep.sources import Source
 from sweep.study import MethodEntry, Study
-from sweep.tasks import Benchmark
+from sweep.tasks import Benchmark, GeneratorConfig
 from sweep.tasks.pixels import Pixels
 from sweep.work import Unit
 
@@ -69,19 +70,23 @@ def draw_stream(
 
 
 class TrainingTask:
-    """The training samples of a task as batches on the learner's device."""
+    """Samples to train on, of a task, as batches on the learner's device."""
 
-    def __init__(self, task: Task, pixels: Pixels, device: torch.device) -> None:
+    def __init__(self, task: Task, samples: Split, pixels: Pixels, device: torch.device) -> None:
         self.task = task
+        self._samples = samples
         self._pixels = pixels
-        self._labels = torch.from_numpy(task.train.labels)
+        self._labels = torch.from_numpy(samples.labels)
         self._device = device
 
     def batch(self, ids: Tensor) -> Batch:
-        """The training samples `ids` as one batch."""
+        """The samples `ids` as one batch."""
         return make_batch(
-            self.task, self._pixels, self._labels, self.task.train.questions, ids, self._device
+            self.task, self._pixels, self._labels, self._samples.questions, ids, self._device
         )
+
+    def __len__(self) -> int:
+        return len(self._labels)
 
 
 def make_batch(
@@ -120,10 +125,20 @@ class Learner:
         self.benchmark = benchmark
         self.accelerator = accelerator
         self.cache = cache
+        method = resolve(entry.method)
         backbone = load_backbone(source.location, source.revision, answer=answer)
-        self.method = resolve(entry.method)(backbone, entry.options).to(accelerator.device)
+        backbone = backbone.to(accelerator.device)
+        # Before the method gets hold of the backbone.
+        self.reference = (
+            ReferencePool(study.reference_pool(), backbone, cache)
+            if "reference" in method.needs
+            else None
+        )
+        self.generator = study.image_generator() if "generator" in method.needs else None
+        self.method = method(backbone, entry.options).to(accelerator.device)
         self._data_key = study.benchmark.fingerprint()
         self._tasks: dict[str, TrainingTask] = {}
+        self._synthetic: dict[str, TrainingTask] = {}
         # One process needs no wrapper: data parallelism of one costs time and changes nothing.
         # What trains nothing must have none.
         shares = accelerator.num_processes > 1 and self.method.trainable()
@@ -148,8 +163,17 @@ class Learner:
         if name not in self._tasks:
             task = self.benchmark.tasks[name]
             pixels = self.pixels("train", task)
-            self._tasks[name] = TrainingTask(task, pixels, self.accelerator.device)
+            self._tasks[name] = TrainingTask(task, task.train, pixels, self.accelerator.device)
         return self._tasks[name]
+
+    def _generated(self, name: str, config: GeneratorConfig) -> TrainingTask:
+        if name not in self._synthetic:
+            task = self.benchmark.tasks[name]
+            samples = Generated(config, self.study.benchmark, task)
+            key = f"{config.fingerprint()}/{self._data_key}/{name}"
+            pixels = Pixels(samples, self.backbone, self.cache, key)
+            self._synthetic[name] = TrainingTask(task, samples, pixels, self.accelerator.device)
+        return self._synthetic[name]
 
     def _stage(self, unit: Unit) -> Stage:
         training = self.study.training
@@ -160,6 +184,13 @@ class Learner:
             tasks={name: self._task(name) for name in unit.prefix},
             batch_size=training.batch_size,
             seed=seed,
+            replicate_seed=unit.seed,
+            reference=self.reference,
+            synthetic={
+                name: self._generated(name, self.generator)
+                for name in unit.prefix[:-1]
+                if self.generator
+            },
             stream=draw_stream(
                 {name: len(self.benchmark.tasks[name].train.labels) for name in learnt},
                 {name: training.steps_of(name) for name in learnt},

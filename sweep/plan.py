@@ -37,7 +37,7 @@ class Plan(Work):
         self.sources = sources or {
             label: find_source(config) for label, config in study.backbones.items()
         }
-        self._data = study.benchmark.fingerprint()
+        self._data = {name: config.fingerprint() for name, config in study.data().items()}
         self._methods: dict[str, type[Method]] = {
             label: resolve(entry.method) for label, entry in study.methods.items()
         }
@@ -127,7 +127,7 @@ class Plan(Work):
             "kind": kind,
             "backbone": self.sources[backbone].fingerprint,
             "answer": self.study.backbones[backbone].answer,
-            "data": self._data,
+            "data": self._data["benchmark"],
         }
         if kind != "start":
             entry, training = self.study.methods[method], self.study.training
@@ -139,6 +139,7 @@ class Plan(Work):
                 "seed": seed,
                 "prefix": prefix,
             }
+            facts |= {need: self._data[need] for need in self._methods[method].needs}
         text = json.dumps(facts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 

@@ -100,7 +100,7 @@ def preview(study: Study, out: str | None = None) -> Preview:
     plan = Plan(study)
     output = Output(out or f"runs/{study.name}", plan)
     output.check()
-    study.benchmark.check()
+    study.check_data()
     finished = output.store.finished()
     costs: Costs = recorded(plan, output.store)
     pairs = {(unit.backbone, unit.method) for unit in plan.units.values() if unit.kind == "train"}

@@ -17,11 +17,19 @@ from pydantic import (
 )
 
 from methods import resolve
-from methods.base import MethodConfig
+from methods.base import Method, MethodConfig, Need
 from methods.seeds import derive_seed
 from sweep.errors import InputError, unknown
 from sweep.orders import DESIGNS, Design
-from sweep.tasks import BENCHMARKS, BenchmarkConfig
+from sweep.tasks import (
+    BENCHMARKS,
+    GENERATORS,
+    REFERENCES,
+    BenchmarkConfig,
+    DataConfig,
+    GeneratorConfig,
+    ReferenceConfig,
+)
 from sweep.validation import explain, read_yaml
 from sweep.work import Order
 
@@ -34,11 +42,13 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def _named(kind: str, registry: Mapping[str, type[BaseModel]]) -> BeforeValidator:
+def _named(
+    kind: str, registry: Mapping[str, type[BaseModel]], optional: bool = False
+) -> BeforeValidator:
     """Builds the class that a section's `name` stands for."""
 
     def build(value: Any) -> Any:
-        if isinstance(value, BaseModel):
+        if isinstance(value, BaseModel) or (optional and value is None):
             return value
         section = {"name": value} if isinstance(value, str) else value
         if not isinstance(section, dict) or not isinstance(section.get("name"), str):
@@ -83,6 +93,11 @@ class MethodEntry(Section):
 
     method: str = Field(description="A method's name or package.module:Class.")
     options: SerializeAsAny[MethodConfig]
+
+    @property
+    def kind(self) -> type[Method]:
+        """The method's class."""
+        return resolve(self.method)
 
     @model_validator(mode="before")
     @classmethod
@@ -160,6 +175,12 @@ class Study(Section):
     design: Annotated[SerializeAsAny[Design], _named("design", DESIGNS)]
     replicates: int = Field(default=1, ge=1, description="Seeds, each with a block of orders.")
     seed: int = Field(default=0, ge=0)
+    reference: Annotated[
+        SerializeAsAny[ReferenceConfig] | None, _named("reference", REFERENCES, optional=True)
+    ] = Field(default=None, description="Image-caption pairs of no task; null: the benchmark's.")
+    generator: Annotated[
+        SerializeAsAny[GeneratorConfig] | None, _named("generator", GENERATORS, optional=True)
+    ] = Field(default=None, description="Draws images for choices; null: the benchmark's.")
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
     lanes: Lanes = Lanes()
@@ -200,6 +221,9 @@ class Study(Section):
                 f"training.batch_size {self.training.batch_size} must be a multiple of "
                 f"lanes.workers {self.lanes.workers}."
             )
+        generator = self.data().get("generator")
+        if isinstance(generator, GeneratorConfig):
+            generator.check_draws_for(self.benchmark)
         self.blocks()
         return self
 
@@ -237,6 +261,55 @@ class Study(Section):
     def replicate_seed(self, replicate: int) -> int:
         """The seed from which everything random in a replicate is derived."""
         return derive_seed(self.seed, "replicate", replicate)
+
+    def reference_pool(self) -> ReferenceConfig:
+        """The study's reference pool, or the one that fits its benchmark.
+
+        Raises:
+            InputError: there is neither.
+        """
+        pool = self.reference or self.benchmark.reference()
+        if pool is None:
+            raise InputError(self._lacks("reference", REFERENCES))
+        return pool
+
+    def image_generator(self) -> GeneratorConfig:
+        """The study's generator, or the one that fits its benchmark.
+
+        Raises:
+            InputError: there is neither.
+        """
+        generator = self.generator or self.benchmark.generator()
+        if generator is None:
+            raise InputError(self._lacks("generator", GENERATORS))
+        return generator
+
+    def _lacks(self, need: Need, allowed: Mapping[str, type[BaseModel]]) -> str:
+        methods = [label for label, entry in self.methods.items() if need in entry.kind.needs]
+        return (
+            f"method '{methods[0]}' needs a {need}, and benchmark "
+            f"'{self.benchmark.model_dump()['name']}' has none; add '{need}:' to the study, "
+            f"with name one of {', '.join(allowed)}."
+        )
+
+    def data(self) -> dict[str, DataConfig]:
+        """Where all data come from that this study's methods need, by section."""
+        needs = {need for entry in self.methods.values() for need in entry.kind.needs}
+        found: dict[str, DataConfig] = {"benchmark": self.benchmark}
+        if "reference" in needs:
+            found["reference"] = self.reference_pool()
+        if "generator" in needs:
+            found["generator"] = self.image_generator()
+        return found
+
+    def check_data(self) -> None:
+        """Look at all data once, before anything starts.
+
+        Raises:
+            InputError: some of them cannot be used.
+        """
+        for config in self.data().values():
+            config.check()
 
     def blocks(self) -> list[list[Order]]:
         """The orders of every replicate."""

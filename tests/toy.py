@@ -1,13 +1,21 @@
 """A benchmark that a random tiny model can learn in seconds: name the colour of a noisy picture."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from methods.data import ArraySplit, Retrieval, Task
+from methods.data import ArraySplit, Images, Retrieval, Task
 from sweep.study import Study
-from sweep.tasks import BENCHMARKS, Benchmark, BenchmarkConfig
+from sweep.tasks import (
+    BENCHMARKS,
+    Benchmark,
+    BenchmarkConfig,
+    Generator,
+    GeneratorConfig,
+    ReferenceConfig,
+)
 from tests.models import SIZE, save_clip
 
 WORDS = ("red", "green", "blue")
@@ -26,6 +34,12 @@ class Toy(BenchmarkConfig):
 
     def fingerprint(self) -> str:
         return self.model_dump_json()
+
+    def reference(self) -> ReferenceConfig:
+        return ToyReference()
+
+    def generator(self) -> GeneratorConfig:
+        return ToyGenerator()
 
     def load(self) -> Benchmark:
         tasks = {name: self._task(name, i) for i, name in enumerate(self.task_names())}
@@ -46,6 +60,40 @@ class Toy(BenchmarkConfig):
             return ArraySplit(pixels, labels, asked)
 
         return Task(name, WORDS, (name + " {}",), "what color ?", split(96), split(32))
+
+
+class ToyReference(ReferenceConfig):
+    """Plain pictures in any colour, called by the words at random."""
+
+    name: Literal["toy"] = "toy"
+
+    def fingerprint(self) -> str:
+        return "toy"
+
+    def load(self) -> tuple[np.ndarray, tuple[str, ...]]:
+        rng = np.random.default_rng(7)
+        pixels = np.repeat(rng.integers(0, 255, (40, 1, 1, 3)), SIZE, axis=1).repeat(SIZE, axis=2)
+        words = (*WORDS, *NAMES)
+        captions = tuple(" ".join(rng.choice(words, 2)) for _ in pixels)
+        return pixels.astype(np.uint8), captions
+
+
+class ToyGenerator(GeneratorConfig):
+    """Copies of training images, a little brighter."""
+
+    name: Literal["toy"] = "toy"
+    images: int = 24
+
+    def fingerprint(self) -> str:
+        return f"toy {self.images}"
+
+    def load(self, benchmark: BenchmarkConfig) -> Generator:
+        def draw(task: Task, labels: np.ndarray, seeds: Sequence[int]) -> Images:
+            ids = np.array(seeds) // len(WORDS) * len(WORDS) + labels
+            pixels = np.asarray(task.train.images(ids % len(task.train.labels)))
+            return np.minimum(pixels.astype(int) + 10, 255).astype(np.uint8)
+
+        return draw
 
 
 BENCHMARKS["toy"] = Toy

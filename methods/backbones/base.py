@@ -64,6 +64,13 @@ class Backbone(nn.Module, ABC):
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """L2-normalised text embeddings in the same space as the images': float [N, D]."""
 
+    def similarity(self, images: Tensor, texts: Tensor) -> Tensor:
+        """Fit of image embeddings [B, D] to text embeddings [N, D], as logits: float32 [B, N].
+
+        100 times the cosine, which is what CLIP learnt; backbones with a temperature use theirs.
+        """
+        return 100 * (images @ texts.T)
+
     @abstractmethod
     def match(self, pixels: Tensor, captions: Sequence[str]) -> Tensor:
         """How well every caption fits every image, for retrieval: float [B, N]."""

@@ -64,7 +64,7 @@ class DualEncoder(PretrainedBackbone):
 
     def match(self, pixels: Tensor, captions: Sequence[str]) -> Tensor:
         """Scaled cosine of every image with every caption: float32 [B, N]."""
-        return self._similarity(self.embed_images(pixels), self.embed_texts(captions))
+        return self.similarity(self.embed_images(pixels), self.embed_texts(captions))
 
     def embed_images(self, pixels: Tensor) -> Tensor:
         """L2-normalised projections of the image tower: float32 [B, D]."""
@@ -127,7 +127,7 @@ class DualEncoder(PretrainedBackbone):
         images = self.embed_images(torch.cat(pixels) if len(pixels) > 1 else pixels[0])
         parts = torch.split(images, [len(batch) for batch in batches])
         classes = self.class_embeddings(*(batch.task for batch in batches))
-        return [self._similarity(*pair) for pair in zip(parts, classes, strict=True)]
+        return [self.similarity(*pair) for pair in zip(parts, classes, strict=True)]
 
     @contextmanager
     def frozen_texts(self, tasks: Sequence[Task]) -> Iterator[None]:
@@ -158,7 +158,8 @@ class DualEncoder(PretrainedBackbone):
         """Attention and MLP projections of both towers."""
         return self._linears()
 
-    def _similarity(self, images: Tensor, texts: Tensor) -> Tensor:
+    def similarity(self, images: Tensor, texts: Tensor) -> Tensor:
+        """Scaled cosine, with the model's temperature and offset: float32 [B, N]."""
         # Under bf16 autocast a cosine times 100 would keep three digits: ties would decide.
         with torch.autocast(images.device.type, enabled=False):
             scale: Tensor = self.model.logit_scale.float().exp()

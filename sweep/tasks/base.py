@@ -1,12 +1,18 @@
-"""A benchmark: a named pool of tasks, plus held-out probes that are never trained on."""
+"""Where data comes from: benchmarks, reference pools and generators, as sections of a study.
+
+A benchmark is a named pool of tasks, plus held-out probes that are never trained on. A reference
+is a pool of image-caption pairs of no task; a generator makes new images for the choices of a task.
+Only some methods need these two.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pydantic import BaseModel, ConfigDict
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
-from methods.data import Retrieval, Task
+from methods.data import Images, Retrieval, Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,25 +25,66 @@ class Benchmark:
     retrieval: Mapping[str, Retrieval] = field(default_factory=dict)
 
 
-class BenchmarkConfig(BaseModel, ABC):
-    """The `benchmark:` section of a study; one subclass per kind of benchmark."""
+Generator = Callable[[Task, np.ndarray, Sequence[int]], Images]
+"""Draws for a task one image per label (the choice it shows, int64 [B]), each from a seed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+class DataConfig(BaseModel, ABC):
+    """A section of a study that says where data comes from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Identifies the data; equal data, equal fingerprint."""
+
+    def check(self) -> None:
+        """Look at the data once, before anything starts.
+
+        Raises:
+            InputError: some of it cannot be used.
+        """
+
+
+class ReferenceConfig(DataConfig):
+    """The `reference:` section: image-caption pairs of no task; one subclass per kind."""
+
+    @abstractmethod
+    def load(self) -> tuple[Images, tuple[str, ...]]:
+        """The images and their captions; every process loads them."""
+
+
+class GeneratorConfig(DataConfig):
+    """The `generator:` section: new images for the choices of a task; one subclass per kind."""
+
+    images: int = Field(default=200, ge=1, description="Images generated for every task.")
+
+    def check_draws_for(self, benchmark: "BenchmarkConfig") -> None:
+        """Loads nothing.
+
+        Raises:
+            InputError: this generator cannot draw for tasks of that benchmark.
+        """
+
+    @abstractmethod
+    def load(self, benchmark: "BenchmarkConfig") -> Generator:
+        """What draws for tasks of `benchmark`; every process that needs it loads it."""
+
+
+class BenchmarkConfig(DataConfig):
+    """The `benchmark:` section; one subclass per kind of benchmark."""
 
     @abstractmethod
     def task_names(self) -> tuple[str, ...]:
         """The tasks that orders are made of; cheap (loads no images)."""
 
-    @abstractmethod
-    def fingerprint(self) -> str:
-        """Identifies the data of all tasks and probes; equal data, equal fingerprint."""
+    def reference(self) -> ReferenceConfig | None:
+        """The pool that fits this benchmark; used where a study names none."""
+        return None
 
-    def check(self) -> None:
-        """Look at all of the data once, before anything starts.
-
-        Raises:
-            InputError: some of it cannot be used.
-        """
+    def generator(self) -> GeneratorConfig | None:
+        """The generator that fits this benchmark; used where a study names none."""
+        return None
 
     @abstractmethod
     def load(self) -> Benchmark:

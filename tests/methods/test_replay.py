@@ -33,6 +33,7 @@ def meet(replay: Replay, seed: int, **samples: int) -> list[tuple[str, int]]:
             tasks={},
             batch_size=4,
             seed=seed + k,
+            replicate_seed=seed,
             stream=[(prefix[-1], part) for part in [*ids.split(4), *ids.split(4)]],
         )
         replay.after_task(stage)

@@ -2,21 +2,35 @@
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import numpy as np
 from pydantic import Field, field_validator, model_validator
 
+from methods.data import Images, Task
+from methods.seeds import derive_seed
 from sweep.errors import InputError, unknown
-from sweep.tasks.base import Benchmark, BenchmarkConfig
+from sweep.tasks.base import (
+    Benchmark,
+    BenchmarkConfig,
+    Generator,
+    GeneratorConfig,
+    ReferenceConfig,
+)
+from sweep.tasks.world.corpus import captioned
 from sweep.tasks.world.dial import NOUNS, STYLES, dialled
 from sweep.tasks.world.recipes import BLOBS, TASKS, Recipe
-from sweep.tasks.world.tasks import make_task, probes, retrieval
+from sweep.tasks.world.tasks import make_task, picture, probes, retrieval
 
 WORLD_VERSION = 1
 """To be raised by every change that changes a pixel, a choice or a prompt."""
 
 _KNOWN: Mapping[str, Recipe] = TASKS | {"blobs": BLOBS}
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 class Rendered(BenchmarkConfig):
@@ -37,8 +51,15 @@ class Rendered(BenchmarkConfig):
     def fingerprint(self) -> str:
         """SHA-256 of all that pixels and prompts depend on."""
         settings = self.model_dump(exclude={"tasks"})
-        parts = (WORLD_VERSION, sorted(self.task_names()), sorted(settings.items()))
-        return hashlib.sha256(repr(parts).encode()).hexdigest()
+        return _digest(WORLD_VERSION, sorted(self.task_names()), sorted(settings.items()))
+
+    def reference(self) -> ReferenceConfig:
+        """Generic captions of the world."""
+        return Captions()
+
+    def generator(self) -> GeneratorConfig:
+        """The renderer itself."""
+        return Renderer()
 
     def load(self) -> Benchmark:
         """Render the tasks, the held-out suites and the image-caption pairs."""
@@ -47,6 +68,53 @@ class Rendered(BenchmarkConfig):
             for name, recipe in self.recipes().items()
         }
         return Benchmark(tasks, probes(self.test, self.seed), retrieval(self.seed))
+
+
+class Captions(ReferenceConfig):
+    """Rendered pictures of everything in the world with generic captions."""
+
+    name: Literal["captions"] = "captions"
+    size: int = Field(default=1000, ge=1, description="Image-caption pairs.")
+    seed: int = Field(default=0, description="Another seed renders other pairs.")
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all that the pairs depend on."""
+        return _digest(WORLD_VERSION, self.name, self.size, self.seed)
+
+    def load(self) -> tuple[Images, tuple[str, ...]]:
+        """Render the pairs."""
+        pixels, captions = captioned(self.size, derive_seed(self.seed, "reference"))
+        return pixels, tuple(captions)
+
+
+class Renderer(GeneratorConfig):
+    """The world's renderer as a generator that never errs."""
+
+    name: Literal["renderer"] = "renderer"
+    seed: int = Field(default=0, description="Another seed renders other images.")
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all that images depend on beside their task."""
+        return _digest(WORLD_VERSION, self.name, self.images, self.seed)
+
+    def check_draws_for(self, benchmark: BenchmarkConfig) -> None:
+        """Refuse what is not rendered."""
+        if not isinstance(benchmark, Rendered):
+            raise InputError(
+                "generator 'renderer' draws for the benchmarks 'world' and 'dial' only; "
+                "'diffusers' draws for any."
+            )
+
+    def load(self, benchmark: BenchmarkConfig) -> Generator:
+        """Render as the benchmark does, from other seeds."""
+        assert isinstance(benchmark, Rendered)
+        recipes = benchmark.recipes()
+
+        def draw(task: Task, labels: np.ndarray, seeds: Sequence[int]) -> Images:
+            own = [derive_seed(self.seed, "synthetic", task.name, seed) for seed in seeds]
+            return picture(recipes[task.name], labels, own)
+
+        return draw
 
 
 class World(Rendered):

@@ -1,6 +1,6 @@
 """Recipes rendered: tasks, held-out suites and image-caption pairs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 
 import numpy as np
@@ -31,6 +31,16 @@ def make_task(name: str, recipe: Recipe, train: int, test: int, seed: int) -> Ta
         train=_split(recipe, train, derive_seed(seed, name, "train"), _RARE, "train"),
         test=_split(recipe, test, derive_seed(seed, name, "test"), _RARE, "test"),
     )
+
+
+def picture(recipe: Recipe, labels: Sequence[int] | np.ndarray, seeds: Sequence[int]) -> np.ndarray:
+    """Training pictures for labels, each from a seed of its own: uint8 [B, H, W, 3]."""
+    pictures = []
+    for label, seed in zip(labels, seeds, strict=True):
+        dice = Dice(Random(seed), rare=_RARE, scans="train")
+        scene = recipe.draw(dice, recipe.answers.words[label]).scene
+        pictures.append(render([scene], _noise(dice)))
+    return np.concatenate(pictures)
 
 
 def probes(test: int, seed: int) -> Mapping[str, Task]:

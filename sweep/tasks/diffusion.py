@@ -1,0 +1,70 @@
+"""A text-to-image diffusion model as generator; needs the package `diffusers`."""
+
+import hashlib
+import importlib.util
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from methods.data import Images, Task
+from methods.seeds import derive_seed
+from sweep.errors import InputError
+from sweep.tasks.base import BenchmarkConfig, Generator, GeneratorConfig
+
+_AT_ONCE = 8
+
+
+class Diffusion(GeneratorConfig):
+    """A diffusers pipeline, such as Stable Diffusion, prompted with the task's first template."""
+
+    name: Literal["diffusers"] = "diffusers"
+    path: str = Field(description="Hub id or folder of a text-to-image pipeline.")
+    revision: str | None = Field(default=None, description="Branch, tag or commit on the hub.")
+    steps: int = Field(default=50, ge=1, description="Denoising steps of an image.")
+    guidance: float = Field(default=7.5, ge=0, description="Classifier-free guidance scale.")
+    seed: int = Field(default=0, description="Another seed draws other images.")
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the settings."""
+        return hashlib.sha256(repr(self.model_dump()).encode()).hexdigest()
+
+    def check(self) -> None:
+        """Look for the package.
+
+        Raises:
+            InputError: it is not installed.
+        """
+        if importlib.util.find_spec("diffusers") is None:
+            raise InputError("generator 'diffusers' needs a package: pip install diffusers.")
+
+    def load(self, benchmark: BenchmarkConfig) -> Generator:
+        """Load the pipeline; any benchmark will do."""
+        from diffusers import DiffusionPipeline
+
+        device = torch.accelerator.current_accelerator() or torch.device("cpu")
+        dtype = torch.float32 if device.type == "cpu" else torch.float16
+        pipeline = DiffusionPipeline.from_pretrained(
+            self.path, revision=self.revision, torch_dtype=dtype
+        ).to(device)
+        pipeline.set_progress_bar_config(disable=True)
+
+        def draw(task: Task, labels: np.ndarray, seeds: Sequence[int]) -> Images:
+            prompts = task.prompts()
+            pictures = []
+            for start in range(0, len(labels), _AT_ONCE):
+                some = slice(start, start + _AT_ONCE)
+                pictures += pipeline(
+                    [prompts[label] for label in labels[some]],
+                    num_inference_steps=self.steps,
+                    guidance_scale=self.guidance,
+                    generator=[
+                        torch.Generator().manual_seed(derive_seed(self.seed, task.name, seed))
+                        for seed in seeds[some]
+                    ],
+                ).images
+            return pictures
+
+        return draw
