@@ -13,12 +13,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from methods.base import MethodConfig, State
+from methods.base import State
 from methods.data import Batch, Stage
-from methods.finetune import FineTune
+from methods.finetune import FineTune, FineTuneConfig
 
 
-class ReplayConfig(MethodConfig):
+class ReplayConfig(FineTuneConfig):
     """Options of `replay`."""
 
     memory: int = Field(default=300, ge=1, description="Samples kept over all tasks together.")
@@ -32,6 +32,7 @@ class Replay(FineTune):
 
     def build(self) -> None:
         """Start with nothing in memory."""
+        super().build()
         self.memory: list[tuple[str, int]] = []
         self.seen = 0
 
