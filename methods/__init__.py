@@ -4,17 +4,23 @@ import importlib
 from difflib import get_close_matches
 
 from methods.base import Method, MethodConfig
+from methods.ema import Ema
 from methods.finetune import FineTune
 from methods.individual import Individual
 from methods.joint import Joint
 from methods.lora import Lora
 from methods.replay import Replay
+from methods.weight_ensemble import WeightEnsemble
+from methods.wise_ft import WiseFT
 from methods.zero_shot import ZeroShot
 
 METHODS: dict[str, type[Method]] = {
     "zero_shot": ZeroShot,
     "finetune": FineTune,
     "lora": Lora,
+    "wise_ft": WiseFT,
+    "weight_ensemble": WeightEnsemble,
+    "ema": Ema,
     "replay": Replay,
     "individual": Individual,
     "joint": Joint,

@@ -35,6 +35,8 @@ from tests.toy import toy_study
 
 SMALL: dict[str, dict[str, Any]] = {
     "lora": {"rank": 4, "alpha": 8.0},
+    "weight_ensemble": {"every": 4},
+    "ema": {"decay": 0.8},
     "replay": {"memory": 24},
 }
 """Options that suit the toy; a method that is not here takes its defaults."""
