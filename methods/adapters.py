@@ -2,11 +2,11 @@
 
 Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (ICLR 2022, arXiv 2106.09685):
 W x becomes W x + (alpha / r) B A x with W frozen (eq. 3), A random and B zero at the start.
+
+peft is imported where it is used: who only plans or reports must not wait for it.
 """
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.lora import LoraLayer
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
@@ -25,6 +25,8 @@ class LoraOptions(BaseModel):
 
 def add_lora(backbone: Backbone, options: LoraOptions) -> None:
     """Put adapters beside the linear layers that the backbone names."""
+    from peft import LoraConfig, inject_adapter_in_model
+
     adapter = LoraConfig(
         r=options.rank,
         lora_alpha=options.alpha,
@@ -41,6 +43,8 @@ def lora_parameters(model: nn.Module) -> list[str]:
 
 def draw_lora(model: nn.Module, seed: int) -> None:
     """A as peft draws it, B zero; torch's own generator is left as it was."""
+    from peft.tuners.lora import LoraLayer
+
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         for module in model.modules():

@@ -1,86 +1,20 @@
-"""Pretrained vision-language models of both families, loaded from the hub or a local folder."""
+"""Pretrained vision-language models of both families behind one interface."""
 
-from typing import Any
-
-import torch
-from transformers import (
-    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
-    MODEL_MAPPING,
-    AutoConfig,
-    AutoImageProcessor,
-    AutoModel,
-    AutoModelForImageTextToText,
-    AutoProcessor,
-    AutoTokenizer,
-)
+from typing import TYPE_CHECKING, Any
 
 from methods.backbones.base import Backbone, Family
-from methods.backbones.dual_encoder import DualEncoder
-from methods.backbones.fusion import Answer, Fusion
+
+if TYPE_CHECKING:
+    from methods.backbones.loading import load_backbone
 
 
-def load_backbone(
-    path_or_id: str,
-    revision: str | None = None,
-    family: Family | None = None,
-    dtype: torch.dtype = torch.float32,
-    answer: Answer = "score",
-) -> Backbone:
-    """A pretrained model as a backbone, on the CPU.
+def __getattr__(name: str) -> Any:
+    """Import on first use: who only plans or reports must not wait for transformers."""
+    if name != "load_backbone":
+        raise AttributeError(f"module 'methods.backbones' has no attribute '{name}'")
+    from methods.backbones.loading import load_backbone
 
-    Hub ids and local folders go the same way; HF_HUB_OFFLINE=1 keeps to what is cached. Images
-    always go through Pillow, so that pixels are the same whether torchvision is installed or not.
-
-    Args:
-        path_or_id: A local folder or a Hugging Face id.
-        revision: Branch, tag or commit on the hub.
-        family: Overrides what the configuration says, for models that could be both.
-        dtype: Type of the weights.
-        answer: How fusion backbones answer: the likeliest choice, or greedy text.
-
-    Raises:
-        ValueError: the model cannot be loaded, or is of neither family.
-    """
-    where: dict[str, Any] = {"revision": revision or "main"}
-    try:
-        config = AutoConfig.from_pretrained(path_or_id, **where)
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"Backbone '{path_or_id}' is neither a local folder with a model in it nor a Hugging "
-            f"Face id that can be loaded: {str(error).splitlines()[0]}"
-        ) from error
-    family = family or _family(config, path_or_id)
-    images = AutoImageProcessor.from_pretrained(path_or_id, backend="pil", **where)
-    if family == "dual-encoder":
-        model = _weights(AutoModel, path_or_id, dtype, where)
-        return DualEncoder(model, AutoTokenizer.from_pretrained(path_or_id, **where), images)
-    processor = AutoProcessor.from_pretrained(path_or_id, **where)
-    processor.image_processor = images
-    model = _weights(AutoModelForImageTextToText, path_or_id, dtype, where)
-    return Fusion(model, processor, answer)
+    return load_backbone
 
 
-def _family(config: Any, path_or_id: str) -> Family:
-    if type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
-        return "fusion"
-    model = MODEL_MAPPING.get(type(config), None)
-    if hasattr(model, "get_image_features") and hasattr(model, "get_text_features"):
-        return "dual-encoder"
-    raise ValueError(
-        f"Backbone '{path_or_id}' is a {config.model_type} model; allowed are dual encoders (such "
-        "as clip, siglip) and image-text-to-text models (such as llava, paligemma)."
-    )
-
-
-def _weights(auto: Any, path_or_id: str, dtype: torch.dtype, where: dict[str, Any]) -> Any:
-    model, info = auto.from_pretrained(path_or_id, dtype=dtype, output_loading_info=True, **where)
-    if info["missing_keys"]:
-        missing = sorted(info["missing_keys"])
-        raise ValueError(
-            f"Backbone '{path_or_id}' has no weights for {len(missing)} parameters of "
-            f"{type(model).__name__}, such as {missing[0]}."
-        )
-    return model
-
-
-__all__ = ["Backbone", "DualEncoder", "Family", "Fusion", "load_backbone"]
+__all__ = ["Backbone", "Family", "load_backbone"]

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from datasets import Dataset, Features
-from datasets import Image as ImageFeature
 from PIL import Image
 from pydantic import Field, field_validator, model_validator
 
@@ -161,8 +159,10 @@ class FolderSplit:
     def __init__(self, files_by_class: Sequence[Sequence[Path]]) -> None:
         files = [str(file) for files in files_by_class for file in files]
         self.labels = np.repeat(np.arange(len(files_by_class)), [len(f) for f in files_by_class])
-        self._dataset = Dataset.from_dict(
-            {"image": files}, features=Features({"image": ImageFeature()})
+        import datasets  # slow to import, and only needed here
+
+        self._dataset = datasets.Dataset.from_dict(
+            {"image": files}, features=datasets.Features({"image": datasets.Image()})
         )
 
     def images(self, ids: np.ndarray) -> list[Image.Image]:

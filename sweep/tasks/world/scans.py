@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 from scipy.ndimage import zoom
-from sklearn.datasets import load_digits
 
 from sweep.tasks.world.stencils import EXTENT, RESOLUTION
 from sweep.tasks.world.words import DIGITS
@@ -26,6 +25,8 @@ def scans(part: Part) -> Mapping[str, Sequence[np.ndarray]]:
 
     The first 70 % of the scans are for training, the others for testing.
     """
+    from sklearn.datasets import load_digits  # slow to import, and seldom needed
+
     grey, labels = load_digits(return_X_y=True)
     border = round(_TRAIN_SHARE * len(labels))
     chosen = slice(0, border) if part == "train" else slice(border, None)
