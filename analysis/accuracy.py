@@ -90,6 +90,28 @@ def forgetting_last(R: np.ndarray) -> np.ndarray:
     return -backward_transfer(R)
 
 
+def zsd_figure(R: np.ndarray) -> np.ndarray:
+    """Mean over i >= 2 of the maximum over j = 0..i-1 of R[j, i], minus R[i-1, i].
+
+    Zero-shot degradation as a survey of continual vision-language models draws it: from the best
+    so far, the untouched backbone included, to the last value before the task is learnt. The
+    survey's text says something else, see `zsd_text`.
+    """
+    T = R.shape[-1]
+    return _mean(_stack([R[..., : i + 1, i].max(axis=-1) - R[..., i, i] for i in range(1, T)], R))
+
+
+def zsd_text(R: np.ndarray) -> np.ndarray:
+    """Mean over i >= 2 of R[1, i] minus the minimum over j = 1..i-1 of R[j, i].
+
+    Zero-shot degradation as the same survey words it: from the first trained model to the worst
+    one before the task is learnt.
+    """
+    T = R.shape[-1]
+    lost = [R[..., 1, i] - R[..., 1 : i + 1, i].min(axis=-1) for i in range(1, T)]
+    return _mean(_stack(lost, R))
+
+
 def learning_accuracy(R: np.ndarray) -> np.ndarray:
     """Mean over i of R[i, i].
 
@@ -99,7 +121,25 @@ def learning_accuracy(R: np.ndarray) -> np.ndarray:
     return _mean(_learnt(R))
 
 
-def drop(R: np.ndarray) -> np.ndarray:
+def learning(R: np.ndarray) -> np.ndarray:
+    """Mean over i of R[i, i] - R[i-1, i].
+
+    What training on a task gains on that task, at the moment it is learnt.
+    """
+    before = np.diagonal(R[..., :-1, :], axis1=-2, axis2=-1)
+    return _mean(_learnt(R) - before)
+
+
+def intransigence(A: np.ndarray) -> np.ndarray:
+    """Mean over i of A[i, i] = R*[i, i] - R[i, i].
+
+    Chaudhry et al. 2018 (arXiv 1801.10112): what a model trained jointly on tasks 1..i, R*, knows
+    better about task i. Negative when learning in sequence is the better way.
+    """
+    return learning_accuracy(A)
+
+
+def erosion(R: np.ndarray) -> np.ndarray:
     """Mean over i of R[0, i] - R[T, i].
 
     What training took away from the untouched backbone; here i are held-out evaluations.
@@ -114,8 +154,10 @@ class Metric:
     label: str
     better: Literal["higher", "lower"]
     function: Callable[[np.ndarray], np.ndarray]
-    of: Literal["task", "probe", "retrieval"] = "task"
-    """Which scores are given to `function`: of tasks, of probes, or recall at 1."""
+    of: str = "task"
+    """Which scores are given to `function`: of tasks ("task"), of a jointly trained reference
+    minus those of the run ("reference"), of held-out probes ("probe"), recall at 1 in both
+    directions ("retrieval"), or one recall ("i2t_r5")."""
 
     @property
     def formula(self) -> str:
@@ -123,22 +165,37 @@ class Metric:
         return (self.function.__doc__ or "").splitlines()[0]
 
 
+RECALLS = [f"{way}_r{k}" for way in ("i2t", "t2i") for k in (1, 5, 10)]
+
 METRICS: dict[str, Metric] = {
-    "average_accuracy": Metric("Average accuracy (Last)", "higher", average_accuracy),
+    "average_accuracy": Metric("Average accuracy", "higher", average_accuracy),
     "average_incremental_accuracy": Metric(
         "Average incremental accuracy", "higher", average_incremental_accuracy
     ),
-    "avg": Metric("Avg (MTIL)", "higher", mtil_avg),
     "transfer": Metric("Transfer (MTIL)", "higher", transfer),
+    "avg": Metric("Avg (MTIL)", "higher", mtil_avg),
+    "last": Metric("Last (MTIL)", "higher", average_accuracy),
     "learning_accuracy": Metric("Learning accuracy", "higher", learning_accuracy),
+    "learning": Metric("Learning", "higher", learning),
+    "intransigence": Metric("Intransigence", "lower", intransigence, "reference"),
     "forgetting_max": Metric("Forgetting (from the best)", "lower", forgetting_max),
     "forgetting_last": Metric("Forgetting (from just learnt)", "lower", forgetting_last),
     "bwt": Metric("Backward transfer", "higher", backward_transfer),
     "fwt": Metric("Forward transfer", "higher", forward_transfer),
-    "probe_accuracy": Metric("Zero-shot accuracy", "higher", average_accuracy, "probe"),
-    "probe_drop": Metric("Zero-shot drop", "lower", drop, "probe"),
+    "zsd_figure": Metric("Zero-shot degradation (from the best)", "lower", zsd_figure),
+    "zsd_text": Metric("Zero-shot degradation (from stage 1)", "lower", zsd_text),
+    "zero_shot_accuracy": Metric("Zero-shot accuracy", "higher", average_accuracy, "probe"),
+    "zero_shot_erosion": Metric("Zero-shot erosion", "lower", erosion, "probe"),
     "retrieval_r1": Metric("Retrieval R@1", "higher", average_accuracy, "retrieval"),
-    "retrieval_drop": Metric("Retrieval drop", "lower", drop, "retrieval"),
+    "retrieval_erosion": Metric("Retrieval erosion", "lower", erosion, "retrieval"),
+} | {
+    recall: Metric(
+        f"{'Text' if recall.startswith('i2t') else 'Image'} retrieval R@{recall[5:]}",
+        "higher",
+        average_accuracy,
+        recall,
+    )
+    for recall in RECALLS
 }
 """Every metric of a run by the name of its column."""
 
@@ -147,37 +204,49 @@ DECIMALS = 12
 """Of every metric: more than any test set can tell, fewer than sums agree in."""
 
 
-def metrics(results: Results) -> pd.DataFrame:
+def metrics(results: Results, reference: str = "joint") -> pd.DataFrame:
     """All metrics of every complete run.
+
+    Args:
+        results: what `load`, `from_matrices` or `load_csv` returns.
+        reference: the method that intransigence is measured against, on the same backbone,
+            replicate and order; trained jointly on the tasks of every prefix.
 
     Returns:
         One row per run: backbone, method, replicate, seed, design, block, order (tuple), planned
         (number of runs that its replicate holds for this backbone and method, complete or not),
-        and one column per entry of METRICS: fractions, NaN where undefined.
+        train_seconds (of its stages, as if trained alone; NaN where not recorded), and one column
+        per entry of METRICS: in the unit of the scores, fractions as a study records them; NaN
+        where undefined.
     """
     runs = results.runs
     planned = runs.groupby(RUN[:3])["order"].transform("size")
     runs = runs.assign(planned=planned)
     complete = runs[runs["missing"] == 0].drop(columns=["missing", "error"])
     parts = [
-        _with_metrics(results, part) for _, part in complete.groupby(complete["order"].map(len))
+        _with_metrics(results, part, reference)
+        for _, part in complete.groupby(complete["order"].map(len))
     ]
     if not parts:
-        return complete.reindex(columns=[*complete.columns, *METRICS])
+        return complete.reindex(columns=[*complete.columns, "train_seconds", *METRICS])
     return pd.concat(parts).sort_index().reset_index(drop=True)
 
 
-def _with_metrics(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
+def _with_metrics(results: Results, runs: pd.DataFrame, reference: str) -> pd.DataFrame:
     """The metrics of runs of one length."""
     keys, scores = as_runs(runs), results.scores
+    R = scores.matrices(keys)
+    joint = scores.matrices([run._replace(method=reference) for run in keys])
     arrays = {
-        "task": scores.matrices(keys),
+        "task": R,
+        "reference": joint - R,
         "probe": scores.along(keys, scores.probes),
-        "retrieval": scores.along(keys, scores.retrieval),
-    }
+        "retrieval": scores.along(keys, scores.retrieval(("i2t_r1", "t2i_r1"))),
+    } | {recall: scores.along(keys, scores.retrieval((recall,))) for recall in RECALLS}
     values = {name: metric.function(arrays[metric.of]) for name, metric in METRICS.items()}
     # Sums in another task order differ in their last bits; equal results must compare equal.
-    return runs.assign(**{name: value.round(DECIMALS) for name, value in values.items()})
+    rounded = {name: value.round(DECIMALS) for name, value in values.items()}
+    return runs.assign(train_seconds=results.train_seconds(keys), **rounded)
 
 
 def _learnt(R: np.ndarray) -> np.ndarray:

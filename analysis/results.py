@@ -58,6 +58,18 @@ EMBEDDINGS_SCHEMA = pa.schema(
 )
 """One row per vector of a fixed set of test samples, for drift and alignment measures."""
 
+COSTS_SCHEMA = pa.schema(
+    [
+        ("backbone", pa.string()),
+        ("method", pa.string()),
+        ("replicate", pa.int32()),
+        ("prefix", pa.list_(pa.string())),
+        ("train_seconds", pa.float64()),  # wall time of learning prefix[-1]; 0 at stage 0
+        ("evaluate_seconds", pa.float64()),  # wall time of evaluating everything afterwards
+    ]
+)
+"""One row per stage; the sum over the prefixes of an order is what the order costs alone."""
+
 STAGE = ["backbone", "method", "replicate", "prefix"]
 """What identifies a stage."""
 RUN = ["backbone", "method", "replicate", "order"]
@@ -71,13 +83,16 @@ class Results:
 
     Attributes:
         stages: the long table (RESULTS_SCHEMA), `prefix` as tuples, nothing twice.
-        orders: the planned orders (ORDERS_SCHEMA), `order` as tuples.
+        orders: the planned orders (ORDERS_SCHEMA), `order` as tuples. They count for every
+            backbone and method, unless there are columns that say which.
         folder: where the results were read from; None when they came from memory.
+        recorded: wall times (COSTS_SCHEMA) of results that came from memory.
     """
 
     stages: pd.DataFrame
     orders: pd.DataFrame
     folder: fs.FileSystem | None = None
+    recorded: pd.DataFrame | None = None
 
     @cached_property
     def embeddings(self) -> pd.DataFrame:
@@ -86,6 +101,22 @@ class Results:
             return pd.DataFrame(columns=EMBEDDINGS_SCHEMA.names)
         table = _read(self.folder, "embeddings", EMBEDDINGS_SCHEMA)
         return _frame(table, "prefix").drop_duplicates([*STAGE, "eval_task", "modality"])
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """The recorded wall times (COSTS_SCHEMA), read when first asked for."""
+        if self.recorded is not None:
+            return self.recorded
+        if self.folder is None:
+            return pd.DataFrame(columns=COSTS_SCHEMA.names)
+        table = _read(self.folder, "costs", COSTS_SCHEMA)
+        return _frame(table, "prefix").drop_duplicates(STAGE, keep="last")
+
+    def train_seconds(self, runs: Sequence[Run]) -> np.ndarray:
+        """What training the stages of each run takes, [runs]; NaN where not recorded."""
+        stages = zip(*(self.costs[column] for column in STAGE), strict=True)
+        seconds = dict(zip(stages, self.costs["train_seconds"], strict=True))
+        return np.array([sum(seconds.get(s, np.nan) for s in run.stages) for run in runs])
 
     @cached_property
     def scores(self) -> Scores:
@@ -97,16 +128,20 @@ class Results:
         """One row per planned run of every (backbone, method) seen.
 
         Columns: backbone, method, replicate, seed, design, block, order (tuple), missing (number
-        of the T + 1 stages that lack the accuracy of a task; 0 = complete), error (of the first
-        failed stage; None if nothing failed).
+        of stages 1..T that lack the accuracy of a task learnt so far; 0 = complete), error (of
+        the first failed stage; None if nothing failed).
         """
         pairs = self.stages[["backbone", "method"]].drop_duplicates()
-        runs = pairs.merge(self.orders, how="cross").sort_values(RUN, ignore_index=True)
+        if "method" in self.orders:
+            runs = pairs.merge(self.orders, on=["backbone", "method"])
+        else:
+            runs = pairs.merge(self.orders, how="cross")
+        runs = runs.sort_values(RUN, ignore_index=True)
         keys = as_runs(runs)
-        seeds = self.stages.drop_duplicates("replicate").set_index("replicate")["seed"]
+        seeds = self.stages.drop_duplicates(RUN[:3])[[*RUN[:3], "seed"]]
         failed = self.failures.set_index(STAGE)["error"].to_dict()
         errors = [next((failed[s] for s in run.stages if s in failed), None) for run in keys]
-        runs["seed"] = runs["replicate"].map(seeds).astype("Int64")
+        runs["seed"] = runs[RUN[:3]].merge(seeds, how="left")["seed"].astype("Int64")
         runs["missing"] = [self.scores.missing(run) for run in keys]
         runs["error"] = pd.Series(errors, dtype=object)
         return runs[[*RUN[:3], "seed", "design", "block", "order", "missing", "error"]]

@@ -59,10 +59,9 @@ class Scores:
         """The accuracy on every held-out probe."""
         return [column for column in self.columns if column[0] == "probe"]
 
-    @cached_property
-    def retrieval(self) -> list[Evaluation]:
-        """Recall at 1 of every retrieval set, in both directions."""
-        return [c for c in self.columns if c[0] == "retrieval" and c[2].endswith("_r1")]
+    def retrieval(self, recalls: Sequence[str]) -> list[Evaluation]:
+        """These recalls ("i2t_r1", ...) of every retrieval set."""
+        return [c for c in self.columns if c[0] == "retrieval" and c[2] in recalls]
 
     def matrices(self, runs: Sequence[Run]) -> np.ndarray:
         """Accuracy matrices R [runs, T + 1, T] of runs of one length, columns in learning order."""
@@ -81,8 +80,9 @@ class Scores:
         return found
 
     def missing(self, run: Run) -> int:
-        """How many of its T + 1 stages lack the accuracy of one of its tasks."""
-        return int(np.isnan(self.matrices([run])[0]).any(axis=1).sum())
+        """How many of its stages 1..T lack the accuracy of a task learnt so far."""
+        learnt = np.tri(len(run.order), dtype=bool)
+        return int((np.isnan(self.matrices([run])[0, 1:]) & learnt).any(axis=1).sum())
 
     def _stages(self, runs: Sequence[Run]) -> np.ndarray:
         nowhere = len(self.rows)

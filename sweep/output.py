@@ -14,7 +14,7 @@ import pyarrow as pa
 import yaml
 from pyarrow import fs
 
-from analysis.results import EMBEDDINGS_SCHEMA, ORDERS_SCHEMA, RESULTS_SCHEMA
+from analysis.results import COSTS_SCHEMA, EMBEDDINGS_SCHEMA, ORDERS_SCHEMA, RESULTS_SCHEMA
 from sweep.errors import InputError
 from sweep.plan import Plan
 from sweep.store import Folder, Record, Store
@@ -24,6 +24,7 @@ from sweep.work import Order
 MAY_CHANGE = {"lanes", "keep_states", "replicates", "methods"}
 """What may differ when a study goes on: where it runs, and additions."""
 READERS = 32
+PARTS = ("results", "costs", "embeddings")
 PACKAGES = ("ray", "torch", "transformers", "peft", "accelerate", "task-order-sweep")
 
 Place = tuple[str, str, int, int, Order]
@@ -41,6 +42,8 @@ class Output:
         self._written: set[str] = set()
         self._failed: dict[str, str] = {}
         self._seconds: Counter[str] = Counter()
+        self._trained: dict[str, float] = {}
+        """Seconds of training of every unit written."""
         self._workers: set[str] = set()
         self._started = self._flushed = time.monotonic()
 
@@ -75,7 +78,7 @@ class Output:
         if self.folder.exists("tune"):
             self.folder.filesystem.delete_dir(self.folder.join("tune"))
         self._stale = [
-            file.path for kind in ("results", "embeddings") for file in self.folder.list(kind)
+            file.path for kind in PARTS for file in self.folder.list(kind)
         ]
         self.folder.write(dump(study).encode(), "study.yaml")
         self.folder.write(json.dumps(summary(self.plan), indent=1).encode(), "plan.json")
@@ -100,10 +103,13 @@ class Output:
                 embeddings = list(pool.map(self.store.embeddings, new))
             for record in records:
                 self._seconds.update(record.seconds)
+                self._trained[record.key] = record.seconds.get("train", 0.0)
                 self._workers.add(json.dumps(record.worker))
             part = f"part-{time.time_ns():x}.parquet"
             rows = [row for record in records for row in self._rows(record)]
             self.folder.write_table(pa.Table.from_pylist(rows, RESULTS_SCHEMA), "results", part)
+            costs = [row for record in records for row in self._costs(record)]
+            self.folder.write_table(pa.Table.from_pylist(costs, COSTS_SCHEMA), "costs", part)
             vectors = [
                 placed | vector
                 for key, table in zip(new, embeddings, strict=True)
@@ -138,6 +144,18 @@ class Output:
         for placed in self._placed(record.key):
             for score in record.scores:
                 yield placed | self._stage_facts(placed["prefix"]) | score | {"status": "ok"}
+
+    def _costs(self, record: Record) -> Iterable[dict[str, Any]]:
+        """What a stage takes: learning its last task, then evaluating."""
+        unit = self.plan.units[record.key]
+        for placed in self._placed(record.key):
+            key = record.key
+            if unit.kind == "combine":  # the training behind it is that of the last task's expert
+                key = unit.parents[unit.prefix.index(placed["prefix"][-1])]
+            yield placed | {
+                "train_seconds": self._trained[key],
+                "evaluate_seconds": record.seconds.get("evaluate", 0.0),
+            }
 
     def _stage_facts(self, prefix: list[str]) -> dict[str, Any]:
         return {"stage": len(prefix), "trained_task": prefix[-1] if prefix else None}

@@ -27,8 +27,8 @@ def findings(
             _difference(comparison[comparison["backbone"] == backbone]),
             _moved(mine),
             _stability(mine),
-            _lost(part, "probe_drop", "zero-shot accuracy on held-out probes"),
-            _lost(part, "retrieval_drop", "retrieval recall at 1"),
+            _lost(part, "zero_shot_erosion", "zero-shot accuracy on held-out probes"),
+            _lost(part, "retrieval_erosion", "retrieval recall at 1"),
         ]
         where = f"{backbone}: " if summary["backbone"].nunique() > 1 else ""
         found += [where + sentence for sentence in said if sentence]

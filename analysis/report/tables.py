@@ -19,8 +19,8 @@ SHOWN = (
     "forgetting_max",
     "bwt",
     "fwt",
-    "probe_drop",
-    "retrieval_drop",
+    "zero_shot_erosion",
+    "retrieval_erosion",
 )
 """Metrics of the first table; the others are one click away."""
 

@@ -3,17 +3,24 @@
 import json
 from pathlib import Path
 
-import numpy as np
+from analysis import Results, combine, from_matrices
 
 PUBLISHED = json.loads((Path(__file__).parent / "mtil.json").read_text())
 ORDERS = {name: tuple(order) for name, order in PUBLISHED["orders"].items()}
+METHODS = ("ContinualFT", "ZSCL")
 
 
-def mtil() -> dict[tuple[str, int, tuple[str, ...]], np.ndarray]:
-    """{(method, replicate, order): R}, fractions, the zero-shot accuracies as row 0."""
-    matrices = {}
-    for name, by_method in PUBLISHED["matrices"].items():
-        zero_shot = [PUBLISHED["zero_shot"][task] for task in ORDERS[name]]
-        for method, rows in by_method.items():
-            matrices[method, 0, ORDERS[name]] = np.vstack([zero_shot, rows]) / 100
-    return matrices
+def mtil() -> Results:
+    """Both methods on both orders, in percent."""
+    return combine(
+        {
+            method: from_matrices(
+                [PUBLISHED["matrices"][name][method] for name in ORDERS],
+                list(ORDERS.values()),
+                method,
+                PUBLISHED["zero_shot"],
+                backbone="clip",
+            )
+            for method in METHODS
+        }
+    )

@@ -5,8 +5,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from analysis import accuracy, from_matrices, metrics
-from tests.analysis.mtil import ORDERS, mtil
+from analysis import accuracy, combine, compare, from_matrices, metrics
+from tests.analysis.mtil import ORDERS, PUBLISHED, mtil
 
 # Three tasks in learning order; row 0 is the untouched backbone.
 R = np.array(
@@ -33,8 +33,11 @@ R = np.array(
         (accuracy.forward_transfer, ((0.25 - 0.20) + (0.20 - 0.30)) / 2),
         (accuracy.forgetting_max, ((0.80 - 0.50) + (0.90 - 0.60)) / 2),
         (accuracy.forgetting_last, ((0.70 - 0.50) + (0.90 - 0.60)) / 2),
+        (accuracy.zsd_figure, ((0.25 - 0.25) + (0.35 - 0.20)) / 2),
+        (accuracy.zsd_text, ((0.25 - 0.25) + (0.35 - 0.20)) / 2),
         (accuracy.learning_accuracy, (0.70 + 0.90 + 0.95) / 3),
-        (accuracy.drop, ((0.10 - 0.50) + (0.20 - 0.60) + (0.30 - 0.95)) / 3),
+        (accuracy.learning, ((0.70 - 0.10) + (0.90 - 0.25) + (0.95 - 0.20)) / 3),
+        (accuracy.erosion, ((0.10 - 0.50) + (0.20 - 0.60) + (0.30 - 0.95)) / 3),
     ],
 )
 def test_formula_by_hand(function, value):
@@ -57,10 +60,28 @@ def test_chaudhrys_maximum_may_come_from_before_the_task_was_learnt():
     assert accuracy.forgetting_max(three, since_learnt=False) == pytest.approx(0.4 / 2)
 
 
+def test_the_two_degradations_differ_in_where_they_start():
+    """One counts what the untouched backbone knew, the other what the first model knew."""
+    lost_at_once = np.array([[0.5, 0.9, 0.9], [0.6, 0.7, 0.7], [0.6, 0.8, 0.8], [0.6, 0.8, 0.9]])
+    assert accuracy.zsd_figure(lost_at_once) == pytest.approx(((0.9 - 0.7) + (0.9 - 0.8)) / 2)
+    assert accuracy.zsd_text(lost_at_once) == pytest.approx(0.0)
+
+
+def test_intransigence_compares_with_the_joint_model_of_the_same_prefix():
+    order, joint = ("a", "b", "c"), R + 0.01
+    both = combine(
+        {"m": from_matrices([R], [order], "m"), "joint": from_matrices([joint], [order], "joint")}
+    )
+    runs = metrics(both).set_index("method")
+    assert runs.loc["m", "intransigence"] == pytest.approx(0.01)
+    assert runs.loc["joint", "intransigence"] == 0
+    assert metrics(both, reference="upper")["intransigence"].isna().all()
+
+
 def test_one_task_has_no_transfer_and_no_forgetting():
     single = np.array([[0.2], [0.8]])
     assert accuracy.average_accuracy(single) == 0.8
-    for name in ("transfer", "bwt", "fwt", "forgetting_max", "forgetting_last"):
+    for name in ("transfer", "bwt", "fwt", "forgetting_max", "zsd_figure", "zsd_text"):
         assert np.isnan(accuracy.METRICS[name].function(single)), name
 
 
@@ -78,27 +99,26 @@ def test_mtil_as_published(method, order, published):
 
     Published to one decimal, and averaged over tasks after rounding them to one decimal.
     """
-    runs = metrics(from_matrices(mtil()))
+    runs = metrics(mtil())
     (run,) = runs[(runs["method"] == method) & (runs["order"] == ORDERS[order])].itertuples()
-    computed = (100 * run.transfer, 100 * run.avg, 100 * run.average_accuracy)
-    assert computed == pytest.approx(published, abs=0.06)
+    assert (run.transfer, run.avg, run.last) == pytest.approx(published, abs=0.06)
+    assert run.last == run.average_accuracy
 
 
 def test_matrix_of_a_run_is_the_one_given():
-    given = mtil()
-    results = from_matrices(given, backbone="clip")
-    matrix = results.matrix("clip", "ZSCL", 0, ORDERS["II"])
-    assert matrix.to_numpy() == pytest.approx(given["ZSCL", 0, ORDERS["II"]])
+    matrix = mtil().matrix("clip", "ZSCL", 1, ORDERS["II"])
+    assert matrix.to_numpy()[1:].tolist() == PUBLISHED["matrices"]["II"]["ZSCL"]
     assert list(matrix.columns) == list(ORDERS["II"])
     assert matrix.index[3] == (3, ORDERS["II"][2])
+    assert matrix.loc[0].squeeze().to_dict() == PUBLISHED["zero_shot"]
 
 
 def test_renaming_tasks_renames_results():
     tasks = ("a", "b", "c")
     names = {"a": "z", "b": "y", "c": "x"}
-    before = metrics(from_matrices({("m", 0, tasks): R}))
+    before = metrics(from_matrices([R], [tasks]))
     renamed = tuple(names[task] for task in tasks)
-    after = metrics(from_matrices({("m", 0, renamed): R}))
+    after = metrics(from_matrices([R], [renamed]))
     assert after["order"][0] == renamed
     assert after.drop(columns="order").equals(before.drop(columns="order"))
 
@@ -107,22 +127,50 @@ def test_equal_accuracies_compare_equal_whatever_the_order():
     """Sums in another order differ in their last bits; that must not decide who is better."""
     final = {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.7}
     orders = list(permutations(final))
-    given = {
-        ("m", 0, order): np.array([[0.0] * 4, *[[final[t] for t in order]] * 4]) for order in orders
-    }
-    assert metrics(from_matrices(given))["average_accuracy"].nunique() == 1
+    matrices = [[[final[t] for t in order]] * 4 for order in orders]
+    assert metrics(from_matrices(matrices, orders))["average_accuracy"].nunique() == 1
+
+
+def test_without_the_untouched_backbone_only_what_needs_it_is_undefined():
+    (run,) = metrics(from_matrices([R[1:]], [("a", "b", "c")])).itertuples()
+    assert run.average_accuracy == pytest.approx((0.50 + 0.60 + 0.95) / 3)
+    assert np.isnan([run.fwt, run.learning, run.zsd_figure]).all()
+    with_start = from_matrices([R[1:]], [("a", "b", "c")], zero_shot={"a": 0.1, "b": 0.2, "c": 0.3})
+    assert metrics(with_start)["fwt"][0] == pytest.approx(accuracy.forward_transfer(R))
+
+
+def test_percent_stays_percent():
+    (run,) = metrics(from_matrices([100 * R], [("a", "b", "c")])).itertuples()
+    assert run.bwt == pytest.approx(100 * accuracy.backward_transfer(R))
 
 
 @pytest.mark.parametrize(
-    ("matrix", "hint"), [(R[:3], r"shape \(4, 3\)"), (100 * R, "fractions"), (R.T, "shape")]
+    ("matrices", "hint"),
+    [
+        ([R[:2]], r"shape \(3, 3\) or \(4, 3\)"),
+        ([R.T], r"got shape \(3, 4\)"),
+        ([-R], "values from -0.95"),
+        ([200 * R], "values from 20 to 190"),
+        ([R, 100 * R], "some percent"),
+    ],
 )
-def test_matrices_that_cannot_be_are_refused(matrix, hint):
+def test_matrices_that_cannot_be_are_refused(matrices, hint):
     with pytest.raises(ValueError, match=hint):
-        from_matrices({("m", 0, ("a", "b", "c")): matrix})
+        from_matrices(matrices, [("a", "b", "c")] * len(matrices))
 
 
-def test_matrices_that_contradict_each_other_are_refused():
-    other = R[:, [0, 2, 1]]
+def test_runs_of_one_replicate_may_not_contradict_each_other():
+    other = R[:, [0, 2, 1]].copy()
     other[1, 0] = 0.71
+    given = [R, other], [("a", "b", "c"), ("a", "c", "b")]
+    assert len(metrics(from_matrices(*given))) == 2
     with pytest.raises(ValueError, match="disagree about a after a"):
-        from_matrices({("m", 0, ("a", "b", "c")): R, ("m", 0, ("a", "c", "b")): other})
+        from_matrices(*given, replicates=[0, 0])
+
+
+def test_studies_put_together_pair_their_runs_and_keep_their_names():
+    orders = [("a", "b", "c"), ("c", "b", "a")]
+    one, two = from_matrices([R, R / 2], orders, "m"), from_matrices([R, R / 2], orders, "n")
+    both = compare(metrics(combine({"A": one, "B": two})), "m")
+    assert both.set_index("metric").loc["average_accuracy", ["mean", "ties"]].tolist() == [0, 2]
+    assert set(metrics(combine({"A": one, "B": one}))["method"]) == {"m (A)", "m (B)"}

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from analysis.results import EMBEDDINGS_SCHEMA, ORDERS_SCHEMA, RESULTS_SCHEMA
+from analysis.results import COSTS_SCHEMA, EMBEDDINGS_SCHEMA, ORDERS_SCHEMA, RESULTS_SCHEMA
 from sweep.errors import InputError
 from sweep.evaluate import EMBEDDINGS
 from sweep.output import Output, conflict
@@ -67,7 +67,7 @@ def placed(found: list[dict[str, Any]]) -> list[tuple[str, int, tuple[str, ...]]
 def test_every_stage_of_every_run_has_its_rows_once(tmp_path: Path, plan: Plan) -> None:
     output = opened(tmp_path, plan)
     output.flush(finish(output, plan.units), {})
-    for kind in ("results", "embeddings"):
+    for kind in ("results", "costs", "embeddings"):
         found = placed(rows(tmp_path, kind))
         assert len(found) == len(set(found))
         assert set(found) == stages(plan)
@@ -117,7 +117,8 @@ def test_files_follow_the_schemas_of_the_reader(tmp_path: Path, plan: Plan) -> N
     output = opened(tmp_path, plan)
     first, *keys = finish(output, plan.units)
     output.flush([first], {keys[0]: "boom"})
-    for kind, schema in (("results", RESULTS_SCHEMA), ("embeddings", EMBEDDINGS_SCHEMA)):
+    schemas = {"results": RESULTS_SCHEMA, "costs": COSTS_SCHEMA, "embeddings": EMBEDDINGS_SCHEMA}
+    for kind, schema in schemas.items():
         for file in (tmp_path / kind).iterdir():
             assert pq.read_schema(file).equals(schema)
     assert pq.read_schema(tmp_path / "orders.parquet").equals(ORDERS_SCHEMA)
