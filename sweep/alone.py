@@ -34,7 +34,7 @@ def plan_one(study: Study, method: str, order: Order, replicate: int, backbone: 
         update={
             "backbones": {backbone: study.backbones[backbone]},
             "methods": {method: study.methods[method]},
-            "design": Fixed(orders=(order,)),
+            "design": Fixed(orders=(order,), whole=False),
             "replicates": replicate + 1,
             "lanes": Lanes(cpus_per_worker=study.lanes.cpus_per_worker),
         }
@@ -60,7 +60,7 @@ def run_alone(
     Args:
         study: Where everything but the order comes from.
         method: Label of a method of the study.
-        order: Any order of the study's tasks, planned or not.
+        order: Any order of some of the study's tasks, planned or not.
         replicate: Whose seed is taken.
         backbone: Label of a backbone of the study; the first one by default.
         out: If given, everything that `sweep run` writes is written there too.

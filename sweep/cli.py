@@ -87,6 +87,7 @@ def plan(
         return
     console.print(shown.table())
     console.print(shown.sentence())
+    console.print(shown.balance())
     console.print(f"Run it: [bold]sweep run {study}[/]")
 
 
@@ -114,7 +115,7 @@ def report(
 def trial(
     study: StudyArgument,
     method: Annotated[str, typer.Option(help="Label of a method of the study.")],
-    order: Annotated[str, typer.Option(help="All tasks, separated by commas.")],
+    order: Annotated[str, typer.Option(help="Tasks, separated by commas.")],
     replicate: Annotated[int, typer.Option(help="Whose seed is taken.")] = 0,
     backbone: Annotated[
         str | None, typer.Option(help="Label of a backbone of the study; the first by default.")

@@ -10,6 +10,7 @@ from rich.table import Table
 from sweep.errors import InputError
 from sweep.forecast import Costs, Forecast, forecast, measure, recorded
 from sweep.ledger import Ledger
+from sweep.orders.balance import ranges, sentence
 from sweep.output import Output, summary
 from sweep.plan import Plan
 from sweep.progress import duration, size
@@ -61,7 +62,15 @@ class Preview:
             "units_to_do": self.expected.units,
             "seconds": round(self.expected.seconds, 1),
             "peak_state_bytes": self.expected.peak_state_bytes,
+            "balance": self._balance(),
         }
+
+    def _balance(self) -> dict[str, tuple[int, int]]:
+        return ranges(self.plan.blocks, self.plan.study.benchmark.task_names())
+
+    def balance(self) -> str:
+        """How evenly the orders of a replicate treat the tasks."""
+        return sentence(self._balance())
 
     def table(self) -> Table:
         """A row per method."""

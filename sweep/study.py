@@ -20,7 +20,7 @@ from methods import resolve
 from methods.base import Method, MethodConfig, Need
 from methods.seeds import derive_seed
 from sweep.errors import InputError, unknown
-from sweep.orders import DESIGNS, Design
+from sweep.orders import DESIGNS, Design, Williams
 from sweep.tasks import (
     BENCHMARKS,
     GENERATORS,
@@ -30,7 +30,7 @@ from sweep.tasks import (
     GeneratorConfig,
     ReferenceConfig,
 )
-from sweep.validation import explain, read_yaml
+from sweep.validation import explain, named, read_yaml
 from sweep.work import Order
 
 STUDIES = Path(__file__).parent / "studies"
@@ -40,28 +40,6 @@ class Section(BaseModel):
     """A part of the study file: no unknown keys, no changes afterwards."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-def _named(
-    kind: str, registry: Mapping[str, type[BaseModel]], optional: bool = False
-) -> BeforeValidator:
-    """Builds the class that a section's `name` stands for."""
-
-    def build(value: Any) -> Any:
-        if isinstance(value, BaseModel) or (optional and value is None):
-            return value
-        section = {"name": value} if isinstance(value, str) else value
-        if not isinstance(section, dict) or not isinstance(section.get("name"), str):
-            raise InputError(f"{kind}: must be a name or a mapping with the key 'name'.")
-        if section["name"] not in registry:
-            raise unknown(kind, section["name"], registry)
-        chosen = registry[section["name"]]
-        try:
-            return chosen.model_validate(section)
-        except ValidationError as error:
-            raise InputError(explain(error, chosen)) from None
-
-    return BeforeValidator(build)
 
 
 def _labelled(value: Any) -> Any:
@@ -167,19 +145,19 @@ class Study(Section):
     """Benchmark x backbones x methods x design x replicates."""
 
     name: str = Field(pattern=r"^[\w.-]+$", description="Letters, digits, '_', '-' and '.'.")
-    benchmark: Annotated[SerializeAsAny[BenchmarkConfig], _named("benchmark", BENCHMARKS)]
+    benchmark: Annotated[SerializeAsAny[BenchmarkConfig], named("benchmark", BENCHMARKS)]
     backbones: Annotated[dict[str, BackboneConfig], BeforeValidator(_labelled)] = Field(
         min_length=1
     )
     methods: Annotated[dict[str, MethodEntry], BeforeValidator(_labelled)] = Field(min_length=1)
-    design: Annotated[SerializeAsAny[Design], _named("design", DESIGNS)]
+    design: Annotated[SerializeAsAny[Design], named("design", DESIGNS)] = Williams()
     replicates: int = Field(default=1, ge=1, description="Seeds, each with a block of orders.")
     seed: int = Field(default=0, ge=0)
     reference: Annotated[
-        SerializeAsAny[ReferenceConfig] | None, _named("reference", REFERENCES, optional=True)
+        SerializeAsAny[ReferenceConfig] | None, named("reference", REFERENCES, optional=True)
     ] = Field(default=None, description="Image-caption pairs of no task; null: the benchmark's.")
     generator: Annotated[
-        SerializeAsAny[GeneratorConfig] | None, _named("generator", GENERATORS, optional=True)
+        SerializeAsAny[GeneratorConfig] | None, named("generator", GENERATORS, optional=True)
     ] = Field(default=None, description="Draws images for choices; null: the benchmark's.")
     training: Training = Training()
     evaluation: Evaluation = Evaluation()

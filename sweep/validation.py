@@ -1,10 +1,11 @@
 """Reading study files, and saying in one sentence what is wrong with them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from sweep.errors import InputError, unknown
 
@@ -51,8 +52,7 @@ def read_yaml(path: Path, overrides: tuple[str, ...] = ()) -> Any:
     content = _parse(text, str(path))
     if content is None:
         raise InputError(
-            f"'{path}' is empty; a study needs at least name, benchmark, backbones, "
-            "methods and design."
+            f"'{path}' is empty; a study needs at least name, benchmark, backbones and methods."
         )
     for override in overrides:
         _apply(content, override)
@@ -72,6 +72,28 @@ def _apply(content: Any, override: str) -> None:
     if not isinstance(section, dict):
         raise InputError(f"--set {dotted}: '{'.'.join(path)}' is not a mapping in this study.")
     section[last] = _parse(text, f"--set {dotted}")
+
+
+def named(
+    kind: str, registry: Mapping[str, type[BaseModel]], optional: bool = False
+) -> BeforeValidator:
+    """Builds the class that a section's `name` stands for."""
+
+    def build(value: Any) -> Any:
+        if isinstance(value, BaseModel) or (optional and value is None):
+            return value
+        section = {"name": value} if isinstance(value, str) else value
+        if not isinstance(section, dict) or not isinstance(section.get("name"), str):
+            raise InputError(f"{kind}: must be a name or a mapping with the key 'name'.")
+        if section["name"] not in registry:
+            raise unknown(kind, section["name"], registry)
+        chosen = registry[section["name"]]
+        try:
+            return chosen.model_validate(section)
+        except ValidationError as error:
+            raise InputError(explain(error, chosen)) from None
+
+    return BeforeValidator(build)
 
 
 def explain(error: ValidationError, root: type[BaseModel], source: str = "") -> str:

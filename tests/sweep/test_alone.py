@@ -142,7 +142,7 @@ class TestOneOrder:
             ({"replicate": 2}, "replicate 2: the study has 0 to 1"),
             ({"replicate": -1}, "replicate -1: the study has 0 to 1"),
             ({"order": ("a", "x", "c")}, "'x'; allowed: a, b, c"),
-            ({"order": ("a", "b")}, "must name each of the study's tasks exactly once"),
+            ({"order": ("a", "a")}, "must name one or more tasks, each once"),
         ],
     )
     def test_bad_input_is_named(self, study: Study, given_: dict[str, Any], message: str) -> None:
