@@ -4,15 +4,27 @@ import importlib
 from difflib import get_close_matches
 
 from methods.base import Method, MethodConfig
+from methods.derpp import DERpp
+from methods.dual_teacher import DualTeacher
 from methods.ema import Ema
+from methods.er import ER
+from methods.ewc import EWC
 from methods.finetune import FineTune
+from methods.gnsp import GNSP
 from methods.individual import Individual
 from methods.joint import Joint
+from methods.l2_sp import L2SP
 from methods.lora import Lora
-from methods.replay import Replay
+from methods.lwf import LwF
+from methods.mas import MAS
+from methods.modx import ModX
+from methods.multimodal_ewc import MultimodalEWC
+from methods.online_ewc import OnlineEWC
+from methods.si import SI
 from methods.weight_ensemble import WeightEnsemble
 from methods.wise_ft import WiseFT
 from methods.zero_shot import ZeroShot
+from methods.zscl import ZSCL
 
 METHODS: dict[str, type[Method]] = {
     "zero_shot": ZeroShot,
@@ -21,7 +33,19 @@ METHODS: dict[str, type[Method]] = {
     "wise_ft": WiseFT,
     "weight_ensemble": WeightEnsemble,
     "ema": Ema,
-    "replay": Replay,
+    "l2_sp": L2SP,
+    "ewc": EWC,
+    "online_ewc": OnlineEWC,
+    "si": SI,
+    "mas": MAS,
+    "multimodal_ewc": MultimodalEWC,
+    "lwf": LwF,
+    "zscl": ZSCL,
+    "dual_teacher": DualTeacher,
+    "modx": ModX,
+    "gnsp": GNSP,
+    "er": ER,
+    "der++": DERpp,
     "individual": Individual,
     "joint": Joint,
 }

@@ -37,7 +37,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "lora": {"rank": 4, "alpha": 8.0},
     "weight_ensemble": {"every": 4},
     "ema": {"decay": 0.8},
-    "replay": {"memory": 24},
+    "er": {"memory": 24},
+    "der++": {"memory": 24},
 }
 """Options that suit the toy; a method that is not here takes its defaults."""
 BACKBONES: dict[str, dict[str, Any]] = {

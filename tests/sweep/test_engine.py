@@ -14,7 +14,7 @@ from sweep.store import Store
 from sweep.study import Study
 from tests.toy import toy_study
 
-METHODS = ("finetune", "replay", "individual", "joint", "zero_shot")
+METHODS = ("finetune", "er", "individual", "joint", "zero_shot")
 
 
 @pytest.fixture(scope="module")
@@ -110,10 +110,10 @@ def test_a_failing_stage_takes_only_its_subtree_with_it(tmp_path: Path) -> None:
 
 def test_two_workers_of_a_lane_give_the_results_of_one(tmp_path: Path) -> None:
     changes = {"design": {"name": "fixed", "orders": [["a", "b", "c"]]}}
-    single = toy_study(tmp_path, ("finetune", "replay"), **changes)
-    pair = toy_study(tmp_path, ("finetune", "replay"), lanes={"count": 1, "workers": 2}, **changes)
+    single = toy_study(tmp_path, ("finetune", "er"), **changes)
+    pair = toy_study(tmp_path, ("finetune", "er"), lanes={"count": 1, "workers": 2}, **changes)
     finished = sweep.run(pair, str(tmp_path / "out"))
-    for method in ("finetune", "replay"):
+    for method in ("finetune", "er"):
         records, _ = sweep.run_alone(single, method, ("a", "b", "c"))
         for record in records:
             stored = Store(finished.out).record(record.key)
