@@ -1,0 +1,29 @@
+"""All orders there are."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from sweep.errors import InputError
+from sweep.orders.base import Design
+from sweep.work import Order
+
+
+class Exhaustive(Design):
+    """All n! orders."""
+
+    LIMIT: ClassVar[int] = 8
+
+    name: str = "exhaustive"
+
+    def orders(self, tasks: Sequence[str], rng: np.random.Generator) -> list[Order]:
+        """Every permutation, in lexicographic order of the tasks as given."""
+        if len(tasks) > self.LIMIT:
+            raise InputError(
+                f"design 'exhaustive' takes at most {self.LIMIT} tasks, got {len(tasks)} "
+                f"({math.factorial(len(tasks)):,} orders); use design 'williams' or 'random'."
+            )
+        return list(itertools.permutations(tasks))
