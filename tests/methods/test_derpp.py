@@ -1,0 +1,107 @@
+"""Dark experience replay++ against its definition."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from methods.buffers import BufferKind
+from methods.data import Batch
+from methods.derpp import DERpp
+from tests.methods.conformance import BACKBONES, Desk, state_in, study_of
+from tests.toy import toy_study
+
+ORDER = ("a", "b", "c")
+
+
+def derpp_of(desk: Desk) -> DERpp:
+    method = desk.worker.learner.method
+    assert isinstance(method, DERpp)
+    return method.train()
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("buffer", ["balanced", "reservoir"])
+def test_keeps_the_logits_that_samples_had_when_their_task_ended(
+    models: Path, backbone: str, buffer: BufferKind
+) -> None:
+    study = study_of(models, backbone)
+    options = {"der++": {"memory": 20, "buffer": buffer}}
+    desk = Desk(
+        toy_study(models, options, benchmark=study.benchmark, backbones=study.backbones), "der++"
+    )
+    first, second, *_ = desk.units(study.benchmark.task_names())
+    begun = state_in(desk.worker.compute(first, lambda _: {}))
+    derpp = derpp_of(desk)
+    assert len(derpp.logits) == 20
+    with torch.no_grad():
+        for (task, i), stored in derpp.logits.items():
+            now = derpp.backbone.logits(derpp.stage.tasks[task].batch(torch.tensor([i])))
+            torch.testing.assert_close(stored, now[0], rtol=1e-4, atol=1e-4)
+    before = dict(derpp.logits)
+    desk.worker.compute(second, lambda _: begun)
+    held = [item for item in derpp.logits if item in before]
+    assert 0 < len(held) < len(derpp.logits) == 20
+    assert all(torch.equal(derpp.logits[item], before[item]) for item in held)
+
+
+@pytest.fixture
+def desk(models: Path) -> Desk:
+    desk = Desk(toy_study(models, {"der++": {"memory": 24, "alpha": 0.2, "beta": 0.7}}), "der++")
+    desk.learn(ORDER)
+    return desk
+
+
+def loss_by_hand(derpp: DERpp, batch: Batch, draws: torch.Generator) -> Tensor:
+    """The equation of the module, sample by sample."""
+    tasks, items, size = derpp.stage.tasks, derpp.buffer.items, derpp.stage.batch_size
+
+    def draw() -> list[tuple[str, int]]:
+        return [items[i] for i in torch.randint(len(items), (size,), generator=draws).tolist()]
+
+    squares, replayed = [], []
+    for task, i in draw():
+        sample = tasks[task].batch(torch.tensor([i]))
+        logits, then = derpp.backbone.logits(sample)[0], derpp.logits[task, i]
+        squares.append((logits - logits.mean() - (then - then.mean())).square().mean())
+    for task, i in draw():
+        sample = tasks[task].batch(torch.tensor([i]))
+        replayed.append(cross_entropy(derpp.backbone.logits(sample), sample.labels))
+    learnt = cross_entropy(derpp.backbone.logits(batch), batch.labels)
+    return learnt + 0.2 * torch.stack(squares).mean() + 0.7 * torch.stack(replayed).mean()
+
+
+def test_loss_is_that_of_the_paper(desk: Desk) -> None:
+    derpp = derpp_of(desk)
+    with torch.no_grad():
+        for weight in derpp.backbone.parameters():
+            weight.mul_(1.1)
+        batch = derpp.stage.tasks["c"].batch(torch.arange(16))
+        draws = torch.Generator()
+        draws.set_state(derpp.draws.get_state())
+        torch.testing.assert_close(derpp.loss(batch), loss_by_hand(derpp, batch, draws))
+
+
+def test_logits_that_differ_by_a_constant_are_the_same_belief(desk: Desk) -> None:
+    derpp = derpp_of(desk)
+    batches = derpp.recall()
+    with torch.no_grad():
+        before = derpp.drift(batches)
+        derpp.logits = {item: row + 5 for item, row in derpp.logits.items()}
+        torch.testing.assert_close(derpp.drift(batches), before)
+        derpp.logits = {item: row * 2 for item, row in derpp.logits.items()}
+        assert not torch.allclose(derpp.drift(batches), before)
+
+
+def test_logits_that_have_not_moved_cost_nothing(desk: Desk) -> None:
+    """Also where they are read back from a state."""
+    derpp = derpp_of(desk)
+    derpp.load_state(derpp.state())
+    of_last = [
+        derpp.stage.tasks["c"].batch(torch.tensor([i])) for task, i in derpp.logits if task == "c"
+    ]
+    assert of_last
+    with torch.no_grad():
+        assert float(derpp.drift(of_last)) < 1e-6
