@@ -79,8 +79,9 @@ class Desk:
 
     def __init__(self, study: Study, method: str) -> None:
         self.plan = Plan(study)
-        self.worker = Worker(study, self.plan.sources, join_lane(study), Path("unused"))
         self.backbone, self.method = next(iter(study.backbones)), method
+        cache = Path(study.backbones[self.backbone].path).parent / "cache"
+        self.worker = Worker(study, self.plan.sources, join_lane(study), cache)
 
     def units(self, order: Order) -> list[Unit]:
         """What is computed for an order after stage 0, parents first."""
