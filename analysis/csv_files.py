@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,7 +58,7 @@ def load_csv(
 
 
 def _long(frame: pd.DataFrame, order: Sequence[str] | None, method: str | None) -> Results:
-    defaults = {"method": method or "unnamed", "replicate": 0}
+    defaults: dict[str, Any] = {"method": method or "unnamed", "replicate": 0}
     frame = frame.assign(**{k: v for k, v in defaults.items() if k not in frame})
     found = {}
     for name, mine in frame.groupby("method"):

@@ -40,6 +40,25 @@ def t_interval(values: ArrayLike) -> Interval:
     return Interval(float(x.mean()), float(x.mean()) - half, float(x.mean()) + half)
 
 
+def positive_interval(values: ArrayLike) -> Interval:
+    """Mean of m independent positive values with skewed spread, such as variances or ranges.
+
+    With L the logarithms and v their variance, the bounds are those of the mean of a log-normal
+    law, exp(mean L + v/2 +- t_(m-1) sqrt(v/m + v^2 / (2 (m+1)))) (Cox's method; Olsson 2005). The
+    mean is the plain one. The bounds are NaN for fewer than two values, or for one that is 0.
+    """
+    x = np.asarray(values, float)
+    mean = float(x.mean()) if len(x) else np.nan
+    if len(x) < 2 or not (x > 0).all():
+        return Interval(mean, np.nan, np.nan)
+    logs = np.log(x)
+    v = logs.var(ddof=1)
+    quantile = stats.t.ppf((1 + LEVEL) / 2, len(x) - 1)
+    half = quantile * np.sqrt(v / len(x) + v**2 / (2 * (len(x) + 1)))
+    centre = logs.mean() + v / 2
+    return Interval(mean, float(np.exp(centre - half)), float(np.exp(centre + half)))
+
+
 def summary(runs: pd.DataFrame) -> pd.DataFrame:
     """Every metric of every method over orders and replicates.
 
@@ -126,6 +145,11 @@ def counted(runs: pd.DataFrame) -> pd.DataFrame:
     return whole if len(whole) else runs
 
 
+def is_whole(used: pd.DataFrame) -> bool:
+    """Whether runs that count are those of whole replicates, so that intervals are honest."""
+    return bool((_size(used) == used["planned"]).all())
+
+
 HEAD = ["backbone", "method", "metric"]
 SPREAD = ["mean", "low", "high", "replicates", "runs", "sd_runs"]
 
@@ -138,7 +162,7 @@ def _size(runs: pd.DataFrame) -> pd.Series:
 def _over_replicates(runs: pd.DataFrame, used: pd.DataFrame, column: str) -> dict[str, object]:
     """Mean, interval and spread of one column of one method's runs, of which `used` count."""
     means = used.groupby("replicate")[column].mean()
-    whole = bool((_size(used) == used["planned"]).all())
+    whole = is_whole(used)
     interval = t_interval(means) if whole else Interval(float(means.mean()), np.nan, np.nan)
     return {
         **interval._asdict(),

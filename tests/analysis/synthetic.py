@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.results import ORDERS_SCHEMA, RESULTS_SCHEMA
+from analysis.results import COSTS_SCHEMA, ORDERS_SCHEMA, RESULTS_SCHEMA
 
 Prefix = tuple[str, ...]
 Scores = dict[tuple[str, str, str], float]
@@ -112,6 +112,7 @@ def write_study(
                     head |= {"replicate": replicate, "seed": seed}
                     rows += stage_rows(head, prefix, world.after(learner, seed, prefix))
     write_rows(out, rows)
+    write_costs(out, rows)
     write_orders(out, orders)
     return out
 
@@ -145,6 +146,24 @@ def write_rows(out: Path, rows: list[dict], part: str = "part-0.parquet") -> Non
     """Write a part file of results."""
     (out / "results").mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(rows, RESULTS_SCHEMA), out / "results" / part)
+
+
+def write_costs(out: Path, rows: list[dict]) -> None:
+    """Every stage takes as many seconds as its method's name is long; stage 0 takes none."""
+    stages = {(r["backbone"], r["method"], r["replicate"], tuple(r["prefix"])) for r in rows}
+    costs = [
+        {
+            "backbone": backbone,
+            "method": method,
+            "replicate": replicate,
+            "prefix": prefix,
+            "train_seconds": float(len(method)) if prefix else 0.0,
+            "evaluate_seconds": 1.0,
+        }
+        for backbone, method, replicate, prefix in sorted(stages)
+    ]
+    (out / "costs").mkdir(exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(costs, COSTS_SCHEMA), out / "costs" / "part-0.parquet")
 
 
 def read_rows(out: Path) -> list[dict]:

@@ -1,0 +1,214 @@
+"""How much a result depends on the order.
+
+y[r, o] is a metric of the run of order o in replicate r, and a replicate is one seed with its
+block of orders. Given its seed, a run is a function of its order alone, so the spread inside a
+replicate is the order's, and what the replicate means differ by beyond it is the seed's.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import special, stats
+
+from analysis.accuracy import METRICS
+from analysis.inference import Interval, counted, is_whole, positive_interval, t_interval
+from analysis.results import Results, as_runs
+
+WORST = 0.1
+"""The share of orders that the bad-order average is over."""
+RAREFIED = (5, 20)
+"""Numbers of orders for which the expected range is reported."""
+
+
+class Spread(NamedTuple):
+    """What the order does, and what the seed does."""
+
+    order_sd: float
+    order_sd_low: float
+    order_sd_high: float
+    seed_sd: float
+
+
+def spread(table: ArrayLike) -> Spread:
+    """The standard deviation over orders, apart from the one over seeds.
+
+    order_sd^2 is the mean over replicates of s_r^2, the variance over the orders of one seed; it
+    holds the training noise that every new prefix draws. Its interval treats the replicates as
+    the units (`positive_interval` of the s_r^2), so it needs no normal distribution over orders.
+    seed_sd^2 is the variance of the replicate means
+    minus what their finite number of orders explains, truncated at 0.
+
+    Args:
+        table: y [orders, replicates]; NaN where an order is not in a replicate.
+
+    Returns:
+        NaN where fewer than two orders (order) or two replicates (interval, seed) are there.
+    """
+    y = np.asarray(table, float)
+    sizes = (~np.isnan(y)).sum(axis=0)
+    if not (sizes > 1).any():
+        return Spread(np.nan, np.nan, np.nan, np.nan)
+    variances = np.nanvar(y[:, sizes > 1], axis=0, ddof=1)
+    order, low, high = positive_interval(variances)
+    seed = np.nan
+    if len(sizes) > 1:
+        noise = _residual_variance(y, variances) * (1 / sizes).mean()
+        seed = float(np.sqrt(max(0.0, np.nanmean(y, axis=0).var(ddof=1) - noise)))
+    return Spread(order**0.5, low**0.5, high**0.5, seed)
+
+
+def _residual_variance(y: np.ndarray, variances: np.ndarray) -> float:
+    """The variance inside replicates, without what all replicates say of an order."""
+    if np.isnan(y).any():
+        return float(variances.mean())
+    residual = y - y.mean(axis=0) - y.mean(axis=1, keepdims=True) + y.mean()
+    return float((residual**2).sum()) / ((y.shape[0] - 1) * (y.shape[1] - 1))
+
+
+def by_order(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The counted runs of one method: a row per order, a column per replicate."""
+    defined = runs.dropna(subset=metric)
+    return counted(defined).pivot(index="order", columns="replicate", values=metric)
+
+
+def rarefied_range(values: np.ndarray, m: int) -> float:
+    """The expected range of m of the values, drawn without replacement.
+
+    With x sorted, E[max] = sum over r = m..M of x_(r) C(r-1, m-1) / C(M, m), and E[min] by
+    symmetry. Unlike max - min of all values it does not grow with their number, so studies with
+    other numbers of orders can be compared. NaN for fewer than m values.
+    """
+    x = np.sort(np.asarray(values, float))
+    M = len(x)
+    if m > M:
+        return np.nan
+    r = np.arange(m, M + 1)
+    weights = np.exp(_log_choose(r - 1, m - 1) - _log_choose(np.array(M), m))
+    return float(weights @ x[m - 1 :] - weights @ x[: M - m + 1][::-1])
+
+
+def _log_choose(n: np.ndarray, k: int) -> np.ndarray:
+    logs: np.ndarray = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
+    return logs
+
+
+def bad_order_average(values: np.ndarray, share: float = WORST) -> float:
+    """CVaR: the mean of the worst `share` of the values, low = bad; the last one in part."""
+    x = np.sort(np.asarray(values, float))
+    weights = np.clip(share * len(x) - np.arange(len(x)), 0, 1)
+    return float(weights @ x / weights.sum())
+
+
+def tolerance_confidence(num: int, coverage: float = 0.95) -> float:
+    """The confidence that at least `coverage` of all orders do better than the worst of `num`.
+
+    1 - coverage^num (Wilks 1941), for orders drawn at random. Given its seeds a study's runs are
+    independent draws, so this holds for the seeds of the study.
+    """
+    return float(1 - coverage**num)
+
+
+def robustness(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFrame:
+    """What the order does to a metric of every method.
+
+    Args:
+        runs: what `metrics` returns.
+        metric: a column of it.
+
+    Returns:
+        One row per (backbone, method): mean, low, high (as in `summary`); order_sd,
+        order_sd_low, order_sd_high, seed_sd (as in `spread`); over all runs that count: worst,
+        best, q05, q95, iqr, bad_order_average (of the worst tenth), tolerance_confidence (that
+        95 % of all orders do better than `worst`; NaN unless the orders are random draws); per
+        number m of orders: range_m, range_m_low, range_m_high (the expected range of m orders of
+        one seed, with its interval over replicates); replicates, runs.
+    """
+    sign = 1 if METRICS[metric].better == "higher" else -1
+    rows = []
+    for (backbone, method), group in runs.groupby(["backbone", "method"]):
+        used = counted(group.dropna(subset=metric))
+        if used.empty:
+            continue
+        values = used[metric].to_numpy()
+        good = np.sort(sign * values)
+        low, high = np.quantile(values, [0.05, 0.95])
+        by_replicate = [part.to_numpy() for _, part in used.groupby("replicate")[metric]]
+        whole = is_whole(used)
+        nothing = Interval(float(np.mean([part.mean() for part in by_replicate])), np.nan, np.nan)
+        row = {"backbone": backbone, "method": method, "metric": metric}
+        row |= (t_interval([p.mean() for p in by_replicate]) if whole else nothing)._asdict()
+        row |= spread(by_order(group, metric))._asdict() if whole else {}
+        row |= {
+            "worst": sign * good[0],
+            "best": sign * good[-1],
+            "q05": low,
+            "q95": high,
+            "iqr": stats.iqr(values),
+            "bad_order_average": sign * bad_order_average(good),
+            "tolerance_confidence": tolerance_confidence(len(values))
+            if set(used["design"]) == {"random"} and whole
+            else np.nan,
+        }
+        for m in RAREFIED:
+            ranges = positive_interval([rarefied_range(part, m) for part in by_replicate])
+            row |= dict(zip(_columns(f"range_{m}"), ranges, strict=True))
+        rows.append(row | {"replicates": len(by_replicate), "runs": len(values)})
+    return pd.DataFrame(rows, columns=_ROBUSTNESS)
+
+
+def _columns(name: str) -> list[str]:
+    return [name, f"{name}_low", f"{name}_high"]
+
+
+_ROBUSTNESS = [
+    *("backbone", "method", "metric", "mean", "low", "high", *Spread._fields),
+    *("worst", "best", "q05", "q95", "iqr", "bad_order_average", "tolerance_confidence"),
+    *(column for m in RAREFIED for column in _columns(f"range_{m}")),
+    *("replicates", "runs"),
+]
+
+
+def disparity(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
+    """Order-normalised performance disparity of every task (OPD: Yoon et al. 2020, 1902.09432).
+
+    OPD_i is the range over orders of the final accuracy on task i; its maximum and mean over
+    tasks are MOPD and AOPD. `opd` grows with the number of orders; `opd_5` is the expected range
+    of five orders of one seed (see `rarefied_range`), averaged over replicates.
+
+    Args:
+        results: where the runs come from.
+        runs: what `metrics` returns for them.
+
+    Returns:
+        One row per (backbone, method, task): opd, opd_5, opd_20, orders.
+    """
+    rows = []
+    for (backbone, method), group in runs.groupby(["backbone", "method"]):
+        used = counted(group)
+        final = _final_accuracy(results, used)
+        for task, mine in final.groupby("task"):
+            parts = [part.to_numpy() for _, part in mine.groupby("replicate")["accuracy"]]
+            ranges = {
+                f"opd_{m}": float(np.mean([rarefied_range(part, m) for part in parts]))
+                for m in RAREFIED
+            }
+            opd = float(mine["accuracy"].max() - mine["accuracy"].min())
+            head = {"backbone": backbone, "method": method, "task": task, "opd": opd}
+            rows.append(head | ranges | {"orders": len(mine)})
+    names = ["backbone", "method", "task", "opd", *(f"opd_{m}" for m in RAREFIED), "orders"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _final_accuracy(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
+    """Task, replicate and final accuracy, a row per run and task."""
+    parts = []
+    for _, part in runs.groupby(runs["order"].map(len)):
+        last = results.scores.matrices(as_runs(part))[:, -1]
+        tasks = np.array(part["order"].to_list(), dtype=object)
+        replicates = np.repeat(part["replicate"].to_numpy(), tasks.shape[1])
+        parts.append(
+            pd.DataFrame({"task": tasks.ravel(), "replicate": replicates, "accuracy": last.ravel()})
+        )
+    return pd.concat(parts)

@@ -1,0 +1,161 @@
+"""Spread over orders: closed forms, brute force, and coverage by simulation."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from analysis import disparity, load, metrics, robustness
+from analysis.robustness import (
+    bad_order_average,
+    by_order,
+    rarefied_range,
+    spread,
+    tolerance_confidence,
+)
+from tests.analysis.frames import runs_of
+from tests.analysis.synthetic import World, random_orders, write_study
+
+
+def nested(table: np.ndarray) -> pd.DataFrame:
+    """by_order of y [replicates, orders] when every replicate has orders of its own."""
+    return by_order(runs_of({"m": table}, crossed=False), "average_accuracy")
+
+
+def test_rarefied_range_is_the_mean_range_of_all_subsets():
+    x = np.random.default_rng(0).random(9)
+    for m in (2, 5, 9):
+        ranges = [max(subset) - min(subset) for subset in combinations(x, m)]
+        assert rarefied_range(x, m) == pytest.approx(np.mean(ranges))
+    assert np.isnan(rarefied_range(x, 10))
+
+
+def test_rarefied_range_does_not_grow_with_the_number_of_orders():
+    rng = np.random.default_rng(1)
+    few, many = ([rarefied_range(rng.random(n), 5) for _ in range(400)] for n in (8, 200))
+    assert np.mean(few) == pytest.approx(np.mean(many), abs=0.02)
+    assert np.mean(many) == pytest.approx(4 / 6, abs=0.01)  # of five uniform numbers
+
+
+def test_bad_order_average_by_hand():
+    x = [0.9, 0.1, 0.5, 0.3, 0.7]
+    assert bad_order_average(x, 0.2) == pytest.approx(0.1)
+    assert bad_order_average(x, 0.3) == pytest.approx((0.1 + 0.5 * 0.3) / 1.5)
+    assert bad_order_average(x, 1.0) == pytest.approx(0.5)
+    assert bad_order_average(x, 0.01) == pytest.approx(0.1)
+
+
+def test_wilks_numbers():
+    assert tolerance_confidence(59) >= 0.95 > tolerance_confidence(58)
+    assert tolerance_confidence(29, 0.9) >= 0.95 > tolerance_confidence(28, 0.9)
+
+
+def test_order_and_seed_are_told_apart():
+    rng = np.random.default_rng(2)
+    seed, order = 0.05 * rng.standard_normal((400, 1)), 0.02 * rng.standard_normal((400, 12))
+    found = spread(nested(0.5 + seed + order))
+    assert found.order_sd == pytest.approx(0.02, rel=0.05)
+    assert found.seed_sd == pytest.approx(0.05, rel=0.1)
+
+
+def test_seed_sd_is_that_of_a_one_way_analysis_of_variance():
+    table = np.random.default_rng(3).normal(0.5, 0.02, (6, 5)) + np.linspace(0, 0.2, 6)[:, None]
+    within = table.var(axis=1, ddof=1).mean()
+    between = 5 * table.mean(axis=1).var(ddof=1)
+    assert between / within == pytest.approx(stats.f_oneway(*table).statistic)
+    assert spread(nested(table)).seed_sd ** 2 == pytest.approx((between - within) / 5)
+
+
+def test_shared_orders_do_not_hide_the_seed():
+    """With the same orders everywhere, their spread is no noise of the replicate means."""
+    rng = np.random.default_rng(4)
+    table = 0.5 + 0.1 * rng.standard_normal(6) + 0.01 * rng.standard_normal((300, 1))
+    found = spread(by_order(runs_of({"m": table}), "average_accuracy"))
+    assert found.seed_sd == pytest.approx(0.01, rel=0.15)
+    assert spread(nested(table)).seed_sd == 0
+
+
+def test_a_method_that_no_order_moves():
+    found = spread(nested(np.full((3, 4), 0.5)))
+    assert (found.order_sd, found.seed_sd) == (0, 0)
+    assert np.isnan(found.order_sd_low)
+
+
+def test_one_replicate_has_a_spread_and_no_interval():
+    found = spread(nested(np.array([[0.4, 0.6]])))
+    assert found.order_sd == pytest.approx(np.std([0.4, 0.6], ddof=1))
+    assert np.isnan([found.order_sd_low, found.seed_sd]).all()
+
+
+def test_forgetting_is_worst_where_it_is_highest():
+    table = np.random.default_rng(5).random((3, 20))
+    runs = runs_of({"m": table}, crossed=False)
+    (accuracy,) = robustness(runs).itertuples()
+    (forgetting,) = robustness(runs, "forgetting_max").itertuples()
+    assert accuracy.worst == table.min()
+    assert forgetting.worst == pytest.approx(1 - table.min())
+    assert forgetting.bad_order_average == pytest.approx(1 - accuracy.bad_order_average)
+    assert accuracy.bad_order_average == pytest.approx(np.sort(table.ravel())[:6].mean())
+    ranges = [rarefied_range(block, 5) for block in table]
+    assert accuracy.range_5 == pytest.approx(np.mean(ranges))
+
+
+def test_unfinished_replicates_have_no_interval():
+    table = np.random.default_rng(6).random((3, 4))
+    (row,) = robustness(runs_of({"m": table}, planned=5)).itertuples()
+    assert np.isnan([row.low, row.order_sd, row.tolerance_confidence]).all()
+
+
+def test_disparity_of_a_task_is_its_range_over_orders(tmp_path):
+    write_study(tmp_path, random_orders("abc", 6, 2), World(tasks=("a", "b", "c")))
+    results = load(tmp_path)
+    runs = metrics(results)
+    found = disparity(results, runs).set_index(["method", "task"])
+    mine = runs[runs["method"] == "ewc"]
+    final = [
+        results.matrix("tiny-clip", "ewc", run.replicate, run.order)["b"].iloc[-1]
+        for run in mine.itertuples()
+    ]
+    assert found.loc[("ewc", "b"), "opd"] == pytest.approx(max(final) - min(final))
+    assert 0 < found.loc[("ewc", "b"), "opd_5"] < found.loc[("ewc", "b"), "opd"]
+    assert found.loc[("zero_shot", "b"), "opd"] == 0
+
+
+DRAWS = {
+    "normal": lambda rng, shape: rng.standard_normal(shape),
+    "skewed": lambda rng, shape: -rng.gamma(4, 0.5, shape),
+    "uniform": lambda rng, shape: rng.uniform(-(3**0.5), 3**0.5, shape),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("law", DRAWS)
+@pytest.mark.parametrize("replicates", [3, 5, 8])
+def test_order_sd_is_covered_as_often_as_it_says(law, replicates):
+    """Orders and seeds with a spread of 1 each, and laws that are not normal."""
+    rng = np.random.default_rng(replicates)
+    draws, orders = 4000, 12
+    y = DRAWS[law](rng, (draws, replicates, orders)) + rng.standard_normal((draws, replicates, 1))
+    apart = np.full((replicates * orders, replicates), np.nan)  # every replicate has its own orders
+    found = []
+    for table in y:
+        for r, block in enumerate(table):
+            apart[r * orders : (r + 1) * orders, r] = block
+        found.append(spread(apart))
+    covered = np.mean([row.order_sd_low <= 1 <= row.order_sd_high for row in found])
+    assert 0.94 <= covered <= 0.96
+
+
+@pytest.mark.slow
+def test_the_worst_order_seen_bounds_the_orders_as_often_as_it_says():
+    """Given its seeds: a seed's shift is part of what is bounded, not noise of the statement."""
+    rng = np.random.default_rng(0)
+    draws, replicates, orders = 20_000, 4, 15
+    shift = rng.standard_normal((replicates, 1))
+    y = shift + rng.standard_normal((draws, replicates, orders))
+    population = np.sort((shift + rng.standard_normal((replicates, 200_000))).ravel())
+    above = 1 - np.searchsorted(population, y.min(axis=(1, 2))) / population.size
+    held = (above >= 0.95).mean()
+    assert held >= tolerance_confidence(replicates * orders) - 0.005
