@@ -1,0 +1,1 @@
+"""How similar tasks are, and what that says about their orders."""

@@ -1,0 +1,68 @@
+"""Orders that a similarity matrix proposes: extreme ones exactly, and two rules of thumb.
+
+S[i, j] is the similarity of task i to task j; its diagonal is ignored. Orders are tuples of task
+numbers.
+"""
+
+import numpy as np
+
+from sweep.errors import InputError
+from sweep.similarity.scores import typicality
+
+LIMIT = 15
+"""Most tasks of an exact extreme: time and memory grow as 2^T T."""
+
+
+def extreme_path(S: np.ndarray, largest: bool) -> tuple[int, ...]:
+    """The order with the largest (or smallest) sum of S over neighbours.
+
+    Held & Karp, "A dynamic programming approach to sequencing problems" (1962): the best path
+    through a set of tasks that ends with j is the best one through the others, and then j.
+
+    Raises:
+        InputError: more than 15 tasks.
+    """
+    number = len(S)
+    if number > LIMIT:
+        raise InputError(f"extreme orders are found for at most {LIMIT} tasks, got {number}.")
+    steps = S if largest else -S
+    sets = np.arange(2**number)
+    size = sum((sets >> j) & 1 for j in range(number))
+    best = np.full((2**number, number), -np.inf)  # [set, last task]
+    best[1 << np.arange(number), np.arange(number)] = 0.0
+    for count in range(1, number):
+        paths = sets[size == count]
+        longer = (best[paths, :, None] + steps).max(axis=1)  # [paths, next task]
+        for j in range(number):
+            free = (paths >> j) & 1 == 0
+            best[paths[free] | 1 << j, j] = longer[free, j]
+    return _trace(best, steps)
+
+
+def _trace(best: np.ndarray, steps: np.ndarray) -> tuple[int, ...]:
+    left = len(best) - 1
+    order = [int(best[left].argmax())]
+    while len(order) < len(steps):
+        left ^= 1 << order[-1]
+        order.append(int((best[left] + steps[:, order[-1]]).argmax()))
+    return tuple(order[::-1])
+
+
+def greedy_path(S: np.ndarray, start: int, largest: bool) -> tuple[int, ...]:
+    """From `start` always on to the most (or least) similar task that is left.
+
+    Better than a random order on average, but a single greedy pass can be far worse than random:
+    what it has put off it must take in the end (Tsipory et al., "Are Greedy Task Orderings Better
+    Than Random in Continual Linear Regression?", 2025).
+    """
+    order, left = [start], set(range(len(S))) - {start}
+    choose = max if largest else min
+    while left:
+        order.append(choose(sorted(left), key=lambda j: S[order[-1], j]))
+        left.remove(order[-1])
+    return tuple(order)
+
+
+def periphery_to_core(S: np.ndarray) -> tuple[int, ...]:
+    """The least typical task first, the most typical one last (Li & Hiratani, ICML 2025)."""
+    return tuple(np.argsort(typicality(S), kind="stable").tolist())
