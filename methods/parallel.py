@@ -1,10 +1,11 @@
 """What data-parallel workers have to agree on; with one worker all of this does nothing."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch.distributed
 from torch import Tensor
-from torch.distributed.nn.functional import all_gather
+from torch.autograd import Function
 
 
 def _alone() -> bool:
@@ -34,4 +35,24 @@ def gather_rows(rows: Tensor) -> Tensor:
     For losses that compare the samples of a step with one another. Every worker computes the loss
     of the whole batch; the mean over workers that data parallelism takes is then its gradient.
     """
-    return rows if _alone() else torch.cat(all_gather(rows.contiguous()))  # type: ignore[no-untyped-call]
+    gathered: Tensor = rows if _alone() else _GatherRows.apply(rows)  # type: ignore[no-untyped-call]
+    return gathered
+
+
+class _GatherRows(Function):
+    """As torch.distributed.nn's, which on CPUs takes transposed gradients for what they are not."""
+
+    @staticmethod
+    def forward(_: Any, rows: Tensor) -> Tensor:
+        """The rows of all workers."""
+        rows = rows.contiguous()
+        parts = [torch.empty_like(rows) for _ in range(torch.distributed.get_world_size())]
+        torch.distributed.all_gather(parts, rows)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        """What all workers together want of this worker's rows."""
+        total = gradient.clone(memory_format=torch.contiguous_format)
+        torch.distributed.all_reduce(total)
+        return total.chunk(torch.distributed.get_world_size())[torch.distributed.get_rank()]
