@@ -10,6 +10,7 @@ from methods.ema import Ema
 from methods.er import ER
 from methods.ewc import EWC
 from methods.finetune import FineTune
+from methods.gift import GIFT
 from methods.gnsp import GNSP
 from methods.individual import Individual
 from methods.joint import Joint
@@ -46,6 +47,7 @@ METHODS: dict[str, type[Method]] = {
     "gnsp": GNSP,
     "er": ER,
     "der++": DERpp,
+    "gift": GIFT,
     "individual": Individual,
     "joint": Joint,
 }

@@ -1,0 +1,158 @@
+"""GIFT against its definition."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import log_softmax
+
+from methods.gift import GIFT, alignment, relevance
+from tests.methods.conformance import BACKBONES, Desk, state_in, study_of
+from tests.toy import ToyGenerator, toy_study
+
+ORDER = ("a", "b", "c")
+
+
+def gift_of(desk: Desk) -> GIFT:
+    method = desk.worker.learner.method
+    assert isinstance(method, GIFT)
+    return method.train()
+
+
+@pytest.fixture(params=BACKBONES)
+def gift(request: pytest.FixtureRequest, models: Path) -> GIFT:
+    """After two steps of the last stage of an order."""
+    study = study_of(models, request.param)
+    desk = Desk(study, "gift")
+    order = study.benchmark.task_names()
+    *past, last = desk.units(order)
+    state = {}
+    for unit in past:
+        state = state_in(desk.worker.compute(unit, lambda _, state=state: state))
+    desk.worker.compute(last, lambda _: state)
+    return gift_of(desk)
+
+
+def draws_again(gift: GIFT) -> tuple[Tensor, list[str]]:
+    """The batch that is drawn next, without drawing it."""
+    before = gift.draws.get_state()
+    drawn = gift.draw()
+    gift.draws.set_state(before)
+    return drawn
+
+
+def replay_by_hand(gift: GIFT, pixels: Tensor, prompts: list[str]) -> Tensor:
+    """KD + 0.25 ITA, entry by entry."""
+    before, now = (
+        backbone.similarity(backbone.embed_images(pixels), backbone.embed_texts(prompts))
+        for backbone in (gift.teacher.backbone, gift.backbone)
+    )
+    total = torch.zeros(())
+    for teacher, student in ((before.detach(), now), (before.detach().T, now.T)):
+        belief, then = log_softmax(student, dim=1), (teacher / 2).softmax(dim=1)
+        total = total - 4 * (then * log_softmax(student / 2, dim=1)).sum(dim=1).mean()
+        for i, prompt in enumerate(prompts):
+            right = [j for j, other in enumerate(prompts) if other == prompt]
+            total = total - 0.25 * belief[i, right].mean() / len(prompts)
+    return total
+
+
+def test_gradient_is_that_of_the_papers_loss(gift: GIFT) -> None:
+    weights = {n: p for n, p in gift.named_parameters() if p.requires_grad}
+    starts = {n: p.detach() for n, p in zip(weights, gift.anchors, strict=True)}
+    assert any(not torch.equal(weights[name], starts[name]) for name in weights)
+    batch = gift.stage.tasks[gift.stage.task].batch(torch.arange(8))
+
+    replayed = replay_by_hand(gift, *draws_again(gift))
+    task_loss = gift.backbone.loss(batch).mean()
+    parts = torch.autograd.grad(
+        replayed, list(weights.values()), retain_graph=True, allow_unused=True
+    )
+    whole = replayed + task_loss
+    for (name, weight), part in zip(weights.items(), parts, strict=True):
+        if part is not None and part.any():
+            importance = part.square() / part.square().mean()
+            whole = whole + (importance * (weight - starts[name]).square()).sum()
+    expected = torch.autograd.grad(whole, list(weights.values()), allow_unused=True)
+
+    gift.zero_grad()
+    loss = gift.loss(batch)
+    torch.testing.assert_close(loss, task_loss + replayed)
+    loss.backward()
+    gift.after_backward()
+    for (name, weight), gradient in zip(weights.items(), expected, strict=True):
+        if gradient is None:
+            assert weight.grad is None or not weight.grad.any()
+        elif not name.endswith("k_proj.bias"):  # softmax cancels it: its gradient is rounding noise
+            torch.testing.assert_close(weight.grad, gradient, rtol=1e-3, atol=1e-5)
+
+
+def shown(gift: GIFT) -> list[str]:
+    """The task that each sample of the next batch is of; "": of the reference."""
+    return [source_of(gift, *pair) for pair in zip(*gift.draw(), strict=True)]
+
+
+def source_of(gift: GIFT, pixels: Tensor, prompt: str) -> str:
+    for i, caption in enumerate(gift.pool.captions):
+        if prompt == caption and torch.equal(gift.pool.pixels(torch.tensor([i]))[0], pixels):
+            return ""
+    for task, data in gift.stage.synthetic.items():
+        batch = data.batch(torch.arange(len(data)))
+        texts = gift.backbone.texts(batch.task)
+        for i, label in enumerate(batch.labels.tolist()):
+            if prompt == texts[label] and torch.equal(batch.pixels[i], pixels):
+                return task
+    raise AssertionError(f"nothing has this image with the prompt '{prompt}'")
+
+
+def test_earlier_tasks_and_the_reference_share_a_batch(gift: GIFT) -> None:
+    tasks = shown(gift)
+    assert tasks.count("") == gift.stage.batch_size // 2
+    assert len(tasks) == gift.stage.batch_size
+    assert set(tasks) == {"", *gift.stage.prefix[:-1]}
+
+
+def test_the_task_itself_is_not_replayed(gift: GIFT) -> None:
+    assert tuple(gift.stage.synthetic) == gift.stage.prefix[:-1]
+    assert {task for task, _ in gift.generated} == set(gift.stage.prefix[:-1])
+    assert len(gift.generated) == ToyGenerator().images * len(gift.stage.synthetic)
+
+
+def test_first_task_replays_the_reference_alone(models: Path) -> None:
+    desk = Desk(toy_study(models, ("gift",)), "gift")
+    desk.worker.compute(desk.units(ORDER)[0], lambda _: {})
+    assert set(shown(gift_of(desk))) == {""}
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 16), (0.25, 12), (1.0, 0)])
+def test_share_of_earlier_tasks_is_as_asked_for(models: Path, share: float, expected: int) -> None:
+    desk = Desk(toy_study(models, {"gift": {"synthetic_share": share}}), "gift")
+    desk.learn(ORDER)
+    assert shown(gift_of(desk)).count("") == expected
+
+
+def test_relevance_is_one_on_average_and_follows_the_squares() -> None:
+    gradient = torch.randn(7, 5, generator=torch.Generator().manual_seed(0)) * 1e-6
+    found = relevance(gradient)
+    torch.testing.assert_close(found.mean(), torch.ones(()))
+    torch.testing.assert_close(found[0, 0] / found[1, 1], (gradient[0, 0] / gradient[1, 1]) ** 2)
+    assert not relevance(torch.zeros(3)).any()
+
+
+def test_equal_prompts_are_equally_right() -> None:
+    logits = 50 * torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    torch.testing.assert_close(
+        alignment(logits, torch.tensor([5, 5, 6])), torch.tensor(2 * (2 / 3) * math.log(2))
+    )
+    assert alignment(logits, torch.tensor([5, 6, 5])) > 30
+
+
+def test_without_its_terms_it_is_fine_tuning(models: Path) -> None:
+    nothing = {"strength": 0, "alignment": 0, "consolidation": 0}
+    states = []
+    for method, options in (("gift", nothing), ("finetune", {})):
+        desk = Desk(toy_study(models, {method: options}), method)
+        states.append(state_in(list(desk.learn(ORDER).values())[-1]))
+    torch.testing.assert_close(*states)
