@@ -1,0 +1,85 @@
+"""How similar two tasks are, measured on what the untouched backbone makes of them.
+
+Every measure gives S, float [T, T]: S[i, j] is the similarity of task i to task j, higher for tasks
+that are more alike. All follow from one forward pass.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from sweep.similarity.contributions import PAIRS, centroid, contributions
+from sweep.similarity.embedded import Embedded
+
+
+def prototype(tasks: Sequence[Embedded]) -> np.ndarray:
+    """How well the classes of i are met by classes of j.
+
+    Mean over the classes of i of the largest cosine of the class's mean image embedding with that
+    of a class of j. Classes without a sample do not count.
+    """
+    prototypes = [_prototypes(task) for task in tasks]
+    return np.array([[(a @ b.T).max(axis=1).mean() for b in prototypes] for a in prototypes])
+
+
+def _prototypes(task: Embedded) -> np.ndarray:
+    means = np.stack([task.images[task.labels == c].mean(axis=0) for c in np.unique(task.labels)])
+    unit: np.ndarray = means / np.linalg.norm(means, axis=1, keepdims=True)
+    return unit
+
+
+def frechet(tasks: Sequence[Embedded]) -> np.ndarray:
+    """Minus the Frechet distance of Gaussians fitted to the image embeddings.
+
+    |m_i - m_j|^2 + tr(C_i + C_j - 2 (C_i C_j)^(1/2)) (Dowson & Landau 1982; Heusel et al., NeurIPS
+    2017, arXiv 1706.08500), with this backbone's embeddings instead of Inception's. The trace of
+    the root is the sum of the singular values of C_i^(1/2) C_j^(1/2), so singular C do no harm.
+    """
+    means = [task.images.mean(axis=0) for task in tasks]
+    roots = [_root(np.cov(task.images.T)) for task in tasks]
+    distance = np.zeros((len(tasks), len(tasks)))
+    for i in range(len(tasks)):
+        for j in range(i):
+            apart = ((means[i] - means[j]) ** 2).sum()
+            spread = (roots[i] ** 2).sum() + (roots[j] ** 2).sum()
+            common = np.linalg.svd(roots[i] @ roots[j], compute_uv=False).sum()
+            distance[i, j] = distance[j, i] = apart + spread - 2 * common
+    return -distance
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(covariance)
+    root: np.ndarray = vectors * np.sqrt(values.clip(min=0)) @ vectors.T
+    return root
+
+
+def cka(tasks: Sequence[Embedded]) -> np.ndarray:
+    """Linear CKA of two tasks' image embeddings, with the D dimensions as common examples.
+
+    CKA (Kornblith et al., ICML 2019, arXiv 1905.00414) compares two sets of features of the same
+    examples; tasks have no examples in common, but dimensions. It is then the cosine of the two
+    covariance matrices: 1 if both tasks vary in the same directions by the same proportions.
+    """
+    flat = np.stack([np.cov(task.images.T).ravel() for task in tasks])
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
+    cosines: np.ndarray = flat @ flat.T
+    return cosines
+
+
+def names(tasks: Sequence[Embedded]) -> np.ndarray:
+    """Mean cosine of the text embeddings of class names, over all pairs of classes."""
+    means = np.stack([task.names.mean(axis=0) for task in tasks])
+    cosines: np.ndarray = means @ means.T
+    return cosines
+
+
+Measure = Callable[[Sequence[Embedded]], np.ndarray]
+MEASURES: dict[str, Measure] = {
+    **{pair: partial(contributions, pair=pair) for pair in PAIRS},
+    "centroid": centroid,
+    "prototype": prototype,
+    "frechet": frechet,
+    "cka": cka,
+    "names": names,
+}
