@@ -37,6 +37,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "lora": {"rank": 4, "alpha": 8.0},
     "weight_ensemble": {"every": 4},
     "ema": {"decay": 0.8},
+    "lwf": {"strength": 0.2},
+    "modx": {"strength": 5.0},
     "er": {"memory": 24},
     "der++": {"memory": 24},
 }
