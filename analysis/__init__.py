@@ -5,9 +5,11 @@ from analysis.comparing import comparison
 from analysis.csv_files import load_csv
 from analysis.inference import compare, summary, t_interval
 from analysis.matrices import combine, from_matrices
+from analysis.ranking import method_pairs, rankings, stability
 from analysis.report import write_report
 from analysis.results import Results, load
 from analysis.robustness import disparity, robustness
+from analysis.variance import d_study, task_factors, variance_components
 
 __all__ = [
     "METRICS",
@@ -15,13 +17,19 @@ __all__ = [
     "combine",
     "compare",
     "comparison",
+    "d_study",
     "disparity",
     "from_matrices",
     "load",
     "load_csv",
+    "method_pairs",
     "metrics",
+    "rankings",
     "robustness",
+    "stability",
     "summary",
     "t_interval",
+    "task_factors",
+    "variance_components",
     "write_report",
 ]

@@ -6,7 +6,7 @@ are. An interval therefore needs at least two replicates, and a replicate counts
 its planned runs are complete.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,12 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from analysis.accuracy import DECIMALS, METRICS
+from analysis.significance import probability_inside, significance, verdict
 
 LEVEL = 0.95
 """Of every interval."""
+ROPE = 0.005
+"""Half a point of accuracy: less makes no difference in practice."""
 
 
 class Interval(NamedTuple):
@@ -83,33 +86,66 @@ def summary(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def compare(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
+def compare(runs: pd.DataFrame, baseline: str, rope: float = ROPE) -> pd.DataFrame:
     """Every method minus a baseline, paired: same backbone, replicate and order.
 
     Args:
         runs: what `metrics` returns.
         baseline: the method to compare with.
+        rope: differences up to this do not matter; in the unit of the metrics.
 
     Returns:
         One row per (backbone, method, metric): baseline, mean (of the replicate means of the
         differences method - baseline), low, high, replicates, runs (pairs that count), sd_runs
         (of the differences), wins and ties (pairs in which the method is better or equal, in the
-        direction of the metric), win_rate ((wins + ties / 2) / runs), note.
+        direction of the metric), win_rate ((wins + ties / 2) / runs), verdict and p_rope (of
+        the mean difference, see `significance`), p, p_holm, p_max_t, p_wilcoxon (corrected for
+        all methods of the same backbone and metric; NaN where a replicate is broken), note.
 
     Raises:
         ValueError: no run of the baseline is complete.
     """
-    rows = []
-    for (backbone, method), group in paired(runs, baseline).groupby(["backbone", "method"]):
+    rows: list[dict[str, object]] = []
+    means: dict[tuple[str, str, str], pd.Series] = {}
+    for key, group in paired(runs, baseline).groupby(["backbone", "method"]):
+        backbone, method = map(str, key)
         for metric in METRICS:
             defined = group.dropna(subset=metric)
             if len(defined):
                 used = counted(defined)
                 head = {"backbone": backbone, "method": method, "metric": metric}
                 spread = _over_replicates(defined, used, metric)
-                rows.append(head | {"baseline": baseline} | spread | _wins(used, metric))
-    columns = [*HEAD, "baseline", *SPREAD, "wins", "ties", "win_rate", "note"]
-    return pd.DataFrame(rows, columns=columns)
+                decided = _decided(spread, metric, rope)
+                rows.append(head | {"baseline": baseline} | spread | _wins(used, metric) | decided)
+                if is_whole(used):
+                    means[backbone, metric, method] = used.groupby("replicate")[metric].mean()
+    columns = [*HEAD, "baseline", *SPREAD, "wins", "ties", "win_rate", "verdict", "p_rope", "note"]
+    found = pd.DataFrame(rows, columns=columns)
+    return found.merge(_significance(means), how="left", on=HEAD)
+
+
+def _decided(spread: dict[str, Any], metric: str, rope: float) -> dict[str, object]:
+    """The verdict on a mean difference, in the direction of the metric."""
+    bounds = (spread["low"], spread["high"])
+    low, high = bounds if METRICS[metric].better == "higher" else (-bounds[1], -bounds[0])
+    inside = probability_inside(spread["mean"], *bounds, spread["replicates"], rope)
+    return {"verdict": verdict(low, high, rope), "p_rope": inside}
+
+
+def _significance(means: dict[tuple[str, str, str], pd.Series]) -> pd.DataFrame:
+    """P values of replicate means keyed (backbone, metric, method), family by family."""
+    families: dict[tuple[str, str], dict[str, pd.Series]] = {}
+    for (backbone, metric, method), values in means.items():
+        families.setdefault((backbone, metric), {})[method] = values
+    parts = [
+        significance(pd.DataFrame(family).dropna())
+        .rename_axis("method")
+        .reset_index()
+        .assign(backbone=backbone, metric=metric)
+        for (backbone, metric), family in families.items()
+    ]
+    columns = [*HEAD, "p", "p_holm", "p_max_t", "p_wilcoxon"]
+    return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
 
 
 def paired(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:

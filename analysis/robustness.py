@@ -54,8 +54,9 @@ def spread(table: ArrayLike) -> Spread:
     order, low, high = positive_interval(variances)
     seed = np.nan
     if len(sizes) > 1:
-        noise = _residual_variance(y, variances) * (1 / sizes).mean()
-        seed = float(np.sqrt(max(0.0, np.nanmean(y, axis=0).var(ddof=1) - noise)))
+        noise = _residual_variance(y, variances) * float((1 / sizes).mean())
+        between = float(np.nanmean(y, axis=0).var(ddof=1))
+        seed = float(np.sqrt(max(0.0, between - noise)))
     return Spread(order**0.5, low**0.5, high**0.5, seed)
 
 
@@ -64,7 +65,8 @@ def _residual_variance(y: np.ndarray, variances: np.ndarray) -> float:
     if np.isnan(y).any():
         return float(variances.mean())
     residual = y - y.mean(axis=0) - y.mean(axis=1, keepdims=True) + y.mean()
-    return float((residual**2).sum()) / ((y.shape[0] - 1) * (y.shape[1] - 1))
+    degrees = (y.shape[0] - 1) * (y.shape[1] - 1)
+    return float((residual**2).sum() / degrees)
 
 
 def by_order(runs: pd.DataFrame, metric: str) -> pd.DataFrame:

@@ -1,0 +1,87 @@
+"""Rankings over orders: other libraries' coefficients, hand-made shares."""
+
+import numpy as np
+import pandas as pd
+import pingouin
+import pytest
+import scikit_posthocs
+from scipy import stats
+
+from analysis import method_pairs, rankings, stability
+from analysis.ranking import kendalls_w
+from tests.analysis.frames import runs_of
+
+
+def test_kendalls_w_is_pingouins_also_with_ties():
+    table = np.random.default_rng(0).integers(0, 4, (12, 5)).astype(float)
+    long = pd.DataFrame(table).stack().rename("y").reset_index()
+    expected = pingouin.friedman(long, dv="y", within="level_1", subject="level_0")["W"].iloc[0]
+    assert kendalls_w(table) == pytest.approx(expected)
+
+
+def test_agreement_is_one_when_all_runs_agree():
+    assert kendalls_w(np.tile([0.1, 0.2, 0.3], (5, 1))) == pytest.approx(1)
+    assert kendalls_w(np.array([[1.0, 2, 3], [3, 2, 1]])) == pytest.approx(0)
+
+
+def test_rankings_by_hand():
+    a = np.array([[0.9, 0.9, 0.2], [0.9, 0.9, 0.9]])
+    b = np.full((2, 3), 0.5)
+    (row,) = rankings(runs_of({"a": a, "b": b})).itertuples()
+    assert (row.top, row.top_1, row.runs) == ("a", pytest.approx(5 / 6), 6)
+    ranks = stats.rankdata(np.column_stack([a.ravel(), b.ravel()]), axis=1)
+    spearman = np.corrcoef(ranks)[np.triu_indices(6, 1)].mean()
+    assert row.mean_spearman == pytest.approx(spearman)
+
+
+def test_pairs_name_the_better_method_first():
+    rng = np.random.default_rng(1)
+    base = rng.random((4, 5))
+    noise = 0.05 * rng.standard_normal((4, 5))
+    (row,) = method_pairs(runs_of({"low": base, "high": base + 0.03 + noise})).itertuples()
+    assert (row.method, row.other) == ("high", "low")
+    difference = 0.03 + noise
+    assert row.mean == pytest.approx(difference.mean())
+    assert (row.wins, row.losses) == ((difference > 0).sum(), (difference < 0).sum())
+    assert row.flip == pytest.approx((difference < 0).mean())
+    assert row.p == pytest.approx(stats.ttest_1samp(difference.mean(axis=1), 0).pvalue)
+
+
+def test_all_pairs_are_corrected_together():
+    rng = np.random.default_rng(2)
+    values = {m: rng.random((6, 1)) + 0.2 * i for i, m in enumerate("abc")}
+    found = method_pairs(runs_of(values))
+    matrix = scikit_posthocs.posthoc_ttest(
+        pd.DataFrame({m: v[:, 0] for m, v in values.items()}).melt(),
+        "value", "variable", p_adjust=None,
+    )  # fmt: skip
+    assert len(found) == len(matrix) * (len(matrix) - 1) / 2
+    assert (found["p_holm"] >= found["p"]).all()
+    assert found["p_holm"].min() == pytest.approx(3 * found["p"].min())
+
+
+def test_lower_is_better_where_it_is():
+    table = np.random.default_rng(3).random((3, 4))
+    runs = runs_of({"a": table, "b": table + 0.1})
+    assert rankings(runs, "forgetting_max")["top"].tolist() == ["b"]
+
+
+def test_a_study_of_all_its_runs_agrees_with_itself():
+    rng = np.random.default_rng(4)
+    values = {f"m{i}": 0.05 * i + 0.2 * rng.random((3, 8)) for i in range(4)}
+    found = stability(runs_of(values)).set_index("k")
+    assert found.loc[24, ["tau", "top_1"]].tolist() == [1, 1]
+    assert found.loc[1, "tau"] < found.loc[6, "tau"] < 1
+    single = [
+        stats.kendalltau(list(map(np.mean, values.values())), [v[r, o] for v in values.values()])[0]
+        for r in range(3)
+        for o in range(8)
+    ]
+    assert found.loc[1, "tau"] == pytest.approx(np.mean(single), abs=0.06)
+
+
+def test_runs_that_one_method_lacks_do_not_count():
+    a, b = np.random.default_rng(5).random((2, 3, 4))
+    b[2, 1:] = np.nan
+    (row,) = rankings(runs_of({"a": a, "b": b}, planned=4)).itertuples()
+    assert row.runs == 8
