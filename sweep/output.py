@@ -17,11 +17,12 @@ from pyarrow import fs
 from analysis.results import COSTS_SCHEMA, EMBEDDINGS_SCHEMA, ORDERS_SCHEMA, RESULTS_SCHEMA
 from sweep.errors import InputError
 from sweep.plan import Plan
+from sweep.similarity import study as similarity
 from sweep.store import Folder, Record, Store
 from sweep.study import Study
 from sweep.work import Order
 
-MAY_CHANGE = {"lanes", "keep_states", "replicates", "methods"}
+MAY_CHANGE = {"lanes", "keep_states", "replicates", "methods", "similarity"}
 """What may differ when a study goes on: where it runs, and additions."""
 READERS = 32
 PARTS = ("results", "costs", "embeddings")
@@ -87,6 +88,8 @@ class Output:
             for r, order in dict.fromkeys((run.replicate, run.order) for run in self.plan.runs)
         ]
         self.folder.write_table(pa.Table.from_pylist(rows, ORDERS_SCHEMA), "orders.parquet")
+        planned = (run.order for run in self.plan.runs)
+        similarity.keep(study, self.plan.sources, planned, self.folder)
 
     def flush_is_due(self) -> bool:
         """Ever more rarely, so that a long study does not leave thousands of small files."""

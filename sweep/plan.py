@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from methods import resolve
 from methods.base import Method
+from sweep.similarity.study import settle
 from sweep.sources import Source, find_source
 from sweep.study import Study
 from sweep.work import Order, Run, Unit, Work
@@ -33,10 +34,10 @@ class Plan(Work):
     """
 
     def __init__(self, study: Study, sources: Mapping[str, Source] | None = None) -> None:
-        self.study = study
         self.sources = sources or {
             label: find_source(config) for label, config in study.backbones.items()
         }
+        self.study = study = settle(study, self.sources)
         self._data = {name: config.fingerprint() for name, config in study.data().items()}
         self._methods: dict[str, type[Method]] = {
             label: resolve(entry.method) for label, entry in study.methods.items()

@@ -127,6 +127,12 @@ class Evaluation(Section):
     batch_size: int = Field(default=512, ge=1, description="Images of one forward pass.")
 
 
+class Similarities(Section):
+    """How the similarity of tasks is measured on the untouched backbones."""
+
+    images: int = Field(default=500, ge=2, description="Training images of every task, at most.")
+
+
 class Lanes(Section):
     """The long-lived training jobs that work through the study's stages."""
 
@@ -159,6 +165,9 @@ class Study(Section):
     generator: Annotated[
         SerializeAsAny[GeneratorConfig] | None, named("generator", GENERATORS, optional=True)
     ] = Field(default=None, description="Draws images for choices; null: the benchmark's.")
+    similarity: Similarities | None = Field(
+        default=None, description="Measured before training; null: only if the design needs it."
+    )
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
     lanes: Lanes = Lanes()
@@ -202,7 +211,8 @@ class Study(Section):
         generator = self.data().get("generator")
         if isinstance(generator, GeneratorConfig):
             generator.check_draws_for(self.benchmark)
-        self.blocks()
+        if self.design.settled:
+            self.blocks()
         return self
 
     @classmethod

@@ -23,10 +23,16 @@ from sweep.orders.coa import ComponentOrthogonalArray
 from sweep.orders.drawn import Antithetic, Random
 from sweep.orders.exhaustive import Exhaustive
 from sweep.orders.given import Fixed
+from sweep.orders.similarity import Similarity
 from sweep.orders.subsets import OF_ANY_TASKS, Subsets
 from sweep.orders.williams import Williams
 
-DESIGNS: dict[str, type[Design]] = {**OF_ANY_TASKS, "subsets": Subsets, "fixed": Fixed}
+DESIGNS: dict[str, type[Design]] = {
+    **OF_ANY_TASKS,
+    "subsets": Subsets,
+    "similarity": Similarity,
+    "fixed": Fixed,
+}
 
 __all__ = [
     "DESIGNS",
@@ -37,6 +43,7 @@ __all__ = [
     "Exhaustive",
     "Fixed",
     "Random",
+    "Similarity",
     "Subsets",
     "Williams",
     "balance",

@@ -16,6 +16,11 @@ class Design(BaseModel, ABC):
 
     name: str
 
+    @property
+    def settled(self) -> bool:
+        """Whether orders can be made; False as long as something has to be measured first."""
+        return True
+
     @abstractmethod
     def orders(self, tasks: Sequence[str], rng: np.random.Generator) -> list[Order]:
         """The orders of one replicate (one block), all different.

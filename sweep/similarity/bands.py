@@ -15,7 +15,6 @@ So more orders are drawn than needed, and those are kept whose first and last ta
 best; the interior of an order is not looked at.
 """
 
-from collections.abc import Sequence
 from itertools import permutations
 
 import numpy as np
@@ -130,22 +129,18 @@ def balance_ends(candidates: np.ndarray, number: int) -> np.ndarray:
         kept[out[worst]], kept[come[best]] = False, True
 
 
-def orders_in_bands(
-    S: np.ndarray, bands: Sequence[Band], number: int, rng: np.random.Generator
-) -> list[np.ndarray]:
-    """For every band `number` different orders with balanced ends: int [number, T] each.
+def orders_in_band(
+    S: np.ndarray, law: NullLaw, band: Band, number: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Different orders of a band, with balanced ends: int [number, T].
 
     Raises:
-        InputError: a band holds fewer orders.
+        InputError: the band holds fewer orders.
     """
-    law = NullLaw(S)
-    found = []
-    for band in bands:
-        candidates = draw_band(S, law, band, CANDIDATES * number, rng)
-        if len(candidates) < number:
-            raise InputError(
-                f"only {len(candidates)} orders of {len(S)} tasks were found in the similarity "
-                f"band from {band[0]:g} to {band[1]:g}, but {number} are asked for; widen it."
-            )
-        found.append(balance_ends(candidates, number))
-    return found
+    candidates = draw_band(S, law, band, CANDIDATES * number, rng)
+    if len(candidates) < number:
+        raise InputError(
+            f"only {len(candidates)} orders of {len(S)} tasks were found in the similarity band "
+            f"from {band[0]:g} to {band[1]:g}, but {number} are asked for; widen it."
+        )
+    return balance_ends(candidates, number)

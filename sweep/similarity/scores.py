@@ -6,6 +6,8 @@ order, float [m]. What is easy and what is hard are claims of the papers, which 
 another; to test them is what studies are for.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 
@@ -91,3 +93,13 @@ def linear_error(
 
 def _unit_diagonal(S: np.ndarray) -> np.ndarray:
     return S - np.diag(S.diagonal()) + np.eye(len(S))
+
+
+SCORES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "path_cost": path_cost,
+    "adjacent": adjacent,
+    "lagged": lagged,
+    "typicality_gradient": typicality_gradient,
+    "linear_error": linear_error,
+}
+"""What is known of every order beforehand."""

@@ -11,7 +11,7 @@ from scipy.stats import chisquare, pearsonr
 
 from sweep.errors import InputError
 from sweep.similarity import bands
-from sweep.similarity.bands import NullLaw, balance_ends, draw_band, orders_in_bands
+from sweep.similarity.bands import NullLaw, balance_ends, draw_band, orders_in_band
 from sweep.similarity.paths import extreme_path, greedy_path, periphery_to_core
 from sweep.similarity.scores import (
     adjacent,
@@ -219,9 +219,9 @@ class TestBands:
 
     def test_orders_lie_in_their_bands(self) -> None:
         levels = [(0.0, 0.1), (0.45, 0.55), (0.9, 1.0)]
-        found = orders_in_bands(self.S, levels, 6, np.random.default_rng(1))
-        law = NullLaw(self.S)
-        for band, orders in zip(levels, found, strict=True):
+        law, rng = NullLaw(self.S), np.random.default_rng(1)
+        for band in levels:
+            orders = orders_in_band(self.S, law, band, 6, rng)
             low, high = law.bounds(band)
             values = adjacent(self.S, orders)
             assert ((low <= values) & (values <= high)).all()
@@ -229,4 +229,5 @@ class TestBands:
 
     def test_empty_bands_are_named(self) -> None:
         with pytest.raises(InputError, match=r"only \d orders of 4 tasks .* from 0 to 0\.1, but 9"):
-            orders_in_bands(similarities(4, 0), [(0.0, 0.1)], 9, np.random.default_rng(0))
+            S = similarities(4, 0)
+            orders_in_band(S, NullLaw(S), (0.0, 0.1), 9, np.random.default_rng(0))

@@ -1,0 +1,149 @@
+"""Studies whose orders depend on the similarity of their tasks."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from sweep.alone import plan_one
+from sweep.errors import InputError
+from sweep.orders import Similarity
+from sweep.output import Output, conflict, dump
+from sweep.plan import Plan
+from sweep.similarity import tables
+from sweep.similarity.bands import NullLaw
+from sweep.similarity.measures import MEASURES
+from sweep.similarity.scores import SCORES, adjacent
+from sweep.study import Study
+
+GOOD: dict[str, Any] = {
+    "name": "similar",
+    "benchmark": {"name": "dial", "num_tasks": 4, "train": 24, "test": 8},
+    "backbones": ["tiny-clip"],
+    "methods": ["finetune"],
+    "design": {"name": "similarity", "num_orders": 2, "bands": [[0, 0.3], [0.7, 1], "highest"]},
+    "replicates": 2,
+    "similarity": {"images": 20},
+}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "CACHE", cache)
+
+
+def numbers(plan: Plan, replicate: int) -> np.ndarray:
+    place = {task: i for i, task in enumerate(plan.study.benchmark.task_names())}
+    return np.array([[place[task] for task in order] for order in plan.blocks[replicate]])
+
+
+def test_a_plan_measures_what_its_design_lacks() -> None:
+    study = Study.from_dict(GOOD)
+    assert not study.design.settled
+    plan = Plan(study)
+    assert isinstance(plan.study.design, Similarity)
+    S = np.array(plan.study.design.matrix)
+    assert S.shape == (4, 4)
+    law = NullLaw(S)
+    for replicate in (0, 1):
+        values = adjacent(S, numbers(plan, replicate))
+        assert (values[:2] <= law.bounds((0, 0.3))[1]).all()
+        assert (values[2:4] >= law.bounds((0.7, 1))[0]).all()
+        assert values.max() == law.values.max()
+
+
+def test_the_matrix_is_part_of_the_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Plan(Study.from_dict(GOOD))
+    held = Study.from_dict(yaml.safe_load(dump(plan.study)))
+    assert held == plan.study
+    monkeypatch.setattr(tables, "load_backbone", None)  # nothing needs to be measured any more
+    assert Plan(held).blocks == plan.blocks
+    assert conflict(held, Plan(Study.from_dict(GOOD)).study) == ""
+    other = Study.from_dict(GOOD | {"design": GOOD["design"] | {"measure": "names"}})
+    with pytest.raises(TypeError):  # other images: another recipe, measured anew
+        Plan(other.model_copy(update={"similarity": None}))
+
+
+def test_one_order_alone_needs_no_similarity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweep.similarity.study.similarities", None)
+    study = Study.from_dict(GOOD | {"similarity": None})
+    order = study.benchmark.task_names()[:2]
+    assert plan_one(study, "finetune", order, 0, None).runs[0].order == order
+
+
+def test_a_run_keeps_tables_and_recipe(tmp_path: Path) -> None:
+    plan = Plan(Study.from_dict(GOOD | {"design": "exhaustive"}))
+    output = Output(str(tmp_path / "out"), plan)
+    output.prepare()
+    folder = tmp_path / "out" / "similarity"
+    pairs = pq.read_table(folder / "tasks.parquet").to_pandas()
+    assert len(pairs) == len(MEASURES) * 4 * 4
+    orders = pq.read_table(folder / "orders.parquet").to_pandas()
+    assert len(orders) == len(MEASURES) * 24
+    assert set(orders.columns) == {"backbone", "measure", "order", *SCORES}
+    similar = pairs[pairs["measure"] == "image_text"].set_index(["task", "other"])["similarity"]
+    for row in orders[orders["measure"] == "image_text"].itertuples():
+        steps = zip(row.order[:-1], row.order[1:], strict=True)
+        assert row.path_cost == pytest.approx(sum(similar[pair] for pair in steps))
+    recipe = json.loads((folder / "recipe.json").read_text())["tiny-clip"]
+    assert recipe["images"] == 20
+    assert recipe["data"] == plan.study.benchmark.fingerprint()
+
+
+def test_other_studies_measure_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweep.similarity.study.similarities", None)
+    plan = Plan(Study.from_dict(GOOD | {"design": "williams", "similarity": None}))
+    Output(str(tmp_path / "out"), plan).prepare()
+    assert not (tmp_path / "out" / "similarity").exists()
+
+
+def test_rows_of_orders_of_any_length() -> None:
+    S = {"names": np.array([[1.0, 0.2, 0.4], [0.2, 1.0, 0.6], [0.4, 0.6, 1.0]])}
+    found = tables.order_rows("clip", S, "abc", [("a", "b"), ("c",), ("c", "b", "a")])
+    assert found["order"].to_pylist() == [["a", "b"], ["c", "b", "a"]]
+    assert found["adjacent"].to_pylist() == pytest.approx([0.2, 0.4])
+    pq.write_table(found, io.BytesIO())
+    assert tables.order_rows("clip", S, "abc", [("a",)]).num_rows == 0
+
+
+MATRIX = [[1.0, 0.1, 0.2, 0.3], [0.1, 1.0, 0.4, 0.5], [0.2, 0.4, 1.0, 0.6], [0.3, 0.5, 0.6, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("design", "message"),
+    [
+        ({"measure": "colour"}, "Unknown measure 'colour'; allowed: centroid, cka"),
+        ({"bands": [[0.5, 0.2]]}, r"got the band \[0.5, 0.2\]; its levels must rise"),
+        ({"bands": [[0.5, 1.2]]}, "between 0 and 1"),
+        ({"bands": ["middle"]}, "design: bands.0"),
+        ({"matrix": MATRIX[:3]}, "matrix must have 4 rows of 4 numbers, one for each of dial1"),
+        ({"matrix": MATRIX, "bands": [[0, 0.1]], "num_orders": 20}, "orders of 4 tasks were found"),
+    ],
+)
+def test_bad_designs_are_named(design: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Study.from_dict(GOOD | {"design": {"name": "similarity", "num_orders": 2} | design})
+
+
+def test_a_backbone_of_the_study_measures() -> None:
+    study = Study.from_dict(GOOD | {"design": GOOD["design"] | {"backbone": "tiny"}})
+    with pytest.raises(InputError, match="'tiny'; allowed: tiny-clip"):
+        Plan(study)
+
+
+def test_orders_are_stable() -> None:
+    design = Similarity(num_orders=3, matrix=tuple(map(tuple, MATRIX)))
+    orders = design.orders("abcd", np.random.default_rng(7))
+    assert " ".join("".join(order) for order in orders) == (
+        "cabd dabc cbad cdab abcd dcba bcda bdca acdb"
+    )
