@@ -1,0 +1,40 @@
+"""Orders that predictions call best or worst: what a study would have to beat."""
+
+from itertools import permutations
+
+import numpy as np
+
+from sweep.errors import InputError, unknown
+from sweep.similarity.bands import ENUMERATED
+from sweep.similarity.paths import extreme_path, periphery_to_core
+from sweep.similarity.scores import SCORES
+
+
+def propose(S: np.ndarray, score: str, best: bool) -> tuple[int, ...]:
+    """The order that a score calls the best or the worst of all, exactly.
+
+    Args:
+        S: Similarities, float [T, T].
+        score: One of SCORES.
+        best: The best, or the worst.
+
+    Raises:
+        InputError: there is no such score, or too many tasks to try all orders where that is the
+            only way.
+    """
+    if score not in SCORES:
+        raise unknown("score", score, SCORES)
+    if score in ("path_cost", "adjacent"):
+        return extreme_path(S, largest=not best)
+    if score == "typicality_gradient":
+        rising = periphery_to_core(S)
+        return rising if best else rising[::-1]
+    if len(S) > ENUMERATED:
+        raise InputError(
+            f"orders by {score} are found by trying all, for at most {ENUMERATED} tasks; "
+            f"got {len(S)}."
+        )
+    orders = np.array(list(permutations(range(len(S)))))
+    values = SCORES[score](S, orders)
+    found: list[int] = orders[values.argmin() if best else values.argmax()].tolist()
+    return tuple(found)
