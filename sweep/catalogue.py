@@ -7,7 +7,7 @@ from sweep.errors import unknown
 from sweep.orders import DESIGNS
 from sweep.sources import embedded
 from sweep.study import STUDIES
-from sweep.tasks import BENCHMARKS
+from sweep.tasks import BENCHMARKS, GENERATORS, REFERENCES
 
 
 def _summary(thing: type) -> str:
@@ -35,6 +35,8 @@ KINDS: dict[str, Callable[[], dict[str, str]]] = {
     "methods": _methods,
     "benchmarks": lambda: {name: _summary(kind) for name, kind in BENCHMARKS.items()},
     "backbones": _backbones,
+    "references": lambda: {name: _summary(kind) for name, kind in REFERENCES.items()},
+    "generators": lambda: {name: _summary(kind) for name, kind in GENERATORS.items()},
     "designs": lambda: {name: _summary(kind) for name, kind in DESIGNS.items()},
     "studies": _studies,
 }

@@ -140,7 +140,10 @@ def trial(
 @app.command("list")
 def list_(
     kind: Annotated[
-        str, typer.Argument(help="methods, benchmarks, backbones, designs or studies.")
+        str,
+        typer.Argument(
+            help="methods, benchmarks, backbones, references, generators, designs or studies."
+        ),
     ],
 ) -> None:
     """List what can be named in a study."""

@@ -4,7 +4,6 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from methods.backbones.base import Backbone
 from methods.data import ArraySplit, Images, Task
-from sweep.tasks import BenchmarkConfig, Generator, GeneratorConfig, ReferenceConfig
+from sweep.tasks import BenchmarkConfig, GeneratorConfig, ReferenceConfig
 from sweep.tasks.pixels import Pixels
 
 _AT_ONCE = 256
@@ -72,7 +71,10 @@ def _cached(
 
 
 class Generated:
-    """Synthetic samples of a task, drawn when asked for; every choice equally often."""
+    """Synthetic samples of a task, drawn when asked for; every choice equally often.
+
+    What draws them may be a large model: it is loaded when asked, and never kept.
+    """
 
     questions: Sequence[str] | None = None
 
@@ -80,10 +82,7 @@ class Generated:
         self.labels = np.arange(config.images) % len(task.choices)
         self._config, self._benchmark, self._task = config, benchmark, task
 
-    @cached_property
-    def _draw(self) -> Generator:
-        return self._config.load(self._benchmark)
-
     def images(self, ids: np.ndarray) -> Images:
         """The images of the samples `ids`."""
-        return self._draw(self._task, self.labels[ids], ids.tolist())
+        draw = self._config.load(self._benchmark)
+        return draw(self._task, self.labels[ids], ids.tolist())

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from methods.data import Images, Retrieval, Task
+from sweep.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,16 @@ class Benchmark:
 
 Generator = Callable[[Task, np.ndarray, Sequence[int]], Images]
 """Draws for a task one image per label (the choice it shows, int64 [B]), each from a seed."""
+
+
+def check_template(template: str) -> None:
+    """Look for the place of the class name.
+
+    Raises:
+        InputError: there is none, or there is another.
+    """
+    if "{}" not in template or "{" in template.replace("{}", ""):
+        raise InputError(f"template '{template}' must hold '{{}}' for the class name.")
 
 
 class DataConfig(BaseModel, ABC):

@@ -3,6 +3,8 @@
 import hashlib
 import importlib.util
 from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -12,24 +14,38 @@ from pydantic import Field
 from methods.data import Images, Task
 from methods.seeds import derive_seed
 from sweep.errors import InputError
+from sweep.sources import HubOrFolder, commit_of, digest
 from sweep.tasks.base import BenchmarkConfig, Generator, GeneratorConfig
 
 _AT_ONCE = 8
+_INDEX = "model_index.json"
+"""What makes a repository or a folder a pipeline."""
 
 
 class Diffusion(GeneratorConfig):
     """A diffusers pipeline, such as Stable Diffusion, prompted with the task's first template."""
 
     name: Literal["diffusers"] = "diffusers"
-    path: str = Field(description="Hub id or folder of a text-to-image pipeline.")
+    path: HubOrFolder = Field(description="Hub id or folder of a text-to-image pipeline.")
     revision: str | None = Field(default=None, description="Branch, tag or commit on the hub.")
     steps: int = Field(default=50, ge=1, description="Denoising steps of an image.")
     guidance: float = Field(default=7.5, ge=0, description="Classifier-free guidance scale.")
     seed: int = Field(default=0, description="Another seed draws other images.")
 
     def fingerprint(self) -> str:
-        """SHA-256 of the settings."""
-        return hashlib.sha256(repr(self.model_dump()).encode()).hexdigest()
+        """SHA-256 of the settings, and of the folder's files or the hub's commit."""
+        settings = self.model_dump(exclude={"path", "revision"})
+        return hashlib.sha256(repr((settings, self._version)).encode()).hexdigest()
+
+    @cached_property
+    def _version(self) -> str:
+        """Which weights these are."""
+        folder = Path(self.path)
+        if not folder.is_dir():
+            return commit_of("generator", self.path, self.revision, _INDEX)
+        if not (folder / _INDEX).is_file():
+            raise InputError(f"generator '{self.path}': the folder holds no {_INDEX}.")
+        return digest(folder)
 
     def check(self) -> None:
         """Look for the package.
@@ -47,7 +63,9 @@ class Diffusion(GeneratorConfig):
         device = torch.accelerator.current_accelerator() or torch.device("cpu")
         dtype = torch.float32 if device.type == "cpu" else torch.float16
         pipeline = DiffusionPipeline.from_pretrained(
-            self.path, revision=self.revision, torch_dtype=dtype
+            self.path,
+            revision=None if Path(self.path).is_dir() else self._version,
+            torch_dtype=dtype,
         ).to(device)
         pipeline.set_progress_bar_config(disable=True)
 
@@ -60,6 +78,7 @@ class Diffusion(GeneratorConfig):
                     [prompts[label] for label in labels[some]],
                     num_inference_steps=self.steps,
                     guidance_scale=self.guidance,
+                    # On the CPU, so that a seed means the same noise on every device.
                     generator=[
                         torch.Generator().manual_seed(derive_seed(self.seed, task.name, seed))
                         for seed in seeds[some]

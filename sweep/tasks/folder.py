@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from methods.data import Task
 from sweep.errors import InputError, unknown
-from sweep.tasks.base import Benchmark, BenchmarkConfig
+from sweep.tasks.base import Benchmark, BenchmarkConfig, check_template
 
 TEMPLATE = "a photo of a {}."
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -55,8 +55,7 @@ class Folder(BenchmarkConfig):
     ) -> Templates | dict[str, Templates]:
         for templates in value.values() if isinstance(value, dict) else [value]:
             for template in _several(templates):
-                if "{}" not in template or "{" in template.replace("{}", ""):
-                    raise InputError(f"template '{template}' must hold '{{}}' for the class name.")
+                check_template(template)
             if not templates:
                 raise InputError("an empty list of templates; at least one is needed.")
         return value

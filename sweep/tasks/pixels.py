@@ -32,15 +32,16 @@ class Pixels:
             cache_dir: Folder for the prepared images; created if needed.
             key: Identifies the content of the split.
         """
-        first = backbone.pixels(split.images(np.arange(1)))
         arrays = split.pixels if isinstance(split, ArraySplit) else None
-        if isinstance(arrays, np.ndarray) and arrays.shape[1:3] == first.shape[2:]:
-            self._pixels = backbone.pixels(arrays).numpy()
-            return
+        if isinstance(arrays, np.ndarray):
+            resolution = backbone.pixels(arrays[:1]).shape[2:]
+            if arrays.shape[1:3] == resolution:
+                self._pixels = backbone.pixels(arrays).numpy()
+                return
         name = hashlib.sha256(f"{backbone.fingerprint}/{key}".encode()).hexdigest()
         file = cache_dir / f"{name}.npy"
         if not file.exists():
-            _prepare(split, backbone, (len(split.labels), *first.shape[1:]), file)
+            _prepare(split, backbone, file)
         self._pixels = np.load(file, mmap_mode="r")
 
     def __len__(self) -> int:
@@ -51,13 +52,19 @@ class Pixels:
         return torch.from_numpy(self._pixels[ids.numpy()]).contiguous()
 
 
-def _prepare(split: Split, backbone: Backbone, shape: tuple[int, ...], file: Path) -> None:
+def _prepare(split: Split, backbone: Backbone, file: Path) -> None:
+    count = len(split.labels)
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         unfinished = Path(folder) / file.name
-        pixels = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)
-        for start in range(0, shape[0], _PICTURES_AT_ONCE):
-            ids = np.arange(start, min(start + _PICTURES_AT_ONCE, shape[0]))
-            pixels[ids] = backbone.pixels(split.images(ids)).numpy()
+        for start in range(0, count, _PICTURES_AT_ONCE):
+            ids = np.arange(start, min(start + _PICTURES_AT_ONCE, count))
+            some = backbone.pixels(split.images(ids)).numpy()
+            if start == 0:
+                shape = (count, *some.shape[1:])
+                pixels = np.lib.format.open_memmap(
+                    unfinished, mode="w+", dtype=np.uint8, shape=shape
+                )
+            pixels[ids] = some
         pixels.flush()
         os.replace(unfinished, file)

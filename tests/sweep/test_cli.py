@@ -7,6 +7,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from sweep.catalogue import KINDS
 from sweep.cli import main
 
 STUDY = {
@@ -89,6 +90,44 @@ def test_missing_study(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Did you mean 'quickstart'?" in error_of(capsys, "run", "quickstrat")
 
 
+@pytest.mark.parametrize("verb", ["run", "plan"])
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"reference": "caption"}, "Did you mean 'captions'?"),
+        ({"reference": {"name": "captions", "sise": 3}}, "Did you mean 'size'?"),
+        ({"reference": {"name": "dataset"}}, "the key 'path' is missing"),
+        ({"reference": {"name": "dataset", "path": "a", "template": "a photo"}}, "must hold '{}'"),
+        ({"reference": {"name": "dataset", "path": "me/none"}}, "nor reachable on the hub"),
+        ({"reference": {"name": "dataset", "path": "images"}}, "cannot be loaded"),
+        ({"generator": "rendered"}, "Did you mean 'renderer'?"),
+        ({"generator": {"name": "renderer", "images": 0}}, "greater than or equal to 1, got 0"),
+        ({"generator": {"name": "diffusers", "path": "images"}}, "holds no model_index.json"),
+    ],
+    ids=str,
+)
+def test_reference_or_generator_that_cannot_be_used(
+    capsys: pytest.CaptureFixture[str], verb: str, changes: dict, expected: str
+) -> None:
+    Path("images").mkdir()
+    assert expected in error_of(capsys, verb, write({"methods": ["gift"], **changes}))
+
+
+def test_reference_or_generator_that_is_needed_and_not_there(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    study = {"benchmark": {"name": "folder", "path": str(a_folder())}, "methods": ["gift"]}
+    said = error_of(capsys, "run", write(study))
+    assert "method 'gift' needs a reference, and benchmark 'folder' has none" in said
+    assert "one of captions, dataset" in said
+    study["reference"] = "captions"
+    said = error_of(capsys, "run", write(study))
+    assert "method 'gift' needs a generator, and benchmark 'folder' has none" in said
+    study["generator"] = "renderer"
+    said = error_of(capsys, "run", write(study))
+    assert "draws for the benchmarks 'world' and 'dial' only" in said
+
+
 def test_overrides_are_checked_like_the_file(capsys: pytest.CaptureFixture[str]) -> None:
     study = write({})
     assert "takes key.path=value" in error_of(capsys, "run", study, "--set", "seed")
@@ -112,14 +151,19 @@ def test_out_that_holds_another_study(capsys: pytest.CaptureFixture[str]) -> Non
     assert "holds another study" in error_of(capsys, "run", another, "--out", "out")
 
 
-def test_folder_with_an_unreadable_image(capsys: pytest.CaptureFixture[str]) -> None:
+def a_folder() -> Path:
+    """A benchmark of one task."""
     picture = Image.fromarray(np.zeros((8, 8, 3), np.uint8))
     for split in ("train", "test"):
         for name in ("cat", "dog"):
             folder = Path(f"data/pets/{split}/{name}")
             folder.mkdir(parents=True)
             picture.save(folder / "one.png")
-    broken = Path("data/pets/train/cat/one.png")
+    return Path("data")
+
+
+def test_folder_with_an_unreadable_image(capsys: pytest.CaptureFixture[str]) -> None:
+    broken = a_folder() / "pets/train/cat/one.png"
     broken.write_bytes(broken.read_bytes()[:40])
     study = write({"benchmark": {"name": "folder", "path": "data"}})
     assert "one.png" in error_of(capsys, "run", study)
@@ -142,7 +186,7 @@ def test_status_and_report_of_no_run(capsys: pytest.CaptureFixture[str]) -> None
     assert "empty" in error_of(capsys, "report", "empty")
 
 
-@pytest.mark.parametrize("kind", ["methods", "benchmarks", "backbones", "designs", "studies"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_list_describes_everything(capsys: pytest.CaptureFixture[str], kind: str) -> None:
     assert main(["list", kind]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
