@@ -141,8 +141,10 @@ def test_samples_do_not_depend_on_the_other_tasks() -> None:
     assert len(alone.labels) == 10
 
 
-@pytest.mark.parametrize("name", MEASURES)
-def test_measures_follow_the_dial(dialled: dict[float, list[Embedded]], name: str) -> None:
+@pytest.mark.parametrize("name", ["image_image", "centroid", "prototype", "frechet", "cka"])
+def test_measures_of_images_follow_the_dial(
+    dialled: dict[float, list[Embedded]], name: str
+) -> None:
     pairs = ~np.eye(3, dtype=bool)
     means = [MEASURES[name](tasks)[pairs].mean() for tasks in dialled.values()]
     assert spearmanr(list(dialled), means).statistic > 0.85
