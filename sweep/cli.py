@@ -137,6 +137,32 @@ def trial(
     console.print(table)
 
 
+@app.command()
+def order(
+    study: StudyArgument,
+    best: Annotated[
+        str | None, typer.Option(help="A score: path_cost, lagged, typicality_gradient, ...")
+    ] = None,
+    worst: Annotated[str | None, typer.Option(help="The same, for the worst order.")] = None,
+    measure: Annotated[str, typer.Option(help="Measure of similarity.")] = "image_text",
+    backbone: Annotated[
+        str | None, typer.Option(help="Label of a backbone of the study; the first by default.")
+    ] = None,
+    set_: SetOption = None,
+) -> None:
+    """Print the order that is said to be best, or worst, before anything is trained."""
+    from sweep.similarity.study import proposed
+    from sweep.study import Study
+
+    _quiet()
+    score = best or worst
+    if score is None or (best and worst):
+        raise InputError("give either --best SCORE or --worst SCORE.")
+    loaded = Study.load(study, tuple(set_ or ()))
+    found = proposed(loaded, measure, score, best is not None, backbone)
+    typer.echo(",".join(found))
+
+
 @app.command("list")
 def list_(
     kind: Annotated[

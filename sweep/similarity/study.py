@@ -7,8 +7,10 @@ import pyarrow as pa
 
 from sweep.errors import unknown
 from sweep.orders import Similarity
+from sweep.similarity.measures import MEASURES
+from sweep.similarity.proposals import propose
 from sweep.similarity.tables import Tables, order_rows, recipe, similarities, task_rows
-from sweep.sources import Source
+from sweep.sources import Source, find_source
 from sweep.store import Folder
 from sweep.study import Similarities, Study
 from sweep.work import Order
@@ -25,19 +27,38 @@ def settle(study: Study, sources: Mapping[str, Source]) -> Study:
     design = study.design
     if not isinstance(design, Similarity) or design.settled:
         return study
-    backbone = design.backbone or next(iter(study.backbones))
-    if backbone not in study.backbones:
-        raise unknown("backbone in design 'similarity'", backbone, study.backbones)
-    measuring = study.model_copy(update={"similarity": study.similarity or Similarities()})
-    S = _tables(measuring, backbone, sources[backbone])[design.measure]
-    matrix = tuple(map(tuple, S.tolist()))
-    return measuring.model_copy(update={"design": design.model_copy(update={"matrix": matrix})})
+    backbone = _label(study, design.backbone)
+    S = _tables(study, backbone, sources[backbone])[design.measure]
+    known = {
+        "design": design.model_copy(update={"matrix": tuple(map(tuple, S.tolist()))}),
+        "similarity": study.similarity or Similarities(),
+    }
+    return study.model_copy(update=known)
+
+
+def proposed(study: Study, measure: str, score: str, best: bool, backbone: str | None) -> Order:
+    """The order of a study's tasks that a score of one measure calls best or worst.
+
+    Raises:
+        InputError: there is no such measure, score or backbone, or there are too many tasks.
+    """
+    if measure not in MEASURES:
+        raise unknown("measure", measure, MEASURES)
+    label = _label(study, backbone)
+    S = _tables(study, label, find_source(study.backbones[label]))[measure]
+    tasks = study.benchmark.task_names()
+    return tuple(tasks[i] for i in propose(S, score, best))
+
+
+def _label(study: Study, backbone: str | None) -> str:
+    if backbone is not None and backbone not in study.backbones:
+        raise unknown("backbone", backbone, study.backbones)
+    return backbone or next(iter(study.backbones))
 
 
 def _tables(study: Study, backbone: str, source: Source) -> Tables:
-    assert study.similarity
-    answer = study.backbones[backbone].answer
-    return similarities(source, answer, study.benchmark, study.similarity.images)
+    images = (study.similarity or Similarities()).images
+    return similarities(source, study.backbones[backbone].answer, study.benchmark, images)
 
 
 def keep(

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from sweep.alone import plan_one
+from sweep.cli import main
 from sweep.errors import InputError
 from sweep.orders import Similarity
 from sweep.output import Output, conflict, dump
@@ -19,6 +20,7 @@ from sweep.similarity import tables
 from sweep.similarity.bands import NullLaw
 from sweep.similarity.measures import MEASURES
 from sweep.similarity.scores import SCORES, adjacent
+from sweep.similarity.study import proposed
 from sweep.study import Study
 
 GOOD: dict[str, Any] = {
@@ -72,6 +74,41 @@ def test_the_matrix_is_part_of_the_study(monkeypatch: pytest.MonkeyPatch) -> Non
     other = Study.from_dict(GOOD | {"design": GOOD["design"] | {"measure": "names"}})
     with pytest.raises(TypeError):  # other images: another recipe, measured anew
         Plan(other.model_copy(update={"similarity": None}))
+
+
+def test_the_best_order_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(GOOD))
+    ways = [["--best", "path_cost"], ["--worst", "path_cost"], ["--best", "typicality_gradient"]]
+    printed = []
+    for way in ways:
+        assert main(["order", str(file), "--measure", "centroid", *way]) == 0
+        printed.append(tuple(capsys.readouterr().out.strip().split(",")))
+    study = Study.from_dict(GOOD)
+    for order, way in zip(printed, ways, strict=True):
+        best = way[0] == "--best"
+        assert order == proposed(study, "centroid", way[1], best, None)
+        assert sorted(order) == sorted(study.benchmark.task_names())
+    assert printed[0] != printed[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "either --best SCORE or --worst SCORE"),
+        (["--best", "lagged", "--worst", "lagged"], "either --best SCORE or --worst SCORE"),
+        (["--best", "cost"], "Unknown score 'cost'"),
+        (["--best", "lagged", "--measure", "x"], "Unknown measure 'x'"),
+        (["--best", "lagged", "--backbone", "x"], "Unknown backbone 'x'"),
+    ],
+)
+def test_orders_that_cannot_be_printed(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(GOOD))
+    assert main(["order", str(file), *options]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_one_order_alone_needs_no_similarity(monkeypatch: pytest.MonkeyPatch) -> None:
