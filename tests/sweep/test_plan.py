@@ -11,6 +11,7 @@ from sweep.plan import Plan
 from sweep.study import Study
 from sweep.work import Order, Unit
 from tests.sweep.plans import METHODS, plan_of, study_of, tries
+from tests.toy import ToyGenerator
 
 ABC = [("a", "b", "c"), ("b", "a", "c")]
 
@@ -182,6 +183,23 @@ def test_options_are_part_of_their_methods_keys() -> None:
 
 
 @pytest.mark.parametrize(
+    ("changes", "concerned"),
+    [
+        ({"reference": "captions"}, {"zscl", "gift"}),
+        ({"generator": ToyGenerator(images=5)}, {"gift"}),
+    ],
+    ids=str,
+)
+def test_reference_and_generator_are_part_of_the_keys_that_need_them(
+    changes: dict[str, Any], concerned: set[str]
+) -> None:
+    methods = ["finetune", "joint", "zscl", "gift"]
+    before, after = keys(study_of(ABC, methods)), keys(study_of(ABC, methods, **changes))
+    changed = {name for name, key in before.items() if after[name] != key}
+    assert changed == {name for name in before if name[0] in concerned}
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"name": "renamed"},
@@ -192,6 +210,7 @@ def test_options_are_part_of_their_methods_keys() -> None:
         {"evaluation": {"batch_size": 3}},
         {"methods": [*ALL[::-1], "lora"]},
         {"backbones": {"clip": {"path": "moved/clip"}}},
+        {"reference": "captions", "generator": ToyGenerator(images=5)},
     ],
     ids=str,
 )
