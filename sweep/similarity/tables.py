@@ -50,6 +50,7 @@ def recipe(source: Source, answer: str, benchmark: BenchmarkConfig, images: int)
         "tasks": list(benchmark.task_names()),
         "split": "train",
         "images": images,
+        "measures": list(MEASURES),
     }
 
 

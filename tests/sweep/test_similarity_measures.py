@@ -1,5 +1,7 @@
 """Measures of similarity, against their definitions."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 from scipy.linalg import sqrtm
@@ -9,6 +11,7 @@ from methods.backbones import load_backbone
 from sweep.similarity.contributions import PAIRS, contributions, sigmas
 from sweep.similarity.embedded import Embedded, embed
 from sweep.similarity.measures import MEASURES, cka, frechet, names, prototype
+from sweep.similarity.transport import otdd
 from sweep.sources import EMBEDDED
 from sweep.tasks.world import Dial
 
@@ -93,6 +96,24 @@ class TestMeasures:
         one = Embedded(eye[1:2], np.array([0]), eye, eye)
         assert prototype([two, one]).tolist() == [[1.0, 0.5], [1.0, 1.0]]
 
+    def test_otdd_is_the_cheapest_of_all_assignments(self) -> None:
+        a, b = (task(seed, samples=6, classes=2, size=2) for seed in (4, 5))
+        cost = np.empty((6, 6))
+        for i, j in np.ndindex(6, 6):
+            own, other = (t.images[t.labels == t.labels[k]] for t, k in ((a, i), (b, j)))
+            A, B = np.cov(own.T, bias=True), np.cov(other.T, bias=True)
+            apart = ((own.mean(axis=0) - other.mean(axis=0)) ** 2).sum()
+            gaussians = apart + np.trace(A + B - 2 * np.real(sqrtm(A @ B)))
+            cost[i, j] = ((a.images[i] - b.images[j]) ** 2).sum() + gaussians
+        cheapest = min(cost[range(6), list(order)].mean() for order in permutations(range(6)))
+        S = otdd([a, b])
+        assert -S[0, 1] == pytest.approx(cheapest, abs=1e-6)
+        assert S[0, 1] == S[1, 0]
+        assert not S.diagonal().any()
+
+    def test_otdd_of_tasks_of_different_sizes_is_finite(self) -> None:
+        assert np.isfinite(otdd([task(4, samples=7), task(5, samples=4)])).all()
+
     def test_names_average_over_pairs_of_classes(self) -> None:
         assert names(TASKS)[0, 2] == pytest.approx((TASKS[0].names @ TASKS[2].names.T).mean())
 
@@ -141,7 +162,7 @@ def test_samples_do_not_depend_on_the_other_tasks() -> None:
     assert len(alone.labels) == 10
 
 
-@pytest.mark.parametrize("name", ["image_image", "centroid", "prototype", "frechet", "cka"])
+@pytest.mark.parametrize("name", ["image_image", "centroid", "prototype", "frechet", "otdd", "cka"])
 def test_measures_of_images_follow_the_dial(
     dialled: dict[float, list[Embedded]], name: str
 ) -> None:
