@@ -103,13 +103,14 @@ def bad_order_average(values: np.ndarray, share: float = WORST) -> float:
     return float(weights @ x / weights.sum())
 
 
-def tolerance_confidence(num: int, coverage: float = 0.95) -> float:
-    """The confidence that at least `coverage` of all orders do better than the worst of `num`.
+def tolerance(num: int, confidence: float = 0.95) -> float:
+    """The share of all orders that do better than the worst of `num`, with 95 % confidence.
 
-    1 - coverage^num (Wilks 1941), for orders drawn at random. Given its seeds a study's runs are
-    independent draws, so this holds for the seeds of the study.
+    (1 - confidence)^(1 / num) (Wilks 1941), for orders drawn at random: 59 of them for 95 % of
+    all orders. Given its seeds a study's runs are independent draws, so this holds for the seeds
+    of the study.
     """
-    return float(1 - coverage**num)
+    return float((1 - confidence) ** (1 / num))
 
 
 def robustness(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFrame:
@@ -122,9 +123,9 @@ def robustness(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataF
     Returns:
         One row per (backbone, method): mean, low, high (as in `summary`); order_sd,
         order_sd_low, order_sd_high, seed_sd (as in `spread`); over all runs that count: worst,
-        best, q05, q95, iqr, bad_order_average (of the worst tenth), tolerance_confidence (that
-        95 % of all orders do better than `worst`; NaN unless the orders are random draws); per
-        number m of orders: range_m, range_m_low, range_m_high (the expected range of m orders of
+        best, q05, q95, iqr, bad_order_average (of the worst tenth), tolerance (the share of all
+        orders that do better than `worst`; NaN unless the orders are random draws); per number m
+        of orders: range_m, range_m_low, range_m_high (the expected range of m orders of
         one seed, with its interval over replicates); replicates, runs.
     """
     sign = 1 if METRICS[metric].better == "higher" else -1
@@ -149,7 +150,7 @@ def robustness(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataF
             "q95": high,
             "iqr": stats.iqr(values),
             "bad_order_average": sign * bad_order_average(good),
-            "tolerance_confidence": tolerance_confidence(len(values))
+            "tolerance": tolerance(len(values))
             if set(used["design"]) == {"random"} and whole
             else np.nan,
         }
@@ -166,7 +167,7 @@ def _columns(name: str) -> list[str]:
 
 _ROBUSTNESS = [
     *("backbone", "method", "metric", "mean", "low", "high", *Spread._fields),
-    *("worst", "best", "q05", "q95", "iqr", "bad_order_average", "tolerance_confidence"),
+    *("worst", "best", "q05", "q95", "iqr", "bad_order_average", "tolerance"),
     *(column for m in RAREFIED for column in _columns(f"range_{m}")),
     *("replicates", "runs"),
 ]

@@ -18,12 +18,13 @@ SCALE = 10_000
 
 
 def browser_data(results: Results, groups: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """What the accuracy-matrix browser draws.
+    """What the accuracy-matrix browser draws, and which order every dot of a figure is.
 
     Returns:
-        tasks: names; groups: {backbone, method, colour}; orders: {replicate: [[task index, ...]]};
-        scores: one {replicate: {"i.j.k" of task indices: [accuracy on every task]}} per group,
-        accuracies times SCALE, null where not measured; omitted: replicates left out for size.
+        tasks: names; groups: {backbone, method, colour}; runs: [replicate, "i.j.k" of task
+        indices] per place (see `places`); replicates: those with scores in the page; scores: one
+        {replicate: {"i.j.k": [accuracy on every task]}} per group, accuracies times SCALE, null
+        where not measured; omitted: replicates left out for size.
     """
     sequences = [*results.orders["order"], *results.stages["prefix"].unique()]
     tasks = sorted({task for sequence in sequences for task in sequence})
@@ -31,17 +32,21 @@ def browser_data(results: Results, groups: Sequence[tuple[str, str]]) -> dict[st
     kept = replicates[: _affordable(results, len(tasks), len(replicates))]
     looks = Looks(method for _, method in groups)
     at = {task: i for i, task in enumerate(tasks)}
-    orders = results.orders.sort_values("order").groupby("replicate")["order"]
     return {
         "tasks": tasks,
         "groups": [{"backbone": b, "method": m, "colour": looks.colour(m)} for b, m in groups],
-        "orders": {
-            str(r): [[at[task] for task in order] for order in orders.get_group(r)] for r in kept
-        },
+        "runs": [[int(r), ".".join(str(at[t]) for t in order)] for r, order in places(results)],
+        "replicates": [int(r) for r in kept],
         "scores": _scores(results, groups, at, set(kept)),
         "scale": SCALE,
         "omitted": len(replicates) - len(kept),
     }
+
+
+def places(results: Results) -> dict[tuple[int, tuple[str, ...]], int]:
+    """A number for every (replicate, order), by which dots in figures name their order."""
+    pairs = zip(results.orders["replicate"], results.orders["order"], strict=True)
+    return {pair: i for i, pair in enumerate(sorted(set(pairs)))}
 
 
 def _affordable(results: Results, num_tasks: int, num_replicates: int) -> int:

@@ -1,23 +1,30 @@
 """The figures of the report: every function draws one from a frame, and computes nothing else."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report.frames import by_metric, group, rows
-from analysis.report.style import INK, SCALE, SYMBOL_VARIANTS, TEMPLATE, Looks, arrow, text
+from analysis.inference import ROPE
+from analysis.report.frames import by_metric, group
+from analysis.report.style import INK, SCALE, SYMBOL_VARIANTS, TEMPLATE, Looks, text
 
 Groups = Sequence[tuple[str, str]]
 """(backbone, method), in the order in which they are shown."""
 ROOT = "stage 0"
+MAX_DOTS = 1000
+"""Dots of one method beyond which they are drawn by WebGL."""
 MIN_DENSITY = 12
 """Runs below which a density curve would suggest more than is known."""
 
 
 def distribution(runs: pd.DataFrame, summary: pd.DataFrame, groups: Groups) -> go.Figure:
-    """Average accuracy of every run, one row per method, with mean and interval."""
+    """Average accuracy of every run, one row per method, with mean and interval.
+
+    In this and the next two figures `runs` have a column `place` (see `browser.places`).
+    """
     figure = _rows(groups, "average accuracy after the last task", many(runs))
     return _clouds(figure, runs, summary, groups)
 
@@ -28,6 +35,7 @@ def differences(pairs: pd.DataFrame, comparison: pd.DataFrame, groups: Groups) -
     groups = [(b, m) for b, m in groups if len(group(pairs, b, m))]
     title = f"average accuracy, minus {text(baseline)}"
     figure = _rows(groups, title, many(pairs))
+    figure.add_vrect(-ROPE, ROPE, fillcolor=INK, opacity=0.15, line_width=0)
     figure.add_vline(0, line={"color": INK, "width": 1, "dash": "dot"})
     return _clouds(figure, pairs, comparison, groups, baseline)
 
@@ -43,7 +51,8 @@ def trade_off(runs: pd.DataFrame, groups: Groups) -> go.Figure:
     for backbone, method in groups:
         part = group(runs, backbone, method)
         variant = SYMBOL_VARIANTS[backbones.index(backbone) % len(SYMBOL_VARIANTS)]
-        figure.add_scatter(
+        _scatter(
+            figure,
             x=part["learning_accuracy"],
             y=part["forgetting_last"],
             mode="markers",
@@ -144,7 +153,8 @@ def _clouds(
                 x=values, y0=row, orientation="h", side="negative", width=1.1, points=False,
                 line={"width": 1, "color": colour}, hoverinfo="skip", spanmode="hard",
             )  # fmt: skip
-        figure.add_scatter(
+        _scatter(
+            figure,
             x=values,
             y=row + 0.12 + 0.22 * _jitter(len(part)),
             mode="markers",
@@ -171,9 +181,10 @@ def _mean(figure: go.Figure, estimates: pd.DataFrame, backbone: str, method: str
     )
 
 
-def interval(mean: float, low: float, high: float) -> str:
-    """A mean with its interval, if there is one."""
-    return f"{mean:z.3f}" + (f" [{low:z.3f}, {high:z.3f}]" if np.isfinite(low) else "")
+def interval(mean: float, low: float, high: float, sign: str = "") -> str:
+    """A mean with its interval, if there is one; `sign` "+" for differences."""
+    bounds = f" [{low:{sign}z.3f}, {high:{sign}z.3f}]" if np.isfinite(low) else ""
+    return f"{mean:{sign}z.3f}{bounds}"
 
 
 def _dots(looks: Looks, method: str, variant: str = "") -> dict[str, object]:
@@ -182,12 +193,15 @@ def _dots(looks: Looks, method: str, variant: str = "") -> dict[str, object]:
 
 
 def _hover(runs: pd.DataFrame, values: str) -> dict[str, object]:
-    """What a dot says: its values, its order, its replicate."""
-    facts = [
-        f"{arrow(run.order)}<br>replicate {run.replicate}, forgetting {run.forgetting_max:.3f}"
-        for run in rows(runs)
-    ]
-    return {"text": facts, "hovertemplate": f"{values}<br>%{{text}}<extra></extra>"}
+    """What a dot says: its values; the page adds the order and replicate of its place."""
+    template = f"{values}<br>%{{text}}<extra></extra>"
+    return {"customdata": list(runs["place"]), "meta": "runs", "hovertemplate": template}
+
+
+def _scatter(figure: go.Figure, **settings: Any) -> None:
+    """Dots, one per run; by WebGL where there are too many for the page to stay quick."""
+    many_dots = len(settings["x"]) > MAX_DOTS
+    figure.add_trace((go.Scattergl if many_dots else go.Scatter)(**settings))
 
 
 def _jitter(num: int) -> np.ndarray:

@@ -7,64 +7,87 @@ import pandas as pd
 
 from analysis.report.figures import interval
 from analysis.report.frames import rows
+from analysis.report.study import Study
 from analysis.results import Results
+from analysis.variance import reliability
 
 MAX_NAMED = 6
 """Methods named in one sentence."""
 NOTHING = 5e-4
 """Differences below this read as 0.000."""
+AGREEMENT = 0.9
+"""Kendall's tau from which two rankings count as the same in practice."""
 
 
-def findings(
-    results: Results, runs: pd.DataFrame, summary: pd.DataFrame, comparison: pd.DataFrame
-) -> list[str]:
-    """Sentences about accuracy, order, ranking, zero-shot loss and gaps; names in **bold**."""
+def findings(study: Study) -> list[str]:
+    """Sentences about accuracy, order, ranking, size, zero-shot loss, gaps; names in **bold**."""
     found = []
-    for backbone, part in summary.groupby("backbone"):
-        mine = runs[runs["backbone"] == backbone]
+    for backbone, part in study.summary.groupby("backbone"):
+        mine = study.runs[study.runs["backbone"] == backbone]
         said = [
             _accuracy(part),
-            _difference(comparison[comparison["backbone"] == backbone]),
-            _moved(mine),
-            _stability(mine),
+            _verdicts(_of(study.comparison, backbone)),
+            _moved(mine, _of(study.robustness, backbone)),
+            _tolerance(_of(study.robustness, backbone)),
+            _stability(mine, _of(study.stability, backbone)),
+            _next(_of(study.variance, backbone)),
             _lost(part, "zero_shot_erosion", "zero-shot accuracy on held-out probes"),
             _lost(part, "retrieval_erosion", "retrieval recall at 1"),
         ]
-        where = f"{backbone}: " if summary["backbone"].nunique() > 1 else ""
+        where = f"{backbone}: " if study.summary["backbone"].nunique() > 1 else ""
         found += [where + sentence for sentence in said if sentence]
-    return [sentence for sentence in [*found, _gaps(results), _condition(summary)] if sentence]
+    ending = [_gaps(study.results), _condition(study.summary)]
+    return [sentence for sentence in [*found, *ending] if sentence]
+
+
+def _of(frame: pd.DataFrame, backbone: object) -> pd.DataFrame:
+    return frame[frame["backbone"] == backbone]
 
 
 def _accuracy(summary: pd.DataFrame) -> str:
     best = summary[summary["metric"] == "average_accuracy"]
     best = best.sort_values(["mean", "method"], ascending=[False, True])
-    runs, replicates = best["runs"].max(), best["replicates"].max()
-    size = f"Over {plural(runs, 'run')} per method in {plural(replicates, 'replicate')}, "
+    sizes = {(row.runs, row.replicates): _size(row.runs, row.replicates) for row in rows(best)}
+    alike = len(sizes) == 1
+    start = f"Over {_size(best['runs'].iloc[0], best['replicates'].iloc[0], ' per method')}, "
     named = [
         f"**{row.method}** {'keeps ' if i == 0 else ''}{_interval(row)}"
         f"{' average accuracy' if i == 0 else ''}"
+        f"{'' if alike else f' (over {sizes[row.runs, row.replicates]})'}"
         for i, row in enumerate(rows(best.head(MAX_NAMED)))
     ]
     rest = f" and {len(best) - MAX_NAMED} more" if len(best) > MAX_NAMED else ""
-    return f"{size}{', '.join(named)}{rest}."
+    return f"{start if alike else ''}{', '.join(named)}{rest}."
 
 
-def _difference(comparison: pd.DataFrame) -> str:
-    """The best other method against the baseline, paired."""
+def _size(runs: int, replicates: int, per: str = "") -> str:
+    return f"{plural(runs, 'run')}{per} in {plural(replicates, 'replicate')}"
+
+
+def _verdicts(comparison: pd.DataFrame) -> str:
+    """What the paired differences to the baseline say."""
     accuracy = comparison[comparison["metric"] == "average_accuracy"]
     if accuracy.empty:
         return ""
-    row = next(rows(accuracy.sort_values(["mean", "method"], ascending=[False, True])))
-    losses = row.runs - row.wins - row.ties
-    direction, count = ("better", row.wins) if row.mean >= 0 else ("worse", losses)
+    accuracy = accuracy.sort_values(["mean", "method"], ascending=[False, True])
+    said = []
+    for verdict in ("better", "equivalent", "worse", "undecided"):
+        mine = accuracy[accuracy["verdict"] == verdict]
+        named = [
+            f"**{row.method}** ({_interval(row, '+')}, ahead in {row.win_rate:.0%} of "
+            f"{plural(row.runs, 'run')})"
+            for row in rows(mine.head(MAX_NAMED))
+        ]
+        if len(mine) > MAX_NAMED:
+            named.append(f"{len(mine) - MAX_NAMED} more")
+        said += [f"{verdict}: {', '.join(named)}"] if named else []
     return (
-        f"On the same order and replicate, **{row.method}** is {direction} than "
-        f"**{row.baseline}** in {count} of {plural(row.runs, 'run')}; the mean difference is "
-        f"{_interval(row)}."
+        f"Against **{accuracy['baseline'].iloc[0]}** on the same orders, with half a point as the "
+        f"least that matters, {'; '.join(said)}."
     )
 
 
-def _moved(runs: pd.DataFrame) -> str:
+def _moved(runs: pd.DataFrame, robustness: pd.DataFrame) -> str:
     """The method that the order moves most, within one replicate."""
     accuracy = runs.groupby(["method", "replicate"])["average_accuracy"]
     ranges = accuracy.max() - accuracy.min()
@@ -73,15 +96,38 @@ def _moved(runs: pd.DataFrame) -> str:
     method, replicate = ranges.sort_values().index[-1]
     block = runs[(runs["method"] == method) & (runs["replicate"] == replicate)]
     low, *_, high = rows(block.sort_values("average_accuracy"))
+    row = next(rows(robustness[robustness["method"] == method]))
+    spread = ""
+    if row.order_sd == row.order_sd:
+        bounds = interval(row.order_sd, row.order_sd_low, row.order_sd_high)
+        spread = f"SD over orders {bounds}"
+        if row.seed_sd == row.seed_sd:
+            spread += f", over seeds {row.seed_sd:.3f}"
+        spread += "; "
     return (
-        f"The order matters most to **{method}**: within one replicate its average "
+        f"The order matters most to **{method}**: {spread}within one replicate its average "
         f"accuracy ranges from {low.average_accuracy:.3f} ({', '.join(low.order)}) to "
         f"{high.average_accuracy:.3f} ({', '.join(high.order)})."
     )
 
 
-def _stability(runs: pd.DataFrame) -> str:
-    """How often the method that is best on average is the best of one run."""
+def _tolerance(robustness: pd.DataFrame) -> str:
+    """What the worst order seen says about the orders not seen."""
+    known = robustness.dropna(subset="tolerance")
+    known = known[known["best"] - known["worst"] > NOTHING]
+    if known.empty:
+        return ""
+    known = known.sort_values(["worst", "method"], ascending=[False, True])
+    named = [f"{row.worst:.3f} with **{row.method}**" for row in rows(known.head(MAX_NAMED))]
+    runs = plural(known["runs"].iloc[0], "random order")
+    return (
+        f"After {runs}, with 95 % confidence and for the seeds of this study at least "
+        f"{known['tolerance'].min():.0%} of all orders end above {', '.join(named)}."
+    )
+
+
+def _stability(runs: pd.DataFrame, stability: pd.DataFrame) -> str:
+    """How often the best method on average is the best of one run, and what few runs would say."""
     wide = runs.pivot(index=["replicate", "order"], columns="method", values="average_accuracy")
     wide = wide.dropna()
     if wide.shape[1] < 3 or len(wide) < 2:
@@ -92,9 +138,38 @@ def _stability(runs: pd.DataFrame) -> str:
     shared = " or shares the first place" if (wide[best] == others.max(axis=1)).any() else ""
     who = Counter(others[beaten].idxmax(axis=1) if beaten.any() else [])
     rest = "".join(f", **{method}** in {count}" for method, count in who.most_common())
+    agreed = stability[stability["tau"] >= AGREEMENT]
+    few = ""
+    if len(agreed):
+        one = float(stability.sort_values("k")["tau"].iloc[0])
+        needed = plural(int(agreed["k"].min()), "run")
+        few = (
+            f" One order alone ranks the methods with Kendall tau {one:.2f} to the ranking of all "
+            f"runs; {AGREEMENT} takes {needed} per method."
+        )
     return (
         f"With all methods on the same order and replicate, **{best}** comes first{shared} in "
-        f"{int((~beaten).sum())} of {plural(len(wide), 'case')}{rest}."
+        f"{int((~beaten).sum())} of {plural(len(wide), 'case')}{rest}.{few}"
+    )
+
+
+def _next(variance: pd.DataFrame) -> str:
+    """Whether more orders or more seeds would tell the methods apart better."""
+    if variance.empty:
+        return ""
+    seeds, orders = int(variance["seeds"].iloc[0]), int(variance["orders"].iloc[0])
+    now, _ = reliability(variance, seeds, orders)
+    if now == 0:
+        return "The methods cannot be told apart: no variance between them is left over the noise."
+    twice_orders, _ = reliability(variance, seeds, 2 * orders)
+    twice_seeds, _ = reliability(variance, 2 * seeds, orders)
+    advice = "a seed of its own for new orders is worth at least as much as more orders in a seed"
+    if twice_seeds - twice_orders < NOTHING:
+        advice = "more orders and more seeds are worth the same"
+    return (
+        f"The ranking has reliability G = {now:.3f} (1 = another study would rank alike). Twice "
+        f"the orders per seed would give {twice_orders:.3f}, twice the seeds {twice_seeds:.3f}: "
+        f"{advice}."
     )
 
 
@@ -130,8 +205,8 @@ def _condition(summary: pd.DataFrame) -> str:
     )
 
 
-def _interval(row: Any) -> str:
-    return interval(row.mean, row.low, row.high)
+def _interval(row: Any, sign: str = "") -> str:
+    return interval(row.mean, row.low, row.high, sign)
 
 
 def plural(count: int, noun: str) -> str:

@@ -3,10 +3,14 @@
 from typing import Any
 
 from analysis.accuracy import METRICS
+from analysis.comparing import BOUNDS, COMPARED
 from analysis.report import words
 from analysis.report.figures import interval
+from analysis.report.findings import findings
 from analysis.report.frames import by_metric, group, rows
 from analysis.report.study import Study
+
+ARROWS = {"higher": "(up)", "lower": "(down)"}
 
 
 def markdown(study: Study) -> str:
@@ -16,11 +20,14 @@ def markdown(study: Study) -> str:
         words.lead(study),
         table(["", "", ""], [[fact.value, fact.label, fact.detail] for fact in words.facts(study)]),
         "## Findings",
-        "\n".join(f"- {sentence}" for sentence in study.findings) or "No run is complete yet.",
+        "\n".join(f"- {sentence}" for sentence in findings(study)) or "No run is complete yet.",
     ]
     if study.groups:
         parts += [
             "## Methods compared",
+            _methods(study),
+            words.sample(study.summary).capitalize() + ".",
+            "## All metrics",
             _metrics(study),
             f"Unit: fraction; {words.sample(study.summary)}.",
         ]
@@ -38,10 +45,27 @@ def table(head: list[str], lines: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in every)
 
 
+def _methods(study: Study) -> str:
+    columns = [m for m in (*COMPARED, "order_sd", "cost") if study.methods_table[m].notna().any()]
+    places = columns.index("order_sd") + 1 if "order_sd" in columns else len(columns)
+    several = study.methods_table["backbone"].nunique() > 1
+    lines = []
+    for row in study.methods_table.to_dict("records"):
+        cells = [interval(*(row[column + end] for end in BOUNDS)) for column in columns]
+        cells.insert(places, f"{row['seed_sd']:.3f}")
+        name = f"{row['method']} ({row['backbone']})" if several else row["method"]
+        lines.append([name, *(cell.replace("nan", "-") for cell in cells), str(row["runs"])])
+    heads = {m: f"{METRICS[m].label} {ARROWS[METRICS[m].better]}" for m in COMPARED}
+    heads |= {"order_sd": "SD over orders", "cost": "training time (relative)"}
+    titles = [heads[column] for column in columns]
+    titles.insert(places, "SD over seeds")
+    return table(["method", *titles, "runs"], lines)
+
+
 def _metrics(study: Study) -> str:
     by_group = [by_metric(study.summary, *pair) for pair in study.groups]
     lines = [
-        [f"{metric.label} {'(up)' if metric.better == 'higher' else '(down)'}"]
+        [f"{metric.label} {ARROWS[metric.better]}"]
         + [_estimate(found.get(key)) for found in by_group]
         for key, metric in METRICS.items()
         if any(key in found for found in by_group)

@@ -11,9 +11,12 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from analysis.accuracy import METRICS
-from analysis.report import figures, tables, words
+from analysis.inference import ROPE
+from analysis.ranking import DRAWS
+from analysis.report import figures, panels, tables, words
 from analysis.report.browser import browser_data
-from analysis.report.findings import plural
+from analysis.report.findings import findings, plural
+from analysis.report.frames import rows
 from analysis.report.markup import emphasised
 from analysis.report.study import Study
 from analysis.report.style import INK
@@ -52,15 +55,30 @@ def page(study: Study) -> str:
 
 def drawn(study: Study) -> list[tuple[str, Callable[[Study], go.Figure]]]:
     """The figures that there are data for."""
-    keys = ["orders", "differences", "forgetting", "tree"] if study.groups else []
-    return [(k, FIGURES[k]) for k in keys if k != "differences" or len(study.pairs)]
+    empty = {
+        "differences": study.pairs,
+        "contributions": study.contributions,
+        "robustness": study.contributions,
+        "positions": study.profiles,
+        "stability": study.stability,
+        "variance": study.variance,
+        "d_study": study.variance,
+    }
+    without = {key for key, frame in empty.items() if frame.empty}
+    return [(key, draw) for key, draw in FIGURES.items() if study.groups and key not in without]
 
 
 FIGURES: dict[str, Callable[[Study], go.Figure]] = {
-    "orders": lambda s: figures.distribution(s.runs, s.summary, s.groups),
-    "differences": lambda s: figures.differences(s.pairs, s.comparison, s.groups),
-    "forgetting": lambda s: figures.trade_off(s.runs, s.groups),
+    "orders": lambda s: figures.distribution(s.placed(s.runs), s.summary, s.groups),
+    "differences": lambda s: figures.differences(s.placed(s.pairs), s.comparison, s.groups),
+    "contributions": lambda s: panels.contribution_heatmap(s.contributions, s.baseline_first),
+    "robustness": lambda s: panels.robustness_scatter(s.contributions, s.groups),
+    "positions": lambda s: panels.position_profiles(s.profiles, s.groups),
+    "forgetting": lambda s: figures.trade_off(s.placed(s.runs), s.groups),
     "tree": lambda s: figures.order_tree(s.trie, s.groups),
+    "stability": lambda s: panels.stability_curve(s.stability),
+    "variance": lambda s: panels.variance_bars(s.variance),
+    "d_study": lambda s: panels.d_study_curve(s.d_study),
 }
 
 
@@ -70,12 +88,12 @@ def browsed(study: Study) -> list[tuple[str, str]]:
     return list(dict.fromkeys([*study.groups, *zip(runs["backbone"], runs["method"], strict=True)]))
 
 
-def findings(study: Study) -> Section:
+def verdict(study: Study) -> Section:
     """The numbers in sentences."""
-    items = "".join(f"<li>{emphasised(sentence)}</li>" for sentence in study.findings)
+    items = "".join(f"<li>{emphasised(sentence)}</li>" for sentence in findings(study))
     if not study.groups:
         items = "<li>No run is complete yet; what has been measured so far is below.</li>" + items
-    return Section("findings", "Findings", f"<ul>{items}</ul>")
+    return Section("findings", "Verdict", f"<ul>{items}</ul>")
 
 
 def methods(study: Study) -> Section:
@@ -89,10 +107,12 @@ def methods(study: Study) -> Section:
     )
     about = "Mean over orders with its interval below; a click on a heading sorts."
     caption = (
-        f"Unit: fraction; {words.sample(study.summary)}. SD over runs holds the effects of order "
-        "and seed; worst and best order: hover for the order."
+        f"Unit: fraction; {words.sample(study.summary)}. SD over orders: inside replicates; over "
+        "seeds: what replicate means differ by beyond it. Range of 5 orders: expected, of one "
+        "seed. Worst tenth: mean of the worst tenth of the runs. Training time: of a run without "
+        f"sharing, relative to {study.baseline or 'finetune'}."
     )
-    body = tables.method_table(study) + _caption(caption, "summary") + noted + more
+    body = tables.method_table(study) + _caption(caption, "methods") + noted + more
     return Section("methods", "Methods compared", _about(about) + body)
 
 
@@ -114,12 +134,95 @@ def differences(study: Study) -> Section:
         f"Each dot is a method minus {escape(study.baseline or '')} on the same order and "
         "replicate; right of the line the method is better."
     )
-    caption = f"Unit: difference of fractions; {words.sample(study.comparison, 'pair')}."
+    caption = (
+        f"Unit: difference of fractions; {words.sample(study.comparison, 'pair')}. Grey band: up "
+        f"to {ROPE} either way, differences that do not matter."
+    )
     plot = _plot(study, "differences", "Paired differences", about, caption, "differences")
     ending = tables.comparison_table(study) + _caption(
-        "Better, equal, worse: number of pairs; win rate counts ties as one half.", "comparison"
+        "Verdict: of the whole interval against the grey band. P(no matter): of a mean difference "
+        "inside it. p: of no difference, over replicates, corrected for the number of methods "
+        "(Holm; exact joint sign flips). Better, equal, worse: number of pairs; win rate counts "
+        "ties as one half.",
+        "comparison",
     )
     return plot._replace(html=plot.html + ending)
+
+
+def contributions(study: Study) -> Section:
+    """What learning one task does to another."""
+    if study.contributions.empty:
+        return Section("contributions", "", "")
+    about = (
+        "What the stage that learns a task adds to the accuracy on each task, averaged over "
+        "orders; a column adds up to all that its task has gained in the end."
+    )
+    caption = f"Unit: fraction; {words.sample(study.summary)} (hover)."
+    shown = _named(study, panels.present(study.contributions, study.baseline_first))
+    control = _select("contribution-traces", "method", shown, traces="contributions")
+    return _plot(
+        study, "contributions", "Contributions of tasks", about, caption, "contributions", control
+    )
+
+
+def robust(study: Study) -> Section:
+    """Which contributions the order decides."""
+    if study.contributions.empty:
+        return Section("robustness", "", "")
+    about = (
+        "A dot is one task's effect on another. Low and right: it helps whatever the order; low "
+        "and left: it harms; above the dotted lines the order moves it more than its mean."
+    )
+    caption = f"Unit: fraction; {words.sample(study.summary)}, of the mean (hover)."
+    return _plot(study, "robustness", "Robust or not", about, caption, "contributions")
+
+
+def positions(study: Study) -> Section:
+    """What the position of a task does to it."""
+    if study.profiles.empty:
+        return Section("positions", "", "")
+    about = "Is a task better learnt early or late? Accuracy on it at the end, by its position."
+    caption = (
+        f"Unit: fraction; mean over the runs with the task in that place (hover for n), of "
+        f"{plural(len(study.runs), 'run')}; no interval."
+    )
+    return _plot(study, "positions", "Positions", about, caption, "profiles")
+
+
+def ranking(study: Study) -> Section:
+    """How many orders a ranking takes."""
+    if study.stability.empty:
+        return Section("stability", "", "")
+    about = "Had the study had only a few runs: would its ranking of the methods be the same?"
+    sizes = ", ".join(
+        f"Kendall's W = {row.kendalls_w:.2f} of {plural(row.runs, 'run')} and {row.methods} methods"
+        for row in rows(study.rankings)
+    )
+    caption = (
+        f"Unit: Kendall tau, and share of draws; mean over {DRAWS} random sequences of the runs; "
+        f"no interval (5 % quantile: hover). {sizes}."
+    )
+    return _plot(study, "stability", "Does the ranking hold?", about, caption, "stability")
+
+
+def variance(study: Study) -> Section:
+    """Where the variance comes from, and what to buy next."""
+    if study.variance.empty:
+        return Section("variance", "", "")
+    size = study.variance.iloc[0]
+    about = "Where differences between runs come from, and which size of study tells methods apart."
+    truncated = study.variance.loc[study.variance["truncated"], "effect"]
+    cut = f" Estimated below 0 and set to it: {', '.join(truncated)}." if len(truncated) else ""
+    caption = (
+        f"Unit: share of the variance of the average accuracy; n = {size.methods} methods x "
+        f"{size.seeds} seeds x {size.orders} orders; no interval.{cut}"
+    )
+    bars = _plot(study, "variance", "Variance and size", about, caption, "variance")
+    caption = (
+        "Unit: G, the reliability of the ranking of methods, 0 to 1; from the components above; "
+        "no interval."
+    )
+    return bars._replace(html=bars.html + _figure("d_study", "reliability", caption, "d_study"))
 
 
 def forgetting(study: Study) -> Section:
@@ -140,7 +243,8 @@ def matrices(study: Study) -> Section:
     names = [figures.label(*pair, several) for pair in groups]
     data = browser_data(study.results, groups)
     controls = _select("choose-method", "method", names)
-    controls += _select("choose-replicate", "replicate", list(data["orders"]), data["orders"])
+    replicates = list(map(str, data["replicates"]))
+    controls += _select("choose-replicate", "replicate", replicates, replicates)
     controls += _select("choose-order", "order, worst first", [], css="wide")
     omitted = f" {plural(data['omitted'], 'more replicate')}: only in the data."
     caption = (
@@ -157,9 +261,7 @@ def matrices(study: Study) -> Section:
 
 def tree(study: Study) -> Section:
     """The tree of orders."""
-    several = len({backbone for backbone, _ in study.groups}) > 1
-    names = [figures.label(*pair, several) for pair in study.groups]
-    control = _select("tree-traces", "method", names, traces="tree")
+    control = _select("tree-traces", "method", _named(study, study.groups), traces="tree")
     about = (
         "Every path from the top is an order; the colour of a prefix is the mean average accuracy "
         "at which the runs through it end. A click zooms in."
@@ -220,8 +322,8 @@ def formulas(study: Study) -> Section:
 
 
 SECTIONS: Sequence[Callable[[Study], Section]] = (
-    *(findings, methods, orders, differences, forgetting, matrices, tree, extremes),
-    *(gaps, data, formulas),
+    *(verdict, methods, orders, differences, contributions, robust, positions, forgetting, tree),
+    *(ranking, variance, extremes, matrices, gaps, data, formulas),
 )
 
 
@@ -231,9 +333,19 @@ def _plot(
     if not study.groups:
         return Section(key, title, "")
     controls = f'<div class="controls">{control}</div>' if control else ""
+    plot = _figure(key, title, caption, table)
+    return Section(key, title, f"{_about(about)}{controls}{plot}")
+
+
+def _figure(key: str, title: str, caption: str, table: str) -> str:
     plot = f'<div class="plot" id="figure-{key}" role="img" aria-label="{title}"></div>'
-    plot += _caption(caption, table, True)
-    return Section(key, title, f"{_about(about)}{controls}<figure>{plot}</figure>")
+    return f"<figure>{plot}{_caption(caption, table, True)}</figure>"
+
+
+def _named(study: Study, groups: figures.Groups) -> list[str]:
+    """Methods as they are called in figures."""
+    several = len({backbone for backbone, _ in study.groups}) > 1
+    return [figures.label(*pair, several) for pair in groups]
 
 
 def _about(text: str) -> str:

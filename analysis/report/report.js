@@ -10,6 +10,8 @@ const short = (name, width) =>
 
 const CONFIG = { responsive: true, displaylogo: false, modeBarButtons: [["toImage"]] };
 const figures = document.getElementById("figures");
+const contents = JSON.parse(figures.textContent);
+const study = read("browser");
 
 function themed(layout) {
   const copy = { ...layout, paper_bgcolor: "transparent", plot_bgcolor: "transparent" };
@@ -19,6 +21,9 @@ function themed(layout) {
     font: { color: css("--ink") } };
   for (const axis of ["xaxis", "yaxis", ...Object.keys(layout)].filter((key) => /^[xy]axis/.test(key))) {
     copy[axis] = { ...layout[axis], gridcolor: css("--grid"), linecolor: css("--line") };
+    if (innerWidth < 640 && copy[axis].title) {
+      copy[axis].title = { ...copy[axis].title, font: { size: 11 } };
+    }
   }
   return copy;
 }
@@ -27,12 +32,78 @@ function draw(id, data, layout) {
   Plotly.react(id, data, themed(layout), CONFIG);
 }
 
-function drawFigures() {
-  const inked = figures.textContent.replaceAll(figures.dataset.ink, css("--ink"));
-  for (const [name, { data, layout }] of Object.entries(JSON.parse(inked))) {
-    const pick = document.querySelector(`select[data-traces="${name}"]`);
-    draw(`figure-${name}`, pick ? [{ ...data[pick.value], visible: true }] : data, layout);
+// A figure is drawn when it comes near the window, so that the page is there at once.
+
+const drawnFigures = new Map();
+const near = new IntersectionObserver((entries) => entries
+  .filter((entry) => entry.isIntersecting && !drawnFigures.has(entry.target.id))
+  .forEach((entry) => drawFigure(entry.target)), { rootMargin: "800px" });
+
+function drawFigure(target) {
+  const name = target.id.replace("figure-", "");
+  const inked = JSON.stringify(contents[name]).replaceAll(figures.dataset.ink, css("--ink"));
+  const { data, layout } = JSON.parse(inked);
+  const pick = document.querySelector(`select[data-traces="${name}"]`);
+  const traces = pick ? [{ ...data[pick.value], visible: true }] : data;
+  for (const trace of traces.filter(({ meta }) => meta === "runs")) {
+    trace.text = trace.customdata.map(named);
+    trace.selectedpoints = pointsOf(trace);
+    trace.unselected = { marker: { opacity: 0.12 } };
+    trace.selected = { marker: { opacity: 1, size: 11 } };
   }
+  draw(target.id, traces, layout);
+  if (!drawnFigures.has(target.id)) {
+    target.on("plotly_click", ({ points: [point] }) => {
+      if (point.data.meta === "runs") select(point.customdata === selected ? null : point.customdata);
+    });
+  }
+  drawnFigures.set(target.id, target);
+}
+
+function drawFigures() {
+  [...drawnFigures.values()].forEach(drawFigure);
+}
+
+// One order may be selected: it is then marked in all figures and shown in the matrix browser.
+
+let selected = null;
+
+function named(place) {
+  const [replicate, order] = study.runs[place];
+  const tasks = order.split(".").map((task) => escaped(study.tasks[task])).join(" > ");
+  return `${tasks}<br>replicate ${replicate}`;
+}
+
+function pointsOf(trace) {
+  if (selected === null) return null;
+  return trace.customdata.flatMap((place, i) => (place === selected ? [i] : []));
+}
+
+function select(place) {
+  selected = place;
+  const chip = document.getElementById("selection");
+  chip.hidden = place === null;
+  if (place !== null) {
+    const [replicate, order] = study.runs[place];
+    chip.querySelector("span").innerHTML = named(place).replace("<br>", ", ");
+    if (study.replicates.includes(replicate)) {
+      choose.replicate.value = replicate;
+      listOrders();
+      choose.order.value = order;
+      showRun();
+    }
+  }
+  for (const target of drawnFigures.values()) {
+    if (target.data.some(({ meta }) => meta === "runs")) {
+      Plotly.restyle(target, { selectedpoints: target.data.map((trace) =>
+        (trace.meta === "runs" ? pointsOf(trace) : undefined)) });
+    }
+  }
+}
+
+document.querySelector("#selection button").addEventListener("click", () => select(null));
+for (const button of document.querySelectorAll("button.mark")) {
+  button.addEventListener("click", () => select(Number(button.dataset.place)));
 }
 
 // Tables: a click on a heading sorts.
@@ -64,7 +135,6 @@ for (const button of document.querySelectorAll("button.copy")) {
 
 // Accuracy matrices: put together from stages, which are stored once for all orders through them.
 
-const study = read("browser");
 const choose = Object.fromEntries(["method", "replicate", "order"]
   .map((name) => [name, document.getElementById(`choose-${name}`)]));
 
@@ -82,7 +152,8 @@ function finalMean(order) {
 }
 
 function listOrders() {
-  const orders = study.orders[choose.replicate.value]
+  const orders = study.runs.filter(([replicate]) => String(replicate) === choose.replicate.value)
+    .map(([, key]) => key.split(".").map(Number))
     .map((order) => ({ order, mean: finalMean(order) }))
     .sort((a, b) => (a.mean ?? 2) - (b.mean ?? 2));
   const kept = choose.order.value;
@@ -155,9 +226,14 @@ function drawAll() {
 for (const query of ["(prefers-color-scheme: dark)", "print"]) {
   matchMedia(query).addEventListener("change", drawAll);
 }
-document.querySelector("select[data-traces]")?.addEventListener("change", drawFigures);
+for (const pick of document.querySelectorAll("select[data-traces]")) {
+  pick.addEventListener("change", () =>
+    drawFigure(document.getElementById(`figure-${pick.dataset.traces}`)));
+}
 choose.method.addEventListener("change", listOrders);
 choose.replicate.addEventListener("change", listOrders);
 choose.order.addEventListener("change", showRun);
-drawFigures();
+for (const name of Object.keys(contents)) near.observe(document.getElementById(`figure-${name}`));
+addEventListener("beforeprint", () => Object.keys(contents).forEach((name) =>
+  drawFigure(document.getElementById(`figure-${name}`))));
 listOrders();

@@ -8,10 +8,15 @@ import pandas as pd
 from pyarrow import fs
 
 from analysis.accuracy import metrics
+from analysis.comparing import comparison
+from analysis.contributions import contributions, profiles
 from analysis.inference import compare, paired, summary
+from analysis.ranking import method_pairs, rankings, stability
 from analysis.report import frames
-from analysis.report.findings import findings
+from analysis.report.browser import places
 from analysis.results import Results
+from analysis.robustness import disparity, robustness
+from analysis.variance import d_study, task_factors, variance_components
 
 PREFERRED_BASELINE = "finetune"
 
@@ -51,9 +56,54 @@ class Study:
         return PREFERRED_BASELINE if PREFERRED_BASELINE in methods else methods[0]
 
     @cached_property
+    def baseline_first(self) -> list[tuple[str, str]]:
+        """(backbone, method) with complete runs, the baseline's before the others."""
+        return sorted(self.groups, key=lambda pair: pair[1] != self.baseline)
+
+    @cached_property
     def pairs(self) -> pd.DataFrame:
         """Runs minus the baseline's run."""
         return paired(self.runs, self.baseline) if self.baseline else self.runs.iloc[:0]
+
+    @cached_property
+    def methods_table(self) -> pd.DataFrame:
+        """Every method on one line."""
+        return comparison(self.runs, self.baseline or PREFERRED_BASELINE)
+
+    @cached_property
+    def robustness(self) -> pd.DataFrame:
+        """What the order does to the average accuracy."""
+        return robustness(self.runs)
+
+    @cached_property
+    def contributions(self) -> pd.DataFrame:
+        """What learning one task does to another."""
+        return contributions(self.results, self.runs)
+
+    @cached_property
+    def profiles(self) -> pd.DataFrame:
+        """What a task gains and loses by its position."""
+        return profiles(self.results, self.runs)
+
+    @cached_property
+    def rankings(self) -> pd.DataFrame:
+        """How well the runs agree about which method is better."""
+        return rankings(self.runs)
+
+    @cached_property
+    def stability(self) -> pd.DataFrame:
+        """How soon the ranking is the one of all runs."""
+        return stability(self.runs)
+
+    @cached_property
+    def variance(self) -> pd.DataFrame:
+        """Variance by source."""
+        return variance_components(self.runs)
+
+    @cached_property
+    def d_study(self) -> pd.DataFrame:
+        """How reliable other sizes of study would be."""
+        return d_study(self.variance)
 
     @cached_property
     def comparison(self) -> pd.DataFrame:
@@ -82,11 +132,6 @@ class Study:
         return frames.evaluations(self.results)
 
     @cached_property
-    def findings(self) -> list[str]:
-        """What the numbers say."""
-        return findings(self.results, self.runs, self.summary, self.comparison)
-
-    @cached_property
     def manifest(self) -> dict[str, object]:
         """The run's manifest.json; {} while the study runs."""
         folder = self.results.folder
@@ -96,12 +141,29 @@ class Study:
             content: dict[str, object] = json.loads(stream.read())
         return content
 
+    def placed(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """Runs with the number by which dots in figures name their order."""
+        numbers = places(self.results)
+        pairs = zip(runs["replicate"], runs["order"], strict=True)
+        return runs.assign(place=[numbers[pair] for pair in pairs])
+
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
         """What is written beside the report, by file name."""
         return {
             "runs": self.runs,
+            "methods": self.methods_table,
             "summary": self.summary,
+            "robustness": self.robustness,
+            "disparity": disparity(self.results, self.runs),
+            "contributions": self.contributions,
+            "profiles": self.profiles,
+            "rankings": self.rankings,
+            "method_pairs": method_pairs(self.runs),
+            "stability": self.stability,
+            "variance": self.variance,
+            "task_factors": task_factors(self.results, self.runs),
+            "d_study": self.d_study,
             "comparison": self.comparison,
             "differences": self.pairs,
             "tree": self.trie,

@@ -13,6 +13,8 @@ SYMBOL_VARIANTS = ["", "-open", "-open-dot", "-dot"]
 """Of the symbol of a method, one per backbone."""
 SCALE = "Viridis"
 """For accuracies: even in lightness, safe for colour-blind readers."""
+DIVERGING = "RdBu"
+"""For differences: two hues that colour-blind readers tell apart, pale in the middle."""
 INK = "#5b6472"
 """Of lines and marks that belong to no method; readable on light and on dark paper."""
 
@@ -49,8 +51,3 @@ class Looks:
 def text(name: str, width: int = 24) -> str:
     """A name for plotly, which reads HTML: escaped, and shortened to `width` characters."""
     return escape(name if len(name) <= width else name[: width - 1] + "\u2026", quote=False)
-
-
-def arrow(order: Iterable[str]) -> str:
-    """An order in one line, for hover texts."""
-    return " > ".join(escape(task, quote=False) for task in order)

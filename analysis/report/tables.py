@@ -8,21 +8,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from analysis.accuracy import METRICS
+from analysis.comparing import BOUNDS, COMPARED
 from analysis.report.frames import by_metric, group, rows
 from analysis.report.study import Study
 from analysis.report.style import Looks
 
 ARROWS = {"higher": "&uarr;", "lower": "&darr;"}
-SHOWN = (
-    "average_accuracy",
-    "learning_accuracy",
-    "forgetting_max",
-    "bwt",
-    "fwt",
-    "zero_shot_erosion",
-    "retrieval_erosion",
-)
-"""Metrics of the first table; the others are one click away."""
 
 
 class Cell(NamedTuple):
@@ -51,21 +42,45 @@ def table(head: Sequence[str], lines: Sequence[Sequence[Cell]], sortable: bool =
 
 def method_table(study: Study) -> str:
     """One row per method: what it reaches, how far orders move it, what it costs."""
-    defined = [m for m in SHOWN if m in set(study.summary["metric"])]
-    head = ["method", *map(heading, defined)]
-    head[2:2] = ["SD over runs", "worst order", "best order"]
+    known = [metric for metric in COMPARED if study.methods_table[metric].notna().any()]
+    robust = study.robustness.set_index(["backbone", "method"])
+    head = ["method", heading("average_accuracy"), f"vs {escape(study.baseline or '')}"]
+    head += ["SD over orders", "SD over seeds", "range of 5 orders", "worst tenth"]
+    head += [heading(metric) for metric in known[1:]]
+    costs = bool(study.methods_table["cost"].notna().any())
+    head += ["training time"] * costs + ["runs"]
     lines = []
-    for backbone, method in study.groups:
-        found = by_metric(study.summary, backbone, method)
-        cells = [estimate(found.get(metric)) for metric in defined]
-        accuracy = found["average_accuracy"]
-        cells[1:1] = [
-            number(accuracy.sd_runs),
-            number(accuracy.min, " > ".join(accuracy.min_order)),
-            number(accuracy.max, " > ".join(accuracy.max_order)),
-        ]
-        lines.append([name(study, backbone, method), *cells, number(accuracy.runs)])
-    return table([*head, "runs"], lines, sortable=True)
+    for row in rows(study.methods_table):
+        spread = robust.loc[(row.backbone, row.method)]
+        compared = by_metric(study.comparison, row.backbone, row.method).get("average_accuracy")
+        cells = [bounded(row, "average_accuracy"), _verdict(compared)]
+        cells += [bounded(row, "order_sd"), number(row.seed_sd), bounded(spread, "range_5")]
+        cells.append(number(spread["bad_order_average"]))
+        cells += [bounded(row, metric) for metric in known[1:]]
+        cells += [bounded(row, "cost", 2)] * costs
+        lines.append([name(study, row.backbone, row.method), *cells, number(row.runs)])
+    return table(head, lines, sortable=True)
+
+
+def _verdict(compared: Any) -> Cell:
+    """How a method stands to the baseline, in a word; the baseline itself has none."""
+    if compared is None:
+        return Cell("&ndash;", css="text")
+    note = f"{compared.mean:+.3f} [{compared.low:+.3f}, {compared.high:+.3f}]"
+    word = compared.verdict
+    return Cell(f'<span class="verdict {word}" title="{note}">{word}</span>', word, "text")
+
+
+def bounded(row: Any, column: str, digits: int = 3) -> Cell:
+    """A column of a row with its _low and _high below."""
+    value, low, high = (
+        getattr(row, column + end) if hasattr(row, column + end) else row[column + end]
+        for end in BOUNDS
+    )
+    if pd.isna(value):
+        return Cell("&ndash;")
+    bounds = f"<small>[{low:z.{digits}f}, {high:z.{digits}f}]</small>"
+    return Cell(f"{value:z.{digits}f}{'' if pd.isna(low) else bounds}", str(value))
 
 
 def all_metrics(study: Study) -> str:
@@ -88,8 +103,11 @@ def comparison_table(study: Study) -> str:
         if row is not None:
             counts = (row.wins, row.ties, row.runs - row.wins - row.ties)
             rate = Cell(f"{row.win_rate:.0%}", str(row.win_rate))
-            lines.append([name(study, *pair), estimate(row, "+"), *map(number, counts), rate])
-    return table(["method", "difference", "better", "equal", "worse", "win rate"], lines, True)
+            p = [number(row.p_holm), number(row.p_max_t)]
+            cells = [estimate(row, "+"), _verdict(row), number(row.p_rope), *p]
+            lines.append([name(study, *pair), *cells, *map(number, counts), rate])
+    head = ["method", "difference", "verdict", "P(no matter)", "p (Holm)", "p (max-T)"]
+    return table([*head, "better", "equal", "worse", "win rate"], lines, True)
 
 
 def extremes_table(study: Study) -> str:
@@ -101,10 +119,10 @@ def extremes_table(study: Study) -> str:
             number(row.average_accuracy),
             number(row.forgetting_max),
             number(row.replicate),
-            Cell(f"{_path(row.order)}{_command(row.command)}", css="order"),
+            Cell(f"{_path(row.order)}{_command(row.command, row.place)}", css="order"),
         ]
         for pair in study.groups
-        for row in rows(group(study.extremes, *pair))
+        for row in rows(group(study.placed(study.extremes), *pair))
     ]
     head = [
         "method",
@@ -208,6 +226,8 @@ def _path(order: tuple[str, ...]) -> str:
     return " &rarr; ".join(map(escape, order))
 
 
-def _command(command: str) -> str:
+def _command(command: str, place: int) -> str:
     shown = escape(command)
-    return f'<br><code>{shown}</code> <button class="copy" data-text="{shown}">copy</button>'
+    copy = f'<button class="copy" data-text="{shown}">copy</button>'
+    mark = f'<button class="mark" data-place="{place}">show in all figures</button>'
+    return f"<br><code>{shown}</code> {copy} {mark}"

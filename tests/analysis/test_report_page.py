@@ -13,6 +13,8 @@ from plotly.offline import get_plotlyjs
 from analysis import load, metrics, summary, write_report
 from analysis.report import figures, frames
 from analysis.report.browser import browser_data
+from analysis.report.findings import findings
+from analysis.report.page import FIGURES
 from analysis.report.study import Study
 from analysis.report.style import COLOURS, Looks
 from tests.analysis.synthetic import (
@@ -111,7 +113,7 @@ def test_every_figure_has_a_place_a_caption_and_data(out):
     page = page_of(out)
     ids = {attrs.get("id") for _, attrs in page.elements}
     drawn = json.loads(page.scripts["figures"])
-    assert set(drawn) == {"orders", "differences", "forgetting", "tree"}
+    assert set(drawn) == set(FIGURES)
     assert {f"figure-{name}" for name in drawn} <= ids
     for caption in re.findall(r"<figcaption.*?</figcaption>", (out / "report.html").read_text()):
         assert "Unit: " in caption
@@ -131,12 +133,18 @@ def test_findings_quote_the_tables(out):
 
 def test_figures_show_the_frames(out):
     study = Study(load(out))
-    figure = figures.distribution(study.runs, study.summary, study.groups)
-    dots = [t for t in figure.data if t.type == "scatter" and t.text is not None]
+    figure = figures.distribution(study.placed(study.runs), study.summary, study.groups)
+    dots = [trace for trace in figure.data if trace.meta == "runs"]
+    page = browser_data(study.results, study.groups)
     for (backbone, method), trace in zip(study.groups, dots, strict=True):
         mine = frames.group(study.runs, backbone, method)
         assert list(trace.x) == list(mine["average_accuracy"])
-        assert " > ".join(mine["order"].iloc[0]) in trace.text[0]
+        for place, order, replicate in zip(
+            trace.customdata, mine["order"], mine["replicate"], strict=True
+        ):
+            found, tasks = page["runs"][place]
+            assert found == replicate
+            assert tuple(page["tasks"][int(i)] for i in tasks.split(".")) == order
 
 
 def test_a_method_has_one_colour_in_every_figure():
@@ -149,7 +157,7 @@ def test_a_method_has_one_colour_in_every_figure():
 
 def test_iso_lines_hold_the_accuracy_written_on_them(out):
     study = Study(load(out))
-    figure = figures.trade_off(study.runs, study.groups)
+    figure = figures.trade_off(study.placed(study.runs), study.groups)
     lines = [trace for trace in figure.data if trace.mode == "lines+text"]
     assert lines
     for line in lines:
@@ -171,7 +179,9 @@ def test_tree_adds_up(out):
 def test_matrices_in_the_page_are_those_of_the_results(out):
     results = load(out)
     data = browser_data(results, [("tiny-clip", "replay"), ("tiny-clip", "ewc")])
-    order = data["orders"]["1"][4]
+    replicate, tasks = data["runs"][10]
+    assert replicate == 1
+    order = [int(i) for i in tasks.split(".")]
     names = [data["tasks"][i] for i in order]
     rows = [data["scores"][1]["1"][".".join(map(str, order[:k]))] for k in range(4)]
     shown = np.array([[row[i] for i in order] for row in rows]) / data["scale"]
@@ -182,7 +192,7 @@ def test_matrices_in_the_page_are_those_of_the_results(out):
 def test_large_studies_leave_replicates_out_of_the_page_and_say_so(out, monkeypatch):
     monkeypatch.setattr("analysis.report.browser.MAX_SCORES", 300)
     data = browser_data(load(out), [("tiny-clip", "replay")])
-    assert (list(data["orders"]), data["omitted"]) == (["0"], 1)
+    assert (data["replicates"], list(data["scores"][0]), data["omitted"]) == ([0], ["0"], 1)
     assert "1 more replicate: only in the data" in page_of(out).text
 
 
@@ -198,6 +208,30 @@ def test_worst_and_best_orders_come_with_their_command(out):
     assert frames.command("my method", ("a b", "c"), 0, "clip") == (
         "sweep trial study.yaml --method 'my method' --order 'a b,c' --replicate 0 --backbone clip"
     )
+
+
+def test_methods_with_fewer_whole_replicates_say_so(out):
+    """While a study runs, methods rest on different numbers of runs."""
+    gone = ORDERS[1][0]
+    rows = [
+        r
+        for r in read_rows(out)
+        if (r["method"], r["replicate"], tuple(r["prefix"])) != ("ewc", 1, gone)
+    ]
+    write_rows(out, rows)
+    (text,) = [sentence for sentence in findings(Study(load(out))) if "keeps" in sentence]
+    assert "per method" not in text
+    assert re.search(r"\*\*ewc\*\* [\d.]+ \(over 6 runs in 1 replicate\)", text)
+    assert text.count("(over 12 runs in 2 replicates)") == 4
+
+
+def test_verdicts_are_those_of_the_comparison(out):
+    study = Study(load(out))
+    (text,) = [sentence for sentence in findings(study) if "the least that matters" in sentence]
+    accuracy = study.comparison[study.comparison["metric"] == "average_accuracy"]
+    for row in accuracy.itertuples():
+        said = text.split(f"{row.verdict}: ")[1].split(";")[0]
+        assert f"**{row.method}** ({row.mean:+.3f}" in said
 
 
 def test_methods_that_no_order_moves_have_no_worst_order(out):
