@@ -103,12 +103,14 @@ def status(
 
 @app.command()
 def report(
-    directory: Annotated[str, typer.Argument(metavar="DIR", help="A run's folder.")],
+    directories: Annotated[
+        list[str], typer.Argument(metavar="DIR...", help="A run's folder; several to compare.")
+    ],
 ) -> None:
-    """Write the report of a run anew; also while it is running."""
+    """Write the report of a run anew, also while it is running; or one that compares runs."""
     from sweep.report import report as write_report
 
-    console.print(f"Open the report: [bold]{write_report(directory)}[/]", soft_wrap=True)
+    console.print(f"Open the report: [bold]{write_report(*directories)}[/]", soft_wrap=True)
 
 
 @app.command()

@@ -4,13 +4,15 @@ from analysis import write_report
 from sweep.errors import InputError
 
 
-def report(out: str) -> str:
+def report(out: str, *others: str) -> str:
     """Write OUT/report.html, report.md and tables; returns the report's path.
 
+    With more than one run, one report that compares them, in a folder beside the first.
+
     Raises:
-        InputError: the folder holds no results.
+        InputError: a folder holds no results, or two have the same name.
     """
     try:
-        return str(write_report(out))
+        return str(write_report(out, *others))
     except (FileNotFoundError, ValueError) as error:
         raise InputError(str(error)) from None

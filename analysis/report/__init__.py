@@ -8,13 +8,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from analysis.matrices import combine
 from analysis.report.markdown import markdown
 from analysis.report.page import page
 from analysis.report.study import Study
 from analysis.results import load, open_folder
 
 
-def write_report(out: str) -> str:
+def write_report(out: str, *others: str) -> str:
     """Write OUT/report.html, OUT/report.md and OUT/tables/*.parquet.
 
     Works while the study is still running: runs that are not complete are listed and left out.
@@ -22,20 +23,36 @@ def write_report(out: str) -> str:
 
     Args:
         out: a run folder, as a local path or a URI.
+        others: more of them, to be compared with the first; the report of all of them goes to
+            a folder beside the first one that is called after all, "a+b+c".
 
     Returns:
         The path or URI of report.html.
 
     Raises:
-        FileNotFoundError: the folder holds no results.
+        FileNotFoundError: a folder holds no results.
+        ValueError: two folders have the same name.
     """
-    study, folder = Study(load(out)), open_folder(str(out))
+    results = load(out)
+    if others:
+        studies = {_name(path): load(path) for path in (out, *others)}
+        if len(studies) <= len(others):
+            raise ValueError(f"Folders of the same name cannot be compared: {', '.join(studies)}.")
+        results = combine(studies)
+        out = posixpath.join(posixpath.dirname(out.rstrip("/")), "+".join(studies))
+        open_folder(posixpath.dirname(out)).create_dir(posixpath.basename(out))
+    study, folder = Study(results), open_folder(str(out))
     folder.create_dir("tables", recursive=True)
     for name, table in study.tables.items():
         _write(folder, f"tables/{name}.parquet", _parquet(table))
     _write(folder, "report.md", markdown(study).encode())
     _write(folder, "report.html", page(study).encode())
     return posixpath.join(str(out), "report.html")
+
+
+def _name(out: str) -> str:
+    """What a run folder is called."""
+    return posixpath.basename(str(out).rstrip("/"))
 
 
 def _parquet(table: pd.DataFrame) -> bytes:

@@ -48,12 +48,16 @@ def trie(runs: pd.DataFrame) -> pd.DataFrame:
     return found.rename(columns={"size": "runs", "mean": "average_accuracy"})
 
 
-def extremes(runs: pd.DataFrame) -> pd.DataFrame:
+def extremes(runs: pd.DataFrame, in_folder: bool = True) -> pd.DataFrame:
     """The worst and the best runs of every method that the order moves at all.
+
+    Args:
+        runs: what `metrics` returns.
+        in_folder: whether they are those of one run folder, where a command can be given.
 
     Returns:
         One row per run: backbone, method, which ("worst" | "best"), rank, average_accuracy,
-        forgetting_max, replicate, order, command (which trains the run again).
+        forgetting_max, replicate, order, command (which trains the run again; "" if unknown).
     """
     pair = ["backbone", "method"]
     accuracy = runs.groupby(pair)["average_accuracy"]
@@ -71,6 +75,8 @@ def extremes(runs: pd.DataFrame) -> pd.DataFrame:
     many = runs["backbone"].nunique() > 1
     found["command"] = [
         command(row.method, row.order, row.replicate, row.backbone if many else None)
+        if in_folder
+        else ""
         for row in rows(found)
     ]
     shown = ["which", "rank", "average_accuracy", "forgetting_max", "replicate", "order"]

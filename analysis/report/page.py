@@ -279,6 +279,8 @@ def extremes(study: Study) -> Section:
     if study.extremes.empty:
         return Section("extremes", "", "")
     about = "The command trains one of these runs again; start it in the folder of this report."
+    if study.results.folder is None:
+        about = "The commands that train these runs again are in the reports of the single studies."
     caption = "Unit: fraction; single runs. Methods that no order moves are left out."
     body = tables.extremes_table(study) + _caption(caption, "extremes")
     return Section("extremes", "Worst and best orders", _about(about) + body)

@@ -119,7 +119,7 @@ class Study:
     @cached_property
     def extremes(self) -> pd.DataFrame:
         """The worst and best runs."""
-        return frames.extremes(self.runs)
+        return frames.extremes(self.runs, self.results.folder is not None)
 
     @cached_property
     def progress(self) -> pd.DataFrame:

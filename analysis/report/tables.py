@@ -227,7 +227,9 @@ def _path(order: tuple[str, ...]) -> str:
 
 
 def _command(command: str, place: int) -> str:
+    mark = f'<button class="mark" data-place="{place}">show in all figures</button>'
+    if not command:
+        return f"<br>{mark}"
     shown = escape(command)
     copy = f'<button class="copy" data-text="{shown}">copy</button>'
-    mark = f'<button class="mark" data-place="{place}">show in all figures</button>'
     return f"<br><code>{shown}</code> {copy} {mark}"

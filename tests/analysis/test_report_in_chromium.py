@@ -112,7 +112,7 @@ def test_hovering_a_dot_names_its_order(report, tab):
 
 def test_a_heading_sorts_its_table(report, tab):
     tab.open(report)
-    column = """[...document.querySelectorAll(".methods table tbody tr")]
+    column = """[...document.querySelectorAll(".methods table.sortable tbody tr")]
       .map((row) => Number(row.cells[1].dataset.value))"""
     tab.run("document.querySelectorAll('.methods th button')[1].click()")
     falling = tab.run(column)

@@ -234,6 +234,19 @@ def test_verdicts_are_those_of_the_comparison(out):
         assert f"**{row.method}** ({row.mean:+.3f}" in said
 
 
+def test_runs_are_compared_in_one_report(out, tmp_path):
+    other = write_study(tmp_path / "other", ORDERS, World(tasks=TASKS), {"er": METHODS["replay"]})
+    path = Path(write_report(str(out), str(other)))
+    assert path == out.parent / f"{out.name}+other" / "report.html"
+    page = Page(path.read_text())
+    assert "er" in {row["method"] for row in json.loads(page.scripts["browser"])["groups"]}
+    found = pd.read_parquet(path.parent / "tables" / "methods.parquet").set_index("method")
+    assert found.loc["er", "average_accuracy"] == found.loc["replay", "average_accuracy"]
+    assert found.loc["er", "cost"] == pytest.approx(2 / 8)
+    with pytest.raises(ValueError, match="same name"):
+        write_report(str(out), str(out))
+
+
 def test_methods_that_no_order_moves_have_no_worst_order(out):
     assert "zero_shot" not in set(frames.extremes(metrics(load(out)))["method"])
 
