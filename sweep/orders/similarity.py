@@ -20,7 +20,8 @@ class Similarity(Design):
     A band is a pair of levels: quantiles of that mean under uniform orders (see
     `sweep.similarity.bands`, also for the law from which orders are drawn). Orders of a low band
     and of a high band answer whether similar neighbours help; none of them is a sample of all
-    orders, so their plain mean estimates nothing.
+    orders, so their plain mean estimates nothing. With `size`, orders are sequences of some of
+    the tasks: similarity can then vary widely around a few tasks that every order holds.
     """
 
     name: str = "similarity"
@@ -30,6 +31,10 @@ class Similarity(Design):
         min_length=1,
         description="Pairs of levels from 0 to 1; 'lowest', 'highest': the one extreme order.",
     )
+    size: int | None = Field(
+        default=None, ge=2, description="Tasks of an order, drawn from all of them; null: all."
+    )
+    held: tuple[str, ...] = Field(default=(), description="Tasks that every order holds.")
     measure: str = Field(default="image_image", description=f"One of {', '.join(MEASURES)}.")
     backbone: str | None = Field(
         default=None, description="Label of the backbone that measures; null: the first one."
@@ -68,12 +73,21 @@ class Similarity(Design):
                 f"design 'similarity': the matrix must have {len(tasks)} rows of {len(tasks)} "
                 f"numbers, one for each of {', '.join(tasks)}."
             )
-        S = np.array(self.matrix)
-        law = NullLaw(S)
+        size = self.size or len(tasks)
+        for task in self.held:
+            if task not in tasks:
+                raise unknown("task in design 'similarity'", task, tasks)
+        if not len(set(self.held)) <= size <= len(tasks):
+            raise InputError(
+                f"design 'similarity' with size {size}: there are {len(tasks)} tasks, of which "
+                f"every order holds {len(set(self.held))}."
+            )
+        S, held = np.array(self.matrix), [tasks.index(task) for task in dict.fromkeys(self.held)]
+        law = NullLaw(S, size, held)
         rows: list[Sequence[int]] = []
         for band in self.bands:
             if isinstance(band, str):
-                rows.append(extreme_path(S, largest=band == "highest"))
+                rows.append(extreme_path(S, band == "highest", size, held))
             else:
-                rows += orders_in_band(S, law, band, self.num_orders, rng).tolist()
+                rows += orders_in_band(law, band, self.num_orders, rng).tolist()
         return list(dict.fromkeys(tuple(tasks[i] for i in row) for row in rows))

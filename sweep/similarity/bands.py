@@ -2,19 +2,23 @@
 
 What is controlled is the mean similarity of neighbours, s(pi) = mean of S[pi_k, pi_(k+1)]. A level
 is a quantile of its law under uniform orders, so that it means the same in every benchmark; a band
-is what lies between two levels. Orders are drawn uniformly from a band:
+is what lies between two levels. Orders may hold all tasks, or some of a pool of them, of which some
+are in every order. They are drawn uniformly from a band:
 
-    up to 8 tasks       from the list of all orders in the band;
+    few orders in all   from the list of all orders in the band (8 tasks have few);
     more                by rejection, from 100 000 uniform orders;
-    thin bands of more  by Metropolis chains, one per order: symmetric moves (swap two tasks,
-                        reverse a part), accepted whenever they do not lead away from the band. Once
-                        inside, a chain is uniform over what its moves can reach within the band.
+    thin bands of more  by Metropolis chains, one per order: symmetric moves (swap two tasks of the
+                        pool, reverse a part, put a task elsewhere), accepted whenever they do not
+                        lead away from the band. Once inside, a chain is uniform over what its moves
+                        can reach there.
 
 In low and high bands the ends are far from uniform, and the task learnt last is forgotten least.
 So more orders are drawn than needed, and those are kept whose first and last tasks are balanced
 best; the interior of an order is not looked at.
 """
 
+import math
+from collections.abc import Sequence
 from itertools import permutations
 
 import numpy as np
@@ -22,8 +26,8 @@ import numpy as np
 from sweep.errors import InputError
 from sweep.similarity.scores import adjacent
 
-ENUMERATED = 8
-"""Most tasks of which all orders are listed."""
+LISTED = 40_320
+"""Most orders that are listed: those of eight tasks."""
 DRAWS = 100_000
 CANDIDATES = 20
 """Orders drawn for each one that is kept."""
@@ -35,28 +39,53 @@ Band = tuple[float, float]
 
 
 class NullLaw:
-    """Uniform orders with the mean similarity of their neighbours: all of them, or a sample."""
+    """Uniform orders with the mean similarity of their neighbours: all of them, or a sample.
 
-    def __init__(self, S: np.ndarray) -> None:
-        number = len(S)
-        self.complete = number <= ENUMERATED
+    Attributes:
+        complete: whether these are all orders.
+        orders: int [m, size].
+        values: float [m].
+    """
+
+    def __init__(self, S: np.ndarray, size: int | None = None, held: Sequence[int] = ()) -> None:
+        """List or draw orders.
+
+        Args:
+            S: Similarities in the pool, float [T, T].
+            size: Tasks of an order; T by default.
+            held: Tasks that every order holds.
+        """
+        self.S, self.size, self.held = S, size or len(S), np.array(held, int)
+        self.complete = math.perm(len(S), self.size) <= LISTED
         if self.complete:
-            self.orders = np.array(list(permutations(range(number))))
+            every = np.array(list(permutations(range(len(S)), self.size)))
+            self.orders = every[(every[:, :, None] == self.held).any(axis=1).all(axis=1)]
         else:  # the same for every replicate: levels must not depend on the seed
-            rows = np.tile(np.arange(number), (DRAWS, 1))
-            self.orders = np.random.default_rng(0).permuted(rows, axis=1)
+            self.orders = self.draw(DRAWS, np.random.default_rng(0))[:, : self.size]
         self.values = adjacent(S, self.orders)
+
+    def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Uniform orders, each followed by the tasks that it leaves out: int [count, T]."""
+        free = np.setdiff1d(np.arange(len(self.S)), self.held)
+        rows = rng.permuted(np.tile(free, (count, 1)), axis=1)
+        rows = np.hstack([np.tile(self.held, (count, 1)), rows])
+        rows[:, : self.size] = rng.permuted(rows[:, : self.size], axis=1)
+        return rows
 
     def bounds(self, band: Band) -> tuple[float, float]:
         """The similarities between which a band lies; without end at the levels 0 and 1."""
         low, high = np.quantile(self.values, band)
         return (low if band[0] > 0 else -np.inf, high if band[1] < 1 else np.inf)
 
+    def off(self, rows: np.ndarray, low: float, high: float) -> np.ndarray:
+        """How far rows as of `draw` are from the band; 0 inside, infinite if they are no orders."""
+        values = adjacent(self.S, rows[:, : self.size])
+        without = (rows[:, self.size :, None] == self.held).any(axis=(1, 2))
+        return np.where(without, np.inf, np.maximum(0.0, np.maximum(low - values, values - high)))
 
-def draw_band(
-    S: np.ndarray, law: NullLaw, band: Band, number: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Different orders, uniform over those in a band: int [k, T], k <= number.
+
+def draw_band(law: NullLaw, band: Band, number: int, rng: np.random.Generator) -> np.ndarray:
+    """Different orders, uniform over those in a band: int [k, size], k <= number.
 
     Fewer than `number` only if the band holds no more, or if chains find no more.
     """
@@ -64,38 +93,34 @@ def draw_band(
     if law.complete:
         inside = law.orders[(low <= law.values) & (law.values <= high)]
         return np.asarray(rng.permutation(inside)[:number])
-    rows = rng.permuted(np.tile(np.arange(len(S)), (DRAWS, 1)), axis=1)
-    values = adjacent(S, rows)
-    inside = _different(rows[(low <= values) & (values <= high)])
+    rows = law.draw(DRAWS, rng)
+    inside = _different(rows[law.off(rows, low, high) == 0, : law.size])
     if len(inside) >= number:
         return inside[:number]
-    return _different(_walk(S, rows[:number], low, high, rng))
+    return _different(_walk(law, rows[:number], low, high, rng)[:, : law.size])
 
 
 def _walk(
-    S: np.ndarray, orders: np.ndarray, low: float, high: float, rng: np.random.Generator
+    law: NullLaw, rows: np.ndarray, low: float, high: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Where a chain from each of the orders ends; chains that never reach the band are left out."""
-    count, length = orders.shape
+    """Where a chain from each of the rows ends; chains that never reach the band are left out."""
+    count, length = rows.shape
     place = np.arange(length)
-    off = _outside(adjacent(S, orders), low, high)
+    off = law.off(rows, low, high)
     for _ in range(MOVES * length):
-        i, j = np.sort(rng.integers(length, size=(count, 2)), axis=1).T[:, :, None]
+        i, j = rng.integers(length, size=(2, count, 1))
+        between = (np.minimum(i, j) <= place) & (place <= np.maximum(i, j))
         swapped = np.where(place == i, j, np.where(place == j, i, place))
-        mirrored = np.where((i <= place) & (place <= j), i + j - place, place)
-        moved = np.where(rng.random((count, 1)) < 0.5, swapped, mirrored)
-        proposed = np.take_along_axis(orders, moved, axis=1)
-        proposed_off = _outside(adjacent(S, proposed), low, high)
+        mirrored = np.where(between, i + j - place, place)
+        inserted = np.where(place == j, i, np.where(between, place + np.sign(j - i), place))
+        moved = np.choose(rng.integers(3, size=(count, 1)), [swapped, mirrored, inserted])
+        proposed = np.take_along_axis(rows, moved, axis=1)
+        proposed_off = law.off(proposed, low, high)
         accepted = proposed_off <= off
-        orders = np.where(accepted[:, None], proposed, orders)
+        rows = np.where(accepted[:, None], proposed, rows)
         off = np.where(accepted, proposed_off, off)
-    ended: np.ndarray = orders[off == 0]
-    return ended
-
-
-def _outside(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """How far values are from the band; 0 inside."""
-    return np.maximum(0.0, np.maximum(low - values, values - high))
+    reached: np.ndarray = rows[off == 0]
+    return reached
 
 
 def _different(orders: np.ndarray) -> np.ndarray:
@@ -129,18 +154,16 @@ def balance_ends(candidates: np.ndarray, number: int) -> np.ndarray:
         kept[out[worst]], kept[come[best]] = False, True
 
 
-def orders_in_band(
-    S: np.ndarray, law: NullLaw, band: Band, number: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Different orders of a band, with balanced ends: int [number, T].
+def orders_in_band(law: NullLaw, band: Band, number: int, rng: np.random.Generator) -> np.ndarray:
+    """Different orders of a band, with balanced ends: int [number, size].
 
     Raises:
         InputError: the band holds fewer orders.
     """
-    candidates = draw_band(S, law, band, CANDIDATES * number, rng)
+    candidates = draw_band(law, band, CANDIDATES * number, rng)
     if len(candidates) < number:
         raise InputError(
-            f"only {len(candidates)} orders of {len(S)} tasks were found in the similarity band "
+            f"only {len(candidates)} orders of {law.size} tasks were found in the similarity band "
             f"from {band[0]:g} to {band[1]:g}, but {number} are asked for; widen it."
         )
     return balance_ends(candidates, number)

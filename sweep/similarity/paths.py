@@ -4,6 +4,8 @@ S[i, j] is the similarity of task i to task j; its diagonal is ignored. Orders a
 numbers.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sweep.errors import InputError
@@ -13,36 +15,46 @@ LIMIT = 15
 """Most tasks of an exact extreme: time and memory grow as 2^T T."""
 
 
-def extreme_path(S: np.ndarray, largest: bool) -> tuple[int, ...]:
+def extreme_path(
+    S: np.ndarray, largest: bool, size: int | None = None, held: Sequence[int] = ()
+) -> tuple[int, ...]:
     """The order with the largest (or smallest) sum of S over neighbours.
 
     Held & Karp, "A dynamic programming approach to sequencing problems" (1962): the best path
     through a set of tasks that ends with j is the best one through the others, and then j.
 
+    Args:
+        S: Similarities in the pool, float [T, T].
+        largest: The largest sum, or the smallest.
+        size: Tasks of the order; all T by default.
+        held: Tasks that the order has to hold.
+
     Raises:
         InputError: more than 15 tasks.
     """
-    number = len(S)
+    number, size = len(S), size or len(S)
     if number > LIMIT:
         raise InputError(f"extreme orders are found for at most {LIMIT} tasks, got {number}.")
     steps = S if largest else -S
     sets = np.arange(2**number)
-    size = sum((sets >> j) & 1 for j in range(number))
+    count = sum((sets >> j) & 1 for j in range(number))
     best = np.full((2**number, number), -np.inf)  # [set, last task]
     best[1 << np.arange(number), np.arange(number)] = 0.0
-    for count in range(1, number):
-        paths = sets[size == count]
+    for length in range(1, size):
+        paths = sets[count == length]
         longer = (best[paths, :, None] + steps).max(axis=1)  # [paths, next task]
         for j in range(number):
             free = (paths >> j) & 1 == 0
             best[paths[free] | 1 << j, j] = longer[free, j]
-    return _trace(best, steps)
+    needed = sum(1 << j for j in held)
+    whole = sets[(count == size) & (sets & needed == needed)]
+    return _trace(best, steps, int(whole[best[whole].max(axis=1).argmax()]), size)
 
 
-def _trace(best: np.ndarray, steps: np.ndarray) -> tuple[int, ...]:
-    left = len(best) - 1
+def _trace(best: np.ndarray, steps: np.ndarray, left: int, size: int) -> tuple[int, ...]:
+    """The best path through the set `left`, from its end to its start and turned round."""
     order = [int(best[left].argmax())]
-    while len(order) < len(steps):
+    while len(order) < size:
         left ^= 1 << order[-1]
         order.append(int((best[left] + steps[:, order[-1]]).argmax()))
     return tuple(order[::-1])

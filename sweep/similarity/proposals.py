@@ -1,11 +1,12 @@
 """Orders that predictions call best or worst: what a study would have to beat."""
 
+import math
 from itertools import permutations
 
 import numpy as np
 
 from sweep.errors import InputError, unknown
-from sweep.similarity.bands import ENUMERATED
+from sweep.similarity.bands import LISTED
 from sweep.similarity.paths import extreme_path, periphery_to_core
 from sweep.similarity.scores import SCORES
 
@@ -29,10 +30,10 @@ def propose(S: np.ndarray, score: str, best: bool) -> tuple[int, ...]:
     if score == "typicality_gradient":
         rising = periphery_to_core(S)
         return rising if best else rising[::-1]
-    if len(S) > ENUMERATED:
+    if math.factorial(len(S)) > LISTED:
         raise InputError(
-            f"orders by {score} are found by trying all, for at most {ENUMERATED} tasks; "
-            f"got {len(S)}."
+            f"orders by {score} are found by trying all, which {len(S)} tasks have too many of; "
+            "it takes at most 8 tasks."
         )
     orders = np.array(list(permutations(range(len(S)))))
     values = SCORES[score](S, orders)

@@ -169,7 +169,7 @@ class TestBands:
 
     def test_listed_orders_are_uniform_in_the_band(self) -> None:
         law, rng = NullLaw(self.S), np.random.default_rng(0)
-        drawn = [draw_band(self.S, law, (0.3, 0.5), 10, rng) for _ in range(300)]
+        drawn = [draw_band(law, (0.3, 0.5), 10, rng) for _ in range(300)]
         self.check_uniform(np.concatenate(drawn))
 
     def test_rejected_orders_are_uniform_in_the_band(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,14 +177,14 @@ class TestBands:
         monkeypatch.setattr(bands, "DRAWS", 500)
         exact.complete = False  # the band of the complete law, the sampler of a sampled one
         rng = np.random.default_rng(0)
-        drawn = [draw_band(self.S, exact, (0.3, 0.5), 10, rng) for _ in range(300)]
+        drawn = [draw_band(exact, (0.3, 0.5), 10, rng) for _ in range(300)]
         self.check_uniform(np.concatenate(drawn))
 
     def test_chains_are_uniform_in_the_band(self) -> None:
         low, high, _ = self.in_band()
         rng = np.random.default_rng(0)
         starts = rng.permuted(np.tile(np.arange(6), (4000, 1)), axis=1)
-        ends = bands._walk(self.S, starts, low, high, rng)
+        ends = bands._walk(NullLaw(self.S), starts, low, high, rng)
         assert len(ends) == len(starts)
         self.check_uniform(ends)
 
@@ -192,7 +192,7 @@ class TestBands:
         """One order in 10 000 of eleven tasks: too rare for rejection."""
         S = similarities(11, 4)
         law = NullLaw(S)
-        drawn = draw_band(S, law, (0.0, 1e-4), 50, np.random.default_rng(0))
+        drawn = draw_band(law, (0.0, 1e-4), 50, np.random.default_rng(0))
         assert len(drawn) > 10
         assert len(np.unique(drawn, axis=0)) == len(drawn)
         assert (adjacent(S, drawn) <= law.bounds((0.0, 1e-4))[1]).all()
@@ -201,7 +201,7 @@ class TestBands:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         exact = NullLaw(self.S).bounds((0.1, 0.9))
-        monkeypatch.setattr(bands, "ENUMERATED", 5)
+        monkeypatch.setattr(bands, "LISTED", 100)
         assert NullLaw(self.S).bounds((0.1, 0.9)) == pytest.approx(exact, abs=0.01)
 
     @given(st.integers(0, 100), st.sampled_from([6, 12]))
@@ -221,7 +221,7 @@ class TestBands:
         levels = [(0.0, 0.1), (0.45, 0.55), (0.9, 1.0)]
         law, rng = NullLaw(self.S), np.random.default_rng(1)
         for band in levels:
-            orders = orders_in_band(self.S, law, band, 6, rng)
+            orders = orders_in_band(law, band, 6, rng)
             low, high = law.bounds(band)
             values = adjacent(self.S, orders)
             assert ((low <= values) & (values <= high)).all()
@@ -229,5 +229,39 @@ class TestBands:
 
     def test_empty_bands_are_named(self) -> None:
         with pytest.raises(InputError, match=r"only \d orders of 4 tasks .* from 0 to 0\.1, but 9"):
-            S = similarities(4, 0)
-            orders_in_band(S, NullLaw(S), (0.0, 0.1), 9, np.random.default_rng(0))
+            orders_in_band(NullLaw(similarities(4, 0)), (0.0, 0.1), 9, np.random.default_rng(0))
+
+
+class TestPool:
+    """Orders of three of six tasks, each with the tasks 1 and 4."""
+
+    S, held = similarities(6, 12, symmetric=False), (1, 4)
+    every = tuple(order for order in permutations(range(6), 3) if {1, 4} <= set(order))
+
+    def test_law_lists_them_all(self) -> None:
+        law = NullLaw(self.S, 3, self.held)
+        assert sorted(map(tuple, law.orders.tolist())) == sorted(self.every)
+
+    def test_drawn_ones_are_uniform(self) -> None:
+        rows = NullLaw(self.S, 3, self.held).draw(6000, np.random.default_rng(0))
+        assert (np.sort(rows, axis=1) == np.arange(6)).all()
+        counts = Counter(map(tuple, rows[:, :3].tolist()))
+        assert set(counts) == set(self.every)
+        assert chisquare(list(counts.values())).pvalue > 1e-3
+
+    def test_chains_exchange_tasks(self) -> None:
+        law, rng = NullLaw(self.S, 3, self.held), np.random.default_rng(0)
+        low, high = law.bounds((0.2, 0.8))
+        start = np.tile(law.draw(1, rng), (3000, 1))
+        ends = Counter(map(tuple, bands._walk(law, start, low, high, rng)[:, :3].tolist()))
+        inside = law.orders[(low <= law.values) & (law.values <= high)]
+        assert set(ends) == set(map(tuple, inside.tolist()))
+        assert chisquare(list(ends.values())).pvalue > 1e-3
+
+    @pytest.mark.parametrize("largest", [True, False])
+    def test_extremes_are_those_of_all(self, largest: bool) -> None:
+        found = extreme_path(self.S, largest, 3, self.held)
+        assert found in self.every
+        costs = path_cost(self.S, np.array(self.every))
+        extreme = costs.max() if largest else costs.min()
+        assert path_cost(self.S, np.array([found]))[0] == pytest.approx(extreme)
