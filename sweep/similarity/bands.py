@@ -33,6 +33,7 @@ CANDIDATES = 20
 """Orders drawn for each one that is kept."""
 MOVES = 100
 """Moves of a chain per task."""
+TINY = 1e-9
 
 Band = tuple[float, float]
 """Two levels, 0 <= low < high <= 1."""
@@ -75,7 +76,8 @@ class NullLaw:
     def bounds(self, band: Band) -> tuple[float, float]:
         """The similarities between which a band lies; without end at the levels 0 and 1."""
         low, high = np.quantile(self.values, band)
-        return (low if band[0] > 0 else -np.inf, high if band[1] < 1 else np.inf)
+        # Sums of the same numbers in another sequence differ in their last bits.
+        return (low - TINY if band[0] > 0 else -np.inf, high + TINY if band[1] < 1 else np.inf)
 
     def off(self, rows: np.ndarray, low: float, high: float) -> np.ndarray:
         """How far rows as of `draw` are from the band; 0 inside, infinite if they are no orders."""
