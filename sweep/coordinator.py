@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import ray
+
 from sweep.ledger import Assignment, Ledger
 from sweep.store import Record, Store
 from sweep.work import Run, Work
@@ -46,10 +48,18 @@ class Progress:
 class Coordinator:
     """Async methods that wait for something return after WAIT seconds at the latest."""
 
-    def __init__(self, work: Work, out: str, max_lanes: int) -> None:
-        self.work = work
+    def __init__(self, work: "list[ray.ObjectRef[Work]]", out: str, max_lanes: int) -> None:
+        """Read what has been done.
+
+        Args:
+            work: All units, as a reference that the driver keeps: of a large argument Ray itself
+                would lose its copy, and could not start the actor again.
+            out: The run's folder or URI.
+            max_lanes: How many lanes there may be at a time.
+        """
+        self.work = ray.get(work[0])
         self.store = Store(out)
-        self.ledger = Ledger(work, self.store.finished(), LEASE)
+        self.ledger = Ledger(self.work, self.store.finished(), LEASE)
         self._records: dict[str, Record] = {}
         self._started: set[tuple[str, ...]] = set()
         self._max_lanes = max_lanes

@@ -142,6 +142,7 @@ def _sweep(
     on_progress: Callable[[Progress, int], None] | None,
 ) -> Finished:
     name = f"coordinator-{time.time_ns():x}"
+    work = ray.put(plan.work())
     # The handle is kept: a named actor lives as long as somebody holds it.
     coordinator = (
         ray.remote(Coordinator)
@@ -152,7 +153,7 @@ def _sweep(
             max_restarts=-1,
             max_task_retries=-1,
         )
-        .remote(plan.work(), output.folder.uri, int(study.lanes.count))
+        .remote([work], output.folder.uri, int(study.lanes.count))
     )
     lanes = study.lanes
     lane = LaneConfig(
