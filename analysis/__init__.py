@@ -5,6 +5,7 @@ from analysis.comparing import comparison
 from analysis.csv_files import load_csv
 from analysis.inference import compare, summary, t_interval
 from analysis.matrices import combine, from_matrices
+from analysis.order_models import order_models
 from analysis.ranking import method_pairs, rankings, stability
 from analysis.report import write_report
 from analysis.results import Results, load
@@ -24,6 +25,7 @@ __all__ = [
     "load_csv",
     "method_pairs",
     "metrics",
+    "order_models",
     "rankings",
     "robustness",
     "stability",

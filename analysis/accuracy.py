@@ -235,14 +235,15 @@ def metrics(results: Results, reference: str = "joint") -> pd.DataFrame:
 def _with_metrics(results: Results, runs: pd.DataFrame, reference: str) -> pd.DataFrame:
     """The metrics of runs of one length."""
     keys, scores = as_runs(runs), results.scores
-    R = scores.matrices(keys)
+    where = scores.locate(keys)
+    R = scores.matrices(keys, where)
     joint = scores.matrices([run._replace(method=reference) for run in keys])
     arrays = {
         "task": R,
         "reference": joint - R,
-        "probe": scores.along(keys, scores.probes),
-        "retrieval": scores.along(keys, scores.retrieval(("i2t_r1", "t2i_r1"))),
-    } | {recall: scores.along(keys, scores.retrieval((recall,))) for recall in RECALLS}
+        "probe": scores.along(where, scores.probes),
+        "retrieval": scores.along(where, scores.retrieval(("i2t_r1", "t2i_r1"))),
+    } | {recall: scores.along(where, scores.retrieval((recall,))) for recall in RECALLS}
     values = {name: metric.function(arrays[metric.of]) for name, metric in METRICS.items()}
     # Sums in another task order differ in their last bits; equal results must compare equal.
     rounded = {name: value.round(DECIMALS) for name, value in values.items()}

@@ -142,7 +142,7 @@ class Results:
         failed = self.failures.set_index(STAGE)["error"].to_dict()
         errors = [next((failed[s] for s in run.stages if s in failed), None) for run in keys]
         runs["seed"] = runs[RUN[:3]].merge(seeds, how="left")["seed"].astype("Int64")
-        runs["missing"] = [self.scores.missing(run) for run in keys]
+        runs["missing"] = self.scores.missing(keys)
         runs["error"] = pd.Series(errors, dtype=object)
         return runs[[*RUN[:3], "seed", "design", "block", "order", "missing", "error"]]
 
@@ -239,7 +239,9 @@ def _once(stages: pd.DataFrame) -> pd.DataFrame:
     """Every score once (the one written last), and failures only of stages without scores."""
     ok = stages[stages["status"] == "ok"]
     ok = ok.drop_duplicates([*STAGE, "split", "eval_task", "metric"], keep="last")
-    done = set(zip(*(ok[column] for column in STAGE), strict=True))
     failed = stages[stages["status"] == "failed"].drop_duplicates(STAGE, keep="last")
+    if failed.empty:
+        return ok.reset_index(drop=True)
+    done = set(zip(*(ok[column] for column in STAGE), strict=True))
     alone = [key not in done for key in zip(*(failed[column] for column in STAGE), strict=True)]
     return pd.concat([ok, failed[alone]], ignore_index=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -46,12 +46,13 @@ class Scores:
     @classmethod
     def from_long(cls, ok: pd.DataFrame) -> "Scores":
         """From the rows of the long table that hold scores, each score once."""
-        stages = list(zip(ok["backbone"], ok["method"], ok["replicate"], ok["prefix"], strict=True))
-        evaluations = list(zip(ok["split"], ok["eval_task"], ok["metric"], strict=True))
-        rows = {stage: i for i, stage in enumerate(dict.fromkeys(stages))}
-        columns = {evaluation: i for i, evaluation in enumerate(sorted(set(evaluations)))}
+        row, stages = _numbered(ok, ["backbone", "method", "replicate", "prefix"])
+        found, evaluations = _numbered(ok, ["split", "eval_task", "metric"])
+        rows = {stage: i for i, stage in enumerate(stages)}
+        columns = {evaluation: i for i, evaluation in enumerate(sorted(evaluations))}
+        column = np.array([columns[evaluation] for evaluation in evaluations], int)
         values = np.full((len(rows) + 1, len(columns) + 1), np.nan)
-        values[[rows[s] for s in stages], [columns[e] for e in evaluations]] = ok["value"]
+        values[row, column[found]] = ok["value"]
         return cls(values, rows, columns)
 
     @cached_property
@@ -63,27 +64,51 @@ class Scores:
         """These recalls ("i2t_r1", ...) of every retrieval set."""
         return [c for c in self.columns if c[0] == "retrieval" and c[2] in recalls]
 
-    def matrices(self, runs: Sequence[Run]) -> np.ndarray:
-        """Accuracy matrices R [runs, T + 1, T] of runs of one length, columns in learning order."""
+    def locate(self, runs: Sequence[Run]) -> np.ndarray:
+        """The rows of `values` of the stages of runs of one length, [runs, T + 1]."""
+        nowhere = len(self.rows)
+        return np.array([[self.rows.get(s, nowhere) for s in run.stages] for run in runs])
+
+    def matrices(self, runs: Sequence[Run], where: np.ndarray | None = None) -> np.ndarray:
+        """Accuracy matrices R [runs, T + 1, T] of runs of one length, columns in learning order.
+
+        `where` saves locating the runs again.
+        """
+        where = self.locate(runs) if where is None else where
         nowhere = len(self.columns)
         tasks = [
             [self.columns.get(("task", task, "accuracy"), nowhere) for task in run.order]
             for run in runs
         ]
-        found: np.ndarray = self.values[self._stages(runs)[:, :, None], np.array(tasks)[:, None, :]]
+        found: np.ndarray = self.values[where[:, :, None], np.array(tasks)[:, None, :]]
         return found
 
-    def along(self, runs: Sequence[Run], evaluations: Sequence[Evaluation]) -> np.ndarray:
-        """Scores [runs, T + 1, evaluations] at every stage of runs of one length."""
+    def along(self, where: np.ndarray, evaluations: Sequence[Evaluation]) -> np.ndarray:
+        """Scores [runs, T + 1, evaluations] at every stage of located runs."""
         columns = np.array([self.columns[e] for e in evaluations], int)
-        found: np.ndarray = self.values[self._stages(runs)[:, :, None], columns]
+        found: np.ndarray = self.values[where[:, :, None], columns]
         return found
 
-    def missing(self, run: Run) -> int:
-        """How many of its stages 1..T lack the accuracy of a task learnt so far."""
-        learnt = np.tri(len(run.order), dtype=bool)
-        return int((np.isnan(self.matrices([run])[0, 1:]) & learnt).any(axis=1).sum())
+    def missing(self, runs: Sequence[Run]) -> np.ndarray:
+        """How many of the stages 1..T lack the accuracy of a task learnt so far, [runs]."""
+        counts = np.zeros(len(runs), int)
+        lengths = np.array([len(run.order) for run in runs], int)
+        for length in np.unique(lengths):
+            mine = np.flatnonzero(lengths == length)
+            R = self.matrices([runs[int(i)] for i in mine])[:, 1:]
+            learnt = np.tri(length, dtype=bool)
+            counts[mine] = (np.isnan(R) & learnt).any(axis=2).sum(axis=1)
+        return counts
 
-    def _stages(self, runs: Sequence[Run]) -> np.ndarray:
-        nowhere = len(self.rows)
-        return np.array([[self.rows.get(s, nowhere) for s in run.stages] for run in runs])
+
+def _numbered(frame: pd.DataFrame, names: list[str]) -> tuple[np.ndarray, list[Any]]:
+    """The distinct rows of some columns as tuples, and for every row which of them it is."""
+    number = np.zeros(len(frame), np.int64)
+    parts = []
+    for name in names:
+        codes, unique = pd.factorize(frame[name])
+        number = number * max(1, len(unique)) + codes
+        parts.append((codes, unique))
+    number, first = pd.factorize(number)[0], np.flatnonzero(~pd.Series(number).duplicated())
+    columns = [np.asarray(unique, object)[codes[first]] for codes, unique in parts]
+    return number, list(zip(*columns, strict=True))

@@ -1,7 +1,6 @@
 """The figures of the report: every function draws one from a frame, and computes nothing else."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,8 +13,6 @@ from analysis.report.style import INK, SCALE, SYMBOL_VARIANTS, TEMPLATE, Looks, 
 Groups = Sequence[tuple[str, str]]
 """(backbone, method), in the order in which they are shown."""
 ROOT = "stage 0"
-MAX_DOTS = 1000
-"""Dots of one method beyond which they are drawn by WebGL."""
 MIN_DENSITY = 12
 """Runs below which a density curve would suggest more than is known."""
 
@@ -51,8 +48,7 @@ def trade_off(runs: pd.DataFrame, groups: Groups) -> go.Figure:
     for backbone, method in groups:
         part = group(runs, backbone, method)
         variant = SYMBOL_VARIANTS[backbones.index(backbone) % len(SYMBOL_VARIANTS)]
-        _scatter(
-            figure,
+        figure.add_scatter(
             x=part["learning_accuracy"],
             y=part["forgetting_last"],
             mode="markers",
@@ -153,8 +149,7 @@ def _clouds(
                 x=values, y0=row, orientation="h", side="negative", width=1.1, points=False,
                 line={"width": 1, "color": colour}, hoverinfo="skip", spanmode="hard",
             )  # fmt: skip
-        _scatter(
-            figure,
+        figure.add_scatter(
             x=values,
             y=row + 0.12 + 0.22 * _jitter(len(part)),
             mode="markers",
@@ -196,12 +191,6 @@ def _hover(runs: pd.DataFrame, values: str) -> dict[str, object]:
     """What a dot says: its values; the page adds the order and replicate of its place."""
     template = f"{values}<br>%{{text}}<extra></extra>"
     return {"customdata": list(runs["place"]), "meta": "runs", "hovertemplate": template}
-
-
-def _scatter(figure: go.Figure, **settings: Any) -> None:
-    """Dots, one per run; by WebGL where there are too many for the page to stay quick."""
-    many_dots = len(settings["x"]) > MAX_DOTS
-    figure.add_trace((go.Scattergl if many_dots else go.Scatter)(**settings))
 
 
 def _jitter(num: int) -> np.ndarray:

@@ -9,6 +9,10 @@ import pandas as pd
 
 from analysis.results import Results
 
+MAX_DOTS = 1000
+"""Runs of one method drawn in a figure."""
+MAX_NODES = 12_000
+"""Prefixes drawn in the tree of orders."""
 NUM_EXTREMES = 3
 """Worst and best runs listed per method."""
 
@@ -33,6 +37,23 @@ def rows(frame: pd.DataFrame) -> Iterator[Any]:
 def by_metric(estimates: pd.DataFrame, backbone: str, method: str) -> dict[str, Any]:
     """The rows of one (backbone, method) in a summary or comparison, by metric."""
     return {row.metric: row for row in rows(group(estimates, backbone, method))}
+
+
+def thinned(runs: pd.DataFrame) -> pd.DataFrame:
+    """At most MAX_DOTS runs per (backbone, method), evenly by rank, the worst and best included."""
+    parts = []
+    for _, part in runs.sort_values("average_accuracy").groupby(["backbone", "method"]):
+        chosen = np.linspace(0, len(part) - 1, min(len(part), MAX_DOTS)).round().astype(int)
+        parts.append(part.iloc[chosen])
+    return pd.concat(parts).sort_index() if parts else runs
+
+
+def shallow(trie: pd.DataFrame) -> pd.DataFrame:
+    """The first levels of a trie, as many as have at most MAX_NODES nodes."""
+    depth = trie["prefix"].map(len)
+    nodes = depth.value_counts().sort_index().cumsum()
+    deepest = int(nodes[nodes <= MAX_NODES].index.max())
+    return trie.loc[depth <= deepest]
 
 
 def trie(runs: pd.DataFrame) -> pd.DataFrame:

@@ -13,8 +13,7 @@ from plotly.offline import get_plotlyjs
 from analysis.accuracy import METRICS
 from analysis.inference import ROPE
 from analysis.ranking import DRAWS
-from analysis.report import figures, panels, tables, words
-from analysis.report.browser import browser_data
+from analysis.report import figures, frames, panels, tables, words
 from analysis.report.findings import findings, plural
 from analysis.report.frames import rows
 from analysis.report.markup import emphasised
@@ -45,7 +44,7 @@ def page(study: Study) -> str:
         sections="".join(map(_framed, sections)),
         figures=_json({key: json.loads(draw(study).to_json()) for key, draw in drawn(study)}),
         ink=INK,
-        browser=_json(browser_data(study.results, browsed(study))),
+        browser=_json(study.browser),
         footer=f"Written by {escape(words.versions(study))}.",
         css=(here / "style.css").read_text("utf-8"),
         script=(here / "report.js").read_text("utf-8"),
@@ -60,6 +59,7 @@ def drawn(study: Study) -> list[tuple[str, Callable[[Study], go.Figure]]]:
         "contributions": study.contributions,
         "robustness": study.contributions,
         "positions": study.profiles,
+        "models": study.order_models,
         "stability": study.stability,
         "variance": study.variance,
         "d_study": study.variance,
@@ -69,23 +69,18 @@ def drawn(study: Study) -> list[tuple[str, Callable[[Study], go.Figure]]]:
 
 
 FIGURES: dict[str, Callable[[Study], go.Figure]] = {
-    "orders": lambda s: figures.distribution(s.placed(s.runs), s.summary, s.groups),
-    "differences": lambda s: figures.differences(s.placed(s.pairs), s.comparison, s.groups),
+    "orders": lambda s: figures.distribution(s.dots(s.runs), s.summary, s.groups),
+    "differences": lambda s: figures.differences(s.dots(s.pairs), s.comparison, s.groups),
     "contributions": lambda s: panels.contribution_heatmap(s.contributions, s.baseline_first),
     "robustness": lambda s: panels.robustness_scatter(s.contributions, s.groups),
     "positions": lambda s: panels.position_profiles(s.profiles, s.groups),
-    "forgetting": lambda s: figures.trade_off(s.placed(s.runs), s.groups),
-    "tree": lambda s: figures.order_tree(s.trie, s.groups),
+    "forgetting": lambda s: figures.trade_off(s.dots(s.runs), s.groups),
+    "tree": lambda s: figures.order_tree(frames.shallow(s.trie), s.groups),
+    "models": lambda s: panels.order_model_bars(s.order_models, s.groups),
     "stability": lambda s: panels.stability_curve(s.stability),
     "variance": lambda s: panels.variance_bars(s.variance),
     "d_study": lambda s: panels.d_study_curve(s.d_study),
 }
-
-
-def browsed(study: Study) -> list[tuple[str, str]]:
-    """Every (backbone, method), those with complete runs first."""
-    runs = study.results.runs
-    return list(dict.fromkeys([*study.groups, *zip(runs["backbone"], runs["method"], strict=True)]))
 
 
 def verdict(study: Study) -> Section:
@@ -119,7 +114,7 @@ def methods(study: Study) -> Section:
 def orders(study: Study) -> Section:
     """Average accuracy over orders."""
     caption = (
-        f"Unit: fraction; {words.sample(study.summary)}. Dot: one run. Diamond and bar: mean and "
+        f"Unit: fraction; {words.sample(study.summary)}. {_drawn(study)} Diamond and bar: mean and "
     )
     caption += f"interval. Curve: density, for {figures.MIN_DENSITY} runs or more."
     about = "What one method reaches depends on the order in which it meets the tasks."
@@ -189,6 +184,22 @@ def positions(study: Study) -> Section:
     return _plot(study, "positions", "Positions", about, caption, "profiles")
 
 
+def models(study: Study) -> Section:
+    """What of an order matters."""
+    if study.order_models.empty:
+        return Section("models", "", "")
+    about = (
+        "Does it matter who comes before whom (precedence), who stands where (position), or who "
+        "follows whom (adjacency)? Each replicate is predicted by a model of the others; 0 = no "
+        "better than the mean. Hover for the order that a model calls best or worst."
+    )
+    caption = (
+        "Unit: R2 of the average accuracy inside replicates; "
+        f"n = {study.order_models['runs'].max()} runs per method; no interval. Bars end at -10 %."
+    )
+    return _plot(study, "models", "What about the order matters", about, caption, "order_models")
+
+
 def ranking(study: Study) -> Section:
     """How many orders a ranking takes."""
     if study.stability.empty:
@@ -229,8 +240,8 @@ def forgetting(study: Study) -> Section:
     """Forgetting against learning."""
     about = "Right: new tasks are learnt better. Up: more of it is lost afterwards."
     caption = (
-        f"Unit: fraction; dot: one run; {plural(len(study.runs), 'run')}, no interval. Runs on one "
-        "dotted line end with the average accuracy written on it: AA = learning - (T-1)/T x "
+        f"Unit: fraction; {plural(len(study.runs), 'run')}, no interval. {_drawn(study)} Runs on "
+        "one dotted line end with the average accuracy written on it: AA = learning - (T-1)/T x "
         "forgetting."
     )
     return _plot(study, "forgetting", "Forgetting and learning", about, caption, "runs")
@@ -238,10 +249,10 @@ def forgetting(study: Study) -> Section:
 
 def matrices(study: Study) -> Section:
     """The accuracy-matrix browser."""
-    groups = browsed(study)
+    groups = study.browsed
     several = len({backbone for backbone, _ in groups}) > 1
     names = [figures.label(*pair, several) for pair in groups]
-    data = browser_data(study.results, groups)
+    data = study.browser
     controls = _select("choose-method", "method", names)
     replicates = list(map(str, data["replicates"]))
     controls += _select("choose-replicate", "replicate", replicates, replicates)
@@ -325,6 +336,7 @@ def formulas(study: Study) -> Section:
 
 SECTIONS: Sequence[Callable[[Study], Section]] = (
     *(verdict, methods, orders, differences, contributions, robust, positions, forgetting, tree),
+    models,
     *(ranking, variance, extremes, matrices, gaps, data, formulas),
 )
 
@@ -342,6 +354,16 @@ def _plot(
 def _figure(key: str, title: str, caption: str, table: str) -> str:
     plot = f'<div class="plot" id="figure-{key}" role="img" aria-label="{title}"></div>'
     return f"<figure>{plot}{_caption(caption, table, True)}</figure>"
+
+
+def _drawn(study: Study) -> str:
+    """What dots are."""
+    largest = int(study.runs.groupby(["backbone", "method"]).size().max())
+    if largest <= frames.MAX_DOTS:
+        return "Dot: one run."
+    return (
+        f"Dot: one run, {frames.MAX_DOTS} of {plural(largest, 'run')} per method, evenly by rank."
+    )
 
 
 def _named(study: Study, groups: figures.Groups) -> list[str]:

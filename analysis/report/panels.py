@@ -137,6 +137,34 @@ def position_profiles(found: pd.DataFrame, groups: Groups) -> go.Figure:
     return figure
 
 
+def order_model_bars(found: pd.DataFrame, groups: Groups) -> go.Figure:
+    """Out-of-sample R2 of every model of the order, a group of bars per method."""
+    groups = present(found, groups)
+    figure = _figure(height=110 + 62 * len(groups), barmode="group")
+    for i, model in enumerate(dict.fromkeys(found["model"])):
+        shown = pd.concat([group(found, *pair) for pair in groups])
+        shown = shown[shown["model"] == model]
+        figure.add_bar(
+            y=[label(row.backbone, row.method, many(found), "<br>") for row in rows(shown)],
+            x=shown["r2"].clip(lower=-0.1),
+            orientation="h",
+            name=model,
+            marker={"color": COLOURS[i % len(COLOURS)]},
+            text=[f"best: {_path(row.best_order)}<br>worst: {_path(row.worst_order)}"
+                  for row in rows(shown)],
+            textposition="none",
+            customdata=shown["r2"],
+            hovertemplate=f"{model}: R2 %{{customdata:.3f}}<br>predicted %{{text}}<extra></extra>",
+        )  # fmt: skip
+    figure.update_xaxes(title="share of the variance explained", tickformat=".0%")
+    figure.update_yaxes(autorange="reversed")
+    return figure
+
+
+def _path(order: tuple[str, ...] | None) -> str:
+    return " > ".join(text(task, 16) for task in order) if order else "not searched"
+
+
 def stability_curve(found: pd.DataFrame) -> go.Figure:
     """How soon the ranking of the methods is the one that all runs give."""
     figure = _figure(height=360)

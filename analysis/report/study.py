@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 from pyarrow import fs
@@ -11,9 +12,10 @@ from analysis.accuracy import metrics
 from analysis.comparing import comparison
 from analysis.contributions import contributions, profiles
 from analysis.inference import compare, paired, summary
+from analysis.order_models import order_models
 from analysis.ranking import method_pairs, rankings, stability
 from analysis.report import frames
-from analysis.report.browser import places
+from analysis.report.browser import browser_data, places
 from analysis.results import Results
 from analysis.robustness import disparity, robustness
 from analysis.variance import d_study, task_factors, variance_components
@@ -101,6 +103,11 @@ class Study:
         return variance_components(self.runs)
 
     @cached_property
+    def order_models(self) -> pd.DataFrame:
+        """What of an order decides how a run ends."""
+        return order_models(self.runs)
+
+    @cached_property
     def d_study(self) -> pd.DataFrame:
         """How reliable other sizes of study would be."""
         return d_study(self.variance)
@@ -141,6 +148,22 @@ class Study:
             content: dict[str, object] = json.loads(stream.read())
         return content
 
+    @cached_property
+    def browsed(self) -> list[tuple[str, str]]:
+        """Every (backbone, method), those with complete runs first."""
+        runs = self.results.runs
+        pairs = zip(runs["backbone"], runs["method"], strict=True)
+        return list(dict.fromkeys([*self.groups, *pairs]))
+
+    @cached_property
+    def browser(self) -> dict[str, Any]:
+        """Every accuracy matrix, for the page."""
+        return browser_data(self.results, self.browsed)
+
+    def dots(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """The runs that figures draw, see `placed`."""
+        return self.placed(frames.thinned(runs))
+
     def placed(self, runs: pd.DataFrame) -> pd.DataFrame:
         """Runs with the number by which dots in figures name their order."""
         numbers = places(self.results)
@@ -164,6 +187,7 @@ class Study:
             "variance": self.variance,
             "task_factors": task_factors(self.results, self.runs),
             "d_study": self.d_study,
+            "order_models": self.order_models,
             "comparison": self.comparison,
             "differences": self.pairs,
             "tree": self.trie,

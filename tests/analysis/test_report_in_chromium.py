@@ -24,7 +24,7 @@ DRAWN = """[...document.querySelectorAll(".plot")].every((plot) =>
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("study")
-    write_study(out, random_orders(TASKS, 6, 2), World(tasks=TASKS))
+    write_study(out, random_orders(TASKS, 6, 3), World(tasks=TASKS))
     return Path(write_report(str(out)))
 
 

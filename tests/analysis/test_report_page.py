@@ -110,6 +110,7 @@ def test_every_link_leads_somewhere(out):
 
 
 def test_every_figure_has_a_place_a_caption_and_data(out):
+    write_study(out, random_orders(TASKS, 6, 3), World(tasks=TASKS))
     page = page_of(out)
     ids = {attrs.get("id") for _, attrs in page.elements}
     drawn = json.loads(page.scripts["figures"])
