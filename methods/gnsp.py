@@ -14,8 +14,8 @@ span of V. With batches (x, y) of reference images and captions,
     loss = task loss + lambda (KD_T(rows) + KD_T(columns)) + mu (CE(rows) + CE(columns))
 
 on the similarities of all x to all y: KD between the pretrained model and the model now, CE between
-the model now and the pairs, equal captions being equally right. rho = 0.15, lambda = 1, mu = 0.75,
-T = 2.
+the model now and the pairs. (The authors call equal captions equally right; as these have the same
+similarities, the sum over them is the same.) rho = 0.15, lambda = 1, mu = 0.75, T = 2.
 
 AdamW makes of G P a step that lies in the null space only approximately; so it is in the paper.
 
@@ -95,9 +95,6 @@ class GNSP(FineTune):
     def before_task(self, stage: Stage) -> None:
         """From the second task on: freeze all but the projected weights, find their null spaces."""
         self.draws = ReferenceDraws(stage, self.config.reference_batch)
-        captions = self.draws.pool.captions
-        numbers = {caption: number for number, caption in enumerate(captions)}
-        self.caption_numbers = torch.tensor([numbers[caption] for caption in captions])
         weights = dict(self.named_parameters())
         trained = set(self.projected.values() if self.grams else self.trainable())
         for name, weight in weights.items():
@@ -122,9 +119,7 @@ class GNSP(FineTune):
             gather_rows(self.backbone.embed_images(pool.pixels(ids))),
             gather_rows(self.backbone.embed_texts([pool.captions[i] for i in ids.tolist()])),
         )
-        captions = gather_rows(self.caption_numbers[ids].to(device))
-        pairs = (captions.unsqueeze(1) == captions).float()
-        pairs = pairs / pairs.sum(dim=1, keepdim=True)
+        pairs = torch.arange(len(now), device=device)
         kept = distillation_both_ways(before, now, self.config.temperature)
         aligned = cross_entropy(now, pairs) + cross_entropy(now.T, pairs)
         return self.config.strength * kept + self.config.alignment * aligned

@@ -7,9 +7,9 @@ now,
 
     loss = task loss + alpha / 2 [ KL(M_{t-1} || M) + KL(M_{t-1}^T || M^T) ],
 
-KL summed over rows after a softmax, without a temperature, in each. A row whose largest entry is a
-wrong one taught the old model nothing worth keeping: it is replaced by the row of M, so that it
-drops out. alpha = 20.
+KL summed over rows after a softmax in each. A row whose largest entry is a wrong one taught the old
+model nothing worth keeping: it is replaced by the row of M, so that it drops out. alpha = 20, and a
+softmax without a temperature, are those of the authors' code.
 
 The paper continues contrastive pretraining on captions. Here, for tasks with few choices: a pair is
 an image with the prompt of its label, and the task's own loss takes the place of the contrastive
@@ -23,7 +23,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import kl_div
 
-from methods.backbones.base import Backbone
 from methods.data import Batch, Stage
 from methods.distill import Strength
 from methods.finetune import FineTune, FineTuneConfig
@@ -48,29 +47,32 @@ class ModX(FineTune):
         super().build()
         self.teacher = Teacher()
 
+    @torch.no_grad()
     def before_task(self, stage: Stage) -> None:
-        """What the model is now is the old model."""
+        """What the model is now is the old model; its prompts are embedded only once."""
         self.teacher.follow(self.backbone)
+        self.prompts = stage.tasks[stage.task].task.prompts()
+        self.prompts_before = self.teacher.backbone.embed_texts(self.prompts)
 
     def loss(self, batch: Batch) -> Tensor:
         """The task's loss and the change of the similarities among the pairs of a step."""
-        labels = gather_rows(batch.labels)
         with torch.no_grad():
-            before = cosines(self.teacher.backbone, batch)
-        now = cosines(self.backbone, batch)
+            images_before = self.teacher.backbone.embed_images(batch.pixels)
+            before = cosines(images_before, self.prompts_before[batch.labels])
+        present, which = torch.unique(batch.labels, return_inverse=True)
+        texts = self.backbone.embed_texts([self.prompts[label] for label in present.tolist()])
+        now = cosines(self.backbone.embed_images(batch.pixels), texts[which])
+        labels = gather_rows(batch.labels)
         change = off_diagonal_change(before, now, labels)
         change = change + off_diagonal_change(before.T, now.T, labels)
         return super().loss(batch) + self.config.strength / 2 * change
 
 
-def cosines(backbone: Backbone, batch: Batch) -> Tensor:
-    """Of all workers' images with the prompts of all their labels: float32 [B, B]."""
-    prompts = batch.task.prompts()
-    images = gather_rows(backbone.embed_images(batch.pixels))
-    texts = gather_rows(backbone.embed_texts([prompts[label] for label in batch.labels.tolist()]))
+def cosines(images: Tensor, texts: Tensor) -> Tensor:
+    """Of all workers' images with all workers' texts, [B, D] each: float32 [B, B]."""
     # In bf16 a cosine would keep three digits, of which it changes by one.
     with torch.autocast(images.device.type, enabled=False):
-        return images @ texts.T
+        return gather_rows(images) @ gather_rows(texts).T
 
 
 def off_diagonal_change(before: Tensor, now: Tensor, labels: Tensor) -> Tensor:

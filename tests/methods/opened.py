@@ -1,0 +1,62 @@
+"""Methods in the middle of a run, to look at what they do in a step."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from methods.base import Method
+from methods.data import Batch, Stage
+from tests.methods.conformance import BACKBONES, Desk, state_in
+from tests.toy import toy_study
+
+
+def desk_of(models: Path, backbone: str, method: str, **options: Any) -> Desk:
+    """A desk for one method with these options and no others."""
+    return Desk(
+        toy_study(
+            models,
+            {method: options},
+            benchmark=BACKBONES[backbone],
+            backbones={backbone: {"path": str(models / backbone)}},
+        ),
+        method,
+    )
+
+
+def about_to_learn(desk: Desk, *prefix: str) -> tuple[Any, Stage]:
+    """The method, with all tasks of `prefix` learnt but the last, and the stage of that one."""
+    results = desk.learn(prefix)
+    unit = desk.units(prefix)[-1]
+    learner = desk.worker.learner
+    method: Method = learner.method
+    if unit.parents:
+        method.load_state(state_in(results[unit.parents[0]]))
+    else:
+        method.reset(0)
+    stage = learner._stage(unit)
+    method.train()
+    method.before_task(stage)
+    return method, stage
+
+
+def batch_of(stage: Stage, step: int = 0) -> Batch:
+    """The task's batch of a step."""
+    task, ids = stage.stream[step]
+    return stage.tasks[task].batch(ids)
+
+
+def gradients(method: Method, loss: Tensor) -> list[Tensor]:
+    """Of all weights that the loss depends on."""
+    method.zero_grad()
+    loss.backward()
+    return [weight.grad for weight in method.parameters() if weight.grad is not None]
+
+
+def learn_a_little(method: Method, stage: Stage, lr: float = 0.1) -> None:
+    """Move the weights down the gradient of one step."""
+    gradients(method, method(batch_of(stage)))
+    for weight in method.parameters():
+        if weight.grad is not None:
+            weight.data -= lr * weight.grad
+    method.zero_grad()
