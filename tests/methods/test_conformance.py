@@ -99,8 +99,8 @@ def test_models_leave_memory_one_by_one(pair: Pair, alone: Alone, method: str) -
     assert pair[0][method].forgotten
 
 
-@pytest.mark.parametrize("method", ["er", "der++"])
-def test_replay_forgets_less_than_finetune(models: Path, method: str) -> None:
+@pytest.mark.parametrize("method", ["er", "der++", "ewc", "online_ewc", "multimodal_ewc"])
+def test_forgets_less_than_finetune(models: Path, method: str) -> None:
     orders = [list(order) for order in ("abc", "bca", "cab")]
     study = study_of(models, "clip", training=LONGER, design={"name": "fixed", "orders": orders})
     assert forgetting(study, method) < forgetting(study, "finetune") - 0.05
