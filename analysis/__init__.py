@@ -10,6 +10,7 @@ from analysis.ranking import method_pairs, rankings, stability
 from analysis.report import write_report
 from analysis.results import Results, load
 from analysis.robustness import disparity, robustness
+from analysis.similarity_effects import mantel, mrqap
 from analysis.variance import d_study, task_factors, variance_components
 
 __all__ = [
@@ -23,8 +24,10 @@ __all__ = [
     "from_matrices",
     "load",
     "load_csv",
+    "mantel",
     "method_pairs",
     "metrics",
+    "mrqap",
     "order_models",
     "rankings",
     "robustness",

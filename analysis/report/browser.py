@@ -3,7 +3,7 @@
 Stages are stored once and matrices are put together in the browser, as the trie has it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,59 +12,75 @@ from analysis.report.style import Looks
 from analysis.results import Results
 
 MAX_SCORES = 500_000
-"""Numbers in the page (about 2.5 MB); replicates beyond are only in the data table."""
+"""Numbers in the page (about 3 MB); orders beyond are only in the data table."""
+Place = tuple[int, tuple[str, ...]]
+"""A replicate and an order, or a prefix."""
 SCALE = 10_000
 """Accuracies travel as integers."""
 
 
-def browser_data(results: Results, groups: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def browser_data(
+    results: Results, groups: Sequence[tuple[str, str]], always: Iterable[Place] = ()
+) -> dict[str, Any]:
     """What the accuracy-matrix browser draws, and which order every dot of a figure is.
+
+    Args:
+        results: of the study.
+        groups: (backbone, method), in the order in which they are offered.
+        always: runs that are shown even where not all of them can be.
 
     Returns:
         tasks: names; groups: {backbone, method, colour}; runs: [replicate, "i.j.k" of task
-        indices] per place (see `places`); replicates: those with scores in the page; scores: one
+        indices] per place (see `places`); shown: the places with scores in the page; scores: one
         {replicate: {"i.j.k": [accuracy on every task]}} per group, accuracies times SCALE, null
-        where not measured; omitted: replicates left out for size.
+        where not measured; omitted: how many places are left out for size.
     """
     sequences = [*results.orders["order"], *results.stages["prefix"].unique()]
     tasks = sorted({task for sequence in sequences for task in sequence})
-    replicates = sorted(set(results.orders["replicate"]))
-    kept = replicates[: _affordable(results, len(tasks), len(replicates))]
     looks = Looks(method for _, method in groups)
     at = {task: i for i, task in enumerate(tasks)}
+    numbers = places(results)
+    shown = sorted(_affordable(results, list(numbers)) | {numbers[place] for place in always})
+    runs = list(numbers)
+    stages = {
+        (r, order[:k]) for r, order in (runs[i] for i in shown) for k in range(len(order) + 1)
+    }
     return {
         "tasks": tasks,
         "groups": [{"backbone": b, "method": m, "colour": looks.colour(m)} for b, m in groups],
-        "runs": [[int(r), ".".join(str(at[t]) for t in order)] for r, order in places(results)],
-        "replicates": [int(r) for r in kept],
-        "scores": _scores(results, groups, at, set(kept)),
+        "runs": [[int(r), ".".join(str(at[t]) for t in order)] for r, order in runs],
+        "shown": shown,
+        "scores": _scores(results, groups, at, stages),
         "scale": SCALE,
-        "omitted": len(replicates) - len(kept),
+        "omitted": len(runs) - len(shown),
     }
 
 
-def places(results: Results) -> dict[tuple[int, tuple[str, ...]], int]:
+def places(results: Results) -> dict[Place, int]:
     """A number for every (replicate, order), by which dots in figures name their order."""
     pairs = zip(results.orders["replicate"], results.orders["order"], strict=True)
     return {pair: i for i, pair in enumerate(sorted(set(pairs)))}
 
 
-def _affordable(results: Results, num_tasks: int, num_replicates: int) -> int:
-    """How many replicates fit, at least one."""
-    per_replicate = len(results.scores.rows) * num_tasks / num_replicates
-    return max(1, int(MAX_SCORES // max(per_replicate, 1)))
+def _affordable(results: Results, runs: list[Place]) -> set[int]:
+    """The places whose scores fit in the page: all of them, or some, evenly."""
+    size = results.scores.values.size
+    if size <= MAX_SCORES:
+        return set(range(len(runs)))
+    count = max(1, int(len(runs) * MAX_SCORES / size))
+    return {int(i) for i in np.linspace(0, len(runs) - 1, count).round()}
 
 
 def _scores(
-    results: Results, groups: Sequence[tuple[str, str]], at: dict[str, int], kept: set[int]
+    results: Results, groups: Sequence[tuple[str, str]], at: dict[str, int], stages: set[Place]
 ) -> list[dict[str, dict[str, list[int | None]]]]:
     columns = [results.scores.columns.get(("task", task, "accuracy"), -1) for task in at]
     values = np.rint(results.scores.values[:, columns] * SCALE)
-    places = {group: i for i, group in enumerate(groups)}
+    number = {group: i for i, group in enumerate(groups)}
     scores: list[dict[str, dict[str, list[int | None]]]] = [{} for _ in groups]
     for (backbone, method, replicate, prefix), row in results.scores.rows.items():
-        if replicate in kept and (backbone, method) in places:
-            found = scores[places[backbone, method]].setdefault(str(replicate), {})
+        if (replicate, prefix) in stages and (backbone, method) in number:
+            found = scores[number[backbone, method]].setdefault(str(replicate), {})
             key = ".".join(str(at[task]) for task in prefix)
             found[key] = [None if np.isnan(v) else int(v) for v in values[row]]
     return scores

@@ -254,10 +254,10 @@ def matrices(study: Study) -> Section:
     names = [figures.label(*pair, several) for pair in groups]
     data = study.browser
     controls = _select("choose-method", "method", names)
-    replicates = list(map(str, data["replicates"]))
+    replicates = list(dict.fromkeys(str(data["runs"][place][0]) for place in data["shown"]))
     controls += _select("choose-replicate", "replicate", replicates, replicates)
     controls += _select("choose-order", "order, worst first", [], css="wide")
-    omitted = f" {plural(data['omitted'], 'more replicate')}: only in the data."
+    omitted = f" {plural(data['omitted'], 'more order')}: only in the data."
     caption = (
         "Unit: fraction; one run, n = 1, no interval. Rows: after each stage; columns: tasks in "
         "learning order; framed: the task just learnt. Below: the same, one panel per task over "

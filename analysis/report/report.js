@@ -86,7 +86,7 @@ function select(place) {
   if (place !== null) {
     const [replicate, order] = study.runs[place];
     chip.querySelector("span").innerHTML = named(place).replace("<br>", ", ");
-    if (study.replicates.includes(replicate)) {
+    if (study.shown.includes(place)) {
       choose.replicate.value = replicate;
       listOrders();
       choose.order.value = order;
@@ -152,7 +152,8 @@ function finalMean(order) {
 }
 
 function listOrders() {
-  const orders = study.runs.filter(([replicate]) => String(replicate) === choose.replicate.value)
+  const orders = study.shown.map((place) => study.runs[place])
+    .filter(([replicate]) => String(replicate) === choose.replicate.value)
     .map(([, key]) => key.split(".").map(Number))
     .map((order) => ({ order, mean: finalMean(order) }))
     .sort((a, b) => (a.mean ?? 2) - (b.mean ?? 2));

@@ -158,7 +158,8 @@ class Study:
     @cached_property
     def browser(self) -> dict[str, Any]:
         """Every accuracy matrix, for the page."""
-        return browser_data(self.results, self.browsed)
+        extremes = zip(self.extremes["replicate"], self.extremes["order"], strict=True)
+        return browser_data(self.results, self.browsed, extremes)
 
     def dots(self, runs: pd.DataFrame) -> pd.DataFrame:
         """The runs that figures draw, see `placed`."""

@@ -22,8 +22,23 @@ METHODS_TEXT = (
     "tells a seed from the mean over seeds.",
     "Comparisons are paired: method minus baseline on the same backbone, replicate and order, "
     "averaged within replicates, with the t interval over replicates.",
-    "SD over runs is the standard deviation over all runs that count. It holds the effect of the "
-    "order and that of the seed together.",
+    "A difference is called better or worse when its whole interval lies beyond half a point, "
+    "equivalent when it lies within, otherwise undecided. p values are of t tests over replicates, "
+    "corrected for the number of methods by Holm, and of exact joint sign flips of replicates "
+    "(max-T, Westfall and Young).",
+    "Given its seed, a run is a function of its order. SD over orders is the root of the mean "
+    "variance inside replicates; it holds the training noise that a new order draws. Its interval "
+    "is that of a log-normal mean over replicates (Cox). SD over seeds is what the replicate means "
+    "differ by beyond it. The range of 5 orders is the expected one of five orders of one seed, by "
+    "rarefaction, so it does not grow with the study. The worst tenth is the mean of the worst "
+    "tenth of the runs (CVaR). That a share of all orders does better than the worst one seen "
+    "follows from (1 - confidence)^(1/n) for n random orders (Wilks), for the seeds of the study.",
+    "The contribution of task j to task i is R[pos(j), i] - R[pos(j)-1, i]; over j it adds up to "
+    "all that i gains, and its mean over random orders is the value of Nowak and Radzik. Variance "
+    "components are solved from expected mean squares of methods x seeds x orders, truncated at "
+    "0; G is the share of the variance of methods in that of their means. Order models are ridge "
+    "regressions of the metric, less its replicate's mean, each replicate predicted by a model of "
+    "the others.",
     "Only complete runs are shown. In means, intervals and the table of methods a replicate counts "
     "when all its planned runs are complete, because the orders that finish first share prefixes; "
     "if no replicate is whole, all complete runs count and there is no interval.",

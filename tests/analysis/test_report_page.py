@@ -190,11 +190,17 @@ def test_matrices_in_the_page_are_those_of_the_results(out):
     assert np.abs(shown - stored).max() <= 0.5 / data["scale"]
 
 
-def test_large_studies_leave_replicates_out_of_the_page_and_say_so(out, monkeypatch):
-    monkeypatch.setattr("analysis.report.browser.MAX_SCORES", 300)
-    data = browser_data(load(out), [("tiny-clip", "replay")])
-    assert (data["replicates"], list(data["scores"][0]), data["omitted"]) == ([0], ["0"], 1)
-    assert "1 more replicate: only in the data" in page_of(out).text
+def test_large_studies_leave_orders_out_of_the_page_and_say_so(out, monkeypatch):
+    monkeypatch.setattr("analysis.report.browser.MAX_SCORES", 400)
+    results = load(out)
+    data = browser_data(results, [("tiny-clip", "replay")], [(1, ORDERS[1][3])])
+    assert data["omitted"] == 12 - len(data["shown"]) > 0
+    runs = [data["runs"][place] for place in data["shown"]]
+    wanted = ".".join(str(data["tasks"].index(task)) for task in ORDERS[1][3])
+    assert [1, wanted] in runs
+    for replicate, order in runs:
+        assert order in data["scores"][0][str(replicate)]
+    assert re.search(r"\d more orders?: only in the data", page_of(out).text)
 
 
 def test_worst_and_best_orders_come_with_their_command(out):

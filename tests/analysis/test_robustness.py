@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from analysis import disparity, load, metrics, robustness
+from analysis.inference import positive_interval
 from analysis.robustness import (
     bad_order_average,
     by_order,
@@ -146,6 +147,18 @@ def test_order_sd_is_covered_as_often_as_it_says(law, replicates):
             apart[r * orders : (r + 1) * orders, r] = block
         found.append(spread(apart))
     covered = np.mean([row.order_sd_low <= 1 <= row.order_sd_high for row in found])
+    assert 0.94 <= covered <= 0.96
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("replicates", [3, 5, 8])
+def test_range_of_five_orders_is_covered_as_often_as_it_says(replicates):
+    rng = np.random.default_rng(replicates)
+    shape = (3000, replicates, 12)
+    truth = np.mean(np.ptp(-rng.gamma(4, 0.5, (400_000, 5)), axis=1))
+    y = -rng.gamma(4, 0.5, shape) + rng.standard_normal((*shape[:2], 1))
+    found = [positive_interval([rarefied_range(block, 5) for block in table]) for table in y]
+    covered = np.mean([row.low <= truth <= row.high for row in found])
     assert 0.94 <= covered <= 0.96
 
 
