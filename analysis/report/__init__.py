@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from analysis.matrices import combine
+from analysis.report.card import card
 from analysis.report.markdown import markdown
 from analysis.report.page import page
 from analysis.report.study import Study
@@ -16,7 +17,7 @@ from analysis.results import load, open_folder
 
 
 def write_report(out: str, *others: str) -> str:
-    """Write OUT/report.html, OUT/report.md and OUT/tables/*.parquet.
+    """Write OUT/report.html, report.md, CARD.md (for the Hub) and tables/*.parquet.
 
     Works while the study is still running: runs that are not complete are listed and left out.
     The same results give the same bytes.
@@ -46,6 +47,8 @@ def write_report(out: str, *others: str) -> str:
     for name, table in study.tables.items():
         _write(folder, f"tables/{name}.parquet", _parquet(table))
     _write(folder, "report.md", markdown(study).encode())
+    if results.folder is not None:
+        _write(folder, "CARD.md", card(study).encode())
     _write(folder, "report.html", page(study).encode())
     return posixpath.join(str(out), "report.html")
 

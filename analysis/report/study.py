@@ -171,7 +171,7 @@ class Study:
         pairs = zip(runs["replicate"], runs["order"], strict=True)
         return runs.assign(place=[numbers[pair] for pair in pairs])
 
-    @property
+    @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
         """What is written beside the report, by file name."""
         return {

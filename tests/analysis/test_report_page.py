@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from plotly.offline import get_plotlyjs
 
 from analysis import load, metrics, summary, write_report
@@ -317,6 +318,16 @@ def test_a_study_without_a_complete_run_has_a_report(out):
     assert "60 of 60 planned runs lack a stage" in page.text
     assert "device lost <here>" in page.text
     assert "a → b" in page.text
+
+
+def test_the_card_is_one_that_the_hub_can_read(out):
+    write_report(str(out))
+    _, front, body = (out / "CARD.md").read_text().split("---\n", 2)
+    facts = yaml.safe_load(front)
+    assert facts["configs"][0]["data_files"] == "results/*.parquet"
+    for config in facts["configs"]:
+        assert list(out.glob(config["data_files"]))
+    assert "average accuracy" in body
 
 
 def test_tables_can_be_read_back(out):
