@@ -25,7 +25,7 @@ Temperature = Annotated[
 Strength = Annotated[float, Field(ge=0, description="Weight of the distillation in the loss.")]
 ReferenceBatch = Annotated[
     int | None,
-    Field(ge=1, description="Reference pairs of a step over all workers; null: as of the task."),
+    Field(ge=1, description="Reference pairs of a step, over all workers; null: batch_size."),
 ]
 
 

@@ -66,8 +66,11 @@ class ZSCL(WeightEnsemble):
         pool = self.draws.pool
         distinct = {caption: i for i, caption in enumerate(pool.captions)}
         self.texts = pool.text_embeddings[list(distinct.values())].to(self.backbone.device)
-        weights = [weight for weight in self.parameters() if weight.requires_grad]
-        self.anchors = [(weight, weight.detach().clone()) for weight in weights]
+        self.anchors = [
+            (weight, weight.detach().clone())
+            for weight in self.parameters()
+            if weight.requires_grad and self.config.consolidation
+        ]
 
     def loss(self, batch: Batch) -> Tensor:
         """The task's loss and the distance from the pretrained model on a reference batch."""
