@@ -140,6 +140,6 @@ def draw_labels(logits: Tensor, chances: Tensor) -> Tensor:
 
     Every sample brings its own number, so that its label does not depend on its group.
     """
-    below = logits.double().softmax(dim=1).cumsum(dim=1)
-    labels = torch.searchsorted(below, chances.to(logits.device).unsqueeze(1), right=True)
-    return labels.squeeze(1).clamp(max=logits.shape[1] - 1)
+    below = logits.cpu().double().softmax(dim=1).cumsum(dim=1)
+    labels = torch.searchsorted(below, chances.unsqueeze(1), right=True).squeeze(1)
+    return labels.clamp(max=logits.shape[1] - 1).to(logits.device)

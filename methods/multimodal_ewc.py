@@ -67,7 +67,7 @@ class MultimodalEWCConfig(OnlineEWCConfig):
         default=0.3, ge=0, description="mu, weight of the consistency; 0 switches it off."
     )
     consistency_every: int = Field(
-        default=4, ge=1, description="k: consistency is part of every k-th step."
+        default=8, ge=1, description="k: consistency is part of every k-th step."
     )
     temperature: Temperature = 2.0
 
@@ -91,6 +91,8 @@ class MultimodalEWC(OnlineEWC):
         self.groups = [
             [i for i, tower in enumerate(towers) if tower == group] for group in sorted(set(towers))
         ]
+        if self.importance:
+            self.lengths = _norms(self.anchors, self.groups)
         self.stage, self.step = stage, 0
         self.earlier: dict[int, Tensor] = {}
 
@@ -118,7 +120,7 @@ class MultimodalEWC(OnlineEWC):
             for step in range(every - 1, len(self.stage.stream), every):
                 ids = self.stage.shard(self.stage.stream[step][1])
                 earlier[step] = self.backbone.logits(data.batch(ids))
-        # Mixed precision keeps casts of the weights; these were made without a gradient.
+        # Older torch gives these casts of the weights, made without a gradient, to the student.
         torch.clear_autocast_cache()
         return earlier
 
@@ -128,19 +130,19 @@ class MultimodalEWC(OnlineEWC):
 
     def pulls(self) -> list[Tensor]:
         """w_G F (theta - theta*)."""
-        if not self.importance:
-            return []
-        moved = self.moved()
-        for members, weight in zip(self.groups, self._group_weights(moved), strict=True):
-            torch._foreach_mul_([moved[i] for i in members], weight)
-        return list(torch._foreach_mul(moved, self.importance))
+        if not self.importance or self.config.weights == "fixed":
+            return super().pulls()
+        pulls = self.moved()
+        followed = pulls if self.config.weights == "drift" else self.gradients()
+        weights = self._group_weights(_norms(followed, self.groups))
+        torch._foreach_mul_(pulls, self.importance)
+        for members, weight in zip(self.groups, weights, strict=True):
+            torch._foreach_mul_([pulls[i] for i in members], weight)
+        return pulls
 
-    def _group_weights(self, moved: list[Tensor]) -> Tensor:
-        """w_G of every group, of mean 1."""
-        if self.config.weights == "fixed":
-            return torch.ones(len(self.groups), device=self.backbone.device)
-        followed = moved if self.config.weights == "drift" else self.gradients()
-        sizes = _norms(followed, self.groups) / _norms(self.anchors, self.groups)
+    def _group_weights(self, norms: Tensor) -> Tensor:
+        """w_G of every group, of mean 1, from the length of what it follows."""
+        sizes = norms / self.lengths
         # At the start of a task nothing has moved, and nothing is pulled.
         return sizes / sizes.mean().clamp(min=torch.finfo(sizes.dtype).tiny)
 

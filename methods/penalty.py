@@ -88,7 +88,11 @@ class Anchored(Penalised):
 
     def pulls(self) -> list[Tensor]:
         """F (theta - theta*)."""
-        return list(torch._foreach_mul(self.moved(), self.importance)) if self.importance else []
+        if not self.importance:
+            return []
+        pulls = self.moved()
+        torch._foreach_mul_(pulls, self.importance)
+        return pulls
 
     @abstractmethod
     def consolidate(self, stage: Stage) -> list[Tensor]:

@@ -48,6 +48,14 @@ def test_a_tower_that_is_switched_off_is_free(models: Path, tower: str) -> None:
     assert pulled == {tower}
 
 
+def test_a_tower_that_is_frozen_needs_no_protection(models: Path) -> None:
+    """A fusion backbone trains no vision tower."""
+    options = {"groups": ["vision"], "consistency": 0.0}
+    *_, last = desk_of(models, "llava", "multimodal_ewc", **options).learn(ORDER).values()
+    *_, plain = desk_of(models, "llava", "finetune").learn(ORDER).values()
+    assert same(state_in(last), state_in(plain))
+
+
 @pytest.mark.parametrize("weights", ["drift", "gradient"])
 def test_towers_are_held_as_they_drift_or_are_pulled(models: Path, weights: str) -> None:
     """The vision tower moved three times as far, and is pulled five times as hard."""
@@ -79,6 +87,16 @@ def test_consistency_sets_in_when_something_moved(models: Path, backbone: str) -
     learn_a_little(method, stage)
     method.after_step()
     assert not same_as_alone(1)
+
+
+def test_mixed_precision_loses_no_gradient(models: Path) -> None:
+    """Casts of weights that the look at the earlier model made are of no use to the student."""
+    desk = desk_of(models, "clip", "multimodal_ewc", consistency_every=1)
+    method, stage = about_to_learn(desk, *ORDER)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = method.loss(batch_of(stage))
+    reached = gradients(method, loss)
+    assert len(reached) == len(gradients(method, method.backbone.loss(batch_of(stage)).mean()))
 
 
 def test_consistency_is_about_right_matches_only() -> None:
