@@ -8,6 +8,9 @@ on it differ in. With an adapter the weights are its factors A and B.
 The penalty is never part of the loss: `after_backward` adds its gradient, lambda F (theta -
 theta*), in closed form to the gradient of the loss, which by then is averaged over the workers.
 No graph is built for it, and who needs the gradient of the task alone finds it there before.
+
+A good lambda depends on the backbone and on how far training moves its weights. The defaults were
+found with tiny-clip as in the quickstart, except where a paper names one.
 """
 
 from abc import abstractmethod
