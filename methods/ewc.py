@@ -1,7 +1,7 @@
 """Elastic weight consolidation: a quadratic penalty for every task learnt so far.
 
 Kirkpatrick et al., "Overcoming catastrophic forgetting in neural networks" (PNAS 2017, arXiv
-1612.00796), eq. 3, with one term per earlier task (as in section 2.1 of the paper):
+1612.00796), eq. 3, with one penalty per earlier task, the first of the two ways it names:
 
     loss + sum_t lambda / 2 sum_i F_{t,i} (theta_i - theta*_{t,i})^2
 
