@@ -55,6 +55,10 @@ def run_lane(config: LaneConfig) -> None:
 
 
 def _loop(setup: dict[str, LaneConfig]) -> None:
-    from sweep.lane_worker import work
-
-    work(setup["lane"])
+    config = setup["lane"]
+    try:
+        from sweep.lane_worker import work
+    except ImportError as error:  # trying again will not help
+        ray.get(find_coordinator(config).abort.remote(f"a lane cannot start: {error}"))
+        return
+    work(config)

@@ -238,7 +238,7 @@ class Study(Section):
         """
         path = Path(study)
         shipped = {file.stem: file for file in STUDIES.glob("*.yaml")}
-        if str(study) in shipped and not path.exists():
+        if str(study) in shipped and not path.is_file():
             path = shipped[str(study)]
         elif not path.exists():
             if path.suffix in (".yaml", ".yml") or path.parent != Path():

@@ -330,3 +330,11 @@ class TestBackbones:
         (tmp_path / "config.json").write_text("{} ")
         other = find_source(BackboneConfig(path=str(tmp_path)))
         assert len({clip.fingerprint, one.fingerprint, other.fingerprint}) == 3
+
+
+def test_shipped_study_is_found_beside_a_folder_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "methods").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert Study.load("methods").name == "methods"
