@@ -78,9 +78,7 @@ class Output:
         study = self.plan.study
         if self.folder.exists("tune"):
             self.folder.filesystem.delete_dir(self.folder.join("tune"))
-        self._stale = [
-            file.path for kind in PARTS for file in self.folder.list(kind)
-        ]
+        self._stale = [file.path for kind in PARTS for file in self.folder.list(kind)]
         self.folder.write(dump(study).encode(), "study.yaml")
         self.folder.write(json.dumps(summary(self.plan), indent=1).encode(), "plan.json")
         rows = [

@@ -1,11 +1,10 @@
 """The page: sections in the order in which they are read, put into one template."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from importlib import resources
 from string import Template
-from typing import NamedTuple
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
@@ -13,23 +12,16 @@ from plotly.offline import get_plotlyjs
 from analysis.accuracy import METRICS
 from analysis.inference import ROPE
 from analysis.ranking import DRAWS
-from analysis.report import figures, frames, panels, tables, words
+from analysis.report import figures, frames, panels, parts, tables, words
 from analysis.report.findings import findings, plural
 from analysis.report.frames import rows
 from analysis.report.markup import emphasised
+from analysis.report.parts import Section
 from analysis.report.study import Study
 from analysis.report.style import INK
 
 MAX_FAILURES = 50
 """Failed stages shown on the page; the table holds all."""
-
-
-class Section(NamedTuple):
-    """One part of the page; `key` is its name in the menu, an empty `html` leaves it out."""
-
-    key: str
-    title: str
-    html: str
 
 
 def page(study: Study) -> str:
@@ -39,12 +31,14 @@ def page(study: Study) -> str:
     return Template((here / "template.html").read_text("utf-8")).substitute(
         title=escape(words.title(study)),
         lead=escape(words.lead(study)),
-        tiles="".join(map(_tile, words.facts(study))),
+        tiles="".join(map(parts.tile, words.facts(study))),
         nav="".join(f'<a href="#{part.key}">{part.key.capitalize()}</a>' for part in sections),
-        sections="".join(map(_framed, sections)),
-        figures=_json({key: json.loads(draw(study).to_json()) for key, draw in drawn(study)}),
+        sections="".join(map(parts.framed, sections)),
+        figures=parts.as_json(
+            {key: json.loads(draw(study).to_json()) for key, draw in drawn(study)}
+        ),
         ink=INK,
-        browser=_json(study.browser),
+        browser=parts.as_json(study.browser),
         footer=f"Written by {escape(words.versions(study))}.",
         css=(here / "style.css").read_text("utf-8"),
         script=(here / "report.js").read_text("utf-8"),
@@ -98,7 +92,8 @@ def methods(study: Study) -> Section:
     noted = "".join(f'<p class="note">{escape(note)}</p>' for note in words.notes(study))
     more = (
         "<details><summary>All metrics</summary>"
-        f"{tables.all_metrics(study)}{_caption(words.sample(study.summary), 'summary')}</details>"
+        f"{tables.all_metrics(study)}"
+        f"{parts.caption(words.sample(study.summary), 'summary')}</details>"
     )
     about = "Mean over orders with its interval below; a click on a heading sorts."
     caption = (
@@ -107,8 +102,8 @@ def methods(study: Study) -> Section:
         "seed. Worst tenth: mean of the worst tenth of the runs. Training time: of a run without "
         f"sharing, relative to {study.baseline or 'finetune'}."
     )
-    body = tables.method_table(study) + _caption(caption, "methods") + noted + more
-    return Section("methods", "Methods compared", _about(about) + body)
+    body = tables.method_table(study) + parts.caption(caption, "methods") + noted + more
+    return Section("methods", "Methods compared", parts.about(about) + body)
 
 
 def orders(study: Study) -> Section:
@@ -134,7 +129,7 @@ def differences(study: Study) -> Section:
         f"to {ROPE} either way, differences that do not matter."
     )
     plot = _plot(study, "differences", "Paired differences", about, caption, "differences")
-    ending = tables.comparison_table(study) + _caption(
+    ending = tables.comparison_table(study) + parts.caption(
         "Verdict: of the whole interval against the grey band. P(no matter): of a mean difference "
         "inside it. p: of no difference, over replicates, corrected for the number of methods "
         "(Holm; exact joint sign flips). Better, equal, worse: number of pairs; win rate counts "
@@ -154,7 +149,7 @@ def contributions(study: Study) -> Section:
     )
     caption = f"Unit: fraction; {words.sample(study.summary)} (hover)."
     shown = _named(study, panels.present(study.contributions, study.baseline_first))
-    control = _select("contribution-traces", "method", shown, traces="contributions")
+    control = parts.select("contribution-traces", "method", shown, traces="contributions")
     return _plot(
         study, "contributions", "Contributions of tasks", about, caption, "contributions", control
     )
@@ -233,7 +228,9 @@ def variance(study: Study) -> Section:
         "Unit: G, the reliability of the ranking of methods, 0 to 1; from the components above; "
         "no interval."
     )
-    return bars._replace(html=bars.html + _figure("d_study", "reliability", caption, "d_study"))
+    return bars._replace(
+        html=bars.html + parts.figure("d_study", "reliability", caption, "d_study")
+    )
 
 
 def forgetting(study: Study) -> Section:
@@ -253,10 +250,10 @@ def matrices(study: Study) -> Section:
     several = len({backbone for backbone, _ in groups}) > 1
     names = [figures.label(*pair, several) for pair in groups]
     data = study.browser
-    controls = _select("choose-method", "method", names)
+    controls = parts.select("choose-method", "method", names)
     replicates = list(dict.fromkeys(str(data["runs"][place][0]) for place in data["shown"]))
-    controls += _select("choose-replicate", "replicate", replicates, replicates)
-    controls += _select("choose-order", "order, worst first", [], css="wide")
+    controls += parts.select("choose-replicate", "replicate", replicates, replicates)
+    controls += parts.select("choose-order", "order, worst first", [], css="wide")
     omitted = f" {plural(data['omitted'], 'more order')}: only in the data."
     caption = (
         "Unit: fraction; one run, n = 1, no interval. Rows: after each stage; columns: tasks in "
@@ -265,14 +262,14 @@ def matrices(study: Study) -> Section:
     )
     plots = "".join(f'<div class="plot" id="figure-{key}"></div>' for key in ("matrix", "curves"))
     body = f'<div class="controls">{controls}</div>'
-    body += f"<figure>{plots}{_caption(caption, 'accuracies', True)}</figure>"
+    body += f"<figure>{plots}{parts.caption(caption, 'accuracies', True)}</figure>"
     about = "Choose a run: how accurate is it on every task, after every stage?"
-    return Section("matrices", "Accuracy matrices", _about(about) + body)
+    return Section("matrices", "Accuracy matrices", parts.about(about) + body)
 
 
 def tree(study: Study) -> Section:
     """The tree of orders."""
-    control = _select("tree-traces", "method", _named(study, study.groups), traces="tree")
+    control = parts.select("tree-traces", "method", _named(study, study.groups), traces="tree")
     about = (
         "Every path from the top is an order; the colour of a prefix is the mean average accuracy "
         "at which the runs through it end. A click zooms in."
@@ -293,8 +290,8 @@ def extremes(study: Study) -> Section:
     if study.results.folder is None:
         about = "The commands that train these runs again are in the reports of the single studies."
     caption = "Unit: fraction; single runs. Methods that no order moves are left out."
-    body = tables.extremes_table(study) + _caption(caption, "extremes")
-    return Section("extremes", "Worst and best orders", _about(about) + body)
+    body = tables.extremes_table(study) + parts.caption(caption, "extremes")
+    return Section("extremes", "Worst and best orders", parts.about(about) + body)
 
 
 def gaps(study: Study) -> Section:
@@ -303,24 +300,26 @@ def gaps(study: Study) -> Section:
     missing = int((runs["missing"] > 0).sum())
     if not missing:
         text = f"All {plural(len(runs), 'planned run')} are complete; no stage is missing."
-        return Section("gaps", "Missing and failed", _about(text))
+        return Section("gaps", "Missing and failed", parts.about(text))
     text = (
         f"{missing} of {plural(len(runs), 'planned run')} lack a stage and are left out of all "
         "statistics. Replicates that are not whole:"
     )
-    body = tables.progress_table(study) + _caption("Unit: runs.", "progress")
+    body = tables.progress_table(study) + parts.caption("Unit: runs.", "progress")
     if len(failures):
         shown = f"{min(MAX_FAILURES, len(failures))} of {plural(len(failures), 'failed stage')}."
         body += f"<h3>Failed stages</h3>{tables.failures_table(study, MAX_FAILURES)}"
-        body += _caption(shown, "failures")
-    return Section("gaps", "Missing and failed", _about(text) + body)
+        body += parts.caption(shown, "failures")
+    return Section("gaps", "Missing and failed", parts.about(text) + body)
 
 
 def data(study: Study) -> Section:
     """What is evaluated."""
     about = "After every stage the model is evaluated on all of these."
-    body = tables.evaluations_table(study) + _caption("Unit: fraction; no interval.", "evaluations")
-    return Section("evaluations", "Tasks and probes", _about(about) + body)
+    body = tables.evaluations_table(study) + parts.caption(
+        "Unit: fraction; no interval.", "evaluations"
+    )
+    return Section("evaluations", "Tasks and probes", parts.about(about) + body)
 
 
 def formulas(study: Study) -> Section:
@@ -347,13 +346,8 @@ def _plot(
     if not study.groups:
         return Section(key, title, "")
     controls = f'<div class="controls">{control}</div>' if control else ""
-    plot = _figure(key, title, caption, table)
-    return Section(key, title, f"{_about(about)}{controls}{plot}")
-
-
-def _figure(key: str, title: str, caption: str, table: str) -> str:
-    plot = f'<div class="plot" id="figure-{key}" role="img" aria-label="{title}"></div>'
-    return f"<figure>{plot}{_caption(caption, table, True)}</figure>"
+    plot = parts.figure(key, title, caption, table)
+    return Section(key, title, f"{parts.about(about)}{controls}{plot}")
 
 
 def _drawn(study: Study) -> str:
@@ -370,45 +364,3 @@ def _named(study: Study, groups: figures.Groups) -> list[str]:
     """Methods as they are called in figures."""
     several = len({backbone for backbone, _ in study.groups}) > 1
     return [figures.label(*pair, several) for pair in groups]
-
-
-def _about(text: str) -> str:
-    return f'<p class="about">{text}</p>'
-
-
-def _caption(text: str, table: str, in_figure: bool = False) -> str:
-    content = f'{escape(text)} <a href="tables/{table}.parquet">data</a>'
-    return (
-        f"<figcaption>{content}</figcaption>" if in_figure else f'<p class="caption">{content}</p>'
-    )
-
-
-def _select(
-    key: str,
-    title: str,
-    options: Sequence[str],
-    values: Iterable[object] | None = None,
-    css: str = "",
-    traces: str = "",
-) -> str:
-    values = range(len(options)) if values is None else values
-    listed = "".join(
-        f'<option value="{value}">{option}</option>'
-        for value, option in zip(values, options, strict=True)
-    )
-    drives = f' data-traces="{traces}"' if traces else ""
-    return f'<label class="{css}">{title}<select id="{key}"{drives}>{listed}</select></label>'
-
-
-def _tile(fact: words.Fact) -> str:
-    detail = f"<small>{escape(fact.detail)}</small>" if fact.detail else ""
-    return f"<div><dt>{escape(fact.label)}</dt><dd>{escape(fact.value)}{detail}</dd></div>"
-
-
-def _framed(part: Section) -> str:
-    return f'<section id="{part.key}" class="{part.key}"><h2>{part.title}</h2>{part.html}</section>'
-
-
-def _json(content: object) -> str:
-    """JSON that may stand inside a script element."""
-    return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
