@@ -352,7 +352,7 @@ def _plot(
 
 def _drawn(study: Study) -> str:
     """What dots are."""
-    largest = int(study.runs.groupby(["backbone", "method"]).size().max())
+    largest = max(study.runs.groupby(["backbone", "method"]).size(), default=0)
     if largest <= frames.MAX_DOTS:
         return "Dot: one run."
     return (

@@ -34,7 +34,7 @@ def test_unchanged_similarities_are_the_minimum(seed: int) -> None:
     change = off_diagonal_change(before, now, LABELS)
     change.backward()
     assert now.grad is not None
-    assert abs(float(change)) < 1e-12
+    assert abs(change.item()) < 1e-12
     assert now.grad.abs().max() < 1e-12
     assert off_diagonal_change(before, matrix(seed + 1), LABELS) > 1e-6
 
@@ -73,7 +73,7 @@ def test_batch_of_one_label_changes_nothing() -> None:
     change = off_diagonal_change(matrix(0), now, torch.zeros(5, dtype=torch.int64))
     change.backward()
     assert now.grad is not None
-    assert float(change) == 0
+    assert change.item() == 0
     assert not now.grad.any()
 
 
