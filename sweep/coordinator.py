@@ -4,12 +4,11 @@ It may die at any time: Ray starts it again, and it reads from the store what ha
 """
 
 import asyncio
+import pickle
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
-
-import ray
 
 from sweep.ledger import Assignment, Ledger
 from sweep.store import Record, Store
@@ -48,17 +47,17 @@ class Progress:
 class Coordinator:
     """Async methods that wait for something return after WAIT seconds at the latest."""
 
-    def __init__(self, work: "list[ray.ObjectRef[Work]]", out: str, max_lanes: int) -> None:
-        """Read what has been done.
+    def __init__(self, out: str, work: str, max_lanes: int) -> None:
+        """Read what is to be done and what has been done.
 
         Args:
-            work: All units, as a reference that the driver keeps: of a large argument Ray itself
-                would lose its copy, and could not start the actor again.
             out: The run's folder or URI.
+            work: Name of a file in it with the pickled `Work`. A large argument would not do:
+                Ray may lose it, and could not start the actor again.
             max_lanes: How many lanes there may be at a time.
         """
-        self.work = ray.get(work[0])
         self.store = Store(out)
+        self.work: Work = pickle.loads(self.store.folder.read(work))
         self.ledger = Ledger(self.work, self.store.finished(), LEASE)
         self._records: dict[str, Record] = {}
         self._started: set[tuple[str, ...]] = set()

@@ -142,7 +142,8 @@ def _sweep(
     on_progress: Callable[[Progress, int], None] | None,
 ) -> Finished:
     name = f"coordinator-{time.time_ns():x}"
-    work = ray.put(plan.work())
+    work = f"tune/{name}.pickle"
+    output.folder.write(cloudpickle.dumps(plan.work()), work)
     # The handle is kept: a named actor lives as long as somebody holds it.
     coordinator = (
         ray.remote(Coordinator)
@@ -153,7 +154,7 @@ def _sweep(
             max_restarts=-1,
             max_task_retries=-1,
         )
-        .remote([work], output.folder.uri, int(study.lanes.count))
+        .remote(output.folder.uri, work, int(study.lanes.count))
     )
     lanes = study.lanes
     lane = LaneConfig(
@@ -169,6 +170,7 @@ def _sweep(
     watch = _Watch(coordinator, output, on_progress, int(lanes.count))
     with watch:
         grid = _tuner(plan, lane, output, int(lanes.count)).fit()
+    output.folder.delete(work)
     output.write_manifest(int(lanes.count))
     return Finished(output.folder.uri, grid, watch.last.failed, watch.last.settled)
 
