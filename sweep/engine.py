@@ -168,9 +168,11 @@ def _sweep(
         gpus_per_worker=float(lanes.gpus_per_worker),
     )
     watch = _Watch(coordinator, output, on_progress, int(lanes.count))
-    with watch:
-        grid = _tuner(plan, lane, output, int(lanes.count)).fit()
-    output.folder.delete(work)
+    try:
+        with watch:
+            grid = _tuner(plan, lane, output, int(lanes.count)).fit()
+    finally:
+        output.folder.delete(work)
     output.write_manifest(int(lanes.count))
     return Finished(output.folder.uri, grid, watch.last.failed, watch.last.settled)
 
