@@ -56,6 +56,15 @@ class Method(nn.Module, ABC):
     """What the result of one training depends on: nothing (there is none), the task alone, the
     set of tasks, or their sequence. The planner shares trainings accordingly."""
 
+    combines: ClassVar[Literal["set", "sequence"] | None] = None
+    """If the results of training are only material: what the cheap second step depends on that
+    makes of them the predictor of a prefix (`combine`). A method that depends on the task alone
+    combines one expert per task; one that depends on the sequence, the states along the path."""
+
+    trains: ClassVar[type["Method"] | None] = None
+    """Whose trainings these are, if another method's: with equal options (those that it has) they
+    are done once for both. Its `Config` has to be a part of this one's."""
+
     needs: ClassVar[frozenset[Need]] = frozenset()
     """What a stage must bring beside the data of the tasks."""
 
@@ -110,9 +119,15 @@ class Method(nn.Module, ABC):
         """Index of the choice predicted for each sample: int64 [B], -1 for none of them."""
         return self.backbone.predict(batch)
 
-    def combine(self, experts: Mapping[str, State]) -> None:
-        """Methods that depend on the task alone: become what has learnt `experts`, in order."""
-        raise TypeError(f"{type(self).__name__} does not combine independent experts")
+    def combine(self, experts: Mapping[str, State], stage: Stage) -> None:
+        """Methods that combine: become what the states of their trainings are material for.
+
+        Args:
+            experts: By task, in the order of `stage.prefix`: the state of the expert of that task
+                alone, or the state of the path after that task.
+            stage: Without a stream; its prefix is sorted if only the set of tasks counts.
+        """
+        raise TypeError(f"{type(self).__name__} does not combine trained states")
 
     def reset(self, seed: int) -> None:
         """Back to the untouched backbone; random initial weights are drawn from `seed`."""

@@ -5,9 +5,10 @@ are answered by the untouched backbone.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from methods.base import DependsOn, State
+from methods.data import Stage
 from methods.finetune import FineTune
 
 
@@ -15,6 +16,7 @@ class Individual(FineTune):
     """Fine-tune the pretrained backbone on every task separately."""
 
     depends_on: ClassVar[DependsOn] = "task"
+    combines: ClassVar[Literal["set", "sequence"] | None] = "set"
     routes: ClassVar[bool] = True
 
     def build(self) -> None:
@@ -22,7 +24,7 @@ class Individual(FineTune):
         super().build()
         self.experts: Mapping[str, State] = {}
 
-    def combine(self, experts: Mapping[str, State]) -> None:
+    def combine(self, experts: Mapping[str, State], stage: Stage) -> None:
         """Hold the experts of all tasks learnt so far."""
         self.experts = experts
 

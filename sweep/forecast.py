@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from methods import resolve
+from methods.base import State
 from sweep.learner import join_lane
 from sweep.ledger import Ledger
 from sweep.plan import Plan
-from sweep.store import Record, Store
+from sweep.store import Kept, Record, Store
 from sweep.study import Training
 from sweep.work import Unit
 from sweep.worker import Worker
@@ -27,11 +28,13 @@ class Cost:
     seconds_per_step: float
     seconds_per_evaluation: float
     state_bytes: int
+    seconds_per_combination: float = 0.0
 
     def seconds(self, plan: Plan, unit: Unit) -> float:
         """Expected time of a unit."""
         evaluation = self.seconds_per_evaluation if unit.evaluates else 0.0
-        return plan.steps(unit) * self.seconds_per_step + evaluation
+        combination = self.seconds_per_combination if unit.kind == "combine" else 0.0
+        return plan.steps(unit) * self.seconds_per_step + combination + evaluation
 
 
 Costs = Mapping[tuple[str, str], Cost]
@@ -66,10 +69,11 @@ def measure(plan: Plan) -> dict[tuple[str, str], Cost]:
 
 
 def _measure(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost:
-    if resolve(plan.study.methods[method].method).depends_on == "nothing":
+    kind = resolve(plan.study.methods[method].method)
+    if kind.depends_on == "nothing":
         return Cost(0.0, 0.0, 0)
     tasks = plan.study.benchmark.task_names()[:2]
-    first = Unit(
+    unit = Unit(
         key="",
         kind="train",
         backbone=backbone,
@@ -78,15 +82,31 @@ def _measure(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost:
         seed=0,
         prefix=tasks[:1],
         parents=(),
+        evaluates=not kind.combines,
     )
-    warm = worker.compute(first, lambda _: {})
-    assert warm.state is not None
-    second = replace(first, prefix=tasks, parents=("first",))
-    state = warm.state
-    seconds = worker.compute(second, lambda _: state).record.seconds
-    size = sum(tensor.nbytes for tensor in state.values())
-    steps = PROBE_STEPS * len(worker.learner.method.learns(tasks))
-    return Cost(seconds["train"] / steps, seconds["evaluate"], size)
+    states: dict[str, State] = {}
+
+    def timed(name: str, unit: Unit) -> Mapping[str, float]:
+        result = worker.compute(unit, states.__getitem__)
+        if result.state is not None:
+            states[name] = result.state
+        return result.record.seconds
+
+    timed("first", unit)
+    if kind.depends_on == "task":
+        second = replace(unit, prefix=tasks[-1:])
+    else:
+        second = replace(unit, prefix=tasks, parents=("first",))
+    seconds = dict(timed("second", second))
+    if kind.combines:
+        both = replace(unit, kind="combine", prefix=tasks, parents=("first", "second"))
+        seconds |= timed("both", replace(both, evaluates=True)) | {"train": seconds["train"]}
+    return Cost(
+        seconds["train"] / (PROBE_STEPS * len(worker.learner.method.learns(second.prefix))),
+        seconds["evaluate"],
+        sum(tensor.nbytes for tensor in states["first"].values()),
+        seconds.get("combine", 0.0),
+    )
 
 
 def recorded(plan: Plan, store: Store) -> dict[tuple[str, str], Cost]:
@@ -102,14 +122,16 @@ def recorded(plan: Plan, store: Store) -> dict[tuple[str, str], Cost]:
 def _mean_cost(plan: Plan, rows: Sequence[tuple[Unit, Record]]) -> Cost:
     steps = sum(plan.steps(unit) for unit, _ in rows)
     evaluations = [record.seconds["evaluate"] for unit, record in rows if unit.evaluates]
+    combinations = [record.seconds["combine"] for unit, record in rows if unit.kind == "combine"]
     return Cost(
         sum(record.seconds.get("train", 0.0) for _, record in rows) / max(1, steps),
         sum(evaluations) / max(1, len(evaluations)),
         max(record.state_bytes for _, record in rows),
+        sum(combinations) / max(1, len(combinations)),
     )
 
 
-def forecast(plan: Plan, finished: Mapping[str, bool], costs: Costs, lanes: int) -> Forecast:
+def forecast(plan: Plan, finished: Mapping[str, Kept], costs: Costs, lanes: int) -> Forecast:
     """Play the rest of a study through with the engine's own rules, without training anything."""
     ledger = Ledger(plan, finished, lease=float("inf"))
     waiting = [f"lane-{i}" for i in range(lanes)]

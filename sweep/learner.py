@@ -178,7 +178,7 @@ class Learner:
     def _stage(self, unit: Unit) -> Stage:
         training = self.study.training
         seed = derive_seed(unit.seed, *unit.prefix)
-        learnt = self.method.learns(unit.prefix)
+        learnt = self.method.learns(unit.prefix) if unit.kind == "train" else ()
         return Stage(
             prefix=unit.prefix,
             tasks={name: self._task(name) for name in unit.prefix},
@@ -200,6 +200,10 @@ class Learner:
             rank=self.accelerator.process_index,
             world_size=self.accelerator.num_processes,
         )
+
+    def combine(self, unit: Unit, trained: Sequence[State]) -> None:
+        """Make of the states of a combination's parents what the method predicts with."""
+        self.method.combine(dict(zip(unit.prefix, trained, strict=True)), self._stage(unit))
 
     def train(self, unit: Unit, parent: State | None) -> State:
         """Train the last task of a unit from its parent's state (None: the untouched backbone).

@@ -7,6 +7,7 @@ there. Everything else (claims, failed attempts) may be lost without losing work
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from sweep.store import Kept
 from sweep.work import Unit, Work
 
 MAX_LOSSES = 5
@@ -36,8 +37,8 @@ class Ledger:
     """Hands every unit to one lane at a time until it is done or has failed for good."""
 
     work: Work
-    finished: Mapping[str, bool]
-    """Keys of stages in the store, and whether their state is there."""
+    finished: Mapping[str, Kept]
+    """Keys of stages in the store, and what there is of each."""
     lease: float
     """Seconds without a sign of life after which a lane's claim is given back."""
     done: dict[str, None] = field(default_factory=dict)
@@ -52,11 +53,13 @@ class Ledger:
         self._seen: dict[str, float] = {}
         self._errors: dict[str, int] = {}
         self._losses: dict[str, int] = {}
-        # A finished unit is redone if its state was deleted and a later unit now needs it.
+        # A finished unit is redone if its state was deleted and a later unit now needs it, or if
+        # it was only material and is now a result.
         self.todo: set[str] = set()
         for key in reversed(units):
             needed = any(child in self.todo for child in children[key])
-            if key not in self.finished or (needed and not self.finished[key]):
+            kept = self.finished.get(key)
+            if not kept or (needed and not kept.state) or (units[key].evaluates and not kept.scores):
                 self.todo.add(key)
         self.done |= dict.fromkeys(key for key in units if key not in self.todo)
         self.restored = len(self.done)

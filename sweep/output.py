@@ -147,14 +147,14 @@ class Output:
                 yield placed | self._stage_facts(placed["prefix"]) | score | {"status": "ok"}
 
     def _costs(self, record: Record) -> Iterable[dict[str, Any]]:
-        """What a stage takes: learning its last task, then evaluating."""
+        """What a stage takes: learning its last task (and combining), then evaluating."""
         unit = self.plan.units[record.key]
         for placed in self._placed(record.key):
             key = record.key
-            if unit.kind == "combine":  # the training behind it is that of the last task's expert
+            if unit.kind == "combine":  # the training behind it is that of the last task
                 key = unit.parents[unit.prefix.index(placed["prefix"][-1])]
             yield placed | {
-                "train_seconds": self._trained[key],
+                "train_seconds": self._trained[key] + record.seconds.get("combine", 0.0),
                 "evaluate_seconds": record.seconds.get("evaluate", 0.0),
             }
 
@@ -226,16 +226,13 @@ def conflict(held: Study, new: Study) -> str:
 def summary(plan: Plan) -> dict[str, Any]:
     """The plan in numbers."""
     study = plan.study
-    by_method = {
-        label: sum(unit.method == label and unit.kind == "train" for unit in plan.units.values())
-        for label in study.methods
-    }
+    by_method = {label: len(plan.trainings(label)) for label in study.methods}
     return {
         "study": study.name,
         "orders": sum(len(block) for block in plan.blocks),
         "runs": len(plan.runs),
         "stages_naive": plan.naive_stages,
         "trainings": by_method,
-        "trainings_total": sum(by_method.values()),
+        "trainings_total": len(set().union(*map(plan.trainings, study.methods))),
         "units": len(plan.units),
     }

@@ -5,9 +5,12 @@ stages have in common is one unit, computed once. How much they have in common i
 `depends_on`:
 
     nothing     every stage is stage 0 of the backbone
-    task        one training per task; a cheap combination per set of tasks
+    task        one training per task
     set         one training per set of tasks
     sequence    one training per prefix
+
+and, if trainings are only material, what it `combines`: one cheap combination per set of tasks or
+per prefix. Methods that train alike (`Method.trains`) meet in the same trainings.
 """
 
 import hashlib
@@ -22,6 +25,8 @@ from sweep.sources import Source, find_source
 from sweep.study import Study
 from sweep.work import Order, Run, Unit, Work
 
+Where = tuple[str, str, int, int]
+"""Backbone, method, replicate and its seed."""
 VERSION = 1
 """Part of every key: raise it when the same inputs would give other results."""
 
@@ -43,6 +48,13 @@ class Plan(Work):
             label: resolve(entry.method) for label, entry in study.methods.items()
         }
         self.blocks = study.blocks()
+        self._trainings = {
+            label: self._identity(label, kind.trains) for label, kind in self._methods.items()
+        }
+        """By method; equal for methods that share their trainings."""
+        self._shown = {
+            self._trainings[label] for label, kind in self._methods.items() if not kind.combines
+        }
         super().__init__({}, [], study.keep_states, study.lanes.retries)
         self.runs += self._runs()
 
@@ -61,9 +73,10 @@ class Plan(Work):
         """The run of any order, planned or not; adds its units to the plan."""
         seed = self.study.replicate_seed(replicate)
         start = self._add("start", backbone, "", 0, 0, (), ())
-        stages = [start]
+        stages, path = [start], list[str]()
         for k in range(1, len(order) + 1):
-            stages.append(self._stage(backbone, method, replicate, seed, order[:k], stages))
+            where = (backbone, method, replicate, seed)
+            stages.append(self._stage(where, order[:k], path) or start)
         return Run(
             backbone=backbone,
             method=method,
@@ -73,29 +86,23 @@ class Plan(Work):
             stages=tuple(stages),
         )
 
-    def _stage(
-        self,
-        backbone: str,
-        method: str,
-        replicate: int,
-        seed: int,
-        prefix: Order,
-        stages: list[str],
-    ) -> str:
-        where = (backbone, method, replicate, seed)
-        match self._methods[method].depends_on:
+    def _stage(self, where: Where, prefix: Order, path: list[str]) -> str | None:
+        """The unit that gives the result of a prefix; `path`: the trainings before it, extended."""
+        kind = self._methods[where[1]]
+        tasks = prefix if kind.combines == "sequence" else tuple(sorted(prefix))
+        match kind.depends_on:
             case "nothing":
-                return stages[0]
-            case "sequence":
-                return self._add("train", *where, prefix, tuple(stages[1:][-1:]))
-            case "set":
-                return self._add("train", *where, tuple(sorted(prefix)), ())
+                return None
             case "task":
-                experts = tuple(
-                    self._add("train", *where, (task,), (), evaluates=False)
-                    for task in sorted(prefix)
-                )
-                return self._add("combine", *where, tuple(sorted(prefix)), experts)
+                trained = [self._add("train", *where, (task,), ()) for task in tasks]
+            case "set":
+                trained = [self._add("train", *where, tasks, ())]
+            case "sequence":
+                path.append(self._add("train", *where, prefix, tuple(path[-1:])))
+                trained = path
+        if not kind.combines:
+            return trained[-1]
+        return self._add("combine", *where, tasks, tuple(trained))
 
     def _add(
         self,
@@ -106,7 +113,6 @@ class Plan(Work):
         seed: int,
         prefix: Order,
         parents: tuple[str, ...],
-        evaluates: bool = True,
     ) -> str:
         unit = Unit(
             key=self._key(kind, backbone, method, seed, prefix),
@@ -117,7 +123,7 @@ class Plan(Work):
             seed=seed,
             prefix=prefix,
             parents=parents,
-            evaluates=evaluates,
+            evaluates=kind != "train" or self._trainings[method] in self._shown,
         )
         self.units.setdefault(unit.key, unit)
         return unit.key
@@ -131,11 +137,10 @@ class Plan(Work):
             "data": self._data["benchmark"],
         }
         if kind != "start":
-            entry, training = self.study.methods[method], self.study.training
+            training = self.study.training
             own = {t: training.per_task[t].model_dump() for t in prefix if t in training.per_task}
             facts |= {
-                "method": entry.method,
-                "options": entry.options.model_dump(mode="json"),
+                "method": self._trainings[method] if kind == "train" else self._identity(method),
                 "training": training.model_dump(mode="json") | {"per_task": own},
                 "seed": seed,
                 "prefix": prefix,
@@ -143,6 +148,13 @@ class Plan(Work):
             facts |= {need: self._data[need] for need in self._methods[method].needs}
         text = json.dumps(facts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+    def _identity(self, label: str, trainer: type[Method] | None = None) -> str:
+        """What makes a method: its class, and its options as far as `trainer` has them."""
+        kind = trainer or self._methods[label]
+        options = self.study.methods[label].options
+        own = options.model_dump(mode="json", include=set(kind.Config.model_fields))
+        return json.dumps([f"{kind.__module__}:{kind.__qualname__}", own], sort_keys=True)
 
     def steps(self, unit: Unit) -> int:
         """Optimiser steps of a unit."""
@@ -155,3 +167,9 @@ class Plan(Work):
     def naive_stages(self) -> int:
         """Stages that would be trained without sharing, stage 0 aside."""
         return sum(len(run.order) for run in self.runs)
+
+    def trainings(self, method: str) -> set[str]:
+        """Keys of all trainings that the runs of a method need, whoever else needs them too."""
+        stages = {key for run in self.runs if run.method == method for key in run.stages}
+        parents = {parent for key in stages for parent in self.units[key].parents}
+        return {key for key in stages | parents if self.units[key].kind == "train"}

@@ -36,17 +36,18 @@ class Preview:
         }
         rows = []
         for label in plan.study.methods:
-            units = [unit for unit in plan.units.values() if unit.method == label]
-            work = [unit for unit in units if unit.key in self.todo]
-            trainings = [unit for unit in units if unit.kind == "train"]
+            # Of trainings that methods share, those before have the time, all have the number.
+            work = [u for u in plan.units.values() if u.method == label and u.key in self.todo]
+            trainings = plan.trainings(label)
+            stages = {key for run in plan.runs if run.method == label for key in run.stages}
             rows.append(
                 {
                     "method": label,
                     "runs": sum(run.method == label for run in plan.runs),
                     "stages_naive": naive[label],
                     "trainings": len(trainings),
-                    "combinations": len(units) - len(trainings),
-                    "trainings_to_do": sum(unit.kind == "train" for unit in work),
+                    "combinations": sum(plan.units[key].kind == "combine" for key in stages),
+                    "trainings_to_do": len(trainings & self.todo),
                     "lane_seconds": sum(
                         self.costs[unit.backbone, label].seconds(plan, unit) for unit in work
                     ),

@@ -94,20 +94,34 @@ class Record:
     """Where it ran: host, device, number of workers."""
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What there is of a finished stage beside its record."""
+
+    state: bool = False
+    """It may have been deleted, or there never was one."""
+    scores: bool = True
+    """A training that was only material has not been evaluated, and has no embeddings either."""
+
+
 class Store:
     """The stages of one OUT folder."""
 
     def __init__(self, out: str) -> None:
         self.folder = Folder(out)
 
-    def finished(self) -> dict[str, bool]:
-        """Keys of all complete stages, and whether their state is still there."""
+    def finished(self) -> dict[str, Kept]:
+        """Keys of all complete stages, and what there is of each."""
         names: dict[str, set[str]] = {}
         for info in self.folder.list("stages", recursive=True):
             names.setdefault(posixpath.basename(posixpath.dirname(info.path)), set()).add(
                 info.base_name
             )
-        return {key: STATE in files for key, files in names.items() if RECORD in files}
+        return {
+            key: Kept(state=STATE in files, scores=EMBEDDINGS in files)
+            for key, files in names.items()
+            if RECORD in files
+        }
 
     def save(
         self, record: Record, state: "State | None", embeddings: pa.Table | None = None

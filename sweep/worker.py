@@ -84,7 +84,8 @@ class Worker:
             state = self.learner.train(unit, parents[0] if parents else None)
             lap("train")
         elif unit.kind == "combine":
-            self.learner.method.combine(dict(zip(unit.prefix, parents, strict=True)))
+            self.learner.combine(unit, parents)
+            lap("combine")
         scores, embeddings = self.evaluator.evaluate() if unit.evaluates else ([], None)
         lap("evaluate")
         record = Record(

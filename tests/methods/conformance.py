@@ -171,20 +171,62 @@ def check_state_is_all_that_changes(study: Study, method: str) -> None:
 
 
 def check_depends_on_is_true(study: Study, method: str) -> None:
-    """Orders of the same tasks give the same result exactly where the method says so."""
+    """Orders of the same tasks train the same exactly where the method says so."""
     order = study.benchmark.task_names()
     turned = (*order[-2::-1], order[-1])
     desk = Desk(study, method)
-    one, other = (desk.learn(tasks)[desk.units(tasks)[-1].key] for tasks in (order, turned))
+    one, other = (
+        {unit.prefix[-1]: results[unit.key] for unit in desk.units(tasks) if unit.kind == "train"}
+        for tasks, results in ((tasks, desk.learn(tasks)) for tasks in (order, turned))
+    )
     claim = depends_on(study, method)
     if claim == "sequence" and turned != order:
-        assert not same(state_in(one), state_in(other))
-    if claim == "set":
-        assert same(state_in(one), state_in(other))
-    if claim != "sequence":
-        assert one.record.scores == other.record.scores
-    if claim == "task":
-        _check_combination_is_of_a_set(desk, order)
+        assert not same(state_in(one[order[-1]]), state_in(other[order[-1]]))
+    if claim in ("set", "task"):
+        last = sorted(order)[-1] if claim == "set" else order[-1]
+        assert same(state_in(one[last]), state_in(other[last]))
+
+
+def check_combines_is_true(study: Study, method: str) -> None:
+    """Material in another order gives the same predictor exactly where the method says so."""
+    kind = resolve(study.methods[method].method)
+    desk, order = Desk(study, method), study.benchmark.task_names()
+    if kind.depends_on == "sequence":  # its material differs already
+        return
+    results = desk.learn(order)
+    whole = desk.units(order)[-1]
+    turned = replace(whole, prefix=whole.prefix[::-1], parents=whole.parents[::-1])
+
+    def combined(unit: Unit) -> tuple[Scores, State]:
+        record = desk.worker.compute(unit, lambda key: state_in(results[key])).record
+        return list(record.scores), desk.worker.learner.method.state()
+
+    scores, state = combined(whole)
+    other_scores, other_state = combined(turned)
+    if kind.combines == "set":
+        assert scores == other_scores
+        assert kind.routes or same(state, other_state)
+    else:
+        assert not same(state, other_state)
+
+
+def check_trainings_are_those_of(study: Study, method: str) -> None:
+    """A method whose trainings are said to be another's trains exactly as that one does."""
+    kind, options = resolve(study.methods[method].method), study.methods[method].options
+    assert kind.trains
+    own = options.model_dump(include=set(kind.trains.Config.model_fields))
+    entry = {"method": f"{kind.trains.__module__}:{kind.trains.__qualname__}"} | own
+    raw = study.model_dump(mode="json", by_alias=True)
+    other = Study.from_dict(raw | {"methods": {"trainer": entry}})
+    order = study.benchmark.task_names()
+    mine, theirs = (
+        [(unit, state_in(results[unit.key])) for unit in desk.units(order) if unit.kind == "train"]
+        for desk, results in (
+            (desk, desk.learn(order)) for desk in (Desk(study, method), Desk(other, "trainer"))
+        )
+    )
+    assert [unit.key for unit, _ in mine] == [unit.key for unit, _ in theirs]
+    assert all(same(one, two) for (_, one), (_, two) in zip(mine, theirs, strict=True))
 
 
 def check_stays_untouched(study: Study, method: str) -> None:
@@ -193,14 +235,6 @@ def check_stays_untouched(study: Study, method: str) -> None:
     records, state = run_alone(study, method, order)
     assert state is None
     assert {record.key for record in records} == {records[0].key}
-
-
-def _check_combination_is_of_a_set(desk: Desk, order: Order) -> None:
-    results = desk.learn(order)
-    whole = desk.units(order)[-1]
-    turned = replace(whole, prefix=whole.prefix[::-1], parents=whole.parents[::-1])
-    again = desk.worker.compute(turned, lambda key: state_in(results[key]))
-    assert again.record.scores == results[whole.key].record.scores
 
 
 def check_learns(study: Study, method: str, gain: float) -> None:

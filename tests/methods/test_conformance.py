@@ -13,6 +13,8 @@ from tests.methods.conformance import BACKBONES, Report, forgetting, same, study
 Alone = dict[str, Report]
 Pair = list[Alone]
 TRAINED = [name for name, method in METHODS.items() if method.depends_on != "nothing"]
+COMBINING = [name for name, method in METHODS.items() if method.combines]
+SHARING = [name for name, method in METHODS.items() if method.trains]
 LONGER = {"steps": 20, "batch_size": 16, "lr": 0.003}
 
 
@@ -44,6 +46,16 @@ def test_state_is_all_that_changes(study: Study, method: str) -> None:
 @pytest.mark.parametrize("method", TRAINED)
 def test_depends_on_is_true(study: Study, method: str) -> None:
     conformance.check_depends_on_is_true(study, method)
+
+
+@pytest.mark.parametrize("method", COMBINING)
+def test_combines_is_true(study: Study, method: str) -> None:
+    conformance.check_combines_is_true(study, method)
+
+
+@pytest.mark.parametrize("method", SHARING)
+def test_trainings_are_shared_rightly(study: Study, method: str) -> None:
+    conformance.check_trainings_are_those_of(study, method)
 
 
 @pytest.mark.parametrize("method", TRAINED)

@@ -2,17 +2,43 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import permutations
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from hypothesis import strategies as st
 
 import tests.toy  # noqa: F401  (registers the benchmark)
+from methods.base import Method
+from methods.finetune import FineTune, FineTuneConfig
+from methods.individual import Individual
 from sweep.plan import Plan
 from sweep.sources import Source
 from sweep.study import Study
 
 METHODS = {"nothing": "zero_shot", "sequence": "finetune", "set": "joint", "task": "individual"}
 """A method for everything that a result may depend on."""
+
+
+class MergedConfig(FineTuneConfig):
+    scale: float = 1.0
+
+
+class Merged(Individual):
+    """Combines the experts that `individual` trains, per sequence."""
+
+    combines: ClassVar[Literal["set", "sequence"] | None] = "sequence"
+    trains: ClassVar[type[Method] | None] = Individual
+    Config = MergedConfig
+
+
+class ReadOut(FineTune):
+    """Combines the path that `finetune` trains."""
+
+    combines: ClassVar[Literal["set", "sequence"] | None] = "sequence"
+    trains: ClassVar[type[Method] | None] = FineTune
+    Config = MergedConfig
+
+
+MERGED, READ_OUT = "tests.sweep.plans:Merged", "tests.sweep.plans:ReadOut"
 
 
 def study_of(orders: Sequence[Sequence[str]], methods: Any = "finetune", **changes: Any) -> Study:

@@ -6,7 +6,7 @@ import pytest
 
 from sweep.forecast import LANE_START_SECONDS, Cost, forecast, measure, recorded
 from sweep.plan import Plan
-from sweep.store import Record, Store
+from sweep.store import Kept, Record, Store
 from tests.methods.conformance import study_of as real_study_of
 from tests.sweep.plans import plan_of, study_of
 
@@ -14,7 +14,7 @@ TRAINING = {"steps": 10, "per_task": {"c": {"steps": 20}}}
 COST = Cost(seconds_per_step=1.0, seconds_per_evaluation=5.0, state_bytes=100)
 
 
-def seconds(plan: Plan, lanes: int, finished: dict[str, bool] | None = None) -> float:
+def seconds(plan: Plan, lanes: int, finished: dict[str, Kept] | None = None) -> float:
     costs = {("clip", method): COST for method in plan.study.methods}
     return forecast(plan, finished or {}, costs, lanes).seconds
 
@@ -30,13 +30,13 @@ def test_a_chain(lanes: int, expected: float) -> None:
 def test_a_star(lanes: int, expected: float) -> None:
     """Three experts of 10, 10 and 20 s that wait for nothing; all else is done."""
     plan = plan_of(study_of([("a", "b", "c")], "individual", training=TRAINING))
-    done = {key: False for key, unit in plan.units.items() if unit.kind != "train"}
+    done = {key: Kept() for key, unit in plan.units.items() if unit.kind != "train"}
     assert seconds(plan, lanes, done) == LANE_START_SECONDS + expected
 
 
 def test_nothing_left_takes_no_time() -> None:
     plan = plan_of(study_of([("a", "b", "c")]))
-    done = dict.fromkeys(plan.units, True)
+    done = dict.fromkeys(plan.units, Kept(state=True))
     result = forecast(plan, done, {("clip", "finetune"): COST}, 2)
     assert (result.units, result.seconds, result.peak_state_bytes) == (0, 0.0, 0)
 

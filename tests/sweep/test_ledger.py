@@ -1,6 +1,7 @@
 """The ledger: whatever lanes do and however they die, the study ends and nothing is done twice."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -17,10 +18,18 @@ from hypothesis.stateful import (
 
 from sweep.ledger import MAX_LOSSES, Assignment, Ledger
 from sweep.plan import Plan
+from sweep.store import Kept
 from sweep.work import Order
-from tests.sweep.plans import METHODS, plan_of, study_of, tries
+from tests.sweep.plans import METHODS, READ_OUT, plan_of, study_of, tries
 
 LEASE = 10.0
+
+
+def kept(states: Mapping[str, bool]) -> dict[str, Kept]:
+    """Finished units, and whether their state is there."""
+    return {key: Kept(state=state) for key, state in states.items()}
+
+
 ABC = [("a", "b", "c"), ("b", "a", "c")]
 
 
@@ -45,7 +54,7 @@ class Lanes(RuleBasedStateMachine):
         self.restart()
 
     def restart(self) -> None:
-        self.ledger = Ledger(self.plan, dict(self.store), LEASE)
+        self.ledger = Ledger(self.plan, kept(self.store), LEASE)
         self.attempts: Counter[str] = Counter()
         self.losses: Counter[str] = Counter()
         self.given_up: dict[str, set[str]] = {}
@@ -233,7 +242,7 @@ def test_failure_spares_what_starts_from_a_state_that_is_there() -> None:
     """Redoing a unit for one child may fail without harm to the descendants of another."""
     plan = plan_of(study_of([("a", "b", "c"), ("a", "c", "b")]))
     start, a, ab, abc = (key_of(plan, *prefix) for prefix in ((), "a", "ab", "abc"))
-    ledger = Ledger(plan, {start: False, a: False, ab: True}, LEASE)
+    ledger = Ledger(plan, kept({start: False, a: False, ab: True}), LEASE)
     claims = {assignment.unit.key for assignment in claim_all(ledger)}
     assert claims == {a, abc}
     ledger.fail("lane-0", a, "boom", final=True)
@@ -250,7 +259,7 @@ def claim_all(ledger: Ledger) -> list[Assignment]:
 def test_a_lane_goes_on_from_the_state_it_holds() -> None:
     plan = plan_of(study_of(ABC))
     start, a, b = (key_of(plan, *prefix) for prefix in ((), "a", "b"))
-    ledger = Ledger(plan, {start: False, a: True, b: True}, LEASE)
+    ledger = Ledger(plan, kept({start: False, a: True, b: True}), LEASE)
     claim = ledger.claim("lane", [b], None, 0.0)
     assert claim
     assert claim.unit.key == key_of(plan, "b", "a")
@@ -258,7 +267,7 @@ def test_a_lane_goes_on_from_the_state_it_holds() -> None:
 
 def test_a_lane_stays_with_the_method_it_has_loaded() -> None:
     plan = plan_of(study_of(ABC, ["finetune", "lora"]))
-    ledger = Ledger(plan, {key_of(plan): False}, LEASE)
+    ledger = Ledger(plan, kept({key_of(plan): False}), LEASE)
     claims = [ledger.claim(lane, (), ("clip", "lora"), 0.0) for lane in ("one", "two", "three")]
     assert [claim.unit.method for claim in claims if claim] == ["lora", "lora", "finetune"]
 
@@ -299,7 +308,7 @@ def test_a_forgotten_claim_comes_back_with_a_sign_of_life() -> None:
 
 def test_a_unit_that_kills_its_lanes_is_given_up() -> None:
     plan = plan_of(study_of(ABC))
-    ledger = Ledger(plan, {key_of(plan): False, key_of(plan, "b"): True}, LEASE)
+    ledger = Ledger(plan, kept({key_of(plan): False, key_of(plan, "b"): True}), LEASE)
     a = key_of(plan, "a")
     for _ in range(MAX_LOSSES):
         claim = ledger.claim("one", (), None, 0.0)
@@ -312,9 +321,19 @@ def test_a_unit_that_kills_its_lanes_is_given_up() -> None:
 
 def test_abort_fails_all_that_is_left() -> None:
     plan = plan_of(study_of(ABC))
-    ledger = Ledger(plan, {key_of(plan): False}, LEASE)
+    ledger = Ledger(plan, kept({key_of(plan): False}), LEASE)
     ledger.claim("one", (), None, 0.0)
     ledger.abort("no machine")
     assert ledger.settled
     assert set(ledger.failed) == set(plan.units) - {key_of(plan)}
     assert ledger.claim("one", (), None, 0.0) is None
+
+
+def test_material_that_becomes_a_result_is_done_again() -> None:
+    """Fine-tuning joins a study that had only its read-out: now its stages need scores."""
+    plan = plan_of(study_of(ABC, [READ_OUT, "finetune"]))
+    material = {key for key, unit in plan.units.items() if unit.kind == "train"}
+    finished = {key: Kept(state=True, scores=key not in material) for key in plan.units}
+    assert Ledger(plan, finished, LEASE).todo == material
+    without = plan_of(study_of(ABC, [READ_OUT]))
+    assert not Ledger(without, finished, LEASE).todo

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sweep.output import summary
 from sweep.plan import Plan
 from sweep.study import Study
 from sweep.work import Order, Unit
-from tests.sweep.plans import METHODS, plan_of, study_of, tries
+from tests.sweep.plans import MERGED, METHODS, READ_OUT, plan_of, study_of, tries
 from tests.toy import ToyGenerator
 
 ABC = [("a", "b", "c"), ("b", "a", "c")]
@@ -51,6 +52,48 @@ def test_experts_are_combined_once_per_set(orders: list[Order]) -> None:
         assert tuple(plan.units[parent].prefix for parent in unit.parents) == tuple(
             (task,) for task in tasks
         )
+
+
+@given(tries())
+def test_combinations_of_a_sequence_have_parents_in_its_order(orders: list[Order]) -> None:
+    plan = plan_of(study_of(orders, [MERGED, READ_OUT]))
+    for run in plan.runs:
+        for key, prefix in zip(run.stages[1:], run.prefixes[1:], strict=True):
+            unit = plan.units[key]
+            assert (unit.kind, unit.prefix) == ("combine", prefix)
+            trained = [plan.units[parent].prefix for parent in unit.parents]
+            alone = [(task,) for task in prefix]
+            assert trained == (alone if run.method == MERGED else run.prefixes[1 : len(prefix) + 1])
+
+
+@given(tries(), st.permutations(["individual", MERGED, "finetune", READ_OUT]), st.integers(1, 4))
+def test_methods_that_train_alike_share_their_trainings(
+    orders: list[Order], methods: list[str], count: int
+) -> None:
+    chosen = methods[:count]
+    plan = plan_of(study_of(orders, chosen))
+    trained = [unit for unit in plan.units.values() if unit.kind == "train"]
+    experts = DISTINCT["individual"](orders) if {"individual", MERGED} & set(chosen) else 0
+    path = DISTINCT["finetune"](orders) if {"finetune", READ_OUT} & set(chosen) else 0
+    assert len(trained) == experts + path
+    needed = {"individual": experts, MERGED: experts, "finetune": path, READ_OUT: path}
+    for method in chosen:
+        assert len(plan.trainings(method)) == needed[method]
+    assert summary(plan)["trainings_total"] == experts + path
+    for unit in trained:
+        assert unit.evaluates == (unit.method in ("finetune", READ_OUT) and "finetune" in chosen)
+
+
+def test_trainings_are_shared_only_with_equal_options() -> None:
+    methods = {
+        "experts": {"method": "individual", "lr": 0.5},
+        "same": {"method": MERGED, "lr": 0.5, "scale": 0.3},
+        "other": {"method": MERGED, "lr": 0.4},
+    }
+    plan = plan_of(study_of(ABC, methods))
+    experts, same, other = (plan.trainings(label) for label in methods)
+    assert experts == same
+    assert not experts & other
 
 
 @given(tries(), st.sets(st.sampled_from(list(METHODS.values())), min_size=1))
