@@ -58,8 +58,8 @@ class Ledger:
         self.todo: set[str] = set()
         for key in reversed(units):
             needed = any(child in self.todo for child in children[key])
-            kept = self.finished.get(key)
-            if not kept or (needed and not kept.state) or (units[key].evaluates and not kept.scores):
+            kept, shown = self.finished.get(key), units[key].evaluates
+            if not (kept and (kept.state or not needed) and (kept.scores or not shown)):
                 self.todo.add(key)
         self.done |= dict.fromkeys(key for key in units if key not in self.todo)
         self.restored = len(self.done)

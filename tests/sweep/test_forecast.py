@@ -65,7 +65,9 @@ def test_recorded_costs_are_means_of_what_was_run(tmp_path: Path) -> None:
         spent = {"load": 1.0, "evaluate": 3.0 if unit.evaluates else 0.0}
         if unit.kind == "train":
             spent |= {"train": plan.steps(unit) * 2.0}
+        if unit.kind == "combine":
+            spent |= {"combine": 0.5}
         store.save(Record(key=key, seconds=spent), None)
     costs = recorded(plan, store)
-    for method in ("finetune", "individual"):
-        assert costs["clip", method] == Cost(2.0, 3.0, 0)
+    assert costs["clip", "finetune"] == Cost(2.0, 3.0, 0)
+    assert costs["clip", "individual"] == Cost(2.0, 3.0, 0, seconds_per_combination=0.5)
