@@ -86,21 +86,22 @@ def _measure(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost:
     )
     states: dict[str, State] = {}
 
-    def timed(name: str, unit: Unit) -> Mapping[str, float]:
+    def timed(name: str, unit: Unit) -> dict[str, float]:
         result = worker.compute(unit, states.__getitem__)
         if result.state is not None:
             states[name] = result.state
-        return result.record.seconds
+        return dict(result.record.seconds)
 
     timed("first", unit)
     if kind.depends_on == "task":
         second = replace(unit, prefix=tasks[-1:])
     else:
         second = replace(unit, prefix=tasks, parents=("first",))
-    seconds = dict(timed("second", second))
+    seconds = timed("second", second)
     if kind.combines:
-        both = replace(unit, kind="combine", prefix=tasks, parents=("first", "second"))
-        seconds |= timed("both", replace(both, evaluates=True)) | {"train": seconds["train"]}
+        parents = ("first", "second")[-len(tasks) :]
+        both = replace(unit, kind="combine", prefix=tasks, parents=parents, evaluates=True)
+        seconds = timed("both", both) | {"train": seconds["train"]}
     return Cost(
         seconds["train"] / (PROBE_STEPS * len(worker.learner.method.learns(second.prefix))),
         seconds["evaluate"],
