@@ -11,6 +11,7 @@ from typing import Any
 import ray
 from ray import cloudpickle, tune
 
+from sweep.busy import Busy
 from sweep.coordinator import Coordinator, Progress
 from sweep.errors import InputError
 from sweep.lane import LaneConfig
@@ -128,17 +129,20 @@ def run(
         on_progress: Called about twice a second with the progress and the number of lanes.
 
     Raises:
-        InputError: the study cannot be run, or `out` holds another study.
+        InputError: the study cannot be run, or `out` holds another study or is being worked on.
     """
     plan = study if isinstance(study, Plan) else Plan(study)
     study = plan.study
     output = Output(out or f"runs/{study.name}", plan)
     output.check()
+    busy = Busy(output.folder)
+    busy.check()
     study.check_data()
     with connected(address, study.lanes):
         lanes = fit_lanes(study.lanes, len(plan.runs))
         output.prepare()
-        return _sweep(study.model_copy(update={"lanes": lanes}), plan, output, on_progress)
+        with busy:
+            return _sweep(study.model_copy(update={"lanes": lanes}), plan, output, on_progress)
 
 
 def _sweep(

@@ -1,0 +1,83 @@
+"""Keeps two drivers out of one folder: each would delete what the other has just written."""
+
+import json
+import os
+import platform
+import threading
+import time
+from contextlib import suppress
+from types import TracebackType
+
+from sweep.errors import InputError
+from sweep.store import Folder
+
+NAME = "running.json"
+BEAT = 15.0
+"""Seconds between two signs of life of a driver."""
+PATIENCE = 4 * BEAT
+"""Seconds of silence after which a driver is taken for dead."""
+
+
+class Busy:
+    """While it is open, a file in the folder says that this process works there."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def check(self) -> None:
+        """Whether the folder is free.
+
+        Raises:
+            InputError: another process works in it.
+        """
+        if not self.folder.exists(NAME):
+            return
+        other = json.loads(self.folder.read(NAME))
+        silence = time.time() - other["seen"]
+        here = other["host"] == platform.node()
+        if silence > PATIENCE or (here and not _lives(other["pid"])):
+            return
+        raise InputError(
+            f"--out '{self.folder.uri}' is being worked on by process {other['pid']} on "
+            f"{other['host']} (last seen {silence:.0f} s ago); wait for it, give a new folder, or, "
+            f"if it was killed, try again in {PATIENCE - silence:.0f} s."
+        )
+
+    def __enter__(self) -> "Busy":
+        self._write()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.folder.delete(NAME)
+
+    def _beat(self) -> None:
+        while not self._stop.wait(BEAT):
+            with suppress(OSError):  # the next one may come through
+                self._write()
+
+    def _write(self) -> None:
+        facts = {"host": platform.node(), "pid": os.getpid(), "seen": time.time()}
+        self.folder.write(json.dumps(facts).encode(), NAME)
+
+
+def _lives(pid: int) -> bool:
+    """Whether there is another process of this number."""
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
