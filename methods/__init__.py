@@ -53,6 +53,12 @@ METHODS: dict[str, type[Method]] = {
 }
 
 
+def name_of(kind: type[Method]) -> str:
+    """The inverse of `resolve`: the same however a study called the method."""
+    registered = {method: name for name, method in METHODS.items()}
+    return registered.get(kind, f"{kind.__module__}:{kind.__qualname__}")
+
+
 def resolve(name: str) -> type[Method]:
     """The method class called `name`: one of METHODS, or "package.module:Class".
 
@@ -78,4 +84,4 @@ def resolve(name: str) -> type[Method]:
     return found
 
 
-__all__ = ["METHODS", "Method", "MethodConfig", "resolve"]
+__all__ = ["METHODS", "Method", "MethodConfig", "name_of", "resolve"]

@@ -18,7 +18,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from methods import resolve
+from methods import name_of, resolve
 from methods.base import Method
 from sweep.similarity.study import settle
 from sweep.sources import Source, find_source
@@ -154,7 +154,7 @@ class Plan(Work):
         kind = trainer or self._methods[label]
         options = self.study.methods[label].options
         own = options.model_dump(mode="json", include=set(kind.Config.model_fields))
-        return json.dumps([f"{kind.__module__}:{kind.__qualname__}", own], sort_keys=True)
+        return json.dumps([name_of(kind), own], sort_keys=True)
 
     def steps(self, unit: Unit) -> int:
         """Optimiser steps of a unit."""

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from methods import METHODS, resolve
+from methods import METHODS, name_of, resolve
 from methods.base import DependsOn, State
 from sweep.alone import matrix, run_alone
 from sweep.errors import InputError
@@ -215,7 +215,7 @@ def check_trainings_are_those_of(study: Study, method: str) -> None:
     kind, options = resolve(study.methods[method].method), study.methods[method].options
     assert kind.trains
     own = options.model_dump(include=set(kind.trains.Config.model_fields))
-    entry = {"method": f"{kind.trains.__module__}:{kind.trains.__qualname__}"} | own
+    entry = {"method": name_of(kind.trains)} | own
     raw = study.model_dump(mode="json", by_alias=True)
     other = Study.from_dict(raw | {"methods": {"trainer": entry}})
     order = study.benchmark.task_names()

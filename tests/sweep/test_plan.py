@@ -84,6 +84,15 @@ def test_methods_that_train_alike_share_their_trainings(
         assert unit.evaluates == (unit.method in ("finetune", READ_OUT) and "finetune" in chosen)
 
 
+def test_a_method_is_the_same_however_it_is_called() -> None:
+    entries = {"one": {"method": "lora"}, "two": {"method": "methods.lora:Lora"}}
+    one, two = (
+        [run.stages for run in plan_of(study_of(ABC, {label: entry})).runs]
+        for label, entry in entries.items()
+    )
+    assert one == two
+
+
 def test_trainings_are_shared_only_with_equal_options() -> None:
     methods = {
         "experts": {"method": "individual", "lr": 0.5},
