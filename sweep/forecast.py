@@ -12,11 +12,12 @@ from sweep.learner import join_lane
 from sweep.ledger import Ledger
 from sweep.plan import Plan
 from sweep.store import Kept, Record, Store
-from sweep.study import Training
+from sweep.study import Study, Training
 from sweep.work import Unit
 from sweep.worker import Worker
 
-PROBE_STEPS = 4
+PROBES = (2, 10)
+"""Steps of two trial stages: what they differ by is steps, the rest what every stage has once."""
 LANE_START_SECONDS = 15.0
 """Starting Ray and the first lane (five to seven processes that import torch)."""
 
@@ -29,12 +30,15 @@ class Cost:
     seconds_per_evaluation: float
     state_bytes: int
     seconds_per_combination: float = 0.0
+    seconds_per_training: float = 0.0
+    """Beside its steps: importances of weights, memories, and the like."""
 
     def seconds(self, plan: Plan, unit: Unit) -> float:
         """Expected time of a unit."""
         evaluation = self.seconds_per_evaluation if unit.evaluates else 0.0
-        combination = self.seconds_per_combination if unit.kind == "combine" else 0.0
-        return plan.steps(unit) * self.seconds_per_step + combination + evaluation
+        if unit.kind == "combine":
+            return self.seconds_per_combination + evaluation
+        return self.seconds_per_training + plan.steps(unit) * self.seconds_per_step + evaluation
 
 
 Costs = Mapping[tuple[str, str], Cost]
@@ -56,8 +60,7 @@ def measure(plan: Plan) -> dict[tuple[str, str], Cost]:
 
     The second task of an order is timed, so that what a method does with its past counts.
     """
-    quick = Training(**plan.study.training.model_dump() | {"steps": PROBE_STEPS, "per_task": {}})
-    study = plan.study.model_copy(update={"training": quick})
+    study = _shortened(plan.study, min(PROBES))
     worker = Worker(
         study, plan.sources, join_lane(study), Path(tempfile.gettempdir()) / "task-order-sweep"
     )
@@ -66,6 +69,11 @@ def measure(plan: Plan) -> dict[tuple[str, str], Cost]:
         for backbone in study.backbones
         for method in study.methods
     }
+
+
+def _shortened(study: Study, steps: int) -> Study:
+    training = study.training.model_dump() | {"steps": steps, "per_task": {}}
+    return study.model_copy(update={"training": Training(**training)})
 
 
 def _measure(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost:
@@ -97,17 +105,32 @@ def _measure(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost:
         second = replace(unit, prefix=tasks[-1:])
     else:
         second = replace(unit, prefix=tasks, parents=("first",))
-    seconds = timed("second", second)
+    trained = []
+    for steps in PROBES:
+        worker.learner.study = _shortened(plan.study, steps)
+        seconds = timed("second", second)
+        trained.append(seconds["train"])
+    worker.learner.study = worker.study
     if kind.combines:
         parents = ("first", "second")[-len(tasks) :]
-        both = replace(unit, kind="combine", prefix=tasks, parents=parents, evaluates=True)
-        seconds = timed("both", both) | {"train": seconds["train"]}
+        seconds = timed(
+            "both", replace(unit, kind="combine", prefix=tasks, parents=parents, evaluates=True)
+        )
+    fixed, per_step = _line(PROBES, trained)
     return Cost(
-        seconds["train"] / (PROBE_STEPS * len(worker.learner.method.learns(second.prefix))),
+        per_step / max(1, len(worker.learner.method.learns(second.prefix))),
         seconds["evaluate"],
         sum(tensor.nbytes for tensor in states["first"].values()),
         seconds.get("combine", 0.0),
+        fixed,
     )
+
+
+def _line(steps: tuple[int, int], seconds: Sequence[float]) -> tuple[float, float]:
+    """What a stage costs once, and per step; neither is negative, whatever the noise."""
+    (few, many), (short, long) = steps, seconds
+    per_step = min(max(0.0, (long - short) / (many - few)), long / many)
+    return max(0.0, long - many * per_step), per_step
 
 
 def recorded(plan: Plan, store: Store) -> dict[tuple[str, str], Cost]:
@@ -125,6 +148,7 @@ def _mean_cost(plan: Plan, rows: Sequence[tuple[Unit, Record]]) -> Cost:
     evaluations = [record.seconds["evaluate"] for unit, record in rows if unit.evaluates]
     combinations = [record.seconds["combine"] for unit, record in rows if unit.kind == "combine"]
     return Cost(
+        # These stages are as long as those to come: what they have once is in their steps.
         sum(record.seconds.get("train", 0.0) for _, record in rows) / max(1, steps),
         sum(evaluations) / max(1, len(evaluations)),
         max(record.state_bytes for _, record in rows),

@@ -1,10 +1,13 @@
 """Forecasts: wall times and disk of small studies, worked out by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sweep.forecast import LANE_START_SECONDS, Cost, forecast, measure, recorded
+from sweep.forecast import LANE_START_SECONDS, Cost, _line, forecast, measure, recorded
 from sweep.plan import Plan
 from sweep.store import Kept, Record, Store
 from tests.methods.conformance import study_of as real_study_of
@@ -32,6 +35,25 @@ def test_a_star(lanes: int, expected: float) -> None:
     plan = plan_of(study_of([("a", "b", "c")], "individual", training=TRAINING))
     done = {key: Kept() for key, unit in plan.units.items() if unit.kind != "train"}
     assert seconds(plan, lanes, done) == LANE_START_SECONDS + expected
+
+
+@given(st.floats(0, 100), st.floats(0, 10))
+def test_what_a_stage_has_once_is_told_from_its_steps(once: float, per_step: float) -> None:
+    line = _line((2, 10), [once + steps * per_step for steps in (2, 10)])
+    assert line == pytest.approx((once, per_step), abs=1e-9)
+
+
+@given(st.floats(0, 100), st.floats(0, 100))
+def test_noise_makes_no_cost_negative(short: float, long: float) -> None:
+    once, per_step = _line((2, 10), [short, long])
+    assert min(once, per_step) >= 0
+    assert once + 10 * per_step == pytest.approx(long)
+
+
+def test_what_a_stage_has_once_counts_once() -> None:
+    plan = plan_of(study_of([("a", "b")], training={"steps": 10}))
+    last = plan.units[plan.runs[0].stages[-1]]
+    assert replace(COST, seconds_per_training=7.0).seconds(plan, last) == 7 + 10 + 5
 
 
 def test_nothing_left_takes_no_time() -> None:
