@@ -11,14 +11,18 @@ from analysis.report import write_report
 from analysis.results import Results, load
 from analysis.robustness import disparity, robustness
 from analysis.similarity_effects import mantel, mrqap
+from analysis.stopping import anytime_interval, block_means, convergence, stopping_point
 from analysis.variance import d_study, task_factors, variance_components
 
 __all__ = [
     "METRICS",
     "Results",
+    "anytime_interval",
+    "block_means",
     "combine",
     "compare",
     "comparison",
+    "convergence",
     "d_study",
     "disparity",
     "from_matrices",
@@ -32,6 +36,7 @@ __all__ = [
     "rankings",
     "robustness",
     "stability",
+    "stopping_point",
     "summary",
     "t_interval",
     "task_factors",
