@@ -10,12 +10,38 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from analysis.inference import LEVEL, counted, is_whole
+from analysis.cells import Contributions, cells
+from analysis.inference import counted
 from analysis.results import Results, as_runs
 
 HEAD = ["backbone", "method"]
+
+
+def gains(results: Results, runs: pd.DataFrame) -> Iterator[Contributions]:
+    """The gain contributions of every task to every other, in all runs that count.
+
+    Args:
+        results: where the runs come from.
+        runs: what `metrics` returns for them.
+
+    Yields:
+        Per (backbone, method) whose orders hold the same tasks: values[run, j, i] = c_ij.
+    """
+    for group, tasks, order, R in _matrices(results, runs):
+        c = np.diff(R, axis=1)  # [runs, stage, task in learning order]
+        position = np.argsort(order, axis=1)  # of every task
+        c = np.take_along_axis(c, position[:, :, None], axis=1)
+        c = np.take_along_axis(c, position[:, None, :], axis=2)
+        yield Contributions(
+            kind="gain",
+            runs=group,
+            players=tasks,
+            targets=tasks,
+            values=c,
+            start=np.zeros(c.shape[1:]),
+            noise=_noise(results),
+        )
 
 
 def contributions(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
@@ -26,48 +52,18 @@ def contributions(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
         runs: what `metrics` returns for them.
 
     Returns:
-        One row per (backbone, method, trained, task): mean of c (of replicate means), low, high
-        (t interval over replicates), order_sd (root of the mean variance inside replicates),
-        before and after (mean of c when `trained` comes before and after `task`: transfer and
-        interference), sign (share of runs in which c is above the evaluation noise minus share
-        in which it is below: +1 always helps, -1 always harms, 0 the order decides), q05, runs.
+        One row per (backbone, method, trained, task): mean, low, high, order_sd, before
+        (transfer), after (interference), sign, q05 and runs of c, as in `cells`.
     """
-    rows = []
-    for group, tasks, order, R in _matrices(results, runs):
-        c = np.diff(R, axis=1)  # [runs, stage, task in learning order]
-        replicate, num = group["replicate"].to_numpy(), len(tasks)
-        position = np.argsort(order, axis=1)  # of every task
-        c = np.take_along_axis(c, position[:, :, None], axis=1)
-        c = np.take_along_axis(c, position[:, None, :], axis=2)
-        earlier = position[:, :, None] < position[:, None, :]
-        cell = np.broadcast_to(np.arange(num * num), (len(c), num * num)).ravel()
-        table = pd.DataFrame(
-            {"cell": cell, "replicate": np.repeat(replicate, num * num), "c": c.ravel()}
-        )
-        by_replicate = table.groupby(["replicate", "cell"])["c"]
-        means = by_replicate.mean().unstack().to_numpy()
-        low, high = _t_bounds(means) if is_whole(group) else (np.nan, np.nan)
-        noise = _noise(results)
-        found = pd.DataFrame(
-            {
-                "trained": np.repeat(tasks, num),
-                "task": np.tile(tasks, num),
-                "mean": means.mean(axis=0),
-                "low": low,
-                "high": high,
-                "order_sd": np.sqrt(by_replicate.var(ddof=1).unstack().to_numpy().mean(axis=0)),
-                "before": _mean_where(c, earlier).ravel(),
-                "after": _mean_where(c, earlier.transpose(0, 2, 1)).ravel(),
-                "sign": ((c > noise).mean(axis=0) - (c < -noise).mean(axis=0)).ravel(),
-                "q05": np.quantile(c, 0.05, axis=0).ravel(),
-                "runs": len(c),
-            }
-        )
-        first = group.iloc[0]
-        rows.append(found.assign(backbone=first["backbone"], method=first["method"]))
+    return of_gains(cells(gains(results, runs)))
+
+
+def of_gains(known: pd.DataFrame) -> pd.DataFrame:
+    """What `contributions` returns, from what `cells` knows of gains and others."""
     names = [*HEAD, "trained", "task", "mean", "low", "high", "order_sd", "before", "after"]
-    names += ["sign", "q05", "runs"]
-    return pd.concat(rows)[names] if rows else pd.DataFrame(columns=names)
+    mine = known[known["kind"] == "gain"].reset_index(drop=True)
+    mine = mine.rename(columns={"player": "trained", "target": "task"})
+    return mine[[*names, "sign", "q05", "runs"]]
 
 
 def profiles(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
@@ -113,23 +109,6 @@ def _matrices(
         R = results.scores.matrices(as_runs(used))
         if not np.isnan(R).any():
             yield used, tasks, order, R
-
-
-def _t_bounds(means: np.ndarray) -> tuple[np.ndarray, np.ndarray] | tuple[float, float]:
-    """Bounds of the t interval of every column of means [replicates, columns]."""
-    m = len(means)
-    if m < 2:
-        return np.nan, np.nan
-    half = stats.t.ppf((1 + LEVEL) / 2, m - 1) * means.std(axis=0, ddof=1) / np.sqrt(m)
-    return means.mean(axis=0) - half, means.mean(axis=0) + half
-
-
-def _mean_where(c: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """The mean over runs for which `chosen`; NaN where there are none."""
-    count = chosen.sum(axis=0)
-    total = np.where(chosen, c, 0).sum(axis=0)
-    mean: np.ndarray = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
-    return mean
 
 
 def _noise(results: Results) -> float:
