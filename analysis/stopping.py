@@ -30,10 +30,6 @@ after two more than 2.5 times."""
 def anytime_interval(values: ArrayLike) -> Interval:
     """The 95 % confidence sequence for the mean, after the first n independent values.
 
-    mean +- s sqrt((b n)^(1/n) - 1), with s the standard deviation with divisor n and
-    b = (1 + a^2 / (m - 1))^m / m. m = FIRST_LOOK, and a solves 2 P(t > a) + 2 a f(a) = 5 % for
-    Student's t with m - 1 degrees of freedom and density f.
-
     The bounds are NaN for fewer than FIRST_LOOK values.
     """
     x = np.asarray(values, float)
@@ -41,8 +37,21 @@ def anytime_interval(values: ArrayLike) -> Interval:
     mean = float(x.mean()) if n else np.nan
     if n < FIRST_LOOK:
         return Interval(mean, np.nan, np.nan)
-    half = float(x.std() * np.sqrt(np.expm1((_log_b(FIRST_LOOK, LEVEL) + np.log(n)) / n)))
+    half = anytime_factor(n) * float(x.std(ddof=1))
     return Interval(mean, mean - half, mean + half)
+
+
+def anytime_factor(n: int) -> float:
+    """The half-width of the confidence sequence after n values, in standard deviations.
+
+    sqrt((1 - 1/n) ((b n)^(1/n) - 1)) with b = (1 + a^2 / (m - 1))^m / m; m = FIRST_LOOK, and a
+    solves 2 P(t > a) + 2 a f(a) = 5 % for Student's t with m - 1 degrees of freedom and density f.
+    Infinite for n < m.
+    """
+    if n < FIRST_LOOK:
+        return np.inf
+    exponent = (_log_b(FIRST_LOOK, LEVEL) + np.log(n)) / n
+    return float(np.sqrt((1 - 1 / n) * np.expm1(exponent)))
 
 
 @cache
@@ -107,10 +116,10 @@ def convergence(means: pd.DataFrame) -> pd.DataFrame:
         replicates fixed beforehand), anytime_low, anytime_high (confidence sequence).
     """
     rows = []
-    for (backbone, method), column in means.items():
-        values = column.dropna().to_numpy()
+    for pair, column in zip(means.columns, means.to_numpy().T, strict=True):
+        values = column[~np.isnan(column)]
         for n in range(1, len(values) + 1):
-            head = {"backbone": backbone, "method": method, "replicates": n}
+            head = {"backbone": pair[0], "method": pair[1], "replicates": n}
             _, low, high = anytime_interval(values[:n])
             known = t_interval(values[:n])._asdict()
             rows.append(head | known | {"anytime_low": low, "anytime_high": high})

@@ -33,9 +33,9 @@ rule stops where the spread happens to look small. The report of such a study sa
 import argparse
 
 import numpy as np
-from scipy import stats
 
-from analysis.stopping import FIRST_LOOK, anytime_interval
+from analysis.precision import t_factor
+from analysis.stopping import FIRST_LOOK, anytime_factor
 
 RUNS = 8
 SHAPE = 2.0
@@ -54,12 +54,8 @@ def half_widths(x: np.ndarray) -> dict[str, np.ndarray]:
     """Of every study after every look, [studies, looks]."""
     looks = range(FIRST_LOOK, x.shape[1] + 1)
     sd = np.stack([x[:, :n].std(axis=1, ddof=1) for n in looks], axis=1)
-    unit = [np.arange(n, dtype=float) for n in looks]
-    anytime = [anytime_interval(u).high - u.mean() for u in unit] / np.array(
-        [u.std(ddof=1) for u in unit]
-    )
-    fixed = [stats.t.ppf(0.975, n - 1) / np.sqrt(n) for n in looks]
-    return {"sequence": sd * anytime, "t": sd * np.array(fixed)}
+    factors = {"sequence": anytime_factor, "t": t_factor}
+    return {name: sd * [factor(n) for n in looks] for name, factor in factors.items()}
 
 
 def main() -> None:
