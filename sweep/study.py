@@ -21,6 +21,7 @@ from methods.base import Method, MethodConfig, Need
 from methods.seeds import derive_seed
 from sweep.errors import InputError, unknown
 from sweep.orders import DESIGNS, Design, Williams
+from sweep.similarity.measures import MEASURES, OF_EMBEDDINGS, OF_EXPERTS, OF_GRADIENTS
 from sweep.tasks import (
     BENCHMARKS,
     GENERATORS,
@@ -131,6 +132,21 @@ class Similarities(Section):
     """How the similarity of tasks is measured on the untouched backbones."""
 
     images: int = Field(default=500, ge=2, description="Training images of every task, at most.")
+    measures: tuple[str, ...] = Field(
+        default=tuple(OF_EMBEDDINGS),
+        min_length=1,
+        description=f"Some of {', '.join(MEASURES)}. Those of gradients take backward passes, "
+        f"curvature T^2 of them: {', '.join(OF_GRADIENTS)}. For those of experts one expert per "
+        f"task is trained first, by whatever process plans: {', '.join(OF_EXPERTS)}.",
+    )
+
+    @field_validator("measures")
+    @classmethod
+    def _known(cls, measures: tuple[str, ...]) -> tuple[str, ...]:
+        for measure in measures:
+            if measure not in MEASURES:
+                raise unknown("measure", measure, MEASURES)
+        return tuple(dict.fromkeys(measures))
 
 
 class Lanes(Section):

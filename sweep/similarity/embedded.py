@@ -1,7 +1,6 @@
 """Tasks as the untouched backbone sees them: one forward pass of a sample of each."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +8,7 @@ import torch
 from torch.nn.functional import normalize
 
 from methods.backbones.base import Backbone
-from methods.data import Task
-from methods.seeds import derive_seed
+from sweep.similarity.sampled import Sampled
 
 _BATCH = 128
 
@@ -33,33 +31,31 @@ class Embedded:
         return self.images if modality == "image" else self.texts[self.labels]
 
 
-def embed(backbone: Backbone, tasks: Mapping[str, Task], images: int) -> list[Embedded]:
-    """Embed up to `images` training samples of every task, and all its choices.
-
-    Test images are left alone: orders that are chosen by them would have seen them. Which samples
-    are taken depends on the task's name and size only.
-    """
+def embed(backbone: Backbone, samples: Sequence[Sampled]) -> list[Embedded]:
+    """Embed the samples and the choices of every task."""
     training = backbone.training
     with torch.no_grad():
-        embedded = [_embed(backbone.eval(), task, images) for task in tasks.values()]
+        embedded = [_embed(backbone.eval(), task) for task in samples]
     backbone.train(training)
     return embedded
 
 
-def _embed(backbone: Backbone, task: Task, images: int) -> Embedded:
-    size = len(task.train.labels)
-    chosen = np.random.default_rng(derive_seed("similarity", task.name)).permutation(size)
-    ids = np.sort(chosen[:images])
-    parts = [
-        backbone.embed_images(backbone.pixels(task.train.images(part)).to(backbone.device)).cpu()
-        for part in np.array_split(ids, math.ceil(len(ids) / _BATCH))
-    ]
+def embed_images(backbone: Backbone, samples: Sampled) -> np.ndarray:
+    """L2-normalised image embeddings of the samples: float64 [N, D]."""
+    with torch.no_grad():
+        parts = [backbone.embed_images(b.pixels).cpu() for b in samples.batches(_BATCH)]
+    embeddings: np.ndarray = torch.cat(parts).double().numpy()
+    return embeddings
+
+
+def _embed(backbone: Backbone, samples: Sampled) -> Embedded:
+    task = samples.task
     texts = backbone.embed_texts(backbone.texts(task)).cpu()  # template by template
     names = backbone.embed_texts(task.choices).cpu()
     texts = normalize(texts.view(-1, *names.shape).mean(dim=0), dim=-1)
     return Embedded(
-        torch.cat(parts).double().numpy(),
-        task.train.labels[ids],
+        embed_images(backbone, samples),
+        samples.labels,
         texts.double().numpy(),
         names.double().numpy(),
     )

@@ -18,9 +18,20 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
+from torch import Tensor
 
+from methods.backbones.base import Backbone
 from sweep.similarity.contributions import PAIRS, centroid, contributions
 from sweep.similarity.embedded import Embedded
+from sweep.similarity.experts import (
+    Experts,
+    expert_curvature,
+    expert_logme,
+    task_vector,
+    transfer,
+)
+from sweep.similarity.gradients import curvature, task2vec
+from sweep.similarity.sampled import Sampled
 from sweep.similarity.transport import otdd
 
 
@@ -85,8 +96,7 @@ def names(tasks: Sequence[Embedded]) -> np.ndarray:
     return cosines
 
 
-Measure = Callable[[Sequence[Embedded]], np.ndarray]
-MEASURES: dict[str, Measure] = {
+OF_EMBEDDINGS: dict[str, Callable[[Sequence[Embedded]], np.ndarray]] = {
     **{pair: partial(contributions, pair=pair) for pair in PAIRS},
     "centroid": centroid,
     "prototype": prototype,
@@ -95,3 +105,31 @@ MEASURES: dict[str, Measure] = {
     "cka": cka,
     "names": names,
 }
+"""These all follow from one forward pass."""
+
+OF_GRADIENTS: dict[str, Callable[[Backbone, Sequence[Tensor], Sequence[Sampled]], np.ndarray]] = {
+    "task2vec": task2vec,
+    "curvature": curvature,
+}
+"""Of the untouched backbone and the weights that full fine-tuning trains."""
+
+OF_EXPERTS: dict[str, Callable[[Experts], np.ndarray]] = {
+    "task_vector": task_vector,
+    "transfer": transfer,
+    "logme": expert_logme,
+    "expert_curvature": expert_curvature,
+}
+"""One expert per task has to be trained first."""
+
+MEASURES = (*OF_EMBEDDINGS, *OF_GRADIENTS, *OF_EXPERTS)
+
+DIRECTIONS = {
+    "image_text": "images of i, texts of j",
+    "text_image": "texts of i, images of j",
+    "prototype": "classes of i, met by classes of j",
+    "curvature": "loss of i, along the gradient of j",
+    "transfer": "expert of i, accuracy on j",
+    "logme": "features of the expert of i, labels of j",
+    "expert_curvature": "loss of i at its expert, along the gradient of j",
+}
+"""What S[i, j] compares, of every measure that is not symmetric."""

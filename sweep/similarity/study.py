@@ -9,7 +9,7 @@ from sweep.errors import unknown
 from sweep.orders import Similarity
 from sweep.similarity.measures import MEASURES
 from sweep.similarity.proposals import propose
-from sweep.similarity.tables import Tables, order_rows, recipe, similarities, task_rows
+from sweep.similarity.tables import order_rows, recipe, similarities, task_rows
 from sweep.sources import Source, find_source
 from sweep.store import Folder
 from sweep.study import Similarities, Study
@@ -28,12 +28,13 @@ def settle(study: Study, sources: Mapping[str, Source]) -> Study:
     if not isinstance(design, Similarity) or design.settled:
         return study
     backbone = _label(study, design.backbone)
-    S = _tables(study, backbone, sources[backbone])[design.measure]
-    known = {
-        "design": design.model_copy(update={"matrix": tuple(map(tuple, S.tolist()))}),
-        "similarity": study.similarity or Similarities(),
-    }
-    return study.model_copy(update=known)
+    similarity = study.similarity or Similarities()
+    measures = dict.fromkeys([*similarity.measures, design.measure])
+    similarity = similarity.model_copy(update={"measures": tuple(measures)})
+    study = study.model_copy(update={"similarity": similarity})
+    S = similarities(study, backbone, sources[backbone], [design.measure])[design.measure]
+    matrix = tuple(map(tuple, S.tolist()))
+    return study.model_copy(update={"design": design.model_copy(update={"matrix": matrix})})
 
 
 def proposed(study: Study, measure: str, score: str, best: bool, backbone: str | None) -> Order:
@@ -45,7 +46,7 @@ def proposed(study: Study, measure: str, score: str, best: bool, backbone: str |
     if measure not in MEASURES:
         raise unknown("measure", measure, MEASURES)
     label = _label(study, backbone)
-    S = _tables(study, label, find_source(study.backbones[label]))[measure]
+    S = similarities(study, label, find_source(study.backbones[label]), [measure])[measure]
     tasks = study.benchmark.task_names()
     return tuple(tasks[i] for i in propose(S, score, best))
 
@@ -54,11 +55,6 @@ def _label(study: Study, backbone: str | None) -> str:
     if backbone is not None and backbone not in study.backbones:
         raise unknown("backbone", backbone, study.backbones)
     return backbone or next(iter(study.backbones))
-
-
-def _tables(study: Study, backbone: str, source: Source) -> Tables:
-    images = (study.similarity or Similarities()).images
-    return similarities(source, study.backbones[backbone].answer, study.benchmark, images)
 
 
 def keep(
@@ -73,11 +69,10 @@ def keep(
     tasks, planned = study.benchmark.task_names(), list(orders)
     pairs, scores, recipes = [], [], {}
     for backbone, source in sources.items():
-        tables = _tables(study, backbone, source)
+        tables = similarities(study, backbone, source)
         pairs.append(task_rows(backbone, tables, tasks))
         scores.append(order_rows(backbone, tables, tasks, planned))
-        answer = study.backbones[backbone].answer
-        recipes[backbone] = recipe(source, answer, study.benchmark, study.similarity.images)
+        recipes[backbone] = recipe(study, backbone, source, tables)
     folder.write_table(pa.concat_tables(pairs), "similarity", "tasks.parquet")
     folder.write_table(pa.concat_tables(scores), "similarity", "orders.parquet")
     folder.write(json.dumps(recipes, indent=1).encode(), "similarity", "recipe.json")

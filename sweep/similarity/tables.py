@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,16 +15,18 @@ import torch
 
 from methods.backbones import load_backbone
 from sweep.similarity.embedded import embed
-from sweep.similarity.measures import MEASURES
+from sweep.similarity.measures import DIRECTIONS, OF_EMBEDDINGS, OF_EXPERTS, OF_GRADIENTS
+from sweep.similarity.sampled import sample
 from sweep.similarity.scores import SCORES
+from sweep.similarity.training import entry, train_experts
 from sweep.sources import Source
-from sweep.tasks import BenchmarkConfig
+from sweep.study import Similarities, Study
 from sweep.work import Order
 
-VERSION = 1
+VERSION = 2
 """Part of every recipe: raise it when the same inputs would give other numbers."""
-DECIMALS = 4
-"""Kept of every number; machines agree in more than that."""
+DIGITS = 4
+"""Kept of every number, counted from the largest; machines agree in more than that."""
 CACHE = Path(tempfile.gettempdir()) / "task-order-sweep"
 
 ORDERS_SCHEMA = pa.schema(
@@ -39,51 +42,97 @@ Tables = Mapping[str, np.ndarray]
 """Measure -> S, float [T, T], tasks in the order of the benchmark."""
 
 
-def recipe(source: Source, answer: str, benchmark: BenchmarkConfig, images: int) -> dict[str, Any]:
-    """Everything that similarities depend on."""
-    return {
+def recipe(study: Study, backbone: str, source: Source, measures: Iterable[str]) -> dict[str, Any]:
+    """Everything that some measures of similarity between a study's tasks depend on."""
+    config, benchmark = study.similarity or Similarities(), study.benchmark
+    measured = list(measures)
+    facts: dict[str, Any] = {
         "version": VERSION,
         "backbone": source.path,
         "weights": source.fingerprint,
-        "answer": answer,
+        "answer": study.backbones[backbone].answer,
         "data": benchmark.fingerprint(),
         "tasks": list(benchmark.task_names()),
         "split": "train",
-        "images": images,
-        "measures": list(MEASURES),
+        "images": config.images,
+        "measures": measured,
     }
+    if set(measured) & set(OF_EXPERTS):
+        facts |= {
+            "experts": entry(study).model_dump(mode="json"),
+            "training": study.training.model_dump(mode="json"),
+            "seed": study.replicate_seed(0),
+        }
+    return facts
 
 
 def similarities(
-    source: Source,
-    answer: Literal["score", "generate"],
-    benchmark: BenchmarkConfig,
-    images: int,
+    study: Study, backbone: str, source: Source, measures: Sequence[str] | None = None
 ) -> Tables:
-    """Every measure between all tasks of a benchmark, as one backbone sees them untouched.
+    """Similarities between all tasks of a study, by measure, on one of its backbones.
 
-    The first call on a machine loads the backbone and embeds `images` training samples of every
-    task; later ones read what the first has written.
+    What has been measured on a machine is read again. What has not takes one forward pass over a
+    sample of every task, backward passes, or the training of experts, as the measures ask for.
+
+    Args:
+        study: Whose tasks; also says how many samples, and how experts are trained.
+        backbone: Label of the backbone; its weights lie at `source`.
+        source: The weights.
+        measures: Some of MEASURES; those of the study's section `similarity` by default.
     """
-    text = json.dumps(recipe(source, answer, benchmark, images), sort_keys=True)
-    file = CACHE / f"similarity-{hashlib.sha256(text.encode()).hexdigest()}.npz"
-    if not file.exists():
+    measures = measures or (study.similarity or Similarities()).measures
+    files = {measure: _file(recipe(study, backbone, source, [measure])) for measure in measures}
+    missing = [measure for measure, file in files.items() if not file.exists()]
+    if missing:
         source.verify()
+        for measure, S in _measure(study, backbone, source, missing).items():
+            _keep(S, files[measure])
+    return {measure: np.load(file) for measure, file in files.items()}
+
+
+def _file(facts: Mapping[str, Any]) -> Path:
+    text = json.dumps(facts, sort_keys=True)
+    return CACHE / f"similarity-{hashlib.sha256(text.encode()).hexdigest()}.npy"
+
+
+def _keep(S: np.ndarray, file: Path) -> None:
+    largest = float(np.abs(S).max())
+    rounded = S.round(DIGITS - math.ceil(math.log10(largest))) if largest else S
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+        np.save(Path(folder) / file.name, rounded)
+        os.replace(Path(folder) / file.name, file)
+
+
+def _measure(study: Study, label: str, source: Source, measures: Sequence[str]) -> Tables:
+    images = (study.similarity or Similarities()).images
+    found: dict[str, np.ndarray] = {}
+    if set(measures) - set(OF_EXPERTS):
+        answer = study.backbones[label].answer
         backbone = load_backbone(source.location, source.revision, answer=answer)
         if torch.accelerator.is_available():
             backbone = backbone.to(torch.accelerator.current_accelerator())
-        embedded = embed(backbone, benchmark.load().tasks, images)
-        found = {name: measure(embedded).round(DECIMALS) for name, measure in MEASURES.items()}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-            np.savez(Path(folder) / file.name, **found)  # type: ignore[arg-type]
-            os.replace(Path(folder) / file.name, file)
-    with np.load(file) as stored:
-        return {name: stored[name] for name in MEASURES}
+        samples = sample(backbone, study.benchmark.load().tasks, images)
+        parameters = dict(backbone.named_parameters())
+        weights = [parameters[name] for name in backbone.trainable()]
+        if set(measures) & set(OF_EMBEDDINGS):
+            embedded = embed(backbone, samples)
+            found |= {m: OF_EMBEDDINGS[m](embedded) for m in measures if m in OF_EMBEDDINGS}
+        of_gradients = [m for m in measures if m in OF_GRADIENTS]
+        found |= {m: OF_GRADIENTS[m](backbone.train(), weights, samples) for m in of_gradients}
+    of_experts = [m for m in measures if m in OF_EXPERTS]
+    if of_experts:
+        experts = train_experts(study, label, source, images, CACHE)
+        found |= {m: OF_EXPERTS[m](experts) for m in of_experts}
+    return found
 
 
 def task_rows(backbone: str, tables: Tables, tasks: Sequence[str]) -> pa.Table:
-    """One row per measure and ordered pair of tasks: backbone, measure, task, other, similarity."""
+    """One row per measure and ordered pair of tasks.
+
+    Columns: backbone, measure, task (i), other (j), similarity (S[i, j]), direction (what i and j
+    stand for; "" if they can be exchanged).
+    """
     rows = [
         {
             "backbone": backbone,
@@ -91,6 +140,7 @@ def task_rows(backbone: str, tables: Tables, tasks: Sequence[str]) -> pa.Table:
             "task": task,
             "other": other,
             "similarity": float(S[i, j]),
+            "direction": DIRECTIONS.get(measure, ""),
         }
         for measure, S in tables.items()
         for i, task in enumerate(tasks)

@@ -10,7 +10,8 @@ from scipy.stats import spearmanr
 from methods.backbones import load_backbone
 from sweep.similarity.contributions import PAIRS, contributions, sigmas
 from sweep.similarity.embedded import Embedded, embed
-from sweep.similarity.measures import MEASURES, cka, frechet, names, prototype
+from sweep.similarity.measures import OF_EMBEDDINGS, cka, frechet, names, prototype
+from sweep.similarity.sampled import sample
 from sweep.similarity.transport import otdd
 from sweep.sources import EMBEDDED
 from sweep.tasks.world import Dial
@@ -117,7 +118,7 @@ class TestMeasures:
     def test_names_average_over_pairs_of_classes(self) -> None:
         assert names(TASKS)[0, 2] == pytest.approx((TASKS[0].names @ TASKS[2].names.T).mean())
 
-    @pytest.mark.parametrize("name", sorted(MEASURES.keys() - {"image_text", "text_image"}))
+    @pytest.mark.parametrize("name", sorted(OF_EMBEDDINGS.keys() - {"image_text", "text_image"}))
     def test_a_copy_is_more_similar_than_other_tasks(self, name: str) -> None:
         """Within a modality; images and texts of one task need not be alike."""
         rng = np.random.default_rng(3)
@@ -128,7 +129,7 @@ class TestMeasures:
             tasks[0].texts,
             tasks[0].names,
         )
-        S = MEASURES[name]([tasks[0], copy, *tasks[1:]])
+        S = OF_EMBEDDINGS[name]([tasks[0], copy, *tasks[1:]])
         assert S.shape == (4, 4)
         assert S[0, 1] > S[0, 2:].max()
 
@@ -139,8 +140,9 @@ def dialled() -> dict[float, list[Embedded]]:
     backbone = load_backbone(str(EMBEDDED / "tiny-clip"))
     settings = (0.0, 0.25, 0.5, 0.75, 1.0)
     return {
-        setting: embed(backbone, Dial(similarity=setting, num_tasks=3, train=96).load().tasks, 96)
+        setting: embed(backbone, sample(backbone, dial.load().tasks, 96))
         for setting in settings
+        for dial in [Dial(similarity=setting, num_tasks=3, train=96)]
     }
 
 
@@ -155,9 +157,9 @@ def test_embeddings_have_their_shapes(dialled: dict[float, list[Embedded]]) -> N
 def test_samples_do_not_depend_on_the_other_tasks() -> None:
     backbone = load_backbone(str(EMBEDDED / "tiny-clip"))
     tasks = dict(Dial(num_tasks=2, train=40).load().tasks)
-    both = embed(backbone, tasks, 10)
+    both = embed(backbone, sample(backbone, tasks, 10))
     name = list(tasks)[1]
-    (alone,) = embed(backbone, {name: tasks[name]}, 10)
+    (alone,) = embed(backbone, sample(backbone, {name: tasks[name]}, 10))
     assert (alone.images == both[1].images).all()
     assert len(alone.labels) == 10
 
@@ -167,5 +169,5 @@ def test_measures_of_images_follow_the_dial(
     dialled: dict[float, list[Embedded]], name: str
 ) -> None:
     pairs = ~np.eye(3, dtype=bool)
-    means = [MEASURES[name](tasks)[pairs].mean() for tasks in dialled.values()]
+    means = [OF_EMBEDDINGS[name](tasks)[pairs].mean() for tasks in dialled.values()]
     assert spearmanr(list(dialled), means).statistic > 0.85

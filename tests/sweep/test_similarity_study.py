@@ -18,7 +18,7 @@ from sweep.output import Output, conflict, dump
 from sweep.plan import Plan
 from sweep.similarity import tables
 from sweep.similarity.bands import NullLaw
-from sweep.similarity.measures import MEASURES
+from sweep.similarity.measures import OF_EMBEDDINGS
 from sweep.similarity.scores import SCORES, adjacent
 from sweep.similarity.study import proposed
 from sweep.study import Study
@@ -124,9 +124,9 @@ def test_a_run_keeps_tables_and_recipe(tmp_path: Path) -> None:
     output.prepare()
     folder = tmp_path / "out" / "similarity"
     pairs = pq.read_table(folder / "tasks.parquet").to_pandas()
-    assert len(pairs) == len(MEASURES) * 4 * 4
+    assert len(pairs) == len(OF_EMBEDDINGS) * 4 * 4
     orders = pq.read_table(folder / "orders.parquet").to_pandas()
-    assert len(orders) == len(MEASURES) * 24
+    assert len(orders) == len(OF_EMBEDDINGS) * 24
     assert set(orders.columns) == {"backbone", "measure", "order", *SCORES}
     similar = pairs[pairs["measure"] == "image_text"].set_index(["task", "other"])["similarity"]
     for row in orders[orders["measure"] == "image_text"].itertuples():

@@ -1,0 +1,98 @@
+"""How similar two tasks are, measured on one expert for each: the backbone trained on it alone."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from methods.base import Method, State
+from sweep.similarity.embedded import embed_images
+from sweep.similarity.gradients import curvature_row
+from sweep.similarity.logme import logme
+from sweep.similarity.sampled import Sampled
+
+_BATCH = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Experts:
+    """One expert per task, and samples of every task to try them on."""
+
+    method: Method
+    """What takes the state of an expert."""
+    untouched: State
+    """From which all of them were trained."""
+    states: Sequence[State]
+    """By task."""
+    samples: Sequence[Sampled]
+    """Of every task."""
+
+
+def task_vector(experts: Experts) -> np.ndarray:
+    """Cosine of the task vectors, what training added to the weights: float [T, T].
+
+    Ilharco et al., "Editing Models with Task Arithmetic" (ICLR 2023, arXiv 2212.04089), figure 5.
+    """
+    names = sorted(name for name in experts.untouched if name.startswith("weights/"))
+    start = torch.cat([experts.untouched[name].flatten() for name in names])
+    ends = [torch.cat([state[name].flatten() for name in names]) for state in experts.states]
+    vectors = torch.stack([end - start for end in ends]).double()
+    vectors = torch.nn.functional.normalize(vectors, dim=1)
+    cosines: np.ndarray = (vectors @ vectors.T).numpy()
+    return cosines
+
+
+def transfer(experts: Experts) -> np.ndarray:
+    """What the expert of task i has gained on task j, in accuracy: float [T, T], i -> j.
+
+    The zero-shot transfer between single-task models by which Li & Hiratani (ICML 2025, arXiv
+    2502.03350) estimate similarities. How they scale it could not be read, and they average both
+    directions; here the accuracy of the untouched backbone on j is subtracted, so that easy tasks
+    are not similar to everything, and the directions are kept apart.
+    """
+    return _gains(experts, _accuracy)
+
+
+def expert_logme(experts: Experts) -> np.ndarray:
+    """What the expert of task i has gained in LogME on task j: float [T, T], i -> j.
+
+    The pair is that of the paper (see `logme`): a source model, which was trained on i, and a
+    target data set, the images of j with its labels. The paper ranks models for one target; so
+    that targets can be compared, the untouched backbone's LogME on j is subtracted.
+    """
+
+    def suits(method: Method, task: Sampled) -> float:
+        return logme(embed_images(method.backbone, task), task.labels)
+
+    return _gains(experts, suits)
+
+
+def expert_curvature(experts: Experts) -> np.ndarray:
+    """`curvature` where Bell & Lawrence measure it, row i at the expert of task i."""
+    method = experts.method.train()
+    parameters = dict(method.named_parameters())
+    weights = [parameters[name] for name in method.trainable()]
+    rows = []
+    for i, state in enumerate(experts.states):
+        method.load_state(state)
+        rows.append(curvature_row(method.backbone, weights, experts.samples, i))
+    return np.stack(rows)
+
+
+def _gains(experts: Experts, value: Callable[[Method, Sampled], float]) -> np.ndarray:
+    """The value of every expert on every task, minus that of the untouched backbone."""
+    method = experts.method.eval()
+    rows = []
+    for state in (experts.untouched, *experts.states):
+        method.load_state(state)
+        rows.append([value(method, task) for task in experts.samples])
+    found = np.array(rows)
+    gains: np.ndarray = found[1:] - found[0]
+    return gains
+
+
+@torch.no_grad()
+def _accuracy(method: Method, task: Sampled) -> float:
+    right = sum(int((method.predict(b) == b.labels).sum()) for b in task.batches(_BATCH))
+    return right / len(task)

@@ -1,0 +1,54 @@
+"""The trainings that measures of experts need."""
+
+from pathlib import Path
+
+from methods import resolve
+from methods.individual import Individual
+from methods.seeds import derive_seed
+from sweep.learner import Learner, join_lane
+from sweep.similarity.experts import Experts
+from sweep.similarity.sampled import sample
+from sweep.sources import Source
+from sweep.study import MethodEntry, Study
+from sweep.work import Unit
+
+
+def entry(study: Study) -> MethodEntry:
+    """How an expert is trained: as the study's own method `individual` does, or its defaults."""
+    own = (e for e in study.methods.values() if issubclass(resolve(e.method), Individual))
+    return next(own, MethodEntry.model_validate({"method": "individual"}))
+
+
+def train_experts(study: Study, backbone: str, source: Source, images: int, cache: Path) -> Experts:
+    """Train one expert for each of the study's tasks, in this process, and sample the tasks.
+
+    They are those of `individual` in the first replicate, bit for bit if lanes have one worker.
+
+    Args:
+        study: Data, settings of training, seed.
+        backbone: Label of the backbone; it lies at `source`.
+        source: The weights to start from.
+        images: Samples of every task, at most.
+        cache: Folder for prepared images.
+    """
+    answer = study.backbones[backbone].answer
+    benchmark = study.benchmark.load()
+    learner = Learner(study, entry(study), source, answer, benchmark, join_lane(study), cache)
+    seed = study.replicate_seed(0)
+    units = [
+        Unit(
+            key="",
+            kind="train",
+            backbone=backbone,
+            method="",
+            replicate=0,
+            seed=seed,
+            prefix=(task,),
+            parents=(),
+        )
+        for task in benchmark.tasks
+    ]
+    states = [learner.train(unit, None) for unit in units]
+    learner.method.reset(derive_seed(seed, "initial"))
+    samples = sample(learner.backbone, benchmark.tasks, images)
+    return Experts(learner.method, learner.method.state(), states, samples)
