@@ -21,6 +21,7 @@ from methods.mas import MAS
 from methods.modx import ModX
 from methods.multimodal_ewc import MultimodalEWC
 from methods.online_ewc import OnlineEWC
+from methods.pam import PAM
 from methods.si import SI
 from methods.weight_ensemble import WeightEnsemble
 from methods.wise_ft import WiseFT
@@ -50,6 +51,7 @@ METHODS: dict[str, type[Method]] = {
     "gift": GIFT,
     "individual": Individual,
     "joint": Joint,
+    "pam": PAM,
 }
 
 

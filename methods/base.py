@@ -7,6 +7,7 @@ the data, evaluation and recording belong to the engine.
 Per stage the engine calls
 
     before_task(stage)
+    optimised_by(optimizer)
     per step:  loss(batch) -> backward -> after_backward() -> optimiser step -> after_step()
     after_task(stage)
     state()
@@ -21,6 +22,7 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from methods.backbones.base import Backbone
 from methods.data import Batch, Stage
@@ -94,6 +96,13 @@ class Method(nn.Module, ABC):
 
     def before_task(self, stage: Stage) -> None:
         """Called once before the first step of a stage, with the parent's state loaded."""
+
+    def optimised_by(self, optimizer: Optimizer) -> None:
+        """Called once before the first step, for methods that edit `optimizer.state`.
+
+        That is what the stage's optimiser remembers of every weight; all else of it is the
+        engine's.
+        """
 
     @abstractmethod
     def loss(self, batch: Batch) -> Tensor:

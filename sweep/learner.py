@@ -229,6 +229,7 @@ class Learner:
         parameters = [p for p in self.method.parameters() if p.requires_grad]
         optimizer = AdamW(parameters, lr=1.0, weight_decay=training.weight_decay, fused=True)
         schedule = LambdaLR(optimizer, lambda step: self._lr(step, stage.stream))
+        self.method.optimised_by(optimizer)
         for task, ids in stage.stream:
             batch = stage.tasks[task].batch(stage.shard(ids))
             with self.accelerator.autocast():

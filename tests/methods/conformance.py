@@ -44,6 +44,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "modx": {"strength": 5.0},
     "er": {"memory": 24},
     "der++": {"memory": 24},
+    "pam": {"lora": {"rank": 4, "alpha": 8.0}, "every": 2},
 }
 """Options that suit the toy; a method that is not here takes its defaults."""
 BACKBONES: dict[str, dict[str, Any]] = {
