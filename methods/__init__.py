@@ -22,6 +22,7 @@ from methods.modx import ModX
 from methods.multimodal_ewc import MultimodalEWC
 from methods.online_ewc import OnlineEWC
 from methods.pam import PAM
+from methods.rail import RAIL
 from methods.si import SI
 from methods.weight_ensemble import WeightEnsemble
 from methods.wise_ft import WiseFT
@@ -51,6 +52,7 @@ METHODS: dict[str, type[Method]] = {
     "gift": GIFT,
     "individual": Individual,
     "joint": Joint,
+    "rail": RAIL,
     "pam": PAM,
 }
 

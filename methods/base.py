@@ -90,8 +90,12 @@ class Method(nn.Module, ABC):
         """Names (as in `named_parameters`) of all weights that any stage may train."""
         return [f"backbone.{name}" for name in self.backbone.trainable()]
 
-    def learns(self, prefix: tuple[str, ...]) -> tuple[str, ...]:
-        """The tasks whose training data the last stage of `prefix` draws batches from."""
+    @classmethod
+    def learns(cls, prefix: tuple[str, ...]) -> tuple[str, ...]:
+        """The tasks whose training data the last stage of `prefix` draws batches from.
+
+        Methods with a closed form learn in `after_task`: they draw from none and take no steps.
+        """
         return prefix[-1:]
 
     def before_task(self, stage: Stage) -> None:

@@ -16,6 +16,7 @@ class Joint(FineTune):
 
     depends_on: ClassVar[DependsOn] = "set"
 
-    def learns(self, prefix: tuple[str, ...]) -> tuple[str, ...]:
+    @classmethod
+    def learns(cls, prefix: tuple[str, ...]) -> tuple[str, ...]:
         """All tasks so far."""
         return prefix

@@ -220,7 +220,8 @@ class Learner:
         torch.manual_seed(derive_seed(stage.seed, "torch", stage.rank))
         self.method.train()
         self.method.before_task(stage)
-        self._optimise(stage)
+        if stage.stream:
+            self._optimise(stage)
         self.method.after_task(stage)
         return self.method.state()
 

@@ -160,7 +160,7 @@ class Plan(Work):
         """Optimiser steps of a unit."""
         if unit.kind != "train":
             return 0
-        learnt = unit.prefix if self._methods[unit.method].depends_on == "set" else unit.prefix[-1:]
+        learnt = self._methods[unit.method].learns(unit.prefix)
         return sum(self.study.training.steps_of(task) for task in learnt)
 
     @property

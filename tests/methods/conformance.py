@@ -44,6 +44,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "modx": {"strength": 5.0},
     "er": {"memory": 24},
     "der++": {"memory": 24},
+    "rail": {"width": 64},
     "pam": {"lora": {"rank": 4, "alpha": 8.0}, "every": 2},
 }
 """Options that suit the toy; a method that is not here takes its defaults."""
@@ -266,14 +267,14 @@ def check_bad_options_are_named(study: Study, method: str) -> None:
 
 
 def distance(one: State, other: State) -> float:
-    """Euclidean distance of the weights, relative to the length of the second.
+    """Euclidean distance of the weights, or of all else, relative to the length of the second.
 
     Biases of keys are left out: softmax cancels them, so that their gradient is rounding noise,
     which AdamW scales up.
     """
     names = [
         name for name in one if name.startswith("weights/") and not name.endswith("k_proj.bias")
-    ]
+    ] or list(one)
     first, second = (torch.cat([state[name].flatten() for name in names]) for state in (one, other))
     return float((first - second).norm() / second.norm())
 

@@ -156,12 +156,14 @@ def test_equal_methods_with_two_labels_share_everything() -> None:
 
 def test_steps_of_a_set_add_up() -> None:
     training = {"steps": 10, "per_task": {"b": {"steps": 3}}}
-    plan = plan_of(study_of(ABC, ["joint", "finetune", "individual"], training=training))
+    methods = ["joint", "finetune", "individual", "rail"]
+    plan = plan_of(study_of(ABC, methods, training=training))
     steps = {(unit.method, unit.kind, unit.prefix): plan.steps(unit) for unit in units(plan)}
     assert steps["joint", "train", ("a", "b", "c")] == 23
     assert steps["finetune", "train", ("a", "b")] == 3
     assert steps["individual", "train", ("a",)] == 10
     assert steps["individual", "combine", ("a", "b")] == 0
+    assert steps["rail", "train", ("b",)] == 0
     assert steps["", "start", ()] == 0
 
 

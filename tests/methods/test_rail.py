@@ -1,0 +1,223 @@
+"""Properties of regression-based analytic incremental learning."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.linear_model import Ridge as LinearRidge
+from torch import Tensor
+
+from methods.base import State
+from methods.data import Batch
+from methods.features import image_features
+from methods.rail import RAIL
+from methods.ridge import Dual, Primal, Ridge
+from tests.methods.conformance import BACKBONES, Desk, same
+from tests.methods.opened import desk_of
+from tests.sweep.plans import plan_of
+from tests.sweep.plans import study_of as planned
+
+CLASSES = {"a": 2, "b": 3, "c": 4}
+FORMS: list[Ridge] = [Primal(ridge=0.1, width=20), Dual(ridge=0.001, gamma=0.1)]
+OPTIONS: dict[str, dict[str, Any]] = {"primal": {"width": 64}, "dual": {"form": "dual"}}
+
+
+def samples(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
+    """Per task, features at length one [N, 6] and one-hot targets, float64."""
+    rng, drawn = np.random.default_rng(seed), {}
+    for task, classes in CLASSES.items():
+        count = int(rng.integers(5, 30))
+        features = rng.normal(size=(count, 6))
+        features /= np.linalg.norm(features, axis=1, keepdims=True)
+        targets = np.eye(classes)[rng.integers(0, classes, count)]
+        drawn[task] = (torch.from_numpy(features), torch.from_numpy(targets))
+    return drawn
+
+
+def solved(form: Ridge, tasks: Mapping[str, tuple[Tensor, Tensor]]) -> State:
+    summaries = {task: form.summarise(*data, seed=1) for task, data in tasks.items()}
+    return form.solve(summaries, torch.device("cpu"))
+
+
+def scores(form: Ridge, solution: State, features: Tensor) -> np.ndarray:
+    weights = torch.cat([solution[f"weights/{task}"] for task in CLASSES], dim=1)
+    return (form.lift(features, solution["points"]) @ weights).numpy()
+
+
+@pytest.mark.parametrize("form", FORMS, ids=["primal", "dual"])
+@given(st.integers(0, 2**32 - 1))
+def test_is_the_regression_on_all_samples_at_once(form: Ridge, seed: int) -> None:
+    tasks, test = samples(seed), samples(seed + 1)["a"][0]
+    solution = solved(form, tasks)
+    inputs = torch.cat([features for features, _ in tasks.values()]).numpy()
+    targets = torch.block_diag(*[targets for _, targets in tasks.values()]).numpy()
+    if isinstance(form, Primal):
+        layer = solution["points"].numpy()
+        oracle = LinearRidge(alpha=form.ridge, fit_intercept=False)
+        oracle.fit(np.maximum(inputs @ layer, 0), targets)
+        expected = oracle.predict(np.maximum(test.numpy() @ layer, 0))
+    else:
+        assert isinstance(form, Dual)
+        oracle = KernelRidge(alpha=form.ridge, kernel="rbf", gamma=form.gamma)
+        expected = oracle.fit(inputs, targets).predict(test.numpy())
+    np.testing.assert_allclose(scores(form, solution, test), expected, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=["primal", "dual"])
+@given(st.integers(0, 2**32 - 1), st.permutations(list(CLASSES)))
+def test_tasks_may_come_in_any_order(form: Ridge, seed: int, order: list[str]) -> None:
+    tasks, test = samples(seed), samples(seed + 1)["a"][0]
+    turned = solved(form, {task: tasks[task] for task in order})
+    straight = scores(form, solved(form, tasks), test)
+    np.testing.assert_allclose(scores(form, turned, test), straight, rtol=0, atol=1e-8)
+
+
+def test_many_samples_are_lifted_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    form, tasks = FORMS[0], samples(0)
+    whole = form.summarise(*tasks["a"], seed=1)
+    monkeypatch.setattr("methods.ridge._ROWS", 4)
+    parts = form.summarise(*tasks["a"], seed=1)
+    assert all(torch.allclose(parts[name], whole[name], rtol=1e-12) for name in whole)
+
+
+def test_every_task_is_trained_once_for_all_orders_and_without_steps() -> None:
+    plan = plan_of(planned(list(permutations("abcde")), "rail"))
+    trainings = plan.trainings("rail")
+    assert len(plan.runs) == 120
+    assert len(trainings) == 5
+    assert [plan.steps(plan.units[key]) for key in trainings] == [0] * 5
+    assert sum(unit.kind == "combine" for unit in plan.units.values()) == 2**5 - 1
+
+
+def tasks_of(desk: Desk) -> tuple[str, ...]:
+    return desk.plan.study.benchmark.task_names()
+
+
+def after(desk: Desk, *order: str) -> RAIL:
+    """The method after the last stage of an order."""
+    desk.learn(order)
+    method = desk.worker.learner.method
+    assert isinstance(method, RAIL)
+    return method
+
+
+def asked(desk: Desk, task: str) -> Batch:
+    """The test samples of a task or of a held-out suite."""
+    benchmark = desk.worker.benchmark
+    found = benchmark.tasks.get(task) or benchmark.probes[task]
+    return next(desk.worker.evaluator._batches(found))
+
+
+@pytest.fixture(params=list(BACKBONES))
+def backbone(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_every_order_gives_the_same_predictor(
+    models: Path, backbone: str, options: dict[str, Any]
+) -> None:
+    desk = desk_of(models, backbone, "rail", **options)
+    solutions = [after(desk, *order).solution for order in permutations(tasks_of(desk))]
+    assert all(same(solution, solutions[0]) for solution in solutions)
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_a_known_task_is_answered_by_both_together(
+    models: Path, backbone: str, options: dict[str, Any]
+) -> None:
+    desk = desk_of(models, backbone, "rail", beta=0.3, **options)
+    rail = after(desk, *tasks_of(desk))
+    rail.eval()
+    batch = asked(desk, "a")
+    adapter = (
+        rail.regression.lift(
+            rail.backbone.embed_images(batch.pixels).double(), rail.solution["points"]
+        )
+        @ rail.solution["weights/a"]
+    )
+    fused = 0.7 * rail.backbone.logits(batch).softmax(dim=1) + 0.3 * adapter
+    assert torch.equal(rail.predict(batch), fused.argmax(dim=1))
+    assert not torch.equal(rail.predict(batch), rail.backbone.predict(batch))
+
+
+@pytest.mark.parametrize("domain", ["known", "inferred"])
+def test_what_was_not_learnt_is_answered_by_the_untouched_backbone(
+    models: Path, backbone: str, domain: str
+) -> None:
+    desk = desk_of(models, backbone, "rail", width=64, domain=domain)
+    desk.learn(tasks_of(desk)[:1])
+    unit = desk.units(tasks_of(desk)[:1])[0]
+    state = desk.worker.compute(unit, lambda _: {}).state
+    assert state is not None
+    rail = desk.worker.learner.method
+    rail.eval()
+    for task in ("a", "b", "suite"):  # trained on a, but nothing is combined yet
+        assert torch.equal(
+            rail.predict(asked(desk, task)), rail.backbone.predict(asked(desk, task))
+        )
+    if domain == "known":
+        rail = after(desk, "a").eval()
+        for task in ("b", "suite"):
+            batch = asked(desk, task)
+            assert torch.equal(rail.predict(batch), rail.backbone.predict(batch))
+
+
+@pytest.mark.parametrize("own", ["a", "b"])
+def test_an_unknown_task_competes_with_all_that_were_learnt(
+    models: Path, backbone: str, own: str
+) -> None:
+    """Worked out sample by sample, with and without its task among those learnt."""
+    desk = desk_of(models, backbone, "rail", width=64, domain="inferred")
+    rail = after(desk, "b").eval()
+    rail.learnt["b"] = replace(rail.learnt["b"], choices=("green", "color", "what"))
+    batch = replace(asked(desk, own), task=desk.worker.benchmark.tasks["a"])
+    if own == "b":
+        rail.learnt["a"] = batch.task
+        rail.solution["weights/a"] = -rail.solution["weights/b"]
+    tasks = {"a": batch.task, "b": rail.learnt["b"]}
+    beliefs = torch.cat(
+        [rail.backbone.logits(replace(batch, task=tasks[name])) for name in "ab"], 1
+    )
+    lifted = rail.regression.lift(
+        rail.backbone.embed_images(batch.pixels).double(), rail.solution["points"]
+    )
+    expected = []
+    for belief, features in zip(beliefs.double().softmax(dim=1), lifted, strict=True):
+        if own == "b" or belief.argmax() > 2:
+            adapter = [
+                features @ rail.solution.get(f"weights/{name}", torch.zeros(64, 3).double())
+                for name in tasks
+            ]
+            belief = 0.2 * belief + 0.8 * torch.cat(adapter)
+        expected.append((0, 1, 2, 1, -1, -1)[int(belief.argmax())])
+    assert rail.predict(batch).tolist() == expected
+    assert len(set(expected)) > 1
+
+
+def test_workers_share_out_the_samples(models: Path, backbone: str) -> None:
+    """Without a process group to sum over, each of three has its own rows, as one would have."""
+    desk = desk_of(models, backbone, "rail", width=64)
+    rail = after(desk, "a")
+    stage = desk.worker.learner._stage(desk.units(("a",))[0])
+    whole = image_features(rail.backbone, stage)
+    shares = [
+        image_features(rail.backbone, replace(stage, rank=rank, world_size=3)) for rank in range(3)
+    ]
+    assert torch.equal(sum(shares, torch.zeros(())), whole)
+    assert sorted(int(share.any(dim=1).sum()) for share in shares) == [32, 32, 32]
+    assert torch.allclose(whole.norm(dim=1), torch.ones(len(whole)))
+
+
+def test_steps_are_refused(models: Path) -> None:
+    desk = desk_of(models, "clip", "rail", width=64)
+    with pytest.raises(TypeError, match="step"):
+        after(desk, "a").loss(asked(desk, "a"))
