@@ -3,7 +3,12 @@
 import importlib
 from difflib import get_close_matches
 
+from methods.average import Average
 from methods.base import Method, MethodConfig
+from methods.condu import ConDU
+from methods.condu_once import ConDUOnce
+from methods.consensus import Consensus
+from methods.dare import Dare
 from methods.derpp import DERpp
 from methods.dual_teacher import DualTeacher
 from methods.ema import Ema
@@ -17,15 +22,23 @@ from methods.joint import Joint
 from methods.l2_sp import L2SP
 from methods.lora import Lora
 from methods.lwf import LwF
+from methods.magmax import MagMax
+from methods.magmax_seq import MagMaxSeq
 from methods.mas import MAS
 from methods.modx import ModX
 from methods.multimodal_ewc import MultimodalEWC
 from methods.online_ewc import OnlineEWC
+from methods.opcm import OPCM
 from methods.pam import PAM
 from methods.rail import RAIL
+from methods.randmix import RandMix
 from methods.si import SI
+from methods.tall import Tall
+from methods.task_arithmetic import TaskArithmetic
+from methods.ties import Ties
 from methods.weight_ensemble import WeightEnsemble
 from methods.wise_ft import WiseFT
+from methods.wise_path import WisePath
 from methods.zero_shot import ZeroShot
 from methods.zscl import ZSCL
 
@@ -52,6 +65,19 @@ METHODS: dict[str, type[Method]] = {
     "gift": GIFT,
     "individual": Individual,
     "joint": Joint,
+    "average": Average,
+    "task_arithmetic": TaskArithmetic,
+    "ties": Ties,
+    "dare": Dare,
+    "magmax": MagMax,
+    "magmax_seq": MagMaxSeq,
+    "randmix": RandMix,
+    "opcm": OPCM,
+    "consensus": Consensus,
+    "tall": Tall,
+    "condu": ConDU,
+    "condu_once": ConDUOnce,
+    "wise_path": WisePath,
     "rail": RAIL,
     "pam": PAM,
 }

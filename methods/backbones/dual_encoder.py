@@ -137,6 +137,7 @@ class DualEncoder(PretrainedBackbone):
         """
         texts = [self.texts(task) for task in tasks]
         together = [text for part in texts for text in part]
+        outside, self._frozen = self._frozen, None
         with torch.no_grad():
             embeddings = self.embed_texts(together) if together else torch.empty(0)
         parts = torch.split(embeddings, [len(part) for part in texts])
@@ -144,7 +145,7 @@ class DualEncoder(PretrainedBackbone):
         try:
             yield
         finally:
-            self._frozen = None
+            self._frozen = outside
 
     def texts(self, task: Task) -> list[str]:
         """The prompts of all templates, template by template."""
