@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from methods.backbones.prompting import Prompting, Route
 from methods.data import Batch, Images, Task
 
 Family = Literal["dual-encoder", "fusion"]
@@ -24,6 +25,11 @@ class Backbone(nn.Module, ABC):
 
     family: ClassVar[Family]
     model: nn.Module
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prompting = Prompting()
+        self._query: tuple[Tensor, Tensor] | None = None
 
     @property
     def device(self) -> torch.device:
@@ -90,6 +96,38 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def adapted(self) -> list[str]:
         """Names of the linear layers (as in `named_modules`) that low-rank adapters go to."""
+
+    @abstractmethod
+    def attention(self, reading: Literal["images", "texts"]) -> list[str]:
+        """Names of the attention layers that read images, or texts, and that prompts go to.
+
+        As in `named_modules`, first to last. The same ones may read both.
+        """
+
+    @abstractmethod
+    def token_embedding(self) -> nn.Embedding:
+        """The table by which texts are read."""
+
+    @abstractmethod
+    def untouched(self, pixels: Tensor) -> Tensor:
+        """What `embed_images` gives where there are no prompts."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """The number of entries D of an embedding."""
+
+    @torch.no_grad()
+    def query(self, pixels: Tensor) -> Tensor:
+        """The image embeddings by which prompts are chosen, without gradient: float32 [B, D]."""
+        if self._query is None or self._query[0] is not pixels:
+            self._query = pixels, self.untouched(pixels)
+        return self._query[1]
+
+    def route(self, pixels: Tensor) -> Route | None:
+        """Which prompts these images get."""
+        router = self.prompting.router
+        return router(self.query(pixels)) if router else self.prompting.route
 
     def frozen_texts(self, tasks: Sequence[Task]) -> AbstractContextManager[None]:
         """While it is open the weights do not change: texts of `tasks` need embedding only once.

@@ -1,9 +1,9 @@
 """Dual encoders: an image tower and a text tower with one embedding space (CLIP, SigLIP, ...)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +11,11 @@ from torch.nn.functional import cross_entropy, normalize, pad
 
 from methods.backbones.base import Family
 from methods.backbones.pretrained import PretrainedBackbone
+from methods.backbones.prompting import Route
 from methods.data import Batch, Task
 
 _TEXTS_AT_ONCE = 1024
+_SHORTEST_TEXT = 3
 _LOGIT_PARAMETERS = ("model.logit_scale", "model.logit_bias")
 
 
@@ -21,8 +23,8 @@ _LOGIT_PARAMETERS = ("model.logit_scale", "model.logit_bias")
 class _Frozen:
     """Embeddings that hold as long as the weights do not change."""
 
-    texts: dict[tuple[str, ...], Tensor]
-    """The prompts of every task."""
+    texts: dict[tuple[tuple[int, ...], tuple[str, ...]], Tensor]
+    """Of every task, by the prompts that the layers were given and by the texts."""
     images: tuple[Tensor, Tensor] | None = None
     """The last pixels and their embeddings: to predict and to embed a batch are two calls."""
 
@@ -64,24 +66,47 @@ class DualEncoder(PretrainedBackbone):
 
     def match(self, pixels: Tensor, captions: Sequence[str]) -> Tensor:
         """Scaled cosine of every image with every caption: float32 [B, N]."""
-        return self.similarity(self.embed_images(pixels), self.embed_texts(captions))
+        return self._fit(pixels, lambda: self.embed_texts(captions))
 
     def embed_images(self, pixels: Tensor) -> Tensor:
         """L2-normalised projections of the image tower: float32 [B, D]."""
         if self._frozen and self._frozen.images and self._frozen.images[0] is pixels:
             return self._frozen.images[1]
-        features = self.model.get_image_features(pixel_values=self._pixel_values(pixels))
-        embeddings = normalize(features.pooler_output.float(), dim=-1)
+        with self.prompting.applied(self.route(pixels)):
+            embeddings = self._embed_pixels(pixels)
         if self._frozen:
             self._frozen.images = pixels, embeddings
         return embeddings
 
+    def untouched(self, pixels: Tensor) -> Tensor:
+        """The same without prompts."""
+        with self.prompting.applied(None):
+            return self._embed_pixels(pixels)
+
+    def _embed_pixels(self, pixels: Tensor) -> Tensor:
+        features = self.model.get_image_features(pixel_values=self._pixel_values(pixels))
+        return normalize(features.pooler_output.float(), dim=-1)
+
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """L2-normalised projections of the text tower: float32 [N, D]."""
-        if self._frozen and tuple(texts) in self._frozen.texts:
-            return self._frozen.texts[tuple(texts)]
+        if self._frozen is None:
+            return self._embed_strings(texts)
+        key = self._prompts_in_texts(), tuple(texts)
+        if key not in self._frozen.texts:
+            with torch.no_grad():
+                self._frozen.texts[key] = self._embed_strings(texts)
+        return self._frozen.texts[key]
+
+    def _embed_strings(self, texts: Sequence[str]) -> Tensor:
         chunks = [texts[i : i + _TEXTS_AT_ONCE] for i in range(0, len(texts), _TEXTS_AT_ONCE)]
         return torch.cat([self._embed_tokens(self._tokenize(chunk)) for chunk in chunks])
+
+    def _prompts_in_texts(self) -> tuple[int, ...]:
+        """What else the embeddings of texts depend on at the moment."""
+        route = self.prompting.route
+        if route is None or not self.prompting.in_texts:
+            return ()
+        return tuple(route.prompts[0].tolist())
 
     def class_embeddings(self, *tasks: Task) -> list[Tensor]:
         """Per task, one L2-normalised embedding per choice: float32 [C, D]."""
@@ -123,11 +148,40 @@ class DualEncoder(PretrainedBackbone):
                     f"Task '{batch.task.name}' has a question per sample, which a dual-encoder "
                     "backbone cannot read; use a fusion backbone."
                 )
-        pixels = [batch.pixels for batch in batches]
-        images = self.embed_images(torch.cat(pixels) if len(pixels) > 1 else pixels[0])
-        parts = torch.split(images, [len(batch) for batch in batches])
+        if self._texts_vary:
+            return [self._fit(batch.pixels, self._classes_of(batch)) for batch in batches]
+        parts = [batch.pixels for batch in batches]
+        pixels = torch.cat(parts) if len(parts) > 1 else parts[0]
+        images = torch.split(self.embed_images(pixels), [len(batch) for batch in batches])
         classes = self.class_embeddings(*(batch.task for batch in batches))
-        return [self.similarity(*pair) for pair in zip(parts, classes, strict=True)]
+        return [self.similarity(*pair) for pair in zip(images, classes, strict=True)]
+
+    def _classes_of(self, batch: Batch) -> Callable[[], Tensor]:
+        return lambda: self.class_embeddings(batch.task)[0]
+
+    @property
+    def _texts_vary(self) -> bool:
+        """Whether a text is embedded in another way for every image."""
+        return self.prompting.router is not None and self.prompting.in_texts
+
+    def _fit(self, pixels: Tensor, embed: Callable[[], Tensor]) -> Tensor:
+        """Similarity of images with texts that `embed` gives under an image's own prompts: [B, N].
+
+        A weight below one goes from the untouched texts' similarity towards that with the prompts:
+        texts then have to be embedded once per prompt, not once per image.
+        """
+        images, route = self.embed_images(pixels), self.route(pixels)
+        if route is None or not self._texts_vary:
+            return self.similarity(images, embed())
+        with self.prompting.applied(None):
+            plain = self.similarity(images, embed())
+        prompted = plain.clone()
+        sets, of_image = torch.unique(route.prompts, dim=0, return_inverse=True)
+        for number, prompts in enumerate(sets):
+            rows = of_image == number
+            with self.prompting.applied(Route.to(prompts)):
+                prompted[rows] = self.similarity(images[rows], embed())
+        return plain.lerp(prompted, route.weight.unsqueeze(1))
 
     @contextmanager
     def frozen_texts(self, tasks: Sequence[Task]) -> Iterator[None]:
@@ -137,11 +191,13 @@ class DualEncoder(PretrainedBackbone):
         """
         texts = [self.texts(task) for task in tasks]
         together = [text for part in texts for text in part]
+        prompts = self._prompts_in_texts()
         outside, self._frozen = self._frozen, None
         with torch.no_grad():
             embeddings = self.embed_texts(together) if together else torch.empty(0)
         parts = torch.split(embeddings, [len(part) for part in texts])
-        self._frozen = _Frozen(dict(zip(map(tuple, texts), parts, strict=True)))
+        keys = [(prompts, tuple(part)) for part in texts]
+        self._frozen = _Frozen(dict(zip(keys, parts, strict=True)))
         try:
             yield
         finally:
@@ -159,6 +215,15 @@ class DualEncoder(PretrainedBackbone):
         """Attention and MLP projections of both towers."""
         return self._linears()
 
+    def attention(self, reading: Literal["images", "texts"]) -> list[str]:
+        """Self-attention of the image tower, or of the text tower."""
+        return self._attention("vision" if reading == "images" else "text")
+
+    def token_embedding(self) -> nn.Embedding:
+        """That of the text tower."""
+        table: nn.Embedding = self.model.text_model.get_input_embeddings()
+        return table
+
     def similarity(self, images: Tensor, texts: Tensor) -> Tensor:
         """Scaled cosine, with the model's temperature and offset: float32 [B, N]."""
         # Under bf16 autocast a cosine times 100 would keep three digits: ties would decide.
@@ -171,13 +236,19 @@ class DualEncoder(PretrainedBackbone):
     def _tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Token ids on the CPU, cut at the text tower's length."""
         config = self.model.config
+        room = config.text_config.max_position_embeddings - self.prompting.context_length
+        if room < _SHORTEST_TEXT:
+            raise ValueError(
+                f"{self.prompting.context_length} context tokens leave no room for a text: the "
+                f"text tower reads {config.text_config.max_position_embeddings} tokens."
+            )
         # SigLIP's towers were trained on texts padded to full length, without a mask.
         siglip = config.model_type.startswith("siglip")
         tokens = self.tokenizer(
             list(texts),
             padding="max_length" if siglip else True,
             truncation=True,
-            max_length=config.text_config.max_position_embeddings,
+            max_length=room,
             return_attention_mask=not siglip,
             return_tensors="pt",
         )
@@ -185,5 +256,7 @@ class DualEncoder(PretrainedBackbone):
 
     def _embed_tokens(self, tokens: dict[str, Tensor]) -> Tensor:
         on_device = {name: ids.to(self.device) for name, ids in tokens.items()}
-        features = self.model.get_text_features(**on_device)
+        start = int(tokens["input_ids"][0, 0] == self.tokenizer.bos_token_id)
+        with self.prompting.context_in(on_device, self.token_embedding(), start) as tokens:
+            features = self.model.get_text_features(**tokens)
         return normalize(features.pooler_output.float(), dim=-1)

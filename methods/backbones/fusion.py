@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -44,7 +45,8 @@ class Fusion(PretrainedBackbone):
 
     def logits(self, batch: Batch) -> Tensor:
         """Log-likelihood of the text of every choice: float32 [B, C]."""
-        return self._score(self._prompts(batch), self.dialogue.choices(batch.task.choices))
+        with self._prompted(batch.pixels):
+            return self._score(self._prompts(batch), self.dialogue.choices(batch.task.choices))
 
     def loss(self, *batches: Batch) -> Tensor:
         """Mean negative log-likelihood per token of the right answer: float32 [B]."""
@@ -52,7 +54,8 @@ class Fusion(PretrainedBackbone):
 
     def _loss(self, batch: Batch) -> Tensor:
         answers = self.dialogue.choices(batch.task.choices)[batch.labels.cpu()]
-        likelihoods = self._likelihoods(self._prompts(batch), answers.unsqueeze(1))
+        with self._prompted(batch.pixels):
+            likelihoods = self._likelihoods(self._prompts(batch), answers.unsqueeze(1))
         return -likelihoods.squeeze(1) / self._lengths(answers)
 
     def predict(self, batch: Batch) -> Tensor:
@@ -70,12 +73,17 @@ class Fusion(PretrainedBackbone):
     def match(self, pixels: Tensor, captions: Sequence[str]) -> Tensor:
         """Mean log-likelihood per token of every caption as a description: float32 [B, N]."""
         answers = self.dialogue.answers(captions)
-        prompts = self._embed_prompts(pixels, [CAPTION_REQUEST] * len(pixels))
-        return self._score(prompts, answers) / self._lengths(answers)
+        with self._prompted(pixels):
+            prompts = self._embed_prompts(pixels, [CAPTION_REQUEST] * len(pixels))
+            return self._score(prompts, answers) / self._lengths(answers)
 
     def embed_images(self, pixels: Tensor) -> Tensor:
         """L2-normalised mean over the image's tokens as the language model gets them."""
         return normalize(self._image_tokens(pixels).float().mean(dim=1), dim=-1)
+
+    def untouched(self, pixels: Tensor) -> Tensor:
+        """The same: prompts go to the language model."""
+        return self.embed_images(pixels)
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """L2-normalised mean over the text's token embeddings: float32 [N, D]."""
@@ -100,6 +108,18 @@ class Fusion(PretrainedBackbone):
         """Attention and MLP projections of the language model."""
         return [name for name in self._linears() if self.tower(name) == "text"]
 
+    def attention(self, reading: Literal["images", "texts"]) -> list[str]:
+        """Self-attention of the language model, which reads both."""
+        return self._attention("text")
+
+    def token_embedding(self) -> nn.Embedding:
+        """That of the language model."""
+        table: nn.Embedding = self.model.get_input_embeddings()
+        return table
+
+    def _prompted(self, pixels: Tensor) -> AbstractContextManager[None]:
+        return self.prompting.applied(self.route(pixels))
+
     def _image_tokens(self, pixels: Tensor) -> Tensor:
         """Projected image features: [B, T, D]."""
         output = self.model.get_image_features(pixel_values=self._pixel_values(pixels))
@@ -112,19 +132,20 @@ class Fusion(PretrainedBackbone):
     def _embed_prompts(self, pixels: Tensor, questions: Sequence[str]) -> Prompts:
         features = self._image_tokens(pixels)
         tokens = self.dialogue.prompts(questions)
-        image = tokens["input_ids"] == self.model.config.image_token_id
-        if not (image.sum(dim=1) == features.shape[1]).all():
+        held = (tokens["input_ids"] == self.model.config.image_token_id).sum(dim=1)
+        if not (held == features.shape[1]).all():
             raise ValueError(
-                f"The processor's prompt holds {int(image[0].sum())} image tokens, but the model "
+                f"The processor's prompt holds {int(held[0])} image tokens, but the model "
                 f"makes {features.shape[1]} of an image; its processor_config.json does not fit."
             )
         on_device = {key: value.to(self.device) for key, value in tokens.items()}
-        places = image.unsqueeze(-1).to(self.device)
-        # The image token itself may lie outside of the embedding table.
-        ids = on_device.pop("input_ids").masked_fill(places.squeeze(-1), 0)
-        embedded: Tensor = self.model.get_input_embeddings()(ids)
+        with self.prompting.context_in(on_device, self.token_embedding(), start=0) as rest:
+            ids = rest.pop("input_ids")
+            places = (ids == self.model.config.image_token_id).unsqueeze(-1)
+            # The image token itself may lie outside of the embedding table.
+            embedded: Tensor = self.token_embedding()(ids.masked_fill(places.squeeze(-1), 0))
         embedded = embedded.masked_scatter(places, features.to(embedded.dtype))
-        return {"inputs_embeds": embedded, **on_device}
+        return {"inputs_embeds": embedded, **rest}
 
     def _score(self, prompts: Prompts, answers: Tensor) -> Tensor:
         """Log-likelihood of all answers (int64 [N, A]) after all prompts: float32 [B, N]."""
@@ -134,10 +155,12 @@ class Fusion(PretrainedBackbone):
         rows = []
         for ids in torch.split(samples, max(1, at_once // len(answers))):
             some = {key: value[ids] for key, value in prompts.items()}
-            columns = [
-                self._likelihoods(some, part.expand(len(ids), -1, -1))
-                for part in torch.split(answers, at_once)
-            ]
+            route = self.prompting.route
+            with self.prompting.applied(route[ids] if route else None):
+                columns = [
+                    self._likelihoods(some, part.expand(len(ids), -1, -1))
+                    for part in torch.split(answers, at_once)
+                ]
             rows.append(torch.cat(columns, dim=1))
         return torch.cat(rows)
 
@@ -170,17 +193,15 @@ class Fusion(PretrainedBackbone):
 
     def _generate(self, batch: Batch) -> list[str]:
         """Greedy answers, as long as the longest choice at most."""
-        tokens = self.dialogue.prompts(_questions(batch))
-        written = self.model.generate(
-            **{key: value.to(self.device) for key, value in tokens.items()},
-            pixel_values=self._pixel_values(batch.pixels),
-            max_new_tokens=self.dialogue.choices(batch.task.choices).shape[1],
-            do_sample=False,
-            eos_token_id=self.tokenizer.eos_token_id,
-            pad_token_id=self.tokenizer.eos_token_id,
-        )
-        answers = written[:, tokens["input_ids"].shape[1] :]
-        texts: list[str] = self.tokenizer.batch_decode(answers, skip_special_tokens=True)
+        with self._prompted(batch.pixels):
+            written = self.model.generate(
+                **self._prompts(batch),
+                max_new_tokens=self.dialogue.choices(batch.task.choices).shape[1],
+                do_sample=False,
+                eos_token_id=self.tokenizer.eos_token_id,
+                pad_token_id=self.tokenizer.eos_token_id,
+            )
+        texts: list[str] = self.tokenizer.batch_decode(written, skip_special_tokens=True)
         return texts
 
 

@@ -46,6 +46,12 @@ class PretrainedBackbone(Backbone):
         """
         return self.preprocessor.prepare(images)
 
+    @property
+    def width(self) -> int:
+        """D, as an image without content shows it."""
+        blank = torch.zeros(1, 3, *self.preprocessor.resolution, dtype=torch.uint8)
+        return self.query(blank.to(self.device)).shape[1]
+
     def tower(self, parameter: str) -> Tower:
         """The part of the model that a parameter belongs to, by the names transformers gives.
 
@@ -58,6 +64,17 @@ class PretrainedBackbone(Backbone):
             if part in _LANGUAGE:
                 return "text"
         return "joint"
+
+    def _attention(self, *towers: Tower) -> list[str]:
+        """Names of the self-attention of transformer layers that have keys and values to join."""
+        return [
+            name
+            for name, module in self.named_modules()
+            if hasattr(module, "k_proj")
+            and hasattr(module, "head_dim")
+            and _INSIDE_LAYER.search(name + ".")
+            and self.tower(name) in towers
+        ]
 
     def _linears(self) -> list[str]:
         """Names of the linear maps inside transformer layers: attention and MLP."""

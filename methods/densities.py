@@ -1,0 +1,55 @@
+"""Gaussian densities of a task's frozen image features, to tell whose an image is.
+
+p_t(z) = N(z; mu_t, Sigma_t + epsilon I), with the mean and covariance over the task's training
+images of z, the untouched backbone's L2-normalised image embedding. Sums and densities are in
+float64: embeddings lie on a sphere, so that covariances are nearly singular.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.distributions import MultivariateNormal
+
+from methods.backbones.base import Backbone
+from methods.base import State
+from methods.data import Stage
+from methods.parallel import sum_over_workers
+
+_IMAGES_AT_ONCE = 256
+
+
+@torch.no_grad()
+def moments(backbone: Backbone, stage: Stage) -> State:
+    """Mean [D] and covariance [D, D] of the stage's task, in float64; all workers together."""
+    data, width = stage.tasks[stage.task], backbone.width
+    sums = torch.zeros(width, dtype=torch.float64, device=backbone.device)
+    products = torch.zeros(width, width, dtype=torch.float64, device=backbone.device)
+    for ids in torch.split(stage.shard(torch.arange(len(data))), _IMAGES_AT_ONCE):
+        features = backbone.query(data.batch(ids).pixels).double()
+        sums += features.sum(dim=0)
+        products += features.T @ features
+    sum_over_workers([sums, products])
+    mean = sums / len(data)
+    spread = products - len(data) * mean.outer(mean)
+    return {"mean": mean, "covariance": spread / max(1, len(data) - 1)}
+
+
+class Densities:
+    """The Gaussians of some tasks."""
+
+    def __init__(
+        self, tasks: Sequence[Mapping[str, Tensor]], epsilon: float, device: torch.device
+    ) -> None:
+        """Take the `moments` of every task."""
+        mean, covariance = (
+            torch.stack([task[name] for task in tasks]).to(device, torch.float64)
+            for name in ("mean", "covariance")
+        )
+        ridge = epsilon * torch.eye(mean.shape[1], dtype=torch.float64, device=device)
+        self._normal = MultivariateNormal(mean, covariance + ridge)
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Log densities of image embeddings [B, D]: float64 [B, T]."""
+        densities: Tensor = self._normal.log_prob(features.double().unsqueeze(1))  # type: ignore[no-untyped-call]
+        return densities

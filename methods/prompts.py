@@ -1,0 +1,232 @@
+"""Learnt keys and values in attention layers, for methods that prompt a frozen backbone.
+
+A layer with queries Q, keys K and values V of its own input is given prompts P_K, P_V as well:
+
+    prefix       Attn(Q, [P_K; K], [P_V; V])             Li and Liang (ACL 2021, arXiv 2101.00190)
+    residual     Attn(Q, K, V) + w Attn(Q, P_K, P_V)     Tang et al. (ECCV 2024), see diki.py
+
+Prompts come after the layer's projections and after rotary positions: they have no place in the
+sequence, and every token sees them. Heads that share keys and values share prompts.
+
+transformers lets the attention of a model be named (its AttentionInterface, which CLIP, SigLIP,
+Llama, Gemma and all newer models go through). The one here asks the layer for prompts; what it
+computes with them is left to transformers' own function, as it was before.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import normalize, pad
+
+from methods.backbones.base import Backbone
+from methods.base import Method, MethodConfig
+from methods.data import Batch
+
+_NAME = "prompted"
+
+
+@dataclass(frozen=True)
+class Attention:
+    """One call of a layer's attention: queries [B, H, L, d], keys and values [B, H', K, d]."""
+
+    layer: Any
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    mask: Tensor | None
+    options: Mapping[str, Any]
+
+    def own(self) -> Tensor:
+        """What the layer gives without prompts: [B, L, H, d]."""
+        return self._attend(self.key, self.value, self.mask, self.options)
+
+    def over(self, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What the same queries find elsewhere: [B, L, H, d]. Without a mask they see all of it."""
+        return self._attend(keys, values, mask, {**self.options, "is_causal": False})
+
+    def visible(self) -> Tensor | None:
+        """The layer's mask, written out where it is left to the option `is_causal`."""
+        causal = self.options.get("is_causal", getattr(self.layer, "is_causal", False))
+        tokens = self.query.shape[2]
+        if self.mask is not None or not causal or tokens == 1:
+            return self.mask
+        return torch.ones(tokens, tokens, dtype=torch.bool, device=self.query.device).tril()
+
+    def _attend(
+        self, key: Tensor, value: Tensor, mask: Tensor | None, options: Mapping[str, Any]
+    ) -> Tensor:
+        from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+        found: Tensor = sdpa_attention_forward(self.layer, self.query, key, value, mask, **options)[
+            0
+        ]
+        return found
+
+
+class Prompts(nn.Module, ABC):
+    """A number of prompts in each of some layers; the backbone's `prompting` says who gets which.
+
+    With only one prompt there is nothing to choose: everybody gets it.
+    """
+
+    def __init__(self, backbone: Backbone, layers: Sequence[str], count: int, length: int) -> None:
+        """Put prompts in, all zero.
+
+        Args:
+            backbone: Its attention will look for prompts from now on.
+            layers: Names of attention layers, as `Backbone.attention` gives them.
+            count: How many there are to choose among.
+            length: Pairs of a key and a value that one prompt has in each layer.
+
+        Raises:
+            ValueError: there is no layer, or the backbone's cannot be prompted.
+        """
+        if not layers:
+            raise ValueError("There are too few attention layers to put prompts into.")
+        super().__init__()
+        self.keys, self.values = nn.ParameterList(), nn.ParameterList()
+        self.held: list[tuple[Tensor, Tensor]] = []
+        self.prompting = backbone.prompting
+        self.prompting.in_texts |= not set(layers).isdisjoint(backbone.attention("texts"))
+        for number, name in enumerate(layers):
+            layer: Any = backbone.get_submodule(name)
+            shape = (count, layer.k_proj.out_features // layer.head_dim, length, layer.head_dim)
+            self.keys.append(nn.Parameter(torch.zeros(shape)))
+            self.values.append(nn.Parameter(torch.zeros(shape)))
+            layer.prompted = partial(self._attend, number)
+        _look_for_prompts(backbone, layers)
+
+    @abstractmethod
+    def join(self, call: Attention, keys: Tensor, values: Tensor, weight: Tensor) -> Tensor:
+        """The output of a layer with prompts: [B, L, H, d].
+
+        Args:
+            call: The layer's attention without them.
+            keys: The prompts of every row of its input, [B, H', M, d].
+            values: The same.
+            weight: How much prompts count, float [B, 1, 1, 1] (or 1 instead of B).
+        """
+
+    @torch.no_grad()
+    def draw(self, generator: torch.Generator, keys: float, values: float) -> None:
+        """New prompts, uniform between plus and minus `keys`, and plus and minus `values`."""
+        for parameters, bound in ((self.keys, keys), (self.values, values)):
+            for parameter in parameters:
+                parameter.copy_(bound * (2 * torch.rand(parameter.shape, generator=generator) - 1))
+
+    def hold(self, states: Sequence[Mapping[str, Tensor]]) -> None:
+        """Show the prompts of these states (of `state_dict`), numbered in this order.
+
+        They take the place of those that are trained; with no state those are back.
+        """
+        self.held = [
+            (
+                torch.cat([state[f"keys.{layer}"] for state in states]).to(key.device),
+                torch.cat([state[f"values.{layer}"] for state in states]).to(key.device),
+            )
+            for layer, key in enumerate(self.keys)
+            if states
+        ]
+
+    def _attend(self, number: int, call: Attention) -> Tensor:
+        route = self.prompting.route
+        if route is None:
+            return call.own()
+        trained = self.keys[number], self.values[number]
+        rows, chosen, weight = len(call.query), route.prompts, route.weight.to(call.query.dtype)
+        if len(route) > 1:
+            # Rows that follow one another may be of one sample, as the answers of a fusion model.
+            chosen, weight = (
+                part.repeat_interleave(rows // len(route), dim=0) for part in (chosen, weight)
+            )
+        keys, values = (
+            (part[chosen] if len(part) > 1 else part.unsqueeze(0))
+            .transpose(1, 2)
+            .flatten(2, 3)
+            .to(call.query.dtype)
+            .expand(rows, -1, -1, -1)
+            for part in (self.held[number] if self.held else trained)
+        )
+        return self.join(call, keys, values, weight.view(-1, 1, 1, 1))
+
+
+class Prefixes(Prompts):
+    """Prompts that compete with a layer's own keys; they cannot be weighed."""
+
+    def join(self, call: Attention, keys: Tensor, values: Tensor, weight: Tensor) -> Tensor:
+        """Attn(Q, [P_K; K], [P_V; V])."""
+        mask = call.visible()
+        if mask is not None:
+            shown = mask.dtype == torch.bool
+            mask = pad(mask, (keys.shape[2], 0), value=shown)
+        return call.over(
+            torch.cat([keys, call.key], dim=2), torch.cat([values, call.value], dim=2), mask
+        )
+
+
+class Residuals(Prompts):
+    """Prompts that are attended to by themselves, and added with a weight."""
+
+    def join(self, call: Attention, keys: Tensor, values: Tensor, weight: Tensor) -> Tensor:
+        """Attn(Q, K, V) + w Attn(Q, P_K, P_V)."""
+        return call.own() + weight * call.over(keys, values)
+
+
+class PromptedConfig(MethodConfig):
+    """Options of all methods that prompt a frozen backbone."""
+
+    lr: float | None = Field(
+        default=2e-3,
+        gt=0,
+        description="Learning rate of prompts; null: that of the study, which suits weights.",
+    )
+
+
+class Prompted(Method):
+    """A method that trains what it puts into a frozen backbone, on the task's own loss."""
+
+    def trainable(self) -> list[str]:
+        """All that is not the backbone's."""
+        return [name for name, _ in self.named_parameters() if not name.startswith("backbone.")]
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean negative log-likelihood of the right choice."""
+        return self.backbone.loss(batch).mean()
+
+
+def cosines(queries: Tensor, keys: Tensor) -> Tensor:
+    """Of image embeddings [B, D] with the keys of prompts [N, D]: float32 [B, N]."""
+    with torch.autocast(queries.device.type, enabled=False):
+        return normalize(queries, dim=-1) @ normalize(keys, dim=-1).T
+
+
+def _look_for_prompts(backbone: Backbone, layers: Iterable[str]) -> None:
+    """Let the attention of all layers be the one that asks for prompts."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register(_NAME, _attend)
+    AttentionMaskInterface.register(_NAME, sdpa_mask)
+    model: Any = backbone.model
+    model.set_attn_implementation(_NAME)
+    for name in layers:
+        layer: Any = backbone.get_submodule(name)
+        if layer.config._attn_implementation != _NAME:
+            raise ValueError(
+                f"{type(layer).__name__} cannot be prompted: its attention does not go through the "
+                "AttentionInterface of transformers."
+            )
+
+
+def _attend(
+    layer: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any
+) -> tuple[Tensor, None]:
+    call = Attention(layer, query, key, value, mask, options)
+    prompted = getattr(layer, "prompted", None)
+    return (prompted(call) if prompted else call.own()), None
