@@ -6,6 +6,7 @@ from analysis.csv_files import load_csv
 from analysis.inference import compare, summary, t_interval
 from analysis.matrices import combine, from_matrices
 from analysis.order_models import order_models
+from analysis.predictors import dose_response, order_scores, regret
 from analysis.ranking import method_pairs, rankings, stability
 from analysis.report import write_report
 from analysis.results import Results, load
@@ -25,6 +26,7 @@ __all__ = [
     "convergence",
     "d_study",
     "disparity",
+    "dose_response",
     "from_matrices",
     "load",
     "load_csv",
@@ -33,7 +35,9 @@ __all__ = [
     "metrics",
     "mrqap",
     "order_models",
+    "order_scores",
     "rankings",
+    "regret",
     "robustness",
     "stability",
     "stopping_point",
