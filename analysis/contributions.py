@@ -94,16 +94,20 @@ def profiles(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(rows)[names] if rows else pd.DataFrame(columns=names)
 
 
+def same_tasks(runs: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, list[str]]]:
+    """Per (backbone, method) whose orders hold the same tasks: the runs that count, the tasks."""
+    for _, group in runs.groupby(HEAD):
+        used = counted(group)
+        sets = {frozenset(order) for order in used["order"].unique()}
+        if len(sets) == 1:
+            yield used, sorted(next(iter(sets)))
+
+
 def _matrices(
     results: Results, runs: pd.DataFrame
 ) -> Iterator[tuple[pd.DataFrame, list[str], np.ndarray, np.ndarray]]:
     """Per (backbone, method) whose orders hold the same tasks: runs, tasks, orders, R."""
-    for _, group in runs.groupby(HEAD):
-        used = counted(group)
-        sets = {frozenset(order) for order in used["order"].unique()}
-        if len(sets) != 1:
-            continue
-        tasks = sorted(next(iter(sets)))
+    for used, tasks in same_tasks(runs):
         at = {task: i for i, task in enumerate(tasks)}
         order = np.array([[at[task] for task in o] for o in used["order"]])
         R = results.scores.matrices(as_runs(used))

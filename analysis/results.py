@@ -24,16 +24,25 @@ RESULTS_SCHEMA = pa.schema(
         ("prefix", pa.list_(pa.string())),  # tasks trained so far, in order; [] = stage 0
         ("stage", pa.int32()),  # len(prefix)
         ("trained_task", pa.string()),  # prefix[-1]; null at stage 0
-        ("split", pa.string()),  # what eval_task is: "task" | "probe" | "retrieval"
+        ("split", pa.string()),  # one of SPLITS
         ("eval_task", pa.string()),  # null when failed
         ("metric", pa.string()),  # "accuracy", "i2t_r1", ...; null when failed
-        ("value", pa.float64()),  # a fraction in [0, 1]; NaN when failed
+        ("value", pa.float64()),  # a fraction in [0, 1] unless SPLITS says else; NaN when failed
         ("n", pa.int32()),  # test samples behind `value`
         ("status", pa.string()),  # "ok" | "failed"
         ("error", pa.string()),  # null when ok
     ]
 )
 """One row per (stage, eval_task, metric); a stage is stored once, for all orders through it."""
+
+SPLITS = {
+    "task": "a task of the study",
+    "probe": "a held-out suite",
+    "retrieval": "image-caption pairs",
+    "alignment": "a task; metrics: cosine of its images with the texts of their right choices, and "
+    "loss, in nats, of the similarities of image and choices",
+}
+"""What eval_task is."""
 
 ORDERS_SCHEMA = pa.schema(
     [

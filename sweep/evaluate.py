@@ -1,6 +1,13 @@
-"""Evaluate a method on everything: all tasks, held-out suites, retrieval, mean embeddings."""
+"""Evaluate a method on everything: all tasks, held-out suites, retrieval, mean embeddings.
+
+Beside the accuracy on a task, split "alignment" of the results says how well its images fit the
+texts of their right choices: `cosine`, the mean cosine of the two, and `loss`, the mean cross
+entropy of the choices' similarities, in nats. For dual encoders that is the test loss; for fusion
+backbones, which answer otherwise, it is what their embeddings alone say.
+"""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,6 +15,7 @@ import pyarrow as pa
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
 
 from methods.data import Batch, Retrieval, Task
 from sweep.learner import Learner, make_batch
@@ -15,6 +23,23 @@ from sweep.tasks.pixels import Pixels
 
 Scores = list[dict[str, Any]]
 RECALLS = (1, 5)
+DECIMALS = 6
+"""Of cosines and losses; single precision gives no more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Means over the test samples of one task."""
+
+    accuracy: float
+    cosine: float
+    """Of an image with the text of its right choice."""
+    loss: float
+    """Cross entropy of the similarities of an image with all choices, in nats."""
+    image: Tensor
+    """L2-normalised embeddings: float32 [D], on the CPU."""
+    text: Tensor
+    """The same of the texts of all choices."""
 
 
 class Evaluator:
@@ -43,11 +68,13 @@ class Evaluator:
         with self.accelerator.autocast():
             for group in self._groups():
                 for split, task in group:
-                    correct, image_mean = self._answers(task)
-                    count = len(task.test.labels)
-                    scores.append(_score(split, task.name, "accuracy", correct / count, count))
+                    answers, count = self._answers(task), len(task.test.labels)
+                    scores.append(_score(split, task.name, "accuracy", answers.accuracy, count))
                     if split == "task":
-                        embeddings += self._means(task, image_mean)
+                        for metric in ("cosine", "loss"):
+                            value = round(getattr(answers, metric), DECIMALS)
+                            scores.append(_score("alignment", task.name, metric, value, count))
+                        embeddings += _means(task, answers)
             for pairs in self.retrieval:
                 scores += self._recall(pairs)
         return scores, pa.Table.from_pylist(embeddings, schema=EMBEDDINGS)
@@ -63,25 +90,24 @@ class Evaluator:
                 yield group
         method.select(None)
 
-    def _means(self, task: Task, image_mean: Tensor) -> list[dict[str, Any]]:
-        backbone = self.learner.backbone
-        text_mean = backbone.embed_texts(backbone.texts(task)).float().mean(0).cpu()
-        return [
-            {"eval_task": task.name, "modality": modality, "vector": mean.numpy()}
-            for modality, mean in (("image", image_mean), ("text", text_mean))
-        ]
-
-    def _answers(self, task: Task) -> tuple[int, Tensor]:
-        """Number of right answers and the mean image embedding, over all workers."""
+    def _answers(self, task: Task) -> "Answers":
+        """What the method makes of a task's test samples, over all workers."""
         method, backbone = self.learner.method, self.learner.backbone
-        correct = torch.zeros((), dtype=torch.int64, device=backbone.device)
-        total: Tensor | float = 0.0
+        texts = backbone.embed_texts(backbone.texts(task)).float()
+        # They come template by template.
+        choices = normalize(texts.view(-1, len(task.choices), texts.shape[1]).mean(0), dim=-1)
+        total = torch.zeros(3 + texts.shape[1], dtype=torch.float64, device=backbone.device)
         for batch in self._batches(task):
-            correct += (method.predict(batch) == batch.labels).sum()
-            total = total + backbone.embed_images(batch.pixels).double().sum(0)
-        shares = gather_object([(int(correct), torch.as_tensor(total).cpu())])
-        mean = sum(share for _, share in shares) / len(task.test.labels)
-        return sum(count for count, _ in shares), torch.as_tensor(mean).float()
+            right = method.predict(batch) == batch.labels
+            images = backbone.embed_images(batch.pixels).float()
+            cosines = (images * choices[batch.labels]).sum(1)
+            fits = backbone.similarity(images, choices)
+            losses = cross_entropy(fits, batch.labels, reduction="none")
+            facts = torch.stack([right, cosines, losses], dim=1)
+            total += torch.cat([facts, images], dim=1).double().sum(0)
+        mean = sum(gather_object([total.cpu()])) / len(task.test.labels)
+        accuracy, cosine, loss = mean[:3].tolist()
+        return Answers(accuracy, cosine, loss, mean[3:].float(), texts.mean(0).cpu())
 
     def _batches(self, task: Task) -> Iterator[Batch]:
         if task.name not in self._pixels:
@@ -143,6 +169,14 @@ def recall(fit: Tensor, relevant: Tensor, k: int) -> float:
     best = fit.masked_fill(~relevant, -torch.inf).amax(1, keepdim=True)
     ahead = (fit > best).sum(1)
     return float((ahead < k).double().mean())
+
+
+def _means(task: Task, answers: Answers) -> list[dict[str, Any]]:
+    means = {"image": answers.image, "text": answers.text}
+    return [
+        {"eval_task": task.name, "modality": modality, "vector": mean.numpy()}
+        for modality, mean in means.items()
+    ]
 
 
 def _score(split: str, name: str, metric: str, value: float, n: int) -> dict[str, Any]:

@@ -125,10 +125,10 @@ def progress(results: Results) -> pd.DataFrame:
 def evaluations(results: Results) -> pd.DataFrame:
     """What is evaluated: split, eval_task, metric, n, and the stage-0 score per backbone."""
     ok = results.stages[results.stages["status"] == "ok"]
-    start = ok[(ok["stage"] == 0) & ~ok["metric"].str.endswith("_r5")]
+    kinds = ["task", "probe", "retrieval"]
+    start = ok[(ok["stage"] == 0) & ok["split"].isin(kinds) & ~ok["metric"].str.endswith("_r5")]
     head = ["split", "eval_task", "metric", "n"]
     start = start.drop_duplicates([*head[:3], "backbone"]).set_index([*head, "backbone"])
-    kinds = ["task", "probe", "retrieval"]
     table = start["value"].unstack().reset_index()
     return table.sort_values(
         head[:3], key=lambda c: c.map(kinds.index) if c.name == "split" else c, ignore_index=True

@@ -102,7 +102,13 @@ def test_two_workers_learn_what_one_learns(pair: Pair, alone: Alone, method: str
 
 @pytest.mark.parametrize("method", TRAINED)
 def test_two_workers_score_what_one_scores(pair: Pair, alone: Alone, method: str) -> None:
-    assert pair[0][method].scores == pair[1][method].scores == alone[method].scores
+    """Losses and cosines move with the last bits of the weights; answers do not."""
+    assert pair[0][method].scores == pair[1][method].scores
+    for mine, whole in zip(pair[0][method].scores, alone[method].scores, strict=True):
+        for row, expected in zip(mine, whole, strict=True):
+            slack = 5e-3 if row["split"] == "alignment" else 0
+            value = pytest.approx(expected["value"], abs=slack, rel=0)
+            assert row == expected | {"value": value}
 
 
 @pytest.mark.parametrize("method", TRAINED)
