@@ -11,9 +11,18 @@ from analysis.robustness import by_order, spread
 COMPARED = ("average_accuracy", "forgetting_max", "bwt", "zero_shot_erosion", "retrieval_erosion")
 """Metrics of the comparison table."""
 BOUNDS = ("", "_low", "_high")
+PREFERRED_BASELINE = "finetune"
 
 
-def comparison(results: Results | pd.DataFrame, baseline: str = "finetune") -> pd.DataFrame:
+def preferred_baseline(runs: pd.DataFrame) -> str | None:
+    """The method that the others are compared with; None if there are no others."""
+    methods = sorted(set(runs["method"]))
+    if len(methods) < 2:
+        return None
+    return PREFERRED_BASELINE if PREFERRED_BASELINE in methods else methods[0]
+
+
+def comparison(results: Results | pd.DataFrame, baseline: str = PREFERRED_BASELINE) -> pd.DataFrame:
     """Every method on one line: what it reaches, how sure, how far orders move it, what it costs.
 
     Args:

@@ -76,7 +76,7 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     set_: SetOption = None,
 ) -> None:
-    """Say what a study takes before it runs: orders, stages, time, disk. Writes nothing."""
+    """Say what a study takes and buys: orders, stages, time, disk, precision. Writes nothing."""
     from sweep.preview import preview
     from sweep.study import Study
 
@@ -88,6 +88,10 @@ def plan(
     console.print(shown.table())
     console.print(shown.sentence())
     console.print(shown.balance())
+    if shown.outlook.contrasts:
+        console.print(shown.outlook.table())
+    for sentence in shown.outlook.sentences():
+        console.print(sentence)
     console.print(f"Run it: [bold]sweep run {study}[/]")
 
 

@@ -24,7 +24,8 @@ WAIT = 2.0
 class Outcome:
     """How a unit ended."""
 
-    status: Literal["ok", "failed"]
+    status: Literal["ok", "failed", "skipped"]
+    """skipped: the study has stopped before."""
     record: Record | None = None
     error: str = ""
 
@@ -42,6 +43,8 @@ class Progress:
     """Titles of the units being worked on."""
     failed: dict[str, str]
     settled: bool
+    stopped: str = ""
+    """Why replicates are left out; "" as long as none are."""
 
 
 class Coordinator:
@@ -64,6 +67,7 @@ class Coordinator:
         self._max_lanes = max_lanes
         self._lanes: dict[str, float] = {}
         self._dismissed: set[str] = set()
+        self._stopped = ""
         self._news = asyncio.Condition()
 
     async def _until(self, happened: Callable[[], bool]) -> bool:
@@ -132,16 +136,24 @@ class Coordinator:
         self.ledger.abort(error)
         await self._announce()
 
+    async def stop_after(self, replicates: int, reason: str) -> None:
+        """So many replicates are enough."""
+        self._stopped = reason
+        for key in self.ledger.stop_after(replicates):
+            await asyncio.to_thread(self.store.drop_state, key)
+        await self._announce()
+
     async def outcome(self, run: Run, stage: int) -> Outcome | None:
         """How a stage of a run ended; None: ask again."""
         self._started.add((run.backbone, run.method, str(run.replicate), *run.order))
         key = run.stages[stage]
-        await self._until(lambda: key in self.ledger.done or key in self.ledger.failed)
-        if key in self.ledger.failed:
-            return Outcome("failed", error=self.ledger.failed[key])
-        if key not in self.ledger.done:
+        ledger = self.ledger
+        await self._until(lambda: key in ledger.failed or key not in ledger.todo)
+        if key in ledger.failed:
+            return Outcome("failed", error=ledger.failed[key])
+        if key in ledger.todo:
             return None
-        return Outcome("ok", await self.record(key))
+        return Outcome("ok", await self.record(key)) if key in ledger.done else Outcome("skipped")
 
     async def record(self, key: str) -> Record:
         """The record of a finished unit."""
@@ -163,12 +175,13 @@ class Coordinator:
         """A snapshot for whoever shows it."""
         ledger = self.ledger
         return Progress(
-            units=len(self.work.units),
+            units=len(ledger.done) + len(ledger.todo),
             done=list(ledger.done),
             restored=ledger.restored,
             working=[self.work.units[key].title for key in ledger.claimed],
             failed=dict(ledger.failed),
             settled=ledger.settled,
+            stopped=self._stopped,
         )
 
 

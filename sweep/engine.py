@@ -57,6 +57,8 @@ class Finished:
     """Errors by unit key; empty when all went well."""
     settled: bool
     """False if the study was interrupted."""
+    stopped: str
+    """Why later replicates were left out; "" if they were not."""
 
 
 @contextmanager
@@ -184,7 +186,8 @@ def _sweep(
     finally:
         output.folder.delete(work)
     output.write_manifest(int(lanes.count))
-    return Finished(output.folder.uri, grid, watch.last.failed, watch.last.settled)
+    last = watch.last
+    return Finished(output.folder.uri, grid, last.failed, last.settled, last.stopped)
 
 
 def _tuner(plan: Plan, lane: LaneConfig, output: Output, lanes: int) -> "tune.Tuner":
@@ -225,7 +228,7 @@ def _tuner(plan: Plan, lane: LaneConfig, output: Output, lanes: int) -> "tune.Tu
 
 
 class _Watch:
-    """Follows the coordinator: writes results as they come and tells how far things are."""
+    """Follows the coordinator: writes results, says when to stop, tells how far things are."""
 
     def __init__(
         self,
@@ -264,6 +267,10 @@ class _Watch:
 
     def _look(self) -> None:
         progress: Progress = ray.get(self.coordinator.progress.remote())
+        stop = self.output.look(progress.done, progress.failed)
+        if stop and not progress.stopped:  # or it was started again, and has forgotten
+            ray.get(self.coordinator.stop_after.remote(stop.replicates, stop.reason))
+            progress = ray.get(self.coordinator.progress.remote())
         self.done = progress.done
         self.last = progress
         if self.on_progress:

@@ -56,6 +56,7 @@ class Ledger:
         # A finished unit is redone if its state was deleted and a later unit now needs it, or if
         # it was only material and is now a result.
         self.todo: set[str] = set()
+        """Wanted and not done, whether or not it has failed."""
         for key in reversed(units):
             needed = any(child in self.todo for child in children[key])
             kept, shown = self.finished.get(key), units[key].evaluates
@@ -71,7 +72,7 @@ class Ledger:
     @property
     def settled(self) -> bool:
         """Whether nothing is left to do."""
-        return len(self.done) + len(self.failed) == len(self.work.units)
+        return len(self.failed) == len(self.todo)
 
     def claim(
         self, lane: str, held: Collection[str], method: tuple[str, str] | None, now: float
@@ -140,7 +141,7 @@ class Ledger:
 
     def finish(self, key: str) -> list[str]:
         """A unit is in the store. Returns the units whose states nobody needs any more."""
-        if key in self.done:  # a lane thought lost was late
+        if key not in self.todo:  # a lane thought lost was late, or the study has stopped before
             return [] if self._keeps_state(key) else [key]
         self._claims.pop(key, None)
         self._ready.discard(key)
@@ -172,6 +173,19 @@ class Ledger:
         self._ready.clear()
         for key in self.todo:
             self.failed.setdefault(key, error)
+
+    def stop_after(self, replicates: int) -> list[str]:
+        """Later replicates are not wanted: what is left of them is not done, nor has it failed.
+
+        Lanes that work on them finish in vain. Returns the units whose states nobody needs.
+        """
+        late = {key for key, unit in self.work.units.items() if unit.replicate >= replicates}
+        for key in late & self.todo:
+            self.todo.discard(key)
+            self._ready.discard(key)
+            self._claims.pop(key, None)
+            self.failed.pop(key, None)
+        return [key for key in self.done if key in late and not self._keeps_state(key)]
 
     def _give_up(self, key: str, error: str) -> None:
         """Record a failure, and with it all that would have started from there."""

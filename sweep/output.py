@@ -5,7 +5,7 @@ import json
 import platform
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -14,16 +14,24 @@ import pyarrow as pa
 import yaml
 from pyarrow import fs
 
-from analysis.results import COSTS_SCHEMA, EMBEDDINGS_SCHEMA, ORDERS_SCHEMA, RESULTS_SCHEMA
+from analysis.accuracy import metrics
+from analysis.results import (
+    COSTS_SCHEMA,
+    EMBEDDINGS_SCHEMA,
+    ORDERS_SCHEMA,
+    RESULTS_SCHEMA,
+    load,
+)
 from sweep.errors import InputError
 from sweep.plan import Plan
 from sweep.similarity import study as similarity
 from sweep.store import Folder, Record, Store
 from sweep.study import Study
+from sweep.until import Stop, whole
 from sweep.work import Order
 
-MAY_CHANGE = {"lanes", "keep_states", "replicates", "methods", "similarity"}
-"""What may differ when a study goes on: where it runs, and additions."""
+MAY_CHANGE = {"lanes", "keep_states", "replicates", "methods", "similarity", "until"}
+"""What may differ when a study goes on: where it runs, additions, and how far it goes."""
 READERS = 32
 PARTS = ("results", "costs", "embeddings")
 PACKAGES = ("ray", "torch", "transformers", "peft", "accelerate", "task-order-sweep")
@@ -47,6 +55,8 @@ class Output:
         """Seconds of training of every unit written."""
         self._workers: set[str] = set()
         self._started = self._flushed = time.monotonic()
+        self._looked = 0
+        self.stop: Stop | None = None
 
     def check(self) -> None:
         """Refuse a folder that holds something else; writes nothing.
@@ -81,13 +91,34 @@ class Output:
         self._stale = [file.path for kind in PARTS for file in self.folder.list(kind)]
         self.folder.write(dump(study).encode(), "study.yaml")
         self.folder.write(json.dumps(summary(self.plan), indent=1).encode(), "plan.json")
-        rows = [
-            {"design": study.design.name, "block": r, "replicate": r, "order": list(order)}
-            for r, order in dict.fromkeys((run.replicate, run.order) for run in self.plan.runs)
-        ]
-        self.folder.write_table(pa.Table.from_pylist(rows, ORDERS_SCHEMA), "orders.parquet")
+        self._write_orders(study.replicates)
         planned = (run.order for run in self.plan.runs)
         similarity.keep(study, self.plan.sources, planned, self.folder)
+
+    def _write_orders(self, replicates: int) -> None:
+        runs = (run for run in self.plan.runs if run.replicate < replicates)
+        rows = [
+            {"design": self.plan.study.design.name, "block": r, "replicate": r, "order": list(o)}
+            for r, o in dict.fromkeys((run.replicate, run.order) for run in runs)
+        ]
+        self.folder.write_table(pa.Table.from_pylist(rows, ORDERS_SCHEMA), "orders.parquet")
+
+    def look(self, done: Collection[str], failed: dict[str, str]) -> Stop | None:
+        """At the end of a replicate: whether the study has seen enough, and may stop.
+
+        Once it has, the orders of later replicates are no longer planned, so none is missing.
+        """
+        until, most = self.plan.study.until, self.plan.study.replicates
+        if until is None or self.stop:
+            return self.stop
+        complete = whole(self.plan, {*done, *failed}, most)
+        if complete > self._looked:
+            self._looked = complete
+            self.flush(done, failed)
+            self.stop = until.look(metrics(load(self.folder.uri)), complete, most)
+            if self.stop:
+                self._write_orders(self.stop.replicates)
+        return self.stop
 
     def flush_is_due(self) -> bool:
         """Ever more rarely, so that a long study does not leave thousands of small files."""
@@ -185,6 +216,7 @@ class Output:
             "wall_seconds": round(time.monotonic() - self._started, 1),
             "lane_seconds": {name: round(spent, 1) for name, spent in self._seconds.items()},
             "units": len(self._written),
+            "stopped": self.stop.reason if self.stop else "",
             "failed": {
                 key: f"{self.plan.units[key].title}: {error}" for key, error in self._failed.items()
             },

@@ -7,15 +7,18 @@ from typing import Any
 import yaml
 from rich.table import Table
 
+from analysis import FIRST_LOOK, metrics
 from sweep.errors import InputError
 from sweep.forecast import Costs, Forecast, forecast, measure, recorded
 from sweep.ledger import Ledger
 from sweep.orders.balance import ranges, sentence
+from sweep.outlook import Outlook, outlook, results_in
 from sweep.output import Output, summary
 from sweep.plan import Plan
 from sweep.progress import duration, size
 from sweep.store import Folder, Store
 from sweep.study import Study
+from sweep.until import Stop, whole
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,9 @@ class Preview:
     costs: Costs
     lanes: int
     expected: Forecast
+    outlook: Outlook
+    stop: Stop | None
+    """Why the study leaves out replicates; the plan is without them."""
 
     def _methods(self) -> list[dict[str, Any]]:
         plan = self.plan
@@ -64,6 +70,8 @@ class Preview:
             "seconds": round(self.expected.seconds, 1),
             "peak_state_bytes": self.expected.peak_state_bytes,
             "balance": self._balance(),
+            "stopped": self.stop.reason if self.stop else "",
+            "precision": self.outlook.as_dict(),
         }
 
     def _balance(self) -> dict[str, tuple[int, int]]:
@@ -93,7 +101,18 @@ class Preview:
             f"{naive:,} stages, of which {trained:,} have to be trained "
             f"({1 - trained / max(1, naive):.0%} shared). On {self.lanes} lanes as fast as this "
             f"machine: about {duration(self.expected.seconds)}, at most "
-            f"{size(self.expected.peak_state_bytes)} of states on disk."
+            f"{size(self.expected.peak_state_bytes)} of states on disk.{self._until()}"
+        )
+
+    def _until(self) -> str:
+        until = self.plan.study.until
+        if self.stop:
+            return f" It has {self.stop.reason}."
+        if not until:
+            return ""
+        return (
+            f" It stops before, after {FIRST_LOOK} replicates or more, once the half-width of "
+            f"{until.contrast} is below {until.half_width:g}."
         )
 
 
@@ -107,23 +126,42 @@ def preview(study: Study, out: str | None = None) -> Preview:
     Raises:
         InputError: the study cannot be run, or `out` holds another study.
     """
-    plan = Plan(study)
-    output = Output(out or f"runs/{study.name}", plan)
+    everything = Plan(study)
+    output = Output(out or f"runs/{study.name}", everything)
     output.check()
     study.check_data()
+    plan, stop = _until_stop(everything, output.store)
     finished = output.store.finished()
     costs: Costs = recorded(plan, output.store)
     pairs = {(unit.backbone, unit.method) for unit in plan.units.values() if unit.kind == "train"}
     if not pairs <= set(costs):
         costs = measure(plan) | dict(costs)
     lanes = _lanes(study)
+    spent = sum(
+        costs[u.backbone, u.method].seconds(plan, u) for u in plan.units.values() if u.method
+    )
     return Preview(
         plan=plan,
         todo=Ledger(plan, finished, lease=float("inf")).todo,
         costs=costs,
         lanes=lanes,
         expected=forecast(plan, finished, costs, lanes),
+        outlook=outlook(study, output.folder, spent / plan.study.replicates),
+        stop=stop,
     )
+
+
+def _until_stop(plan: Plan, store: Store) -> tuple[Plan, Stop | None]:
+    """The plan without the replicates that a study leaves out, as it has seen enough."""
+    study = plan.study
+    complete = whole(plan, store.finished(), study.replicates)
+    results = results_in(store.folder) if study.until and complete else None
+    if not study.until or not results:
+        return plan, None
+    stop = study.until.look(metrics(results), complete, study.replicates)
+    if stop is None:
+        return plan, None
+    return Plan(study.model_copy(update={"replicates": stop.replicates}), plan.sources), stop
 
 
 def _lanes(study: Study) -> int:
@@ -144,8 +182,10 @@ def status(out: str) -> str:
     if not folder.exists("study.yaml"):
         raise InputError(f"'{out}' holds no run (there is no study.yaml in it).")
     study = Study.from_dict(yaml.safe_load(folder.read("study.yaml")), f"{out}/study.yaml")
-    ledger = Ledger(Plan(study), Store(out).finished(), lease=float("inf"))
+    plan, stop = _until_stop(Plan(study), Store(out))
+    ledger = Ledger(plan, Store(out).finished(), lease=float("inf"))
     done, total = len(ledger.done), len(ledger.work.units)
     if not ledger.todo:
-        return f"{study.name}: all {total} stages are done. Report: sweep report {out}"
+        why = f" ({stop.reason})" if stop else ""
+        return f"{study.name}: all {total} stages are done{why}. Report: sweep report {out}"
     return f"{study.name}: {done} of {total} stages are done. Go on with: sweep run (same --out)"

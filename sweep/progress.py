@@ -35,7 +35,7 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
             key: plan.steps(unit) + EVALUATION_STEPS * unit.evaluates
             for key, unit in plan.units.items()
         }
-        self._begun = False
+        self._begun = self._stopped = False
         self._first: tuple[float, int] | None = None
         self._said = time.monotonic()
         self._bar = Bar(
@@ -62,7 +62,10 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
             self._begun = True
             self._say_what_is_run()
             self._bar.start()
-        left = self._time_left(progress)
+        if progress.stopped and not self._stopped:
+            self._stopped = True
+            self.console.print(f"{progress.stopped.capitalize()}.", soft_wrap=True, markup=False)
+        left = "" if progress.stopped else self._time_left(progress)
         doing = progress.working[0] if progress.working else "starting lanes"
         failed = f", [red]{len(progress.failed)} failed[/]" if progress.failed else ""
         text = f"{left}{lanes} lanes{failed}  [dim]{doing}"

@@ -31,6 +31,7 @@ from sweep.tasks import (
     GeneratorConfig,
     ReferenceConfig,
 )
+from sweep.until import Until
 from sweep.validation import explain, named, read_yaml
 from sweep.work import Order
 
@@ -174,6 +175,9 @@ class Study(Section):
     methods: Annotated[dict[str, MethodEntry], BeforeValidator(_labelled)] = Field(min_length=1)
     design: Annotated[SerializeAsAny[Design], named("design", DESIGNS)] = Williams()
     replicates: int = Field(default=1, ge=1, description="Seeds, each with a block of orders.")
+    until: Until | None = Field(
+        default=None, description="When to stop before the last replicate; null: never."
+    )
     seed: int = Field(default=0, ge=0)
     reference: Annotated[
         SerializeAsAny[ReferenceConfig] | None, named("reference", REFERENCES, optional=True)
@@ -219,6 +223,9 @@ class Study(Section):
         for task in self.training.per_task:
             if task not in tasks:
                 raise unknown("task in training.per_task", task, tasks)
+        for method in self.until.methods if self.until else ():
+            if method not in self.methods:
+                raise unknown("method in until", method, self.methods)
         if self.training.batch_size % self.lanes.workers:
             raise InputError(
                 f"training.batch_size {self.training.batch_size} must be a multiple of "

@@ -57,7 +57,7 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
             "error": outcome.error,
             "average_accuracy": float("nan"),
             "wait_s": time.monotonic() - started,
-            "done": outcome.status == "failed" or self.stage == len(self.run.order),
+            "done": outcome.status != "ok" or self.stage == len(self.run.order),
         }
         if outcome.record:
             scores = [row["value"] for row in outcome.record.scores if row["split"] == "task"]

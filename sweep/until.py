@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from sweep.errors import InputError, unknown
 
 if TYPE_CHECKING:
-    from analysis import Results
     from sweep.work import Work
 
 
@@ -55,17 +54,21 @@ class Until(BaseModel):
         """For people: what is to be known."""
         return f"{self.of.replace('_', ' ')} of {' minus '.join(self.methods)}"
 
-    def means(self, results: "Results", replicates: int) -> pd.DataFrame:
-        """The contrast in each of the first replicates, a column per backbone; NaN: broken."""
-        from analysis import block_means, metrics
+    def means(self, runs: pd.DataFrame, replicates: int) -> pd.DataFrame:
+        """The contrast in each of the first replicates, a column per backbone; NaN: broken.
 
-        runs = metrics(results)
+        Args:
+            runs: what `analysis.metrics` returns.
+            replicates: how many of them.
+        """
+        from analysis import block_means
+
         runs = runs[runs["method"].isin(self.methods) & (runs["replicate"] < replicates)]
         if set(runs["method"]) != set(self.methods):
             return pd.DataFrame(index=range(replicates))
         return block_means(runs, self.of, *self.methods[1:]).reindex(range(replicates))
 
-    def look(self, results: "Results", replicates: int, most: int) -> "Stop | None":
+    def look(self, runs: pd.DataFrame, replicates: int, most: int) -> "Stop | None":
         """Whether the first so many replicates are enough, of at most so many.
 
         The intervals may be looked at after every replicate, see `analysis.stopping`, and later
@@ -73,7 +76,7 @@ class Until(BaseModel):
         """
         from analysis import stopping_point
 
-        means = self.means(results, replicates)
+        means = self.means(runs, replicates)
         enough = stopping_point(means, self.half_width)
         return Stop(enough, self._reason(means[:enough], most)) if enough else None
 

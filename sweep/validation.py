@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 import yaml
@@ -129,6 +130,8 @@ def _keys(model: Any, path: tuple[int | str, ...]) -> list[str]:
         fields = getattr(model, "model_fields", {})
         if part in fields:
             model = fields[part].annotation
+            if isinstance(model, UnionType):  # a section or null
+                model = model.__args__[0]
         else:  # a label inside dict[str, Section]
             model = next(iter(getattr(model, "__args__", ())[1:]), None)
     return [field.alias or name for name, field in getattr(model, "model_fields", {}).items()]

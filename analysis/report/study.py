@@ -9,7 +9,7 @@ import pandas as pd
 from pyarrow import fs
 
 from analysis.accuracy import metrics
-from analysis.comparing import comparison
+from analysis.comparing import PREFERRED_BASELINE, comparison, preferred_baseline
 from analysis.contributions import contributions, profiles
 from analysis.inference import compare, paired, summary
 from analysis.order_models import order_models
@@ -19,8 +19,6 @@ from analysis.report.browser import browser_data, places
 from analysis.results import Results
 from analysis.robustness import disparity, robustness
 from analysis.variance import d_study, task_factors, variance_components
-
-PREFERRED_BASELINE = "finetune"
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +50,7 @@ class Study:
     @cached_property
     def baseline(self) -> str | None:
         """The method that the others are compared with; None if there are no others."""
-        methods = sorted(set(self.runs["method"]))
-        if len(methods) < 2:
-            return None
-        return PREFERRED_BASELINE if PREFERRED_BASELINE in methods else methods[0]
+        return preferred_baseline(self.runs)
 
     @cached_property
     def baseline_first(self) -> list[tuple[str, str]]:

@@ -44,6 +44,7 @@ class Lanes(RuleBasedStateMachine):
     )
     def start(self, orders: list[Order], methods: set[str], keep: str, retries: int) -> None:
         changes: dict[str, Any] = {"keep_states": keep, "lanes": {"retries": retries}}
+        changes |= {"replicates": 2}
         self.plan = plan_of(study_of(orders, sorted(methods), **changes))
         self.store: dict[str, bool] = {}
         self.work: dict[str, Assignment] = {}
@@ -51,6 +52,7 @@ class Lanes(RuleBasedStateMachine):
         self.lost: set[str] = set()
         self.now = 0.0
         self.finished: Counter[str] = Counter()
+        self.stopped = False
         self.restart()
 
     def restart(self) -> None:
@@ -61,6 +63,25 @@ class Lanes(RuleBasedStateMachine):
         self.redone = {key for key in self.ledger.todo if key in self.store}
         # A coordinator that died between the record and the clean-up leaves states behind.
         self.surplus = {key for key in self.store if self.store[key] and not self.needs(key)}
+        if self.stopped:
+            self.stop()
+
+    def is_late(self, key: str) -> bool:
+        """Whether the study stopped before it."""
+        return self.stopped and self.plan.units[key].replicate > 0
+
+    def stop(self) -> None:
+        self.stopped = True
+        for dropped in self.ledger.stop_after(1):
+            assert not self.needs(dropped)
+            self.store[dropped] = False
+        for keys in self.given_up.values():
+            keys -= {key for key in keys if self.is_late(key)}
+
+    @rule()
+    def has_seen_enough(self) -> None:
+        self.stop()
+        assert not any(self.is_late(key) for key in (*self.ledger.claimed, *self.ledger.failed))
 
     def needs(self, key: str) -> bool:
         """Whether the state of a finished unit has to stay."""
@@ -71,7 +92,8 @@ class Lanes(RuleBasedStateMachine):
         return kept or self.is_waited_for(key)
 
     def is_waited_for(self, key: str) -> bool:
-        return any(child not in self.ledger.done for child in self.plan.children[key])
+        children = (child for child in self.plan.children[key] if not self.is_late(child))
+        return any(child not in self.ledger.done for child in children)
 
     def pending_descendants(self, key: str) -> set[str]:
         children = {child for child in self.plan.children[key] if child in self.ledger.todo}
@@ -103,6 +125,7 @@ class Lanes(RuleBasedStateMachine):
         unit = assignment.unit
         assert unit.key not in self.ledger.done
         assert unit.key not in self.ledger.failed
+        assert not self.is_late(unit.key)
         assert all(self.store[parent] for parent in unit.parents)
         assert assignment.keep_state == self.needs(unit.key)
         assert set(unit.parents) <= set(assignment.ancestors)
@@ -327,6 +350,30 @@ def test_abort_fails_all_that_is_left() -> None:
     assert ledger.settled
     assert set(ledger.failed) == set(plan.units) - {key_of(plan)}
     assert ledger.claim("one", (), None, 0.0) is None
+
+
+def test_a_study_that_has_seen_enough_wants_nothing_more() -> None:
+    """Of the replicate that is left out, two units are done, one fails, and others are claimed."""
+    plan = plan_of(study_of(ABC, replicates=2))
+    first = {key: False for key, unit in plan.units.items() if unit.replicate == 0}
+    later = {unit.prefix: key for key, unit in plan.units.items() if unit.replicate == 1}
+    ledger = Ledger(plan, kept(first), LEASE)
+    claimed = {c.unit.prefix for c in claim_all(ledger)}
+    assert claimed == {("a",), ("b",)}
+    ledger.finish(later["a",])
+    ledger.finish(later["b",])
+    ledger.claim("one", (), None, 0.0)
+    failing = ledger.claim("two", (), None, 0.0)
+    assert failing
+    ledger.fail("two", failing.unit.key, "boom", final=True)
+    assert not ledger.settled
+    assert set(ledger.stop_after(1)) == {later["a",], later["b",]}
+    assert ledger.settled
+    assert not ledger.failed
+    assert not ledger.claimed
+    assert ledger.claim("two", (), None, 0.0) is None
+    assert ledger.finish(later["a", "b"]) == [later["a", "b"]]  # of the lane that knew of nothing
+    assert later["a", "b"] not in ledger.done
 
 
 def test_material_that_becomes_a_result_is_done_again() -> None:
