@@ -8,9 +8,12 @@ from methods.base import Method, MethodConfig
 from methods.condu import ConDU
 from methods.condu_once import ConDUOnce
 from methods.consensus import Consensus
+from methods.coop import CoOp
 from methods.dare import Dare
 from methods.derpp import DERpp
+from methods.diki import DIKI
 from methods.dual_teacher import DualTeacher
+from methods.dualprompt import DualPrompt
 from methods.ema import Ema
 from methods.er import ER
 from methods.ewc import EWC
@@ -20,6 +23,7 @@ from methods.gnsp import GNSP
 from methods.individual import Individual
 from methods.joint import Joint
 from methods.l2_sp import L2SP
+from methods.l2p import L2P
 from methods.lora import Lora
 from methods.lwf import LwF
 from methods.magmax import MagMax
@@ -65,6 +69,10 @@ METHODS: dict[str, type[Method]] = {
     "gift": GIFT,
     "individual": Individual,
     "joint": Joint,
+    "coop": CoOp,
+    "l2p": L2P,
+    "dualprompt": DualPrompt,
+    "diki": DIKI,
     "average": Average,
     "task_arithmetic": TaskArithmetic,
     "ties": Ties,

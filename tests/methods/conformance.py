@@ -44,6 +44,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "modx": {"strength": 5.0},
     "er": {"memory": 24},
     "der++": {"memory": 24},
+    "coop": {"length": 4, "lr": 0.05},
+    "l2p": {"lr": 0.05},
+    "dualprompt": {"general_layers": 1, "expert_layers": 1, "lr": 0.05},
+    "diki": {"lr": 0.05},
     "rail": {"width": 64},
     "pam": {"lora": {"rank": 4, "alpha": 8.0}, "every": 2},
 }
