@@ -1,0 +1,171 @@
+"""ConDU: unified and decoupled deltas, and who answers data of no learnt task."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from methods.condu import ConDU, unify
+from methods.data import Batch
+from methods.task_vectors import Vector
+from sweep.worker import Result
+from tests.methods.conformance import Desk, state_in
+from tests.methods.merges import vectors_of
+from tests.toy import toy_study
+
+ORDER = ("a", "b", "c")
+
+
+def floats(seed: int, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_unified_by_hand() -> None:
+    """Columns: agreement, a conflict that the mean decides, a tie of signs, nobody."""
+    rows = torch.tensor([[1.0, 4.0, 1.0, 0.0], [3.0, -2.0, -1.0, 0.0]])
+    unified = unify(("a", "b"), [("w", rows)])
+    assert unified.vector["w"].tolist() == [3, 4, -1, 0]
+    assert unified.masks["w"].tolist() == [[True, True, False, False], [True, False, True, False]]
+    torch.testing.assert_close(unified.factors, torch.tensor([6 / 7, 6 / 4]))
+    torch.testing.assert_close(unified.expert("b")["w"], torch.tensor([4.5, 0, -1.5, 0]))
+
+
+def test_factors_weigh_weights_alike_whatever_their_size() -> None:
+    """Means over the entries of a weight are summed over weights."""
+    small, large = torch.tensor([[2.0], [4.0]]), torch.tensor([[1.0, 1.0], [1.0, 3.0]])
+    unified = unify(("a", "b"), [("w", small), ("v", large)])
+    torch.testing.assert_close(unified.factors, torch.tensor([3 / 6, 6 / 6]))
+
+
+@given(seed=st.integers(0, 99), count=st.integers(1, 4))
+def test_decoupled_experts_are_as_large_as_the_experts(seed: int, count: int) -> None:
+    rows = floats(seed, count, 4, 5)
+    unified = unify(tuple("abcd"[:count]), [("w", rows)])
+    for task, row in zip("abcd", rows, strict=False):
+        torch.testing.assert_close(unified.expert(task)["w"].abs().mean(), row.abs().mean())
+        sign = unified.expert(task)["w"].sign()
+        assert torch.equal(sign[sign != 0], row.sign()[sign != 0])
+
+
+def test_an_expert_that_learnt_nothing_stays_so() -> None:
+    unified = unify(("a", "b"), [("w", torch.tensor([[0.0, 0.0], [1.0, -1.0]]))])
+    assert unified.expert("a")["w"].tolist() == [0, 0]
+    assert unified.expert("b")["w"].tolist() == [1, -1]
+
+
+@pytest.fixture(scope="module")
+def desks(models: Path) -> dict[str, Desk]:
+    study = toy_study(models, {"condu": {"experts": 2}, "condu_once": {}})
+    return {name: Desk(study, name) for name in study.methods}
+
+
+@pytest.fixture(scope="module")
+def results(desks: dict[str, Desk]) -> dict[str, Result]:
+    """Of all three tasks of the toy."""
+    return desks["condu"].learn(ORDER)
+
+
+@pytest.fixture(scope="module")
+def learnt(desks: dict[str, Desk], results: dict[str, Result]) -> Iterator[ConDU]:
+    method = desks["condu"].worker.learner.method
+    assert isinstance(method, ConDU)
+    with torch.no_grad():
+        yield method.eval()
+
+
+def test_iterating_is_another_thing_from_three_tasks_on(desks: dict[str, Desk]) -> None:
+    for desk in desks.values():
+        desk.worker._load(desk.units(ORDER)[-1])
+    iterated, once = (desk.worker.learner.method for desk in desks.values())
+    assert isinstance(iterated, ConDU)
+    assert isinstance(once, ConDU)
+    for count, differ in ((1, False), (2, False), (3, True)):
+        vectors = vectors_of({"w": floats(0, count, 30).tolist()})
+        one, other = (method.unify(vectors).expert("a")["w"] for method in (iterated, once))
+        assert torch.allclose(one, other) is not differ
+
+
+def batch_of(desk: Desk, task: str, count: int = 12) -> Batch:
+    return desk.worker.learner._task(task).batch(torch.arange(count))
+
+
+def logits(method: ConDU, vector: Vector, batch: Batch) -> Tensor:
+    method.become(vector)
+    return method.backbone.logits(batch)
+
+
+def test_a_known_task_is_answered_by_its_expert(desks: dict[str, Desk], learnt: ConDU) -> None:
+    batch = batch_of(desks["condu"], "b")
+    learnt.select("b")
+    given = learnt.predict(batch)
+    assert torch.equal(given, logits(learnt, learnt.unified.expert("b"), batch).argmax(dim=1))
+
+
+@pytest.mark.parametrize("unknown", [None, "z"])
+def test_other_data_are_answered_together(
+    desks: dict[str, Desk], learnt: ConDU, unknown: str | None
+) -> None:
+    """Per sample: the untouched backbone and the two experts with the most similar class."""
+    batch = batch_of(desks["condu"], "c")
+    learnt.select(unknown)
+    with learnt.backbone.frozen_texts([batch.task]):
+        given = learnt.predict(batch)
+        images = learnt.backbone.embed_images(batch.pixels)
+    fits = torch.stack([(images @ learnt.prototypes[t].T).amax(1) for t in ORDER], dim=1)
+    votes = {task: logits(learnt, learnt.unified.expert(task), batch) for task in ORDER}
+    plain = logits(learnt, {}, batch)
+    expected = []
+    for i, fit in enumerate(fits.tolist()):
+        asked = sorted(ORDER, key=lambda task, fit=fit: -fit[ORDER.index(task)])[:2]
+        expected.append(int((plain[i] + sum(votes[task][i] for task in asked)).argmax()))
+    assert given.tolist() == expected
+    assert torch.equal(images, learnt.backbone.embed_images(batch.pixels))
+
+
+def test_a_sample_is_answered_alike_in_any_company(desks: dict[str, Desk], learnt: ConDU) -> None:
+    learnt.select(None)
+    batch = batch_of(desks["condu"], "a")
+    alone = [
+        learnt.predict(replace(batch, pixels=batch.pixels[[i]], labels=batch.labels[[i]]))
+        for i in range(len(batch))
+    ]
+    assert torch.equal(learnt.predict(batch), torch.cat(alone))
+
+
+def test_samples_ask_different_experts(desks: dict[str, Desk], learnt: ConDU) -> None:
+    """Else the tests above would not see who is asked."""
+    learnt.select(None)
+    pixels = torch.cat([batch_of(desks["condu"], task).pixels for task in ORDER])
+    asked = learnt.nearest(learnt.backbone.embed_images(pixels))
+    assert asked.sum(dim=1).tolist() == [2] * len(pixels)
+    assert len(asked.unique(dim=0)) > 1
+
+
+def test_prototypes_are_of_images_and_texts(desks: dict[str, Desk], learnt: ConDU) -> None:
+    data = desks["condu"].worker.learner._task("a")
+    learnt.select(None)
+    batch = data.batch(torch.arange(len(data)))
+    images = learnt.backbone.embed_images(batch.pixels)
+    texts = learnt.backbone.embed_texts(batch.task.prompts())
+    for choice, text in enumerate(texts):
+        mean = images[batch.labels == choice].mean(dim=0)
+        expected = mean / mean.norm() + text
+        torch.testing.assert_close(learnt.prototypes["a"][choice], expected / expected.norm())
+
+
+def test_prototypes_are_made_once(
+    desks: dict[str, Desk],
+    learnt: ConDU,
+    results: dict[str, Result],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(learnt, "class_prototypes", lambda stage: pytest.fail(stage.task))
+    desk = desks["condu"]
+    unit = next(unit for unit in desk.units(("c", "a")) if len(unit.prefix) == 2)
+    desk.worker.learner.combine(unit, [state_in(results[key]) for key in unit.parents])
+    assert learnt.unified.tasks == ("c", "a")
