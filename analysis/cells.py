@@ -158,6 +158,29 @@ def agreement(found: Iterable[Contributions]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*HEAD, "cells", "runs", "tau"])
 
 
+def by_kind(known: pd.DataFrame, agreed: pd.DataFrame) -> pd.DataFrame:
+    """How robust the contributions of a kind are, all together.
+
+    Args:
+        known: what `cells` returns.
+        agreed: what `agreement` returns for the same contributions.
+
+    Returns:
+        One row per (kind, backbone, method): cells, certain (share whose interval excludes no
+        change; NaN without intervals), order_sd, seed_sd, signal, position, predecessor (medians
+        over cells), sign (median of its absolute value), tau (see `agreement`).
+    """
+    start = known["mean"] - known["drift"]
+    certain = ((known["low"] > start) | (known["high"] < start)).where(known["low"].notna())
+    columns = {name: known[name] for name in ("order_sd", "seed_sd", "signal")}
+    columns |= {"sign": known["sign"].abs()}
+    columns |= {name: known[name] for name in ("position", "predecessor")}
+    wide = known[HEAD].assign(certain=certain.astype(float), **columns)
+    grouped = wide.groupby(HEAD, sort=False)
+    found = grouped[[*columns]].median().assign(certain=grouped["certain"].mean())
+    return agreed.drop(columns="runs").merge(found.reset_index(), on=HEAD)
+
+
 def mean_tau(table: np.ndarray) -> float:
     """Kendall's tau of two rows of a table [rows, items], over all pairs of rows.
 

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from analysis.accuracy import METRICS
 from analysis.cells import Contributions, cells
-from analysis.inference import counted
+from analysis.comparing import COMPARED
+from analysis.inference import ROPE, counted, paired
 from analysis.results import Results, as_runs
 
 HEAD = ["backbone", "method"]
@@ -64,6 +66,35 @@ def of_gains(known: pd.DataFrame) -> pd.DataFrame:
     mine = known[known["kind"] == "gain"].reset_index(drop=True)
     mine = mine.rename(columns={"player": "trained", "target": "task"})
     return mine[[*names, "sign", "q05", "runs"]]
+
+
+def method_contributions(runs: pd.DataFrame, baseline: str) -> Iterator[Contributions]:
+    """What a method adds to a metric, in every run: itself minus the baseline, paired.
+
+    Pairs are those of `inference.paired`, of the same backbone, replicate and order, and metrics
+    those of the comparison table; what is better counts as positive.
+
+    Args:
+        runs: what `metrics` returns.
+        baseline: the method to compare with.
+
+    Yields:
+        Per (backbone, method): values[run, 0, metric].
+    """
+    for _, group in paired(runs, baseline).groupby(HEAD):
+        used = counted(group)
+        names = [name for name in COMPARED if used[name].notna().all()]
+        signs = [1 if METRICS[name].better == "higher" else -1 for name in names]
+        if names:
+            yield Contributions(
+                kind="method",
+                runs=used,
+                players=[str(used["method"].iloc[0])],
+                targets=names,
+                values=(used[names].to_numpy(float) * signs)[:, None],
+                start=np.zeros((1, len(names))),
+                noise=ROPE,
+            )
 
 
 def profiles(results: Results, runs: pd.DataFrame) -> pd.DataFrame:

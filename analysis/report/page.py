@@ -12,7 +12,18 @@ from plotly.offline import get_plotlyjs
 from analysis.accuracy import METRICS
 from analysis.inference import ROPE
 from analysis.ranking import DRAWS
-from analysis.report import figures, frames, panels, parts, tables, words
+from analysis.report import (
+    cells,
+    enough,
+    figures,
+    frames,
+    mechanisms,
+    panels,
+    parts,
+    similarity,
+    tables,
+    words,
+)
 from analysis.report.findings import findings, plural
 from analysis.report.frames import rows
 from analysis.report.markup import emphasised
@@ -52,8 +63,14 @@ def drawn(study: Study) -> list[tuple[str, Callable[[Study], go.Figure]]]:
         "differences": study.pairs,
         "contributions": study.contributions,
         "robustness": study.contributions,
+        "pairs": study.cells,
+        "modes": study.failure_modes,
         "positions": study.profiles,
         "models": study.order_models,
+        "similarity": study.similarity,
+        "similar_pairs": study.similarity,
+        "ranks": study.ranks,
+        "convergence": study.convergence,
         "stability": study.stability,
         "variance": study.variance,
         "d_study": study.variance,
@@ -67,10 +84,18 @@ FIGURES: dict[str, Callable[[Study], go.Figure]] = {
     "differences": lambda s: figures.differences(s.dots(s.pairs), s.comparison, s.groups),
     "contributions": lambda s: panels.contribution_heatmap(s.contributions, s.baseline_first),
     "robustness": lambda s: panels.robustness_scatter(s.contributions, s.groups),
+    "pairs": lambda s: cells.cell_heatmap(s.cells, s.baseline_first),
+    "modes": lambda s: cells.mode_curves(s.failure_modes, s.groups),
     "positions": lambda s: panels.position_profiles(s.profiles, s.groups),
     "forgetting": lambda s: figures.trade_off(s.dots(s.runs), s.groups),
     "tree": lambda s: figures.order_tree(frames.shallow(s.trie), s.groups),
     "models": lambda s: panels.order_model_bars(s.order_models, s.groups),
+    "similarity": lambda s: similarity.order_scatter(
+        s.dots(s.runs), s.adjacencies, s.similarity, s.groups
+    ),
+    "similar_pairs": lambda s: similarity.pair_scatter(s.similarity_pairs, s.similarity, s.groups),
+    "ranks": lambda s: enough.rank_bars(s.ranks),
+    "convergence": lambda s: enough.convergence_curves(s.convergence, s.groups),
     "stability": lambda s: panels.stability_curve(s.stability),
     "variance": lambda s: panels.variance_bars(s.variance),
     "d_study": lambda s: panels.d_study_curve(s.d_study),
@@ -334,9 +359,10 @@ def formulas(study: Study) -> Section:
 
 
 SECTIONS: Sequence[Callable[[Study], Section]] = (
-    *(verdict, methods, orders, differences, contributions, robust, positions, forgetting, tree),
-    models,
-    *(ranking, variance, extremes, matrices, gaps, data, formulas),
+    *(verdict, methods, orders, differences, contributions, robust, mechanisms.pairs, positions),
+    *(forgetting, mechanisms.modes, mechanisms.foretold, tree),
+    *(models, similarity.section, enough.ranks, ranking, enough.convergence),
+    *(variance, extremes, matrices, gaps, data, formulas),
 )
 
 

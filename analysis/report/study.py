@@ -1,6 +1,7 @@
 """Everything that a report shows, computed once."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,15 +10,21 @@ import pandas as pd
 from pyarrow import fs
 
 from analysis.accuracy import metrics
+from analysis.alignment import alignment_drift, alignments
+from analysis.cells import Contributions, agreement, by_kind, cells
 from analysis.comparing import PREFERRED_BASELINE, comparison, preferred_baseline
-from analysis.contributions import contributions, profiles
+from analysis.contributions import gains, method_contributions, of_gains, profiles
+from analysis.failure_modes import failure_modes
 from analysis.inference import compare, paired, summary
 from analysis.order_models import order_models
-from analysis.ranking import method_pairs, rankings, stability
+from analysis.ranking import method_pairs, rank_shares, rankings, stability
 from analysis.report import frames
 from analysis.report.browser import browser_data, places
 from analysis.results import Results
 from analysis.robustness import disparity, robustness
+from analysis.similarity_effects import adjacencies, effects, task_pairs
+from analysis.stopping import block_means, convergence
+from analysis.transitions import transition_models, transitions
 from analysis.variance import d_study, task_factors, variance_components
 
 
@@ -75,7 +82,34 @@ class Study:
     @cached_property
     def contributions(self) -> pd.DataFrame:
         """What learning one task does to another."""
-        return contributions(self.results, self.runs)
+        return of_gains(self.cells)
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """Every contribution of every kind, with its robustness."""
+        return cells(self._contributions())
+
+    @cached_property
+    def kinds(self) -> pd.DataFrame:
+        """How robust the contributions of a kind are, all together."""
+        return by_kind(self.cells, agreement(self._contributions()))
+
+    def _contributions(self) -> Iterator[Contributions]:
+        """Those of all kinds, one method after another: together they may be large."""
+        yield from gains(self.results, self.runs)
+        yield from alignments(self.results, self.runs)
+        if self.baseline:
+            yield from method_contributions(self.runs, self.baseline)
+
+    @cached_property
+    def failure_modes(self) -> pd.DataFrame:
+        """What goes wrong, mode by mode and stage by stage."""
+        return failure_modes(self.results, self.runs)
+
+    @cached_property
+    def transition_models(self) -> pd.DataFrame:
+        """Whether contributions foretell transitions."""
+        return transition_models(transitions(self.results, self.runs))
 
     @cached_property
     def profiles(self) -> pd.DataFrame:
@@ -86,6 +120,32 @@ class Study:
     def rankings(self) -> pd.DataFrame:
         """How well the runs agree about which method is better."""
         return rankings(self.runs)
+
+    @cached_property
+    def ranks(self) -> pd.DataFrame:
+        """Which places every method takes."""
+        return rank_shares(self.runs)
+
+    @cached_property
+    def convergence(self) -> pd.DataFrame:
+        """What was known after every replicate."""
+        found = convergence(block_means(self.runs, "average_accuracy"))
+        return found if (found["replicates"] > 1).any() else found.iloc[:0]
+
+    @cached_property
+    def adjacencies(self) -> pd.DataFrame:
+        """How similar neighbours are in every order."""
+        return adjacencies(self.results)
+
+    @cached_property
+    def similarity_pairs(self) -> pd.DataFrame:
+        """Similarity and contribution of pairs of tasks."""
+        return task_pairs(self.results, self.contributions)
+
+    @cached_property
+    def similarity(self) -> pd.DataFrame:
+        """What similarity does."""
+        return effects(self.runs, self.adjacencies, self.similarity_pairs)
 
     @cached_property
     def stability(self) -> pd.DataFrame:
@@ -176,10 +236,20 @@ class Study:
             "robustness": self.robustness,
             "disparity": disparity(self.results, self.runs),
             "contributions": self.contributions,
+            "cells": self.cells,
+            "kinds": self.kinds,
+            "alignment_drift": alignment_drift(self.results, self.runs),
+            "failure_modes": self.failure_modes,
+            "transition_models": self.transition_models,
             "profiles": self.profiles,
             "rankings": self.rankings,
             "method_pairs": method_pairs(self.runs),
             "stability": self.stability,
+            "ranks": self.ranks,
+            "convergence": self.convergence,
+            "similarity": self.similarity,
+            "similarity_pairs": self.similarity_pairs,
+            "similarity_orders": self.adjacencies,
             "variance": self.variance,
             "task_factors": task_factors(self.results, self.runs),
             "d_study": self.d_study,
