@@ -4,6 +4,7 @@ import importlib
 from difflib import get_close_matches
 
 from methods.average import Average
+from methods.adapter import Adapter
 from methods.base import Method, MethodConfig
 from methods.condu import ConDU
 from methods.condu_once import ConDUOnce
@@ -21,6 +22,7 @@ from methods.finetune import FineTune
 from methods.gift import GIFT
 from methods.gnsp import GNSP
 from methods.individual import Individual
+from methods.inflora import InfLora
 from methods.joint import Joint
 from methods.l2_sp import L2SP
 from methods.l2p import L2P
@@ -31,6 +33,7 @@ from methods.magmax_seq import MagMaxSeq
 from methods.mas import MAS
 from methods.modx import ModX
 from methods.multimodal_ewc import MultimodalEWC
+from methods.o_lora import OLora
 from methods.online_ewc import OnlineEWC
 from methods.opcm import OPCM
 from methods.pam import PAM
@@ -50,6 +53,9 @@ METHODS: dict[str, type[Method]] = {
     "zero_shot": ZeroShot,
     "finetune": FineTune,
     "lora": Lora,
+    "adapter": Adapter,
+    "o_lora": OLora,
+    "inflora": InfLora,
     "wise_ft": WiseFT,
     "weight_ensemble": WeightEnsemble,
     "ema": Ema,

@@ -6,11 +6,16 @@ W x becomes W x + (alpha / r) B A x with W frozen (eq. 3), A random and B zero a
 peft is imported where it is used: who only plans or reports must not wait for it.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from methods.backbones.base import Backbone
+
+if TYPE_CHECKING:
+    from peft.tuners.lora import LoraLayer
 
 
 class LoraOptions(BaseModel):
@@ -41,12 +46,27 @@ def lora_parameters(model: nn.Module) -> list[str]:
     return [name for name, _ in model.named_parameters() if ".lora_" in name]
 
 
-def draw_lora(model: nn.Module, seed: int) -> None:
-    """A as peft draws it, B zero; torch's own generator is left as it was."""
+def lora_layers(model: nn.Module) -> "dict[str, LoraLayer]":
+    """The layers with an adapter, by name."""
     from peft.tuners.lora import LoraLayer
 
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
+
+
+def draw_lora(model: nn.Module, seed: int) -> None:
+    """A as peft draws it, B zero; torch's own generator is left as it was."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        for module in model.modules():
-            if isinstance(module, LoraLayer):
-                module.reset_lora_parameters("default", init_lora_weights=True)
+        for layer in lora_layers(model).values():
+            layer.reset_lora_parameters("default", init_lora_weights=True)
+
+
+@torch.no_grad()
+def merge_lora(model: nn.Module) -> None:
+    """Add every update to the weight beside it: W <- W + (alpha / r) B A, then B <- 0.
+
+    peft's own `merge` switches an adapter off; here it is at once ready to be trained again.
+    """
+    for layer in lora_layers(model).values():
+        layer.get_base_layer().weight += layer.get_delta_weight("default")
+        layer.lora_B["default"].weight.zero_()

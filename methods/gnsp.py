@@ -38,9 +38,8 @@ from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torch.utils.hooks import RemovableHandle
 
 from methods.base import Need, State
 from methods.data import Batch, Stage
@@ -52,7 +51,8 @@ from methods.distill import (
     distillation_both_ways,
 )
 from methods.finetune import FineTune, FineTuneConfig
-from methods.parallel import gather_rows, sum_over_workers
+from methods.inputs import input_grams, some_batches
+from methods.parallel import gather_rows
 
 
 class GNSPConfig(FineTuneConfig):
@@ -133,37 +133,19 @@ class GNSP(FineTune):
 
     def after_task(self, stage: Stage) -> None:
         """Add the Gram matrices of this task's inputs to those of the earlier ones."""
-        data = stage.tasks[stage.task]
-        order = torch.randperm(len(data), generator=stage.generator("features"))
-        # Whole batches are shared out, so that their padding does not depend on the workers.
-        batches = torch.split(order[: self.config.samples], stage.batch_size)
-        mine = batches[stage.rank :: stage.world_size]
-        with self.backbone.frozen_texts([data.task]):
-            grams = self.input_grams(data.batch(ids) for ids in mine)
+        with self.backbone.frozen_texts([stage.tasks[stage.task].task]):
+            grams = self.input_grams(some_batches(stage, self.config.samples))
         for layer, gram in grams.items():
             self.grams[layer] = self.grams.get(layer, 0) + gram / gram.norm()
 
-    @torch.no_grad()
     def input_grams(self, batches: Iterable[Batch]) -> State:
         """X^T X of every projected layer, X being its inputs for all workers' batches."""
-        weights, training = dict(self.named_parameters()), self.training
-        grams = {
-            layer: weights[name].new_zeros(weights[name].shape[1], weights[name].shape[1])
-            for layer, name in self.projected.items()
-        }
-        hooks = [
-            _sum_inputs(self.backbone.get_submodule(layer), gram) for layer, gram in grams.items()
-        ]
+        training = self.training
         self.eval()
         try:
-            for batch in batches:
-                self.backbone.loss(batch)
+            return input_grams(self.backbone, self.projected, batches)
         finally:
             self.train(training)
-            for hook in hooks:
-                hook.remove()
-        sum_over_workers(grams.values())
-        return grams
 
     def extra_state(self) -> State:
         """One Gram matrix per projected layer, once a task is learnt."""
@@ -187,13 +169,3 @@ def null_space(gram: Tensor, share: float) -> Tensor:
     energy = values.clamp(min=0).cumsum(dim=0)
     free: Tensor = vectors[:, energy < share * energy[-1]]
     return free @ free.T
-
-
-def _sum_inputs(layer: nn.Module, gram: Tensor) -> RemovableHandle:
-    """From now on add x^T x to `gram` for all inputs x of a layer."""
-
-    def add(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        rows = inputs[0].flatten(0, -2)
-        gram.addmm_(rows.T, rows)
-
-    return layer.register_forward_pre_hook(add)

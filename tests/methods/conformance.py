@@ -35,6 +35,9 @@ from tests.toy import toy_study
 
 SMALL: dict[str, dict[str, Any]] = {
     "lora": {"rank": 4, "alpha": 8.0},
+    "adapter": {"width": 32, "lr": 0.02},
+    "o_lora": {"rank": 4, "alpha": 8.0},
+    "inflora": {"rank": 4, "alpha": 8.0},
     "weight_ensemble": {"every": 4},
     "ema": {"decay": 0.8},
     "ewc": {"strength": 1e5},
@@ -288,7 +291,9 @@ def distance(one: State, other: State) -> float:
     which AdamW scales up.
     """
     names = [
-        name for name in one if name.startswith("weights/") and not name.endswith("k_proj.bias")
+        name
+        for name in one
+        if name.startswith(("weights/", "extra/merged/")) and not name.endswith("k_proj.bias")
     ] or list(one)
     first, second = (torch.cat([state[name].flatten() for name in names]) for state in (one, other))
     return float((first - second).norm() / second.norm())

@@ -1,0 +1,76 @@
+"""Properties of bottleneck adapters."""
+
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+import torch
+
+from methods.adapter import Bottleneck, mlps
+from methods.backbones.base import Backbone
+from tests.methods.conformance import BACKBONES, Desk
+from tests.methods.opened import about_to_learn, desk_of
+
+PLACES = ["after", "beside"]
+
+
+@pytest.fixture(params=[(backbone, place) for backbone in BACKBONES for place in PLACES])
+def desk(request: pytest.FixtureRequest, models: Path) -> Desk:
+    backbone, place = request.param
+    desk = desk_of(models, backbone, "adapter", place=place, width=8, lr=0.03)
+    desk.learn(("a", "b"))
+    return desk
+
+
+def test_reset_gives_the_untouched_backbone(desk: Desk) -> None:
+    (untouched,) = Desk(desk.plan.study, "adapter").untouched.values()
+    assert desk.worker.evaluator.evaluate()[0] != list(untouched.record.scores)
+    desk.worker.learner.method.reset(3)
+    assert desk.worker.evaluator.evaluate()[0] == list(untouched.record.scores)
+
+
+def test_reset_draws_from_the_seed_and_leaves_torch_alone(desk: Desk) -> None:
+    method = desk.worker.learner.method
+    before = torch.random.get_rng_state()
+    drawn = []
+    for seed in (3, 3, 4):
+        method.reset(seed)
+        drawn.append(method.state())
+    assert torch.equal(torch.random.get_rng_state(), before)
+    for name, tensor in drawn[0].items():
+        assert torch.equal(tensor, drawn[1][name])
+        assert torch.equal(tensor, drawn[2][name]) == (".up." in name)
+
+
+def test_every_adapted_block_has_a_bottleneck_and_nothing_else_is_trained(desk: Desk) -> None:
+    method = desk.worker.learner.method
+    found = [name for name, module in method.named_modules() if isinstance(module, Bottleneck)]
+    blocks = {name.rpartition(".mlp")[0] for name in method.backbone.adapted() if ".mlp." in name}
+    assert {name.removeprefix("backbone.").rpartition(".mlp")[0] for name in found} == blocks
+    assert len(method.trainable()) == 4 * len(found)
+    weights = {name: weight.clone() for name, weight in method.named_parameters()}
+    method.reset(0)
+    changed = {n for n, weight in method.named_parameters() if not torch.equal(weight, weights[n])}
+    assert changed == set(method.trainable())
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_is_the_papers_formula(models: Path, place: str) -> None:
+    desk = desk_of(models, "clip", "adapter", place=place, width=8)
+    method, _ = about_to_learn(desk, "a", "b")
+    (name, size), *_ = mlps(method.backbone).items()
+    mlp = method.backbone.get_submodule(name)
+    x = torch.randn(5, size, generator=torch.Generator().manual_seed(0))
+    plain = mlp.forward(x)  # without hooks
+    w = dict(mlp.bottleneck.named_parameters())
+    read = plain if place == "after" else x
+    hidden = (read @ w["down.weight"].T + w["down.bias"]).clamp(min=0)
+    torch.testing.assert_close(mlp(x), plain + hidden @ w["up.weight"].T + w["up.bias"])
+    assert not torch.allclose(mlp(x), plain)
+
+
+def test_a_backbone_without_mlps_is_refused() -> None:
+    backbone = Mock(spec=Backbone)
+    backbone.adapted.return_value = ["layers.0.fc1"]
+    with pytest.raises(ValueError, match=r"'mlp'.*layers\.0\.fc1"):
+        mlps(backbone)
