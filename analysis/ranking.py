@@ -74,6 +74,33 @@ def rankings(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFra
     return pd.DataFrame(rows, columns=names)
 
 
+def rank_shares(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFrame:
+    """How often a method takes which place among all methods on the same order and replicate.
+
+    Returns:
+        One row per (backbone, method, rank), best method first, rank 1 = best: share of the runs
+        (methods that are equal share the places that they take together), mean_rank of the
+        method, methods, runs.
+    """
+    rows = []
+    for backbone, group in runs.groupby("backbone"):
+        wide = paired_values(group, metric)
+        if min(wide.shape) == 0 or wide.shape[1] < 2:
+            continue
+        m, q = wide.shape
+        first, last = (stats.rankdata(-wide, method=way, axis=1) for way in ("min", "max"))
+        mean = pd.Series((first + last).mean(axis=0) / 2, wide.columns)
+        for method in mean.sort_values(kind="stable").index:
+            i = wide.columns.get_loc(method)
+            for rank in range(1, q + 1):
+                taken = (first[:, i] <= rank) & (rank <= last[:, i])
+                share = float((taken / (last[:, i] - first[:, i] + 1)).mean())
+                head = {"backbone": backbone, "method": method, "rank": rank, "share": share}
+                rows.append(head | {"mean_rank": mean[method], "methods": q, "runs": m})
+    names = ["backbone", "method", "rank", "share", "mean_rank", "methods", "runs"]
+    return pd.DataFrame(rows, columns=names)
+
+
 def method_pairs(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFrame:
     """All methods against each other: the multiple-comparison matrix (Ismail-Fawaz et al. 2023).
 

@@ -1,7 +1,7 @@
-"""Do similar tasks harm or help each other more? Tests on matrices of task pairs.
+"""Do similar tasks harm or help each other more? Over pairs of tasks, and over orders.
 
-Cells that share a task are not independent, so tasks, not cells, are permuted: rows and columns
-together.
+Cells of a matrix of task pairs that share a task are not independent, so tasks, not cells, are
+permuted: rows and columns together.
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,74 @@ from math import factorial
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from numpy.typing import ArrayLike
+from pyarrow import fs
+
+from analysis.predictors import dose_response, order_scores
+from analysis.results import Results
 
 EXACT = 6
 """Tasks up to which all permutations are tried."""
+SCORE = "adjacent"
+"""Mean similarity of neighbours in the order."""
+HEAD = ["backbone", "method", "measure"]
+
+
+def adjacencies(results: Results) -> pd.DataFrame:
+    """How similar the neighbours of every planned order are; see `order_scores`."""
+    scores = order_scores(results)
+    return scores[scores["score"] == SCORE]
+
+
+def task_pairs(results: Results, contributions: pd.DataFrame) -> pd.DataFrame:
+    """Of every pair of tasks how similar they are, and what learning one does to the other.
+
+    Args:
+        results: of a study; without similarity/tasks.parquet the frame is empty.
+        contributions: what `contributions` returns for them.
+
+    Returns:
+        One row per (backbone, method, measure, trained, task), trained != task: similarity of
+        trained to task, contribution (mean over orders), runs.
+    """
+    names = [*HEAD, "trained", "task", "similarity", "contribution", "runs"]
+    path, folder = "similarity/tasks.parquet", results.folder
+    if folder is None or folder.get_file_info(path).type != fs.FileType.File:
+        return pd.DataFrame(columns=names)
+    measured = pq.read_table(path, filesystem=folder).to_pandas()
+    measured = measured.rename(columns={"task": "trained", "other": "task"})
+    gained = contributions[contributions["trained"] != contributions["task"]]
+    both = measured.merge(gained, on=["backbone", "trained", "task"])
+    return both.rename(columns={"mean": "contribution"})[names]
+
+
+def effects(runs: pd.DataFrame, scores: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """What similarity does, by orders and by pairs of tasks.
+
+    Args:
+        runs: what `metrics` returns.
+        scores: what `adjacencies` returns.
+        pairs: what `task_pairs` returns.
+
+    Returns:
+        One row per (backbone, method, measure): r and p (Mantel, of similarity and contribution
+        over pairs of three or more tasks), slope, low, high (of average accuracy per standard
+        deviation of the similarity of neighbours, see `dose_response`), replicates, runs.
+    """
+    found = []
+    for key, part in pairs.groupby(HEAD, sort=False):
+        similar, gained = (
+            part.pivot(index="trained", columns="task", values=values).to_numpy()
+            for values in ("similarity", "contribution")
+        )
+        varied = min(np.nanstd(similar), np.nanstd(gained)) > 1e-9
+        r, p = mantel(similar, gained, 999) if len(similar) > 2 and varied else (np.nan, np.nan)
+        found.append(dict(zip(HEAD, key, strict=True)) | {"r": r, "p": p})
+    tests = pd.DataFrame(found, columns=[*HEAD, "r", "p"])
+    slopes = dose_response(runs, scores).drop(columns=["metric", "score"])
+    names = [*HEAD, "r", "p", "slope", "low", "high", "replicates", "runs"]
+    return tests.merge(slopes, how="outer", on=HEAD, sort=False)[names]
 
 
 def mantel(x: ArrayLike, y: ArrayLike, num: int = 4999) -> tuple[float, float]:

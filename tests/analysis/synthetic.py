@@ -6,7 +6,7 @@ runs of one replicate share the noise of their common prefixes as real ones do.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import permutations, product
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +198,24 @@ def write_scores(
             )
     (out / "similarity").mkdir(exist_ok=True)
     pq.write_table(pa.Table.from_pylist(rows), out / "similarity" / "orders.parquet")
+
+
+def write_similarity(
+    out: Path, similar: dict[str, np.ndarray], orders: Sequence[Sequence[Prefix]], tasks: Prefix
+) -> None:
+    """Write how similar tasks are, by measure, and the mean over neighbours of every order."""
+    pairs, scores = [], []
+    for measure, S in similar.items():
+        head = {"backbone": "tiny-clip", "measure": measure}
+        for (i, task), (j, other) in product(enumerate(tasks), repeat=2):
+            pairs.append(head | {"task": task, "other": other, "similarity": S[i, j]})
+        for order in dict.fromkeys(order for block in orders for order in block):
+            places = [tasks.index(task) for task in order]
+            mean = S[places[:-1], places[1:]].mean()
+            scores.append(head | {"order": list(order), "adjacent": mean, "path_cost": 2 * mean})
+    (out / "similarity").mkdir(exist_ok=True)
+    for name, rows in {"tasks": pairs, "orders": scores}.items():
+        pq.write_table(pa.Table.from_pylist(rows), out / "similarity" / f"{name}.parquet")
 
 
 def random_orders(

@@ -25,6 +25,7 @@ from tests.analysis.synthetic import (
     random_orders,
     read_rows,
     write_rows,
+    write_similarity,
     write_study,
 )
 
@@ -111,7 +112,9 @@ def test_every_link_leads_somewhere(out):
 
 
 def test_every_figure_has_a_place_a_caption_and_data(out):
-    write_study(out, random_orders(TASKS, 6, 3), World(tasks=TASKS))
+    orders = random_orders(TASKS, 6, 4)
+    write_study(out, orders, World(tasks=TASKS))
+    write_similarity(out, {"image": np.random.default_rng(0).random((3, 3))}, orders, TASKS)
     page = page_of(out)
     ids = {attrs.get("id") for _, attrs in page.elements}
     drawn = json.loads(page.scripts["figures"])

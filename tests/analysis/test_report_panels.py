@@ -1,0 +1,117 @@
+"""Similarity, places and convergence: their frames by hand, their figures from their frames."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis import anytime_interval, load, t_interval
+from analysis.ranking import rank_shares
+from analysis.report import enough, similarity
+from analysis.report.study import Study
+from tests.analysis.frames import runs_of
+from tests.analysis.synthetic import World, random_orders, write_similarity, write_study
+
+TASKS = ("a", "b", "c", "d")
+ORDERS = random_orders(TASKS, 8, 5)
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Measured alike by two measures: one of tasks' distance in this world, one of nothing."""
+    write_study(tmp_path, ORDERS, World(tasks=TASKS))
+    place = np.arange(4)
+    similar = 1 - np.abs(place[:, None] - place) / 4
+    noise = np.random.default_rng(0).random((4, 4))
+    write_similarity(tmp_path, {"near": similar, "noise": noise}, ORDERS, TASKS)
+    return Study(load(tmp_path))
+
+
+def test_places_by_hand():
+    """b wins two of four runs and shares one; c is always last, once with a."""
+    a, b, c = ([[0.9, 0.5, 0.5, 0.2]], [[0.8, 0.6, 0.5, 0.9]], [[0.1, 0.1, 0.1, 0.2]])
+    runs = runs_of({"a": np.array(a), "b": np.array(b), "c": np.array(c)})
+    found = rank_shares(runs).set_index(["method", "rank"])["share"].unstack()
+    assert found.loc["a"].tolist() == pytest.approx([0.375, 0.5, 0.125])
+    assert found.loc["b"].tolist() == pytest.approx([0.625, 0.375, 0])
+    assert found.loc["c"].tolist() == pytest.approx([0, 0.125, 0.875])
+    assert list(dict.fromkeys(rank_shares(runs)["method"])) == ["b", "a", "c"]
+
+
+def test_every_place_is_taken_once_per_run(study):
+    shares = study.ranks.groupby("rank")["share"].sum()
+    assert shares.tolist() == pytest.approx([1] * 5)
+    ranks = study.ranks.assign(weighted=study.ranks["rank"] * study.ranks["share"])
+    means = ranks.groupby("method")["weighted"].sum()
+    known = study.ranks.groupby("method")["mean_rank"].max()
+    assert means.to_numpy() == pytest.approx(known.to_numpy())
+    figure = enough.rank_bars(study.ranks)
+    assert [bar.name for bar in figure.data] == [f"place {i}" for i in range(1, 6)]
+    assert np.sum([bar.x for bar in figure.data], axis=0) == pytest.approx(np.ones(5))
+
+
+def test_convergence_panels_show_what_was_known(study):
+    figure = enough.convergence_curves(study.convergence, study.groups)
+    means = [trace for trace in figure.data if trace.mode == "lines+markers"]
+    assert len(means) == len(study.groups) == 5
+    for (_, method), trace in zip(study.groups, means, strict=True):
+        runs = study.runs[study.runs["method"] == method]
+        blocks = runs.groupby("replicate")["average_accuracy"].mean().to_numpy()
+        assert list(trace.x) == [1, 2, 3, 4, 5]
+        assert list(trace.y) == pytest.approx([blocks[:n].mean() for n in range(1, 6)])
+        for n, (fixed, anytime) in enumerate(trace.customdata, 1):
+            for known, half in ((t_interval, fixed), (anytime_interval, anytime)):
+                found = known(blocks[:n])
+                assert half == pytest.approx(found.high - found.mean, nan_ok=True)
+
+
+def test_one_replicate_shows_no_convergence(tmp_path):
+    write_study(tmp_path, ORDERS[:1], World(tasks=TASKS))
+    assert Study(load(tmp_path)).convergence.empty
+
+
+def test_pairs_are_those_of_both_tables(study):
+    pairs = study.similarity_pairs
+    assert len(pairs) == 5 * 2 * 12
+    gained = study.contributions.set_index(["method", "trained", "task"])["mean"]
+    near = pairs[pairs["measure"] == "near"]
+    for row in near.itertuples():
+        assert row.similarity == 1 - abs(TASKS.index(row.trained) - TASKS.index(row.task)) / 4
+        assert row.contribution == gained[row.method, row.trained, row.task]
+
+
+def test_effects_are_correlations_of_these_pairs(study):
+    """In this world what is far from the task just learnt is forgotten most."""
+    pairs, found = study.similarity_pairs, study.similarity.set_index(["method", "measure"])
+    mine = pairs[(pairs["method"] == "finetune") & (pairs["measure"] == "near")]
+    expected = stats.pearsonr(mine["similarity"], mine["contribution"]).statistic
+    assert found.loc[("finetune", "near"), "r"] == pytest.approx(expected)
+    assert expected > 0.2
+    assert found["p"].min() > 0
+    slope = found.loc[("finetune", "near")]
+    assert slope["low"] < slope["slope"] < slope["high"]
+    assert np.isnan(found.loc[("zero_shot", "near"), "slope"])
+
+
+def test_scatters_show_the_first_measure(study):
+    scores = study.adjacencies
+    figure = similarity.order_scatter(
+        study.dots(study.runs), scores, study.similarity, study.groups
+    )
+    dots = [trace for trace in figure.data if trace.meta == "runs"]
+    known = scores[scores["measure"] == "near"].set_index("order")["value"]
+    for (_, method), trace in zip(study.groups, dots, strict=True):
+        runs = study.runs[study.runs["method"] == method]
+        assert list(trace.x) == [known[order] for order in runs["order"]]
+        assert list(trace.y) == list(runs["average_accuracy"])
+    lines = [trace for trace in figure.data if trace.mode == "lines"]
+    assert len(lines) == 4  # not of zero_shot
+    pairs = similarity.pair_scatter(study.similarity_pairs, study.similarity, study.groups)
+    assert sum(len(trace.x) for trace in pairs.data) == 5 * 12
+
+
+def test_without_similarity_there_is_no_such_part(tmp_path):
+    write_study(tmp_path, ORDERS, World(tasks=TASKS))
+    study = Study(load(tmp_path))
+    assert study.adjacencies.empty
+    assert study.similarity.empty
+    assert similarity.section(study).html == ""
