@@ -108,15 +108,16 @@ def cells(found: Iterable[Contributions]) -> pd.DataFrame:
 
 
 def _cells(part: Contributions) -> pd.DataFrame:
-    runs, y = part.runs, part.flat
-    means = pd.DataFrame(y).groupby(runs["replicate"].to_numpy()).mean().to_numpy()
+    runs, y, start = part.runs, part.flat, part.start.ravel()
+    # Of changes, which are exactly 0 where nothing changed.
+    means = pd.DataFrame(part.changes).groupby(runs["replicate"].to_numpy()).mean().to_numpy()
     low, high = _t_bounds(means) if is_whole(runs) else (np.nan, np.nan)
-    drift = means.mean(axis=0) - part.start.ravel()
+    drift = means.mean(axis=0)
     spreads = pd.DataFrame([spread(table) for table in _layout(runs, y)])
     order, seed = spreads["order_sd"].to_numpy() ** 2, spreads["seed_sd"].to_numpy() ** 2
     found = pd.DataFrame(
         part.pairs
-        | {"mean": means.mean(axis=0), "low": low, "high": high, "drift": drift}
+        | {"mean": start + drift, "low": start + low, "high": start + high, "drift": drift}
         | spreads.to_dict("series")
         | {
             "order_share": _ratio(order, order + seed),
@@ -170,8 +171,8 @@ def by_kind(known: pd.DataFrame, agreed: pd.DataFrame) -> pd.DataFrame:
         change; NaN without intervals), order_sd, seed_sd, signal, position, predecessor (medians
         over cells), sign (median of its absolute value), tau (see `agreement`).
     """
-    start = known["mean"] - known["drift"]
-    certain = ((known["low"] > start) | (known["high"] < start)).where(known["low"].notna())
+    drift, half = known["drift"].abs(), (known["high"] - known["low"]) / 2
+    certain = (drift > half).where(half.notna())
     columns = {name: known[name] for name in ("order_sd", "seed_sd", "signal")}
     columns |= {"sign": known["sign"].abs()}
     columns |= {name: known[name] for name in ("position", "predecessor")}

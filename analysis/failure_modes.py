@@ -42,7 +42,7 @@ MEASURES = {
     ),
     "recall_divergence": Measure(
         "drift",
-        "Text retrieval lost less than image retrieval",
+        "Recall divergence",
         "change since stage 0 of R@1 from image to text, minus that from text to image",
     ),
     "cka_image": Measure("drift", "CKA of images", "linear CKA of image embeddings to stage 0"),

@@ -28,7 +28,7 @@ RESPONSES = {
 }
 """Changes of the task before and of the new one: split and metric of the results table."""
 WAYS = ("image_text", "text_image")
-_FITTED = ("alpha", *WAYS, "r2", "sign")
+_COEFFICIENTS = ("alpha", *WAYS)
 
 
 def transitions(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
@@ -84,11 +84,11 @@ def transition_models(found: pd.DataFrame) -> pd.DataFrame:
         found: what `transitions` returns.
 
     Returns:
-        One row per (backbone, method, scores, response): alpha, image_text, text_image (the
-        coefficients), r2, sign (share of transitions whose change has the sign that the fit
-        gives it; no change at all counts as one half), each the mean over replicates with its t
-        interval, X_low and X_high; r2_out (every replicate predicted by the mean of the others'
-        coefficients; NaN for one replicate); transitions, replicates.
+        One row per (backbone, method, scores, response): the coefficients alpha, image_text and
+        text_image, each the mean over replicates with its t interval, X_low and X_high; r2 and
+        sign (share of transitions whose change has the sign that the fit gives it; no change at
+        all counts as one half), means over replicates; r2_out (every replicate predicted by the
+        mean of the others' coefficients; NaN for one replicate); transitions, replicates.
     """
     rows = []
     for (backbone, method), group in found.groupby(["backbone", "method"]):
@@ -99,9 +99,9 @@ def transition_models(found: pd.DataFrame) -> pd.DataFrame:
                 fitted = _fitted(defined, [f"{scores}_{way}" for way in WAYS], response)
                 if fitted:
                     rows.append(head | {"response": response} | fitted)
-    bounded = [column + end for column in _FITTED for end in ("", "_low", "_high")]
-    names = ["backbone", "method", "scores", "response", *bounded]
-    return pd.DataFrame(rows, columns=[*names, "r2_out", "transitions", "replicates"])
+    bounded = [column + end for column in _COEFFICIENTS for end in ("", "_low", "_high")]
+    names = ["backbone", "method", "scores", "response", *bounded, "r2", "sign", "r2_out"]
+    return pd.DataFrame(rows, columns=[*names, "transitions", "replicates"])
 
 
 def _fitted(found: pd.DataFrame, predictors: list[str], response: str) -> dict[str, object]:
@@ -114,9 +114,11 @@ def _fitted(found: pd.DataFrame, predictors: list[str], response: str) -> dict[s
             blocks.append((X, y, np.linalg.lstsq(X, y, rcond=None)[0]))
     if not blocks:
         return {}
-    quality = np.array([[*beta, _r2(y, X @ beta), _sign(y, X @ beta)] for X, y, beta in blocks])
-    row: dict[str, object] = {}
-    for column, values in zip(_FITTED, quality.T, strict=True):
+    row: dict[str, object] = {
+        "r2": np.mean([_r2(y, X @ beta) for X, y, beta in blocks]),
+        "sign": np.mean([_sign(y, X @ beta) for X, y, beta in blocks]),
+    }
+    for column, values in zip(_COEFFICIENTS, np.array([b for *_, b in blocks]).T, strict=True):
         mean, low, high = t_interval(values)
         bounds = (low, high) if found["whole"].all() else (np.nan, np.nan)
         row |= {column: mean, f"{column}_low": bounds[0], f"{column}_high": bounds[1]}

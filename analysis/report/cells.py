@@ -90,7 +90,7 @@ def mode_curves(found: pd.DataFrame, groups: Groups) -> go.Figure:
     columns = min(COLUMNS, len(measures))
     height = 90 + 210 * -(-len(measures) // columns)
     figure = make_subplots(
-        -(-len(measures) // columns), columns, vertical_spacing=90 / (4 * height),
+        -(-len(measures) // columns), columns, vertical_spacing=62 / height,
         subplot_titles=[MEASURES[name].label for name in measures], horizontal_spacing=0.07,
     )  # fmt: skip
     figure.update_layout(

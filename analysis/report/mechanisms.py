@@ -114,8 +114,7 @@ def _regression(study: Study, row: pd.Series) -> list[Cell]:
         tables.name(study, row["backbone"], row["method"]),
         Cell(RESPONSES[row["response"]], css="text"),
         Cell(row["scores"], css="text"),
-        *(bounded(row, column) for column in ("image_text", "text_image", "r2")),
-        number(row["r2_out"]),
-        bounded(row, "sign"),
+        *(bounded(row, column) for column in ("image_text", "text_image")),
+        *(number(row[column]) for column in ("r2", "r2_out", "sign")),
         number(int(row["transitions"])),
     ]

@@ -11,8 +11,15 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from analysis import load, metrics
-from analysis.cells import Contributions, agreement, cells, contribution_table, mean_tau
-from analysis.contributions import contributions, gains
+from analysis.cells import (
+    Contributions,
+    agreement,
+    by_kind,
+    cells,
+    contribution_table,
+    mean_tau,
+)
+from analysis.contributions import contributions, gains, method_contributions
 from analysis.results import Results
 from analysis.robustness import bad_order_average
 from tests.analysis.synthetic import METHODS, World, random_orders, write_study
@@ -178,3 +185,31 @@ def test_long_format_holds_every_cell_of_every_run(results):
     means = table.groupby(["method", "player", "target"])["value"].mean()
     known = cells(parts).set_index(["method", "player", "target"])["mean"]
     assert (means - known).abs().max() < 1e-12
+
+
+def test_kinds_sum_up_their_cells(results):
+    parts = list(gains(results, metrics(results)))
+    known, agreed = cells(parts), agreement(parts)
+    found = by_kind(known, agreed).set_index("method")
+    mine = known[known["method"] == "ewc"]
+    sure = (mine["low"] > 0) | (mine["high"] < 0)
+    assert 0 < found.loc["ewc", "certain"] == sure.mean() < 1
+    assert found.loc["ewc", "order_sd"] == mine["order_sd"].median()
+    assert found.loc["ewc", "sign"] == mine["sign"].abs().median()
+    assert found.loc["zero_shot", "certain"] == 0
+
+
+def test_a_method_contributes_its_paired_gain_and_better_is_positive(results):
+    runs = metrics(results)
+    found = {part.head["method"]: part for part in method_contributions(runs, "finetune")}
+    assert set(found) == {"ewc", "zero_shot"}
+    part, pair = found["ewc"], ["replicate", "order"]
+    own, base = (
+        runs[runs["method"] == method].set_index(pair)[part.targets]
+        for method in ("ewc", "finetune")
+    )
+    gained = (own - base).loc[list(part.runs[pair].itertuples(index=False, name=None))]
+    accuracy, forgetting = (part.targets.index(m) for m in ("average_accuracy", "forgetting_max"))
+    assert part.values[:, 0, accuracy] == pytest.approx(gained["average_accuracy"].to_numpy())
+    assert part.values[:, 0, forgetting] == pytest.approx(-gained["forgetting_max"].to_numpy())
+    assert part.values[:, 0, forgetting].mean() > 0  # ewc forgets less
