@@ -19,6 +19,7 @@ from methods.ema import Ema
 from methods.er import ER
 from methods.ewc import EWC
 from methods.finetune import FineTune
+from methods.frozen_head import FrozenHead
 from methods.gift import GIFT
 from methods.gnsp import GNSP
 from methods.individual import Individual
@@ -73,6 +74,7 @@ METHODS: dict[str, type[Method]] = {
     "er": ER,
     "der++": DERpp,
     "gift": GIFT,
+    "frozen_head": FrozenHead,
     "individual": Individual,
     "joint": Joint,
     "coop": CoOp,
