@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 from analysis.report import parts
@@ -12,7 +13,7 @@ from analysis.report.frames import group, rows
 from analysis.report.panels import COLUMNS, present
 from analysis.report.parts import Section
 from analysis.report.study import Study
-from analysis.report.style import COLOURS, INK, SCALE, TEMPLATE, Looks
+from analysis.report.style import INK, SCALE, TEMPLATE, Looks
 from analysis.stopping import FIRST_LOOK
 
 FIRST_SHOWN = 3
@@ -26,21 +27,20 @@ def rank_bars(found: pd.DataFrame) -> go.Figure:
     """
     several, methods = many(found), found[["backbone", "method"]].drop_duplicates()
     figure = go.Figure(layout={"template": TEMPLATE, "height": 120 + 40 * len(methods)})
-    figure.update_layout(barmode="stack", colorway=COLOURS)
+    figure.update_layout(barmode="stack", legend={"traceorder": "normal"}, showlegend=True)
     places = int(found["rank"].max())
-    for rank, part in found.groupby("rank"):
+    colours = sample_colorscale(SCALE, np.linspace(0.95, 0.05, places))
+    for (rank, part), colour in zip(found.groupby("rank"), colours, strict=True):
         figure.add_bar(
             y=[label(row.backbone, row.method, several, "<br>") for row in rows(part)],
             x=part["share"], orientation="h", name=f"place {rank}",
-            marker={"color": [rank] * len(part), "colorscale": SCALE, "reversescale": True,
-                    "cmin": 1, "cmax": max(2, places)},
+            marker={"color": colour},
             customdata=part[["mean_rank", "runs"]].to_numpy(),
             hovertemplate=f"place {rank} in %{{x:.1%}} of %{{customdata[1]}} runs, mean place "
             "%{customdata[0]:.2f}<extra></extra>",
         )  # fmt: skip
     figure.update_xaxes(tickformat=".0%", range=[0, 1.001], title="share of the runs")
     figure.update_yaxes(autorange="reversed")
-    figure.update_layout(legend={"traceorder": "normal"}, showlegend=places <= 12)
     return figure
 
 
@@ -69,7 +69,7 @@ def convergence_curves(found: pd.DataFrame, groups: Groups) -> go.Figure:
         sure = part[part["replicates"] >= FIRST_SHOWN]
         if sure["low"].notna().any():
             low, high = sure["low"].min(), sure["high"].max()
-            margin = 0.1 * max(high - low, 0.002)
+            margin = max(0.1 * (high - low), 0.005)
             figure.update_yaxes(range=[low - margin, high + margin], **where)
     figure.update_yaxes(tickformat=".3f")
     figure.update_xaxes(dtick=max(1, -(-int(found["replicates"].max()) // 10)))

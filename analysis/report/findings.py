@@ -20,7 +20,7 @@ AGREEMENT = 0.9
 
 
 def findings(study: Study) -> list[str]:
-    """Sentences about accuracy, order, ranking, size, zero-shot loss, gaps; names in **bold**."""
+    """Sentences about accuracy, order, ranking, size, zero-shot loss, end, gaps; names **bold**."""
     found = []
     for backbone, part in study.summary.groupby("backbone"):
         mine = study.runs[study.runs["backbone"] == backbone]
@@ -36,7 +36,7 @@ def findings(study: Study) -> list[str]:
         ]
         where = f"{backbone}: " if study.summary["backbone"].nunique() > 1 else ""
         found += [where + sentence for sentence in said if sentence]
-    ending = [_gaps(study.results), _condition(study.summary)]
+    ending = [_stopped(study.manifest), _gaps(study.results), _condition(study.summary)]
     return [sentence for sentence in [*found, *ending] if sentence]
 
 
@@ -185,6 +185,18 @@ def _lost(summary: pd.DataFrame, metric: str, what: str) -> str:
     if best is most:
         return f"{sentence}."
     return f"{sentence}; with **{best.method}**, the most accurate method, by {_interval(best)}."
+
+
+def _stopped(manifest: dict[str, object]) -> str:
+    """Why the study ended before its last replicate, and what that does to its intervals."""
+    reason = str(manifest.get("stopped") or "")
+    if not reason:
+        return ""
+    return (
+        f"The study {reason}. It stops where the spread happens to look small, so its other "
+        "intervals, which are those of a fixed number of replicates, miss about 8 % of the time "
+        "instead of 5 %."
+    )
 
 
 def _gaps(results: Results) -> str:

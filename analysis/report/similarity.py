@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from analysis.report import parts
 from analysis.report.figures import Groups, interval, label, many
+from analysis.report.findings import NOTHING
 from analysis.report.frames import group, rows
 from analysis.report.parts import Section
 from analysis.report.study import Study
@@ -17,7 +18,7 @@ from analysis.report.style import INK, TEMPLATE, Looks, text
 def order_scatter(
     runs: pd.DataFrame, scores: pd.DataFrame, found: pd.DataFrame, groups: Groups
 ) -> go.Figure:
-    """Average accuracy of every run against the similarity of neighbours in its order.
+    """Average accuracy against the similarity of neighbours, of methods that the order moves.
 
     Drawn is the study's first measure; `runs` have a column `place` (see `browser.places`).
     """
@@ -25,6 +26,8 @@ def order_scatter(
     looks, measure = Looks(runs["method"]), scores["measure"].iloc[0]
     for backbone, method in groups:
         part = group(runs, backbone, method)
+        if np.ptp(part["average_accuracy"]) < NOTHING:
+            continue
         mine = scores[(scores["backbone"] == backbone) & (scores["measure"] == measure)]
         x = part["order"].map(mine.set_index("order")["value"])
         name = label(backbone, method, many(runs))
@@ -62,7 +65,7 @@ def pair_scatter(pairs: pd.DataFrame, found: pd.DataFrame, groups: Groups) -> go
     looks = Looks(method for _, method in groups)
     for backbone, method in groups:
         part = group(pairs, backbone, method)
-        if part.empty:
+        if part.empty or part["contribution"].abs().max() < NOTHING:
             continue
         (test,) = rows(group(tests, backbone, method))
         known = f": r {test.r:+.2f}, p {test.p:.3f}" if np.isfinite(test.r) else ""
@@ -101,7 +104,7 @@ def section(study: Study) -> Section:
     runs = int(pairs["runs"].max())
     by_order = (
         f"Unit: fraction against similarity, measure {measure}.{several} Dot: one run, n = {runs} "
-        f"per method; {kind}."
+        f"per method; {kind}. Methods that no order moves are left out."
     )
     by_pair = (
         f"Unit: fraction against similarity, measure {measure}.{several} Dot: one task's mean "

@@ -39,6 +39,12 @@ METHODS_TEXT = (
     "0; G is the share of the variance of methods in that of their means. Order models are ridge "
     "regressions of the metric, less its replicate's mean, each replicate predicted by a model of "
     "the others.",
+    "The confidence sequence is Lai's (1976) for normal means of unknown variance: with 95 % "
+    "probability it holds the truth after every number of replicates at once, so a study with "
+    "`until:` may look after each of them and stop. It is 1.7 to 1.8 times as wide as the t "
+    "interval. Similarity is measured on the untouched backbone; r is Mantel's, over permutations "
+    "of the tasks, and slopes are least squares inside replicates with the first and the last "
+    "task held, with a jackknife over replicates.",
     "Only complete runs are shown. In means, intervals and the table of methods a replicate counts "
     "when all its planned runs are complete, because the orders that finish first share prefixes; "
     "if no replicate is whole, all complete runs count and there is no interval.",

@@ -1,5 +1,7 @@
 """Similarity, places and convergence: their frames by hand, their figures from their frames."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -7,6 +9,7 @@ from scipy import stats
 from analysis import anytime_interval, load, t_interval
 from analysis.ranking import rank_shares
 from analysis.report import enough, similarity
+from analysis.report.findings import findings
 from analysis.report.study import Study
 from tests.analysis.frames import runs_of
 from tests.analysis.synthetic import World, random_orders, write_similarity, write_study
@@ -99,14 +102,23 @@ def test_scatters_show_the_first_measure(study):
     )
     dots = [trace for trace in figure.data if trace.meta == "runs"]
     known = scores[scores["measure"] == "near"].set_index("order")["value"]
-    for (_, method), trace in zip(study.groups, dots, strict=True):
-        runs = study.runs[study.runs["method"] == method]
+    for trace in dots:
+        runs = study.runs[study.runs["method"] == trace.name]
         assert list(trace.x) == [known[order] for order in runs["order"]]
         assert list(trace.y) == list(runs["average_accuracy"])
     lines = [trace for trace in figure.data if trace.mode == "lines"]
-    assert len(lines) == 4  # not of zero_shot
+    assert len(lines) == len(dots) == 4  # not of zero_shot, which no order moves
     pairs = similarity.pair_scatter(study.similarity_pairs, study.similarity, study.groups)
-    assert sum(len(trace.x) for trace in pairs.data) == 5 * 12
+    assert sum(len(trace.x) for trace in pairs.data) == 4 * 12
+
+
+def test_a_study_that_stopped_says_why(tmp_path):
+    write_study(tmp_path, ORDERS, World(tasks=TASKS))
+    assert not [said for said in findings(Study(load(tmp_path))) if "stopped" in said]
+    reason = "stopped after 5 of 9 replicates: average accuracy of ewc is known"
+    (tmp_path / "manifest.json").write_text(json.dumps({"stopped": reason}))
+    (said,) = [said for said in findings(Study(load(tmp_path))) if reason in said]
+    assert said.startswith(f"The study {reason}. It stops where the spread")
 
 
 def test_without_similarity_there_is_no_such_part(tmp_path):
