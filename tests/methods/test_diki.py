@@ -1,0 +1,96 @@
+"""Properties of DIKI, and of the densities that route its images."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
+
+from methods.base import State
+from methods.densities import Densities, moments
+from methods.diki import DIKI
+from sweep.plan import Plan
+from tests.methods.conformance import BACKBONES, Desk
+from tests.methods.opened import desk_of
+from tests.toy import toy_study
+
+CPU = torch.device("cpu")
+
+
+@given(st.integers(0, 2**31), st.integers(1, 6), st.floats(1e-7, 1))
+def test_densities_are_those_of_scipy(seed: int, width: int, epsilon: float) -> None:
+    rng = np.random.default_rng(seed)
+    tasks: list[State] = []
+    for _ in range(3):
+        samples = rng.normal(size=(50, width))
+        mean, covariance = samples.mean(axis=0), np.atleast_2d(np.cov(samples.T))
+        tasks.append({"mean": torch.tensor(mean), "covariance": torch.tensor(covariance)})
+    images = rng.normal(size=(4, width))
+    expected = [
+        multivariate_normal(task["mean"], task["covariance"] + epsilon * np.eye(width)).logpdf(
+            images
+        )
+        for task in tasks
+    ]
+    found = Densities(tasks, epsilon, CPU)(torch.tensor(images))
+    np.testing.assert_allclose(found, np.transpose(expected), rtol=1e-9)
+
+
+def trained(models: Path, backbone: str, *order: str) -> tuple[Desk, DIKI]:
+    desk = desk_of(models, backbone, "diki", lr=0.05)
+    desk.learn(order)
+    diki = desk.worker.learner.method
+    assert isinstance(diki, DIKI)
+    return desk, diki
+
+
+def images_of(desk: Desk, task: str) -> torch.Tensor:
+    benchmark = desk.worker.benchmark
+    found = benchmark.tasks.get(task) or benchmark.probes[task]
+    return desk.worker.learner.pixels("test", found)[torch.arange(32)]
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_moments_are_those_of_all_training_images(models: Path, backbone: str) -> None:
+    desk, diki = trained(models, backbone, "a")
+    learner = desk.worker.learner
+    (unit, _) = desk.units(("a",))
+    stage = learner._stage(unit)
+    features = diki.backbone.query(stage.tasks["a"].batch(torch.arange(96)).pixels)
+    measured = moments(diki.backbone, stage)
+    np.testing.assert_allclose(measured["mean"], features.double().mean(dim=0), atol=1e-6)
+    np.testing.assert_allclose(measured["covariance"], features.double().T.cov(), atol=1e-6)
+
+
+def test_images_go_to_the_task_they_look_like_and_strangers_nowhere(models: Path) -> None:
+    desk, diki = trained(models, "clip", "a", "b", "c")
+    weights = {}
+    for number, task in enumerate("abc"):
+        route = diki.choose(diki.backbone.query(images_of(desk, task)))
+        assert (route.prompts == number).all()
+        weights[task] = route.weight.mean()
+    noise = torch.randint(
+        256, (32, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    strange = diki.choose(diki.backbone.query(noise)).weight.mean()
+    assert strange < 0.1 < 0.7 < min(weights.values())
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_changes_nothing_before_it_is_trained(models: Path, backbone: str) -> None:
+    desk, diki = trained(models, backbone, "a")
+    diki.reset(1)
+    assert diki.backbone.prompting.route is not None
+    assert desk.worker.evaluator.evaluate()[0] == list(
+        next(iter(desk.untouched.values())).record.scores
+    )
+
+
+def test_five_trainings_serve_all_orders_of_five_tasks(models: Path) -> None:
+    study = toy_study(models, {"diki": {}}, benchmark={"name": "toy", "num_tasks": 5})
+    plan = Plan(study)
+    assert len({run.order for run in plan.runs}) == 120
+    assert len(plan.trainings("diki")) == 5

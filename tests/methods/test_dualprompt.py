@@ -1,0 +1,67 @@
+"""Properties of DualPrompt."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from methods.dualprompt import DualPrompt
+from tests.methods.conformance import BACKBONES, Desk, states_in
+from tests.methods.opened import about_to_learn, batch_of, desk_of, gradients
+from tests.toy import toy_study
+
+OPTIONS: dict[str, Any] = {"general_layers": 1, "expert_layers": 1, "lr": 0.05}
+
+
+def test_images_choose_the_expert_of_their_task(models: Path) -> None:
+    """Twice as often as by chance: a key is one direction, a task here three colours."""
+    study = toy_study(
+        models, {"dualprompt": OPTIONS | {"lr": 0.2}}, training={"steps": 60, "batch_size": 16}
+    )
+    desk = Desk(study, "dualprompt")
+    desk.learn(("a", "b", "c"))
+    dualprompt = desk.worker.learner.method
+    assert isinstance(dualprompt, DualPrompt)
+    assert list(dualprompt.learnt) == ["a", "b", "c"]
+    right = []
+    for number, task in enumerate(dualprompt.learnt):
+        pixels = desk.worker.learner.pixels("test", desk.worker.benchmark.tasks[task])[
+            torch.arange(32)
+        ]
+        route = dualprompt.choose(dualprompt.backbone.query(pixels))
+        right.append((route.prompts == number).double().mean())
+    assert sum(right) / 3 > 0.6
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_experts_of_earlier_tasks_do_not_move(models: Path, backbone: str) -> None:
+    desk = desk_of(models, backbone, "dualprompt", **OPTIONS)
+    first, second = states_in(desk.learn(("a", "b"))).values()
+    kept = [name for name in first if name.startswith("extra/a/")]
+    assert {name.split("/")[-1] for name in kept} == {"key", "keys.0", "values.0"}
+    assert all(torch.equal(first[name], second[name]) for name in kept)
+    assert not torch.equal(second["extra/a/keys.0"], second["extra/b/keys.0"])
+
+
+@pytest.mark.parametrize("copy", [True, False])
+def test_an_expert_starts_from_the_last_one_or_anew(models: Path, copy: bool) -> None:
+    desk = desk_of(models, "clip", "dualprompt", **OPTIONS | {"copy_last": copy})
+    dualprompt, _ = about_to_learn(desk, "a", "b")
+    same = torch.equal(dualprompt.expert.values[0], dualprompt.learnt["a"]["values.0"])
+    assert same == copy
+
+
+def test_general_prompts_one_expert_and_its_key_learn(models: Path) -> None:
+    dualprompt, stage = about_to_learn(desk_of(models, "clip", "dualprompt", **OPTIONS), "a", "b")
+    batch = batch_of(stage)
+    shapes = [tuple(gradient.shape) for gradient in gradients(dualprompt, dualprompt(batch))]
+    assert sorted(shapes) == [(1, 2, 5, 16)] * 4 + [(16,)]
+    similarity = torch.cosine_similarity(dualprompt.backbone.query(batch.pixels), dualprompt.key)
+    pull = dualprompt.backbone.loss(batch).mean() - dualprompt(batch)
+    torch.testing.assert_close(pull, similarity.mean())
+
+
+def test_a_backbone_with_too_few_layers_is_named(models: Path) -> None:
+    with pytest.raises(ValueError, match="too few attention layers"):
+        about_to_learn(desk_of(models, "clip", "dualprompt"), "a")
