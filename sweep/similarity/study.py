@@ -29,7 +29,7 @@ def settle(study: Study, sources: Mapping[str, Source]) -> Study:
         return study
     backbone = _label(study, design.backbone)
     similarity = study.similarity or Similarities()
-    measures = dict.fromkeys([*similarity.measures, design.measure])
+    measures = dict.fromkeys([design.measure, *similarity.measures])
     similarity = similarity.model_copy(update={"measures": tuple(measures)})
     study = study.model_copy(update={"similarity": similarity})
     S = similarities(study, backbone, sources[backbone], [design.measure])[design.measure]
