@@ -20,6 +20,7 @@ from analysis.report import (
     mechanisms,
     panels,
     parts,
+    proposals,
     similarity,
     tables,
     words,
@@ -69,6 +70,7 @@ def drawn(study: Study) -> list[tuple[str, Callable[[Study], go.Figure]]]:
         "models": study.order_models,
         "similarity": study.similarity,
         "similar_pairs": study.similarity,
+        "proposals": study.regret,
         "ranks": study.ranks,
         "convergence": study.convergence,
         "stability": study.stability,
@@ -94,6 +96,7 @@ FIGURES: dict[str, Callable[[Study], go.Figure]] = {
         s.dots(s.runs), s.adjacencies, s.similarity, s.groups
     ),
     "similar_pairs": lambda s: similarity.pair_scatter(s.similarity_pairs, s.similarity, s.groups),
+    "proposals": lambda s: proposals.proposal_dots(s.regret, s.groups),
     "ranks": lambda s: enough.rank_bars(s.ranks),
     "convergence": lambda s: enough.convergence_curves(s.convergence, s.groups),
     "stability": lambda s: panels.stability_curve(s.stability),
@@ -361,7 +364,7 @@ def formulas(study: Study) -> Section:
 SECTIONS: Sequence[Callable[[Study], Section]] = (
     *(verdict, methods, orders, differences, contributions, robust, mechanisms.pairs, positions),
     *(forgetting, mechanisms.modes, mechanisms.foretold, tree),
-    *(models, similarity.section, enough.ranks, ranking, enough.convergence),
+    *(models, similarity.section, proposals.section, enough.ranks, ranking, enough.convergence),
     *(variance, extremes, matrices, gaps, data, formulas),
 )
 

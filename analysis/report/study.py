@@ -17,6 +17,7 @@ from analysis.contributions import gains, method_contributions, of_gains, profil
 from analysis.failure_modes import failure_modes
 from analysis.inference import compare, paired, summary
 from analysis.order_models import order_models
+from analysis.predictors import order_scores, regret
 from analysis.ranking import method_pairs, rank_shares, rankings, stability
 from analysis.report import frames
 from analysis.report.browser import browser_data, places
@@ -148,6 +149,11 @@ class Study:
         return effects(self.runs, self.adjacencies, self.similarity_pairs)
 
     @cached_property
+    def regret(self) -> pd.DataFrame:
+        """What the orders are worth that similarities propose."""
+        return regret(self.runs, order_scores(self.results))
+
+    @cached_property
     def stability(self) -> pd.DataFrame:
         """How soon the ranking is the one of all runs."""
         return stability(self.runs)
@@ -250,6 +256,7 @@ class Study:
             "similarity": self.similarity,
             "similarity_pairs": self.similarity_pairs,
             "similarity_orders": self.adjacencies,
+            "regret": self.regret,
             "variance": self.variance,
             "task_factors": task_factors(self.results, self.runs),
             "d_study": self.d_study,

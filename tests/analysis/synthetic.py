@@ -181,25 +181,6 @@ def write_orders(out: Path, orders: Sequence[Sequence[Prefix]]) -> None:
     pq.write_table(pa.Table.from_pylist(rows, ORDERS_SCHEMA), out / "orders.parquet")
 
 
-def write_scores(
-    out: Path, orders: Sequence[Sequence[Prefix]], backbone: str = "tiny-clip"
-) -> None:
-    """Write what two measures of similarity would have foretold of every order."""
-    tasks = sorted({task for block in orders for order in block for task in order})
-    rows = []
-    for seed, measure in enumerate(("image_image", "names")):
-        S = np.random.default_rng(seed).random((len(tasks), len(tasks)))
-        for order in dict.fromkeys(order for block in orders for order in block):
-            places = [tasks.index(task) for task in order]
-            cost = float(S[places[:-1], places[1:]].sum())
-            rows.append(
-                {"backbone": backbone, "measure": measure, "order": list(order)}
-                | {"path_cost": cost, "adjacent": cost / max(1, len(order) - 1)}
-            )
-    (out / "similarity").mkdir(exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows), out / "similarity" / "orders.parquet")
-
-
 def write_similarity(
     out: Path, similar: dict[str, np.ndarray], orders: Sequence[Sequence[Prefix]], tasks: Prefix
 ) -> None:

@@ -11,7 +11,14 @@ import statsmodels.formula.api as smf
 
 from analysis import dose_response, load, metrics, order_scores, regret
 from analysis.predictors import _relabellings
-from tests.analysis.synthetic import METHODS, TASKS, World, random_orders, write_scores, write_study
+from tests.analysis.synthetic import (
+    METHODS,
+    TASKS,
+    World,
+    random_orders,
+    write_similarity,
+    write_study,
+)
 
 FIVE = "abcde"
 EVERY = list(permutations(FIVE))
@@ -182,10 +189,11 @@ class TestDoseResponse:
 
 
 def test_scores_are_read_from_the_run_folder(tmp_path: Path):
-    orders = random_orders(TASKS[:3], 6, 2)
-    write_study(tmp_path, orders, World(tasks=TASKS[:3]), {"ewc": METHODS["ewc"]})
+    orders = random_orders(TASKS[:4], 24, 2)
+    write_study(tmp_path, orders, World(tasks=TASKS[:4]), {"ewc": METHODS["ewc"]})
     assert order_scores(load(str(tmp_path))).empty
-    write_scores(tmp_path, orders)
+    similar = {name: symmetric(seed, 4) for seed, name in enumerate(("one", "other"))}
+    write_similarity(tmp_path, similar, orders, TASKS[:4])
     results = load(str(tmp_path))
     scores = order_scores(results)
     assert set(scores["score"]) == {"path_cost", "adjacent"}
