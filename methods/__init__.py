@@ -33,6 +33,7 @@ from methods.magmax import MagMax
 from methods.magmax_seq import MagMaxSeq
 from methods.mas import MAS
 from methods.modx import ModX
+from methods.moe_adapters import MoEAdapters
 from methods.multimodal_ewc import MultimodalEWC
 from methods.o_lora import OLora
 from methods.online_ewc import OnlineEWC
@@ -95,6 +96,7 @@ METHODS: dict[str, type[Method]] = {
     "condu_once": ConDUOnce,
     "wise_path": WisePath,
     "rail": RAIL,
+    "moe_adapters": MoEAdapters,
     "pam": PAM,
 }
 

@@ -11,7 +11,7 @@ from methods.parallel import sum_over_workers
 
 @torch.no_grad()
 def image_features(backbone: Backbone, stage: Stage) -> Tensor:
-    """The backbone's `embed_images` of all training samples of the stage's task.
+    """The untouched backbone's image embeddings of all training samples of the stage's task.
 
     Batches are the same for any number of workers, who share them out; a sum in which all but one
     addend are zero is exact. So every worker gets what one alone would compute, bit for bit.
@@ -20,13 +20,11 @@ def image_features(backbone: Backbone, stage: Stage) -> Tensor:
         float32 [N, D], on the backbone's device; in the precision of the weights.
     """
     data = stage.tasks[stage.task]
-    # Both towers embed into one space; a worker without a share has no image to measure.
-    width = backbone.embed_texts(data.task.choices[:1]).shape[1]
-    features = torch.zeros(len(data), width, device=backbone.device)
+    features = torch.zeros(len(data), backbone.width, device=backbone.device)
     batches = torch.split(torch.arange(len(data)), stage.batch_size)
     with without_dropout(backbone):
         for ids in batches[stage.rank :: stage.world_size]:
             pixels = data.batch(ids).pixels
-            features[ids.to(features.device)] = backbone.embed_images(pixels).float()
+            features[ids.to(features.device)] = backbone.untouched(pixels).float()
     sum_over_workers([features])
     return features

@@ -57,6 +57,11 @@ SMALL: dict[str, dict[str, Any]] = {
     "dualprompt": {"general_layers": 1, "expert_layers": 1, "lr": 0.05},
     "diki": {"lr": 0.05},
     "rail": {"width": 64},
+    "moe_adapters": {
+        "experts": {"count": 4},
+        "selector": {"width": 4},
+        "lr": 0.03,
+    },
     "pam": {"lora": {"rank": 4, "alpha": 8.0}, "every": 2},
 }
 """Options that suit the toy; a method that is not here takes its defaults."""

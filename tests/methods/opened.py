@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from methods.base import Method
 from methods.data import Batch, Stage
+from sweep.learner import make_batch
 from tests.methods.conformance import BACKBONES, Desk, state_in
 from tests.toy import toy_study
 
@@ -44,6 +46,21 @@ def batch_of(stage: Stage, step: int = 0) -> Batch:
     """The task's batch of a step."""
     task, ids = stage.stream[step]
     return stage.tasks[task].batch(ids)
+
+
+def asked(desk: Desk, name: str) -> Batch:
+    """The test samples of a task or of a held-out suite, after something was learnt."""
+    learner, benchmark = desk.worker.learner, desk.worker.benchmark
+    task = (benchmark.tasks | benchmark.probes)[name]
+    labels = torch.from_numpy(task.test.labels)
+    return make_batch(
+        task,
+        learner.pixels("test", task),
+        labels,
+        task.test.questions,
+        torch.arange(len(labels)),
+        learner.accelerator.device,
+    )
 
 
 def gradients(method: Method, loss: Tensor) -> list[Tensor]:

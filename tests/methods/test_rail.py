@@ -16,12 +16,11 @@ from sklearn.linear_model import Ridge as LinearRidge
 from torch import Tensor
 
 from methods.base import State
-from methods.data import Batch
 from methods.features import image_features
 from methods.rail import RAIL
 from methods.ridge import Dual, Primal, Ridge
 from tests.methods.conformance import BACKBONES, Desk, same
-from tests.methods.opened import desk_of
+from tests.methods.opened import asked, desk_of
 from tests.sweep.plans import plan_of
 from tests.sweep.plans import study_of as planned
 
@@ -107,13 +106,6 @@ def after(desk: Desk, *order: str) -> RAIL:
     method = desk.worker.learner.method
     assert isinstance(method, RAIL)
     return method
-
-
-def asked(desk: Desk, task: str) -> Batch:
-    """The test samples of a task or of a held-out suite."""
-    benchmark = desk.worker.benchmark
-    found = benchmark.tasks.get(task) or benchmark.probes[task]
-    return next(desk.worker.evaluator._batches(found))
 
 
 @pytest.fixture(params=list(BACKBONES))
