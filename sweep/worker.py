@@ -50,6 +50,8 @@ class Worker:
             return
         if self.loaded:  # the old model must be gone before the new one comes
             del self.learner, self.evaluator
+            # It collects garbage before it lets go of the model itself.
+            self.accelerator.free_memory()
             self.accelerator.free_memory()
         self.loaded = None
         self.sources[unit.backbone].verify()
