@@ -41,6 +41,11 @@ SPLITS = {
     "retrieval": "image-caption pairs",
     "alignment": "a task; metrics: cosine of its images with the texts of their right choices, and "
     "loss, in nats, of the similarities of image and choices",
+    # Only where a study asks for them (sweep/attribution.py):
+    "modality": "a task; metrics name the modalities that accuracy is left with",
+    "tower": "a task; metrics name the towers with trained weights",
+    "update": "all tasks; metrics: the share of a tower in the squared norm of the update",
+    "cka": "all tasks; metrics: linear CKA of image or text embeddings to stage 0",
 }
 """What eval_task is."""
 

@@ -6,7 +6,7 @@ entropy of the choices' similarities, in nats. For dual encoders that is the tes
 backbones, which answer otherwise, it is what their embeddings alone say.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +18,11 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from methods.data import Batch, Retrieval, Task
+from sweep.extras import Extras
 from sweep.learner import Learner, make_batch
+from sweep.scores import Scores, score, share_right
 from sweep.tasks.pixels import Pixels
 
-Scores = list[dict[str, Any]]
 RECALLS = (1, 5)
 DECIMALS = 6
 """Of cosines and losses; single precision gives no more."""
@@ -29,8 +30,10 @@ DECIMALS = 6
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Means over the test samples of one task."""
+    """What a method makes of the test samples of one task; all but `given` are means."""
 
+    given: Tensor
+    """The answer to every sample: int64 [N], on the CPU; -1 for none of the choices."""
     accuracy: float
     cosine: float
     """Of an image with the text of its right choice."""
@@ -52,6 +55,7 @@ class Evaluator:
         self.tasks = [("task", task) for task in benchmark.tasks.values()]
         self.tasks += [("probe", task) for task in benchmark.probes.values()]
         self.retrieval = list(benchmark.retrieval.values())
+        self.extras = Extras(self) if learner.study.evaluation.measures else None
         self._pixels: dict[str, Pixels] = {}
 
     @torch.no_grad()
@@ -67,16 +71,21 @@ class Evaluator:
         embeddings: list[dict[str, Any]] = []
         with self.accelerator.autocast():
             for group in self._groups():
+                given: dict[str, Tensor] = {}
                 for split, task in group:
                     answers, count = self._answers(task), len(task.test.labels)
-                    scores.append(_score(split, task.name, "accuracy", answers.accuracy, count))
+                    scores.append(score(split, task.name, "accuracy", answers.accuracy, count))
                     if split == "task":
-                        for metric in ("cosine", "loss"):
-                            value = round(getattr(answers, metric), DECIMALS)
-                            scores.append(_score("alignment", task.name, metric, value, count))
+                        for metric, value in (("cosine", answers.cosine), ("loss", answers.loss)):
+                            scores.append(score("alignment", task.name, metric, value, count))
                         embeddings += _means(task, answers)
+                        given[task.name] = answers.given
+                if self.extras:
+                    scores += self.extras.of_tasks(given)
             for pairs in self.retrieval:
                 scores += self._recall(pairs)
+            if self.extras:
+                scores += self.extras.of_all()
         return scores, pa.Table.from_pylist(embeddings, schema=EMBEDDINGS)
 
     def _groups(self) -> Iterator[list[tuple[str, Task]]]:
@@ -90,38 +99,59 @@ class Evaluator:
                 yield group
         method.select(None)
 
-    def _answers(self, task: Task) -> "Answers":
+    def _answers(self, task: Task) -> Answers:
         """What the method makes of a task's test samples, over all workers."""
         method, backbone = self.learner.method, self.learner.backbone
         texts = backbone.embed_texts(backbone.texts(task)).float()
         # They come template by template.
         choices = normalize(texts.view(-1, len(task.choices), texts.shape[1]).mean(0), dim=-1)
-        total = torch.zeros(3 + texts.shape[1], dtype=torch.float64, device=backbone.device)
-        for batch in self._batches(task):
-            right = method.predict(batch) == batch.labels
+        total = torch.zeros(2 + texts.shape[1], dtype=torch.float64, device=backbone.device)
+        answers = []
+        for batch in self.batches(task):
+            answers.append((batch.ids, method.predict(batch)))
             images = backbone.embed_images(batch.pixels).float()
             cosines = (images * choices[batch.labels]).sum(1)
             fits = backbone.similarity(images, choices)
             losses = cross_entropy(fits, batch.labels, reduction="none")
-            facts = torch.stack([right, cosines, losses], dim=1)
+            facts = torch.stack([cosines, losses], dim=1)
             total += torch.cat([facts, images], dim=1).double().sum(0)
-        mean = sum(gather_object([total.cpu()])) / len(task.test.labels)
-        accuracy, cosine, loss = mean[:3].tolist()
-        return Answers(accuracy, cosine, loss, mean[3:].float(), texts.mean(0).cpu())
+        given = self.gathered(task, answers)
+        mean = sum(gather_object([total.cpu()])) / len(given)
+        return Answers(
+            given=given,
+            accuracy=share_right(given, task),
+            cosine=round(float(mean[0]), DECIMALS),
+            loss=round(float(mean[1]), DECIMALS),
+            image=mean[2:].float(),
+            text=texts.mean(0).cpu(),
+        )
 
-    def _batches(self, task: Task) -> Iterator[Batch]:
-        if task.name not in self._pixels:
-            self._pixels[task.name] = self.learner.pixels("test", task)
+    def gathered(self, task: Task, answers: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+        """The answers of all workers to the samples of a task: int64 [N], on the CPU."""
+        given = torch.empty(len(task.test.labels), dtype=torch.int64)
+        for ids, part in gather_object([(ids, part.cpu()) for ids, part in answers]):
+            given[ids] = part
+        return given
+
+    def batches(self, task: Task) -> Iterator[Batch]:
+        """This worker's share of a task's test samples."""
+        pixels = self.pixels(task)
         labels = torch.from_numpy(task.test.labels)
         for ids in self._shares(len(labels)):
             yield make_batch(
                 task,
-                self._pixels[task.name],
+                pixels,
                 labels,
                 task.test.questions,
                 ids,
                 self.accelerator.device,
             )
+
+    def pixels(self, task: Task) -> Pixels:
+        """The prepared test images of a task."""
+        if task.name not in self._pixels:
+            self._pixels[task.name] = self.learner.pixels("test", task)
+        return self._pixels[task.name]
 
     def _shares(self, count: int) -> Iterator[Tensor]:
         """This worker's sample ids, in batches."""
@@ -143,7 +173,7 @@ class Evaluator:
             fit[ids] = part
         same = torch.from_numpy(np.equal.outer(*[np.array(pairs.captions, dtype=object)] * 2))
         return [
-            _score("retrieval", pairs.name, f"{way}_r{k}", recall(table, same, k), len(fit))
+            score("retrieval", pairs.name, f"{way}_r{k}", recall(table, same, k), len(fit))
             for way, table in (("i2t", fit), ("t2i", fit.T))
             for k in RECALLS
         ]
@@ -177,7 +207,3 @@ def _means(task: Task, answers: Answers) -> list[dict[str, Any]]:
         {"eval_task": task.name, "modality": modality, "vector": mean.numpy()}
         for modality, mean in means.items()
     ]
-
-
-def _score(split: str, name: str, metric: str, value: float, n: int) -> dict[str, Any]:
-    return {"split": split, "eval_task": name, "metric": metric, "value": value, "n": n}

@@ -135,6 +135,8 @@ class Learner:
             else None
         )
         self.generator = study.image_generator() if "generator" in method.needs else None
+        self.pretrained = set(backbone.parameters())
+        """The backbone's own weights; what a method adds is not among them."""
         self.method = method(backbone, entry.options).to(accelerator.device)
         self._data_key = study.benchmark.fingerprint()
         self._tasks: dict[str, TrainingTask] = {}

@@ -136,6 +136,8 @@ class Plan(Work):
             "answer": self.study.backbones[backbone].answer,
             "data": self._data["benchmark"],
         }
+        if self.study.evaluation.measures:
+            facts["measures"] = self.study.evaluation.measures
         if kind != "start":
             training = self.study.training
             own = {t: training.per_task[t].model_dump() for t in prefix if t in training.per_task}

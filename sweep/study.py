@@ -127,6 +127,16 @@ class Evaluation(Section):
     """How every stage is evaluated."""
 
     batch_size: int = Field(default=512, ge=1, description="Images of one forward pass.")
+    measures: tuple[Literal["modality", "towers", "cka"], ...] = Field(
+        default=(),
+        description="What is measured beside scores and mean embeddings (`sweep/attribution.py`): "
+        "which modality and which tower accuracy comes from, how far representations move.",
+    )
+
+    @field_validator("measures")
+    @classmethod
+    def _once(cls, measures: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(set(measures)))
 
 
 class Similarities(Section):

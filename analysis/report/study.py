@@ -11,6 +11,7 @@ from pyarrow import fs
 
 from analysis.accuracy import metrics
 from analysis.alignment import alignment_drift, alignments
+from analysis.attribution import attribution_stages, attributions
 from analysis.cells import Contributions, agreement, by_kind, cells
 from analysis.comparing import PREFERRED_BASELINE, comparison, preferred_baseline
 from analysis.contributions import gains, method_contributions, of_gains, profiles
@@ -99,6 +100,7 @@ class Study:
         """Those of all kinds, one method after another: together they may be large."""
         yield from gains(self.results, self.runs)
         yield from alignments(self.results, self.runs)
+        yield from attributions(self.results, self.runs)
         if self.baseline:
             yield from method_contributions(self.runs, self.baseline)
 
@@ -245,6 +247,7 @@ class Study:
             "cells": self.cells,
             "kinds": self.kinds,
             "alignment_drift": alignment_drift(self.results, self.runs),
+            "attribution_stages": attribution_stages(self.results, self.runs),
             "failure_modes": self.failure_modes,
             "transition_models": self.transition_models,
             "profiles": self.profiles,

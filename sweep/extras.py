@@ -1,0 +1,133 @@
+"""What a study may measure beside scores and mean embeddings; see `attribution` for what it is."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from methods.data import Task
+from sweep.attribution import (
+    ALL,
+    MODALITIES,
+    SAMPLES,
+    TOWERS,
+    Coalition,
+    Towers,
+    chance,
+    coalitions,
+    linear_cka,
+    named,
+    partners,
+)
+from sweep.scores import Scores, score, share_right
+
+if TYPE_CHECKING:
+    from sweep.evaluate import Evaluator
+
+
+class Extras:
+    """The extra measures of one evaluator."""
+
+    def __init__(self, evaluator: "Evaluator") -> None:
+        learner = evaluator.learner
+        self.evaluator = evaluator
+        self.method, self.backbone = learner.method, learner.backbone
+        self.tasks = learner.benchmark.tasks
+        self.measures = learner.study.evaluation.measures
+        by_tower = {"towers", "cka"} & set(self.measures)
+        self.weights = Towers(self.method, learner.pretrained) if by_tower else None
+        self._untouched: dict[str, Tensor] = {}
+
+    def of_tasks(self, given: Mapping[str, Tensor]) -> Scores:
+        """Measures of tasks that the same weights answer.
+
+        Args:
+            given: The method's answers, by task: int64 [N].
+        """
+        scores: Scores = []
+        if "modality" in self.measures:
+            for name, answers in given.items():
+                scores += _worths("modality", self.tasks[name], self._modalities(name, answers))
+        if "towers" in self.measures and given:
+            for name, worth in self._towers(given).items():
+                scores += _worths("tower", self.tasks[name], worth)
+        return scores
+
+    def of_all(self) -> Scores:
+        """Measures of the model as a whole.
+
+        Methods that choose weights by the task of a sample have none of them.
+        """
+        if self.weights is None or self.method.routes:
+            return []
+        scores: Scores = []
+        if "towers" in self.measures:
+            shares = self.weights.update_shares()
+            scores += [score("update", ALL, tower, share, 0) for tower, share in shares.items()]
+        if "cka" in self.measures:
+            if not self._untouched:
+                with self.weights.without(TOWERS):
+                    self._untouched = self._embeddings()
+            for modality, now in self._embeddings().items():
+                value = round(linear_cka(now, self._untouched[modality]), 6)
+                scores.append(score("cka", ALL, modality, value, len(now)))
+        return scores
+
+    def _modalities(self, name: str, given: Tensor) -> dict[Coalition, float]:
+        task, evaluator = self.tasks[name], self.evaluator
+        alone = chance(given, torch.from_numpy(task.test.labels))
+        both = share_right(given, task)
+        worth: dict[Coalition, float] = {(): alone, ("image",): both, ("text",): alone}
+        questions = task.test.questions
+        if questions is not None:
+            other, pixels = partners(task), evaluator.pixels(task)
+            answers: dict[str, list[tuple[Tensor, Tensor]]] = {"image": [], "text": []}
+            for batch in evaluator.batches(task):
+                asked = tuple(questions[i] for i in other[batch.ids].tolist())
+                seen = pixels[other[batch.ids]].to(batch.pixels.device)
+                kept = {
+                    "image": replace(batch, questions=asked),
+                    "text": replace(batch, pixels=seen),
+                }
+                for modality, changed in kept.items():
+                    answers[modality].append((batch.ids, self.method.predict(changed)))
+            for modality, parts in answers.items():
+                worth[modality,] = share_right(evaluator.gathered(task, parts), task)
+        return worth | {MODALITIES: both}
+
+    def _towers(self, given: Mapping[str, Tensor]) -> dict[str, dict[Coalition, float]]:
+        """Coalitions of towers that did not change are worth what they are without these."""
+        assert self.weights
+        tasks = [self.tasks[name] for name in given]
+        changed = tuple(tower for tower in TOWERS if tower in self.weights.changed())
+        worth = {task.name: {changed: share_right(given[task.name], task)} for task in tasks}
+        for present in coalitions(changed)[:-1]:
+            gone = set(changed) - set(present)
+            with self.weights.without(gone), self.backbone.frozen_texts(tasks):
+                for task in tasks:
+                    batches = self.evaluator.batches(task)
+                    answers = ((batch.ids, self.method.predict(batch)) for batch in batches)
+                    found = self.evaluator.gathered(task, answers)
+                    worth[task.name][present] = share_right(found, task)
+        return {
+            name: {who: known[tuple(p for p in who if p in changed)] for who in coalitions(TOWERS)}
+            for name, known in worth.items()
+        }
+
+    def _embeddings(self) -> dict[str, Tensor]:
+        """Of the same samples always: float32 [N, D] by modality, on the CPU."""
+        images, texts = [], []
+        for task in self.tasks.values():
+            ids = torch.arange(min(SAMPLES, len(task.test.labels)))
+            for part in torch.split(ids, self.evaluator.learner.study.evaluation.batch_size):
+                pixels = self.evaluator.pixels(task)[part].to(self.backbone.device)
+                images.append(self.backbone.embed_images(pixels).float().cpu())
+            texts.append(self.backbone.embed_texts(self.backbone.texts(task)).float().cpu())
+        return {"image": torch.cat(images), "text": torch.cat(texts)}
+
+
+def _worths(split: str, task: Task, worth: Mapping[Coalition, float]) -> Scores:
+    count = len(task.test.labels)
+    return [score(split, task.name, named(who), value, count) for who, value in worth.items()]
