@@ -5,44 +5,62 @@
 For every seed of the world the dial is turned from 0 (tasks share nothing) to 1 (all classes, all
 styles), and every measure is averaged over all pairs of tasks. Printed are, per measure, the rank
 correlation of that average with the dial (mean over seeds, 95 % t interval over seeds), and the
-seconds of the measure itself. The forward pass that all of them rest on is timed apart, and set
-against one stage of the quickstart study on the same tasks.
+seconds of the measure itself, also as a share of one stage of the quickstart study on the same
+tasks. What several measures rest on is timed apart: the forward pass, and training the experts.
 """
 
 import argparse
 import tempfile
 import time
+from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from methods.backbones import load_backbone
+from methods.backbones.base import Backbone
 from sweep import Study
 from sweep.learner import join_lane
 from sweep.plan import Plan
 from sweep.similarity.embedded import embed
-from sweep.similarity.measures import MEASURES
-from sweep.sources import EMBEDDED
-from sweep.tasks.world import Dial
+from sweep.similarity.measures import MEASURES, OF_EMBEDDINGS, OF_EXPERTS, OF_GRADIENTS
+from sweep.similarity.sampled import sample
+from sweep.similarity.training import train_experts
+from sweep.sources import EMBEDDED, find_source
 from sweep.worker import Worker
 
+CACHE = Path(tempfile.gettempdir()) / "task-order-sweep"
+FORWARD, TRAINING = "forward pass, all tasks", "training the experts"
 DIALS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
-def stage_seconds(tasks: int, images: int) -> float:
-    """One stage as the quickstart study trains it: 30 steps of 32, and the evaluation."""
-    study = Study.from_dict(
+def study_of(dial: float, seed: int, tasks: int, images: int) -> Study:
+    """Stages as the quickstart study trains them: 30 steps of 32, and the evaluation."""
+    return Study.from_dict(
         {
             "name": "stage",
-            "benchmark": {"name": "dial", "num_tasks": tasks, "train": images, "test": 200},
+            "benchmark": {
+                "name": "dial",
+                "similarity": dial,
+                "seed": seed,
+                "num_tasks": tasks,
+                "train": images,
+                "test": 200,
+            },
             "backbones": ["tiny-clip"],
             "methods": ["finetune"],
             "training": {"steps": 30, "batch_size": 32, "lr": 1e-3},
         }
     )
+
+
+def stage_seconds(study: Study) -> float:
+    """Of one stage, trained and evaluated."""
     plan = Plan(study)
-    worker = Worker(study, plan.sources, join_lane(study), Path(tempfile.gettempdir()))
+    worker = Worker(study, plan.sources, join_lane(study), CACHE)
     states, spent = {}, []
     for unit in [plan.units[key] for key in plan.runs[0].stages[1:]]:
         started = time.perf_counter()
@@ -51,42 +69,65 @@ def stage_seconds(tasks: int, images: int) -> float:
     return min(spent)
 
 
+class Stopwatch:
+    """Seconds by name, one list of them each."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[float]] = defaultdict(list)
+
+    def __call__(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """The result of a call, timed."""
+        started = time.perf_counter()
+        result = function(*arguments)
+        self.seconds[name].append(time.perf_counter() - started)
+        return result
+
+
+def measured(study: Study, backbone: Backbone, images: int, timed: Stopwatch) -> dict[str, float]:
+    """The mean over pairs of tasks of every measure."""
+    samples = sample(backbone, study.benchmark.load().tasks, images)
+    embedded = timed(FORWARD, embed, backbone, samples)
+    found = {name: timed(name, measure, embedded) for name, measure in OF_EMBEDDINGS.items()}
+    parameters = dict(backbone.train().named_parameters())
+    weights = [parameters[name] for name in backbone.trainable()]
+    for name, of_gradients in OF_GRADIENTS.items():
+        found[name] = timed(name, of_gradients, backbone, weights, samples)
+    source = find_source(study.backbones["tiny-clip"])
+    experts = timed(TRAINING, train_experts, study, "tiny-clip", source, images, CACHE)
+    found |= {name: timed(name, measure, experts) for name, measure in OF_EXPERTS.items()}
+    pairs = ~np.eye(len(samples), dtype=bool)
+    return {name: float(S[pairs].mean()) for name, S in found.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--tasks", type=int, default=4)
-    parser.add_argument("--images", type=int, default=128, help="of a task that are embedded")
+    parser.add_argument("--images", type=int, default=128, help="of a task that are looked at")
     options = parser.parse_args()
-    backbone = load_backbone(str(EMBEDDED / "tiny-clip"))
-    pairs = ~np.eye(options.tasks, dtype=bool)
-    rank: dict[str, list[float]] = {name: [] for name in MEASURES}
-    seconds, forward = dict.fromkeys(MEASURES, 0.0), []
+    backbone, timed = load_backbone(str(EMBEDDED / "tiny-clip")), Stopwatch()
+    rank: dict[str, list[float]] = defaultdict(list)
     for seed in range(options.seeds):
-        means: dict[str, list[float]] = {name: [] for name in MEASURES}
-        for dial in DIALS:
-            world = Dial(
-                similarity=dial, num_tasks=options.tasks, train=options.images, test=1, seed=seed
-            ).load()
-            started = time.perf_counter()
-            embedded = embed(backbone, world.tasks, options.images)
-            forward.append(time.perf_counter() - started)
-            for name, measure in MEASURES.items():
-                started = time.perf_counter()
-                means[name].append(measure(embedded)[pairs].mean())
-                seconds[name] += time.perf_counter() - started
+        studies = [study_of(dial, seed, options.tasks, options.images) for dial in DIALS]
+        means = [measured(study, backbone, options.images, timed) for study in studies]
         for name in MEASURES:
-            rank[name].append(stats.spearmanr(DIALS, means[name]).statistic)
-    count, quantile = options.seeds, stats.t.ppf(0.975, options.seeds - 1)
-    print("measure       rank correlation with the dial   seconds")
+            found = [mean[name] for mean in means]
+            rank[name].append(stats.spearmanr(DIALS, found).statistic)
+    quantile = stats.t.ppf(0.975, options.seeds - 1)
+    stage = stage_seconds(studies[-1])
+    print("measure           rank correlation with the dial   seconds   stages")
     for name, found in rank.items():
-        half = quantile * np.std(found, ddof=1) / np.sqrt(count)
-        spent = seconds[name] / (count * len(DIALS))
-        print(f"{name:13} {np.mean(found):.3f} +- {half:.3f}                  {spent:.4f}")
-    stage = stage_seconds(options.tasks, options.images)
-    print(
-        f"forward pass of {options.tasks} x {options.images} images: {np.mean(forward):.2f} s "
-        f"({np.mean(forward) / stage:.2f} of a stage)"
-    )
+        half = quantile * np.std(found, ddof=1) / np.sqrt(options.seeds)
+        print(f"{name:17} {np.mean(found):6.3f} +- {half:.3f}" + " " * 17, end="")
+        print(cost(timed, name, stage))
+    for name in (FORWARD, TRAINING):
+        print(f"{name:50}{cost(timed, name, stage)}")
+
+
+def cost(timed: Stopwatch, name: str, stage: float) -> str:
+    """Of one call, in seconds and in stages."""
+    seconds = float(np.median(timed.seconds[name]))
+    return f"{seconds:8.4f} {seconds / stage:8.3f}"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from methods import METHODS
 from sweep.errors import unknown
 from sweep.orders import DESIGNS
+from sweep.similarity.measures import DIRECTIONS, OF_EMBEDDINGS, OF_EXPERTS, OF_GRADIENTS
 from sweep.sources import embedded
 from sweep.study import STUDIES
 from sweep.tasks import BENCHMARKS, GENERATORS, REFERENCES
@@ -23,6 +24,15 @@ def _backbones() -> dict[str, str]:
     return shipped | {"HUB/ID or FOLDER": "Any dual encoder or fusion model transformers loads."}
 
 
+def _measures() -> dict[str, str]:
+    kinds = {"forward pass": OF_EMBEDDINGS, "gradients": OF_GRADIENTS, "experts": OF_EXPERTS}
+    return {
+        name: f"({kind}) {DIRECTIONS.get(name, 'symmetric')}"
+        for kind, measures in kinds.items()
+        for name in measures
+    }
+
+
 def _studies() -> dict[str, str]:
     found = {}
     for file in sorted(STUDIES.glob("*.yaml")):
@@ -37,6 +47,7 @@ KINDS: dict[str, Callable[[], dict[str, str]]] = {
     "backbones": _backbones,
     "references": lambda: {name: _summary(kind) for name, kind in REFERENCES.items()},
     "generators": lambda: {name: _summary(kind) for name, kind in GENERATORS.items()},
+    "measures": _measures,
     "designs": lambda: {name: _summary(kind) for name, kind in DESIGNS.items()},
     "studies": _studies,
 }

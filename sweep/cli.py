@@ -174,7 +174,8 @@ def list_(
     kind: Annotated[
         str,
         typer.Argument(
-            help="methods, benchmarks, backbones, references, generators, designs or studies."
+            help="methods, benchmarks, backbones, references, generators, designs, measures or "
+            "studies."
         ),
     ],
 ) -> None:

@@ -16,9 +16,11 @@ _NAMED = {
     "SUN397",
     "mtil-2": "StanfordCars Food MNIST OxfordPet Flowers SUN397 Aircraft Caltech101 DTD EuroSAT "
     "CIFAR100",
-    # Chen et al., "CoIN: A Benchmark of Continual Instruction Tuning" (NeurIPS 2024, 2403.08350).
+    # Chen et al., "CoIN: A Benchmark of Continual Instruction Tuning" (NeurIPS 2024, 2403.08350);
+    # the order is that of the authors' training scripts.
     "coin": "ScienceQA TextVQA ImageNet GQA VizWiz Grounding VQAv2 OCRVQA",
-    # The benchmark UCIT of Guo et al., "HiDe-LLaVA" (ACL 2025, 2503.12941).
+    # The benchmark UCIT of Guo et al., "HiDe-LLaVA" (ACL 2025, 2503.12941); the order is the one
+    # in which public code for it names the tasks.
     "ucit": "ImageNet-R ArxivQA VizWiz IconQA CLEVR-Math Flickr30k",
 }
 NAMED: dict[str, Order] = {name: tuple(order.split()) for name, order in _NAMED.items()}

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from accelerate.utils.memory import clear_device_cache
 
 from methods.backbones import load_backbone
 from sweep.similarity.embedded import embed
@@ -87,6 +88,7 @@ def similarities(
         source.verify()
         for measure, S in _measure(study, backbone, source, missing).items():
             _keep(S, files[measure])
+        clear_device_cache(garbage_collection=True)  # lanes may need all of it
     return {measure: np.load(file) for measure, file in files.items()}
 
 
