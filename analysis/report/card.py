@@ -8,7 +8,11 @@ from analysis.report.study import Study
 
 
 def card(study: Study) -> str:
-    """CARD.md: front matter that the Hub reads, what is inside, the verdict, how to use it."""
+    """CARD.md: front matter that the Hub reads, what is inside, the verdict, how to use it.
+
+    It names no licence: that is for whoever ran the study to choose, and follows neither from this
+    project's licence nor from those of backbones and data.
+    """
     front = {
         "pretty_name": f"{words.title(study)}: task orders",
         "tags": ["continual-learning", "vision-language", "task-order"],
