@@ -5,6 +5,17 @@
 Writes made-up results of so many orders per replicate, then measures a fresh process that loads
 them and makes all tables and the report: processor seconds, so that other work on the machine does
 not count, of one core.
+
+Eleven tasks, ten methods, five replicates, on one core of a small cloud machine (two cores):
+
+     orders       rows      load   metrics    tables      page    memory  report
+         10     59,290     0.1 s     0.1 s     4.8 s     1.7 s    0.3 GB  6.4 MB
+        100    533,280     1.1 s     0.6 s     6.0 s     2.3 s    0.5 GB  9.6 MB
+       1000  4,774,990     8.3 s     6.9 s    24.4 s     5.4 s    2.4 GB 10.9 MB
+
+Time and memory grow more slowly than the number of rows, and the page hardly any more: from about
+80 orders on it holds a part of the accuracy matrices, dots and prefixes, and the tables all. Of its
+size 4.6 MB are plotly.
 """
 
 import argparse
