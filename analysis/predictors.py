@@ -155,13 +155,14 @@ def _proposals(
     relabelled = _relabellings(group.tasks)
     rows, nulls = [], []
     for (measure, score), predicted in _predictors(scores, group, every):
-        if score not in CLAIMS or np.ptp(predicted) < TINY:
+        close = TINY * np.abs(predicted).max()  # measures have units of all sizes
+        if score not in CLAIMS or np.ptp(predicted) <= close:
             continue
         r = [_correlation(predicted[names], mean) for names in relabelled]
         for proposal in ("easiest", "hardest"):
             lowest = (CLAIMS[score] == "lower") == (proposal == "easiest")
             extreme = predicted.min() if lowest else predicted.max()
-            chosen = np.flatnonzero(np.abs(predicted - extreme) < TINY)
+            chosen = np.flatnonzero(np.abs(predicted - extreme) <= close)
             null = mean[relabelled[:, chosen]].mean(axis=1)  # the identity comes first
             gain = t_interval(sign * (y[:, chosen].mean(axis=1) - y.mean(axis=1)))
             nulls.append(sign * (null - mean.mean()) / max(null.std(), TINY))
@@ -235,7 +236,8 @@ def _inside(x: np.ndarray, replicate: np.ndarray) -> np.ndarray:
 def _standardised(values: np.ndarray, replicate: np.ndarray) -> np.ndarray | None:
     """Centred over all runs, in units of the SD inside replicates; None if there is none."""
     deviation = _inside(values, replicate).std()
-    return (values - values.mean()) / deviation if deviation > TINY else None
+    flat = deviation <= TINY * np.abs(values).max()
+    return None if flat else (values - values.mean()) / deviation
 
 
 def _determined(x: np.ndarray, ends: np.ndarray, replicate: np.ndarray) -> bool:

@@ -132,6 +132,15 @@ class TestRegret:
                 assert orders[relabelled[k, o]] == renamed
 
 
+@pytest.mark.parametrize("unit", [1e-12, 1e12])
+def test_units_of_measures_do_not_matter(unit):
+    S = symmetric(9)
+    runs = runs_of(lambda order: path_cost(S, order) ** 2, EVERY, noise=0.1)
+    plain, scaled = (scores_of(s=lambda order, u=u: u * path_cost(S, order)) for u in (1.0, unit))
+    for function in (regret, dose_response):
+        pd.testing.assert_frame_equal(function(runs, plain), function(runs, scaled), rtol=1e-6)
+
+
 class TestDoseResponse:
     def test_coefficients_are_those_of_least_squares(self):
         rng = np.random.default_rng(4)
