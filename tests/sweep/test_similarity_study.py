@@ -18,7 +18,7 @@ from sweep.output import Output, conflict, dump
 from sweep.plan import Plan
 from sweep.similarity import tables
 from sweep.similarity.bands import NullLaw
-from sweep.similarity.measures import OF_EMBEDDINGS
+from sweep.similarity.measures import MEASURES, OF_EMBEDDINGS
 from sweep.similarity.scores import SCORES, adjacent
 from sweep.similarity.study import proposed
 from sweep.study import Study
@@ -186,3 +186,31 @@ def test_orders_are_stable() -> None:
     assert " ".join("".join(order) for order in orders) == (
         "cabd dabc cbad cdab abcd dcba adcb bcda acdb"
     )
+
+
+def test_measures_that_do_not_exist_are_named() -> None:
+    with pytest.raises(InputError, match=r"Unknown measure 'task_2vec'.* Did you mean 'task2vec'"):
+        Study.from_dict(GOOD | {"similarity": {"measures": ["names", "task_2vec"]}})
+
+
+def test_the_measure_of_the_design_is_kept_first() -> None:
+    """The report draws the first one."""
+    chosen = {"design": GOOD["design"] | {"measure": "cka"}}
+    plan = Plan(Study.from_dict(GOOD | chosen | {"similarity": {"measures": ["names"]}}))
+    assert plan.study.similarity is not None
+    assert plan.study.similarity.measures == ("cka", "names")
+
+
+def test_the_study_of_bands_is_affordable_and_its_ends_are_balanced() -> None:
+    plan = Plan(Study.load("similarity", ("similarity.images=100",)))
+    assert sum(len(plan.trainings(method)) for method in plan.study.methods) <= 700
+    for block in plan.blocks:
+        for band in (block[:3], block[3:6], block[6:]):
+            assert len({order[0] for order in band}) == len({order[-1] for order in band}) == 3
+
+
+def test_the_study_of_predictions_holds_all_orders_and_measures() -> None:
+    study = Study.load("t3")
+    assert [len(block) for block in study.blocks()] == [120] * study.replicates
+    assert study.similarity is not None
+    assert set(study.similarity.measures) == set(MEASURES)
