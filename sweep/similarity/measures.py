@@ -131,12 +131,12 @@ OF_EXPERTS: dict[str, Callable[[Experts], np.ndarray]] = {
 MEASURES = (*OF_EMBEDDINGS, *OF_GRADIENTS, *OF_EXPERTS)
 
 DIRECTIONS = {
-    "image_text": "images of i, texts of j",
-    "text_image": "texts of i, images of j",
-    "prototype": "classes of i, met by classes of j",
-    "curvature": "loss of i, along the gradient of j",
-    "transfer": "expert of i, accuracy on j",
-    "logme": "features of the expert of i, labels of j",
-    "expert_curvature": "loss of i at its expert, along the gradient of j",
+    "image_text": "images of task, texts of other",
+    "text_image": "texts of task, images of other",
+    "prototype": "classes of task, met by classes of other",
+    "curvature": "loss of task, along the gradient of other",
+    "transfer": "expert of task, accuracy on other",
+    "logme": "features of the expert of task, labels of other",
+    "expert_curvature": "loss of task at its expert, along the gradient of other",
 }
-"""What S[i, j] compares, of every measure that is not symmetric."""
+"""What a row of the table compares, of every measure that is not symmetric: S[task, other]."""

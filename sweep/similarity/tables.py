@@ -132,8 +132,8 @@ def _measure(study: Study, label: str, source: Source, measures: Sequence[str]) 
 def task_rows(backbone: str, tables: Tables, tasks: Sequence[str]) -> pa.Table:
     """One row per measure and ordered pair of tasks.
 
-    Columns: backbone, measure, task (i), other (j), similarity (S[i, j]), direction (what i and j
-    stand for; "" if they can be exchanged).
+    Columns: backbone, measure, task (i), other (j), similarity (S[i, j]), direction (what of the two
+    is compared; "" if they can be exchanged).
     """
     rows = [
         {
