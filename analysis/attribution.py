@@ -100,12 +100,12 @@ def _measured(
     """Per method and kind: runs, tasks, kind, Shapley values [runs, T + 1, tasks, players]."""
     scores = results.scores
     for used, tasks in same_tasks(runs):
-        where = scores.locate(as_runs(used))
         for kind, players in PLAYERS.items():
             evaluations = [
                 (kind, task, coalition(found)) for task in tasks for found in subsets(players)
             ]
             if all(evaluation in scores.columns for evaluation in evaluations):
+                where = scores.locate(as_runs(used))
                 worth = scores.along(where, evaluations)
                 worth = worth.reshape(*where.shape, len(tasks), 2 ** len(players))
                 if not np.isnan(worth).any():

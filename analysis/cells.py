@@ -249,26 +249,26 @@ def _explained(part: Contributions, feature: Callable[[Order, str], object]) -> 
     NaN where the player is no task, or too few runs are there to tell.
     """
     shares = np.full(part.start.shape, np.nan)
-    replicate = part.runs["replicate"].to_numpy()
+    member = pd.get_dummies(part.runs["replicate"]).to_numpy(float)
     for i, player in enumerate(part.players):
         if not all(player in order for order in part.runs["order"]):
             continue
         levels = pd.Series([feature(order, player) for order in part.runs["order"]])
-        x = _centred(pd.get_dummies(levels).to_numpy(float), replicate)
-        y = _centred(part.values[:, i], replicate)
+        x = _centred(pd.get_dummies(levels).to_numpy(float), member)
+        y = _centred(part.values[:, i], member)
         solution, _, rank, _ = np.linalg.lstsq(x, y, rcond=None)
         total, left = (y**2).sum(axis=0), ((y - x @ solution) ** 2).sum(axis=0)
-        spare = len(y) - len(set(replicate)) - int(rank)
+        spare = len(y) - member.shape[1] - int(rank)
         if spare > 0:
             error = left / spare
             shares[i] = _ratio(np.maximum(0, total - left - rank * error), total + error)
     return shares.ravel()
 
 
-def _centred(x: np.ndarray, replicate: np.ndarray) -> np.ndarray:
-    """Columns less their mean in the replicate."""
-    frame = pd.DataFrame(x)
-    centred: np.ndarray = (frame - frame.groupby(replicate).transform("mean")).to_numpy()
+def _centred(x: np.ndarray, member: np.ndarray) -> np.ndarray:
+    """Columns less their mean in the replicate; `member` [runs, replicates] holds 0 and 1."""
+    means = member.T @ x / member.sum(axis=0)[:, None]
+    centred: np.ndarray = x - member @ means
     return centred
 
 
