@@ -132,7 +132,7 @@ def _measure(study: Study, label: str, source: Source, measures: Sequence[str]) 
 def task_rows(backbone: str, tables: Tables, tasks: Sequence[str]) -> pa.Table:
     """One row per measure and ordered pair of tasks.
 
-    Columns: backbone, measure, task (i), other (j), similarity (S[i, j]), direction (what of the two
+    Columns: backbone, measure, task (i), other (j), similarity (S[i, j]), direction (what of both
     is compared; "" if they can be exchanged).
     """
     rows = [
