@@ -34,7 +34,9 @@ METHODS_TEXT = (
     "tenth of the runs (CVaR). That a share of all orders does better than the worst one seen "
     "follows from (1 - confidence)^(1/n) for n random orders (Wilks), for the seeds of the study.",
     "The contribution of task j to task i is R[pos(j), i] - R[pos(j)-1, i]; over j it adds up to "
-    "all that i gains, and its mean over random orders is the value of Nowak and Radzik. Variance "
+    "all that i gains, and its mean over random orders is the value of Nowak and Radzik. In the "
+    "embedding space contributions are expected cosines of images or texts of one task with those "
+    "of another: inner products of mean embeddings (Sekeh and Wisell). Variance "
     "components are solved from expected mean squares of methods x seeds x orders, truncated at "
     "0; G is the share of the variance of methods in that of their means. Order models are ridge "
     "regressions of the metric, less its replicate's mean, each replicate predicted by a model of "

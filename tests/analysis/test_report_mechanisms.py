@@ -1,0 +1,106 @@
+"""The report's sections on contributions and failure modes show what was measured, no more."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import load, write_report
+from analysis.attribution import PLAYERS, coalition, subsets
+from analysis.report import cells, mechanisms
+from analysis.report.study import Study
+from tests.analysis.embedded import write_embeddings
+from tests.analysis.synthetic import (
+    METHODS,
+    World,
+    random_orders,
+    read_rows,
+    write_rows,
+    write_study,
+)
+
+TASKS = ("a", "b", "c")
+ORDERS = random_orders(TASKS, 6, 2)
+LEARNERS = {name: METHODS[name] for name in ("finetune", "ewc")}
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    return write_study(tmp_path / "study", ORDERS, World(tasks=TASKS), LEARNERS)
+
+
+@pytest.fixture
+def out(plain: Path) -> Path:
+    """A study that has measured everything."""
+    write_embeddings(plain, ORDERS, LEARNERS)
+    rng = np.random.default_rng(0)
+    rows = read_rows(plain)
+    for row in [row for row in rows if row["split"] == "task"]:
+        for kind, players in PLAYERS.items():
+            rows += [
+                row | {"split": kind, "metric": coalition(found), "value": float(rng.random())}
+                for found in subsets(players)
+            ]
+        rows.append(row | {"split": "alignment", "metric": "cosine", "value": float(rng.random())})
+        rows.append(
+            row | {"split": "alignment", "metric": "loss", "value": 2 * float(rng.random())}
+        )
+    write_rows(plain, rows)
+    return plain
+
+
+def test_all_kinds_are_shown_with_their_numbers(out):
+    study = Study(load(str(out)))
+    figure = cells.cell_heatmap(study.cells, study.baseline_first)
+    places = cells.shown(study.cells, study.baseline_first)
+    assert len(figure.data) == len(places) == len(cells.KINDS) * 2
+    assert [trace.visible for trace in figure.data] == [True] + [False] * (len(places) - 1)
+    known = study.cells.set_index(["kind", "method", "player", "target"])
+    for (kind, _, method), trace in zip(places, figure.data, strict=True):
+        for player, row in zip(trace.y, trace.z, strict=True):
+            for target, value in zip(trace.x, row, strict=True):
+                assert value == known.loc[(kind, method, player, target), "drift"]
+
+
+def test_cells_that_the_order_decides_are_marked(out):
+    study = Study(load(str(out)))
+    figure = cells.cell_heatmap(study.cells, study.baseline_first)
+    marked = sum(str(text).startswith("~") for trace in figure.data for text in trace.text.ravel())
+    mine = study.cells[study.cells["kind"].isin(cells.KINDS)]
+    assert 0 < marked == (mine["signal"] < 0.5).sum() < len(mine)
+
+
+def test_curves_are_those_of_the_failure_modes(out):
+    study = Study(load(str(out)))
+    figure = cells.mode_curves(study.failure_modes, study.groups)
+    drawn = sorted(value for trace in figure.data for value in trace.y)
+    assert drawn == sorted(study.failure_modes["mean"])
+
+
+def test_the_page_and_the_tables_hold_everything(out):
+    html = Path(write_report(str(out))).read_text()
+    for section in ("pairs", "modes", "foretold"):
+        assert f'<section id="{section}"' in html
+    models = pd.read_parquet(out / "tables" / "transition_models.parquet")
+    assert set(models["response"]) == set(mechanisms.RESPONSES)
+    kinds = pd.read_parquet(out / "tables" / "kinds.parquet")
+    assert set(kinds["kind"]) == {*cells.KINDS, "text_image", "method"}
+    assert len(pd.read_parquet(out / "tables" / "alignment_drift.parquet")) == 2 * 4 * 2 * 4
+
+
+def test_what_was_not_measured_is_not_there(plain):
+    html = Path(write_report(str(plain))).read_text()
+    assert '<section id="foretold"' not in html
+    kinds = pd.read_parquet(plain / "tables" / "kinds.parquet")
+    assert set(kinds["kind"]) == {"gain", "method"}
+    assert pd.read_parquet(plain / "tables" / "attribution_stages.parquet").empty
+    measured = set(pd.read_parquet(plain / "tables" / "failure_modes.parquet")["measure"])
+    assert measured == {
+        *("interference", "recall_divergence", "zero_shot_erosion", "retrieval_erosion")
+    }
+
+
+def test_extra_measures_are_no_evaluations_of_their_own(out):
+    study = Study(load(str(out)))
+    assert set(study.evaluations["split"]) == {"task", "probe", "retrieval"}
