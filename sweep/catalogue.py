@@ -25,12 +25,9 @@ def _backbones() -> dict[str, str]:
 
 
 def _measures() -> dict[str, str]:
-    kinds = {"forward pass": OF_EMBEDDINGS, "gradients": OF_GRADIENTS, "experts": OF_EXPERTS}
-    return {
-        name: f"({kind}) {DIRECTIONS.get(name, 'symmetric')}"
-        for kind, measures in kinds.items()
-        for name in measures
-    }
+    kinds = dict.fromkeys(OF_EMBEDDINGS, "forward pass")
+    kinds |= dict.fromkeys(OF_GRADIENTS, "gradients") | dict.fromkeys(OF_EXPERTS, "experts")
+    return {name: f"({kind}) {DIRECTIONS.get(name, 'symmetric')}" for name, kind in kinds.items()}
 
 
 def _studies() -> dict[str, str]:
