@@ -5,8 +5,11 @@ Shazeer et al., "Outrageously Large Neural Networks: The Sparsely-Gated Mixture-
 
     h = c W_g + N(0, 1) (softplus(c W_n) + 0.01),    the noise in training only,
 
-the k largest are kept, and their softmax weighs the answers of as many experts. These are the
-bottlenecks of `adapter.py`, times 0.1.
+the k largest are kept, and their softmax weighs the answers of as many experts.
+
+Left open there and decided here: experts are the bottlenecks of `adapter.py`, times 0.1 (as the
+authors of MoE-Adapters have them, whose dropout of 0.1 is left out); all tokens of a sequence get
+the same noise, which does not depend on how many workers there are.
 """
 
 from collections.abc import Sequence

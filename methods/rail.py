@@ -27,7 +27,8 @@ Left open there and decided here:
 - The random layer belongs to the replicate. It has 4096 units, where the authors have 15000: what
   is kept of a task grows with their square, 0.13 GB against 1.8 GB.
 - All training samples are used (16 per class in the paper), each as the backbone's image processor
-  prepares it. The adapter sees the image alone, whatever is asked about it.
+  prepares it, in the precision of the weights. The adapter sees the image alone, whatever is asked
+  about it.
 """
 
 from collections.abc import Mapping
@@ -49,6 +50,7 @@ from methods.seeds import derive_seed
 class RAILConfig(MethodConfig):
     """Options of `rail`."""
 
+    lr: None = Field(default=None, description="There are no steps to take at any rate.")
     form: Literal["primal", "dual"] = Field(
         default="primal",
         description="Primal: cost grows with width; dual: with the number of training samples.",
