@@ -14,7 +14,7 @@ Eleven tasks, ten methods, five replicates, on one core of a small cloud machine
        1000  4,774,990     8.3 s     6.9 s    24.4 s     5.4 s    2.4 GB 10.9 MB
 
 Time and memory grow more slowly than the number of rows, and the page hardly any more: from about
-80 orders on it holds a part of the accuracy matrices, dots and prefixes, and the tables all. Of its
+90 orders on it holds a part of the accuracy matrices, dots and prefixes, and the tables all. Of its
 size 4.6 MB are plotly.
 """
 
