@@ -49,7 +49,8 @@ def task_pairs(results: Results, contributions: pd.DataFrame) -> pd.DataFrame:
     measured = measured.rename(columns={"task": "trained", "other": "task"})
     gained = contributions[contributions["trained"] != contributions["task"]]
     both = measured.merge(gained, on=["backbone", "trained", "task"])
-    return both.rename(columns={"mean": "contribution"})[names]
+    named: pd.DataFrame = both.rename(columns={"mean": "contribution"})[names]
+    return named
 
 
 def effects(runs: pd.DataFrame, scores: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
