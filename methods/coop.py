@@ -2,8 +2,9 @@
 
 Zhou et al., "Learning to Prompt for Vision-Language Models" (IJCV 2022, arXiv 2109.01134): the text
 of a class is [V]_1 ... [V]_M [CLASS] with M context vectors in the place of word embeddings,
-shared by all classes ("unified context"), and only they are trained, by the loss of the task. Drawn
-from N(0, 0.02^2), M = 16 and a learning rate of 0.002 are the paper's; its optimiser is SGD.
+shared by all classes ("unified context"), and only they are trained, by the loss of the task. The
+draw from N(0, 0.02^2) and the learning rate are the paper's, whose optimiser is SGD. So is M = 4,
+the smaller of its two settings: a context takes places from texts, and moves them on.
 
 The paper learns one task. Here one context is trained on through all tasks.
 
@@ -28,7 +29,7 @@ _SPREAD = 0.02
 class CoOpConfig(PromptedConfig):
     """Options of `coop`."""
 
-    length: int = Field(default=16, ge=1, description="Learnt tokens in front of every text, M.")
+    length: int = Field(default=4, ge=1, description="Learnt tokens in front of every text, M.")
 
 
 class CoOp(Prompted):

@@ -94,10 +94,10 @@ class DualPrompt(Prompted):
 
     def after_task(self, stage: Stage) -> None:
         """Keep the expert with its key; from now on images choose."""
-        prompts = {
-            name: tensor.detach().clone() for name, tensor in self.expert.state_dict().items()
+        expert = {"key": self.key.detach(), **self.expert.state_dict()}
+        self.learnt[stage.task] = {
+            name: tensor.to("cpu", copy=True) for name, tensor in expert.items()
         }
-        self.learnt[stage.task] = {"key": self.key.detach().clone(), **prompts}
         self._let_images_choose()
 
     def choose(self, query: Tensor) -> Route:

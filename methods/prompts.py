@@ -139,7 +139,8 @@ class Prompts(nn.Module, ABC):
         if route is None:
             return call.own()
         trained = self.keys[number], self.values[number]
-        rows, chosen, weight = len(call.query), route.prompts, route.weight.to(call.query.dtype)
+        rows, weight = len(call.query), route.weight.to(call.query)
+        chosen = route.prompts.to(call.query.device)
         if len(route) > 1:
             # Rows that follow one another may be of one sample, as the answers of a fusion model.
             chosen, weight = (

@@ -15,7 +15,6 @@ from methods.backbones.prompting import Route
 from methods.data import Batch, Task
 
 _TEXTS_AT_ONCE = 1024
-_SHORTEST_TEXT = 3
 _LOGIT_PARAMETERS = ("model.logit_scale", "model.logit_bias")
 
 
@@ -237,11 +236,7 @@ class DualEncoder(PretrainedBackbone):
         """Token ids on the CPU, cut at the text tower's length."""
         config = self.model.config
         room = config.text_config.max_position_embeddings - self.prompting.context_length
-        if room < _SHORTEST_TEXT:
-            raise ValueError(
-                f"{self.prompting.context_length} context tokens leave no room for a text: the "
-                f"text tower reads {config.text_config.max_position_embeddings} tokens."
-            )
+        self._check_room(texts, room)
         # SigLIP's towers were trained on texts padded to full length, without a mask.
         siglip = config.model_type.startswith("siglip")
         tokens = self.tokenizer(
@@ -253,6 +248,17 @@ class DualEncoder(PretrainedBackbone):
             return_tensors="pt",
         )
         return {name: tokens[name] for name in ("input_ids", "attention_mask") if name in tokens}
+
+    def _check_room(self, texts: Sequence[str], room: int) -> None:
+        """A text that a learnt context pushes out of the tower would lose its end, or all of it."""
+        if not self.prompting.context_length:
+            return
+        for text, ids in zip(texts, self.tokenizer(list(texts))["input_ids"], strict=True):
+            if len(ids) > room:
+                raise ValueError(
+                    f"{self.prompting.context_length} context tokens leave room for {room} others "
+                    f"in the text tower, but '{text}' has {len(ids)}."
+                )
 
     def _embed_tokens(self, tokens: dict[str, Tensor]) -> Tensor:
         on_device = {name: ids.to(self.device) for name, ids in tokens.items()}

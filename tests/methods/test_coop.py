@@ -29,5 +29,5 @@ def test_is_drawn_from_the_seed_with_the_papers_spread(models: Path) -> None:
 
 
 def test_a_context_without_room_is_named(models: Path) -> None:
-    with pytest.raises(ValueError, match=r"18 context tokens leave no room .* reads 20 tokens"):
+    with pytest.raises(ValueError, match=r"18 context tokens leave room for 2 .* 'text' has 3"):
         about_to_learn(desk_of(models, "clip", "coop", length=18), "a")
