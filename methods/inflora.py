@@ -25,7 +25,8 @@ Decided here, where the paper leaves it open or this engine differs:
   towers of a dual encoder. The texts that a layer sees are those that it is trained with.
 - H is of the first `samples` of a random order of the task's training data, through its Gram matrix
   H H^T, in which padding counts like other tokens.
-- Where less than r dimensions are left, rows of A are zero.
+- Where the inputs have less than r dimensions outside of M, as those of a few short texts may, the
+  other rows of A are zero.
 
 peft has no such adapter; its LoRA is what is designed and merged here.
 
@@ -126,8 +127,10 @@ class InfLora(MergedLora):
         """Design A from what the task's inputs are outside of the subspace."""
         for layer, gram in self.measure(stage).items():
             a = self.factors[layer]
-            _, directions = leading(gram, self.spaces[layer].rest)
-            rows = directions[:, : len(a)].T / 3**0.5
+            values, directions = leading(gram, self.spaces[layer].rest)
+            # What is below is rounding: Adam would make large steps of it.
+            noise = len(gram) * torch.finfo(gram.dtype).eps * gram.trace()
+            rows = directions[:, values > noise][:, : len(a)].T / 3**0.5
             a.zero_()[: len(rows)] = rows
 
     @torch.no_grad()
