@@ -3,8 +3,8 @@
 import importlib
 from difflib import get_close_matches
 
-from methods.average import Average
 from methods.adapter import Adapter
+from methods.average import Average
 from methods.base import Method, MethodConfig
 from methods.condu import ConDU
 from methods.condu_once import ConDUOnce
@@ -120,8 +120,8 @@ def resolve(name: str) -> type[Method]:
         near = get_close_matches(name, METHODS, n=1, cutoff=0.5)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         raise ValueError(
-            f"Unknown method '{name}'; allowed: {', '.join(METHODS)}, or package.module:Class."
-            + hint
+            f"Unknown method '{name}'; allowed: the {len(METHODS)} that `sweep list methods` "
+            f"shows, or package.module:Class.{hint}"
         )
     try:
         found = getattr(importlib.import_module(module), attribute)

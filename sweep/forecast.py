@@ -145,15 +145,21 @@ def recorded(plan: Plan, store: Store) -> dict[tuple[str, str], Cost]:
 
 def _mean_cost(plan: Plan, rows: Sequence[tuple[Unit, Record]]) -> Cost:
     steps = sum(plan.steps(unit) for unit, _ in rows)
+    trained = [record.seconds["train"] for unit, record in rows if unit.kind == "train"]
     evaluations = [record.seconds["evaluate"] for unit, record in rows if unit.evaluates]
     combinations = [record.seconds["combine"] for unit, record in rows if unit.kind == "combine"]
     return Cost(
         # These stages are as long as those to come: what they have once is in their steps.
-        sum(record.seconds.get("train", 0.0) for _, record in rows) / max(1, steps),
-        sum(evaluations) / max(1, len(evaluations)),
+        sum(trained) / steps if steps else 0.0,
+        _mean(evaluations),
         max(record.state_bytes for _, record in rows),
-        sum(combinations) / max(1, len(combinations)),
+        _mean(combinations),
+        0.0 if steps else _mean(trained),
     )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / max(1, len(values))
 
 
 def forecast(plan: Plan, finished: Mapping[str, Kept], costs: Costs, lanes: int) -> Forecast:

@@ -1,9 +1,9 @@
 """Component orthogonal arrays: balanced for every pair of positions.
 
 J.-F. Yang, F. Sun, H. Xu, "A component-position model, analysis and design for order-of-addition
-experiments" (Technometrics 63, 2021, doi 10.1080/00401706.2020.1764394). Only
-its abstract could be read; the construction stands on its own. For n = p^m, p prime, the n(n-1)
-orders are the lines k -> a k + b, a != 0, over the finite field of n numbers, k being the position.
+experiments" (Technometrics 63, 2021, doi 10.1080/00401706.2020.1764394), which was not at hand: the
+construction stands on its own. For n = p^m, p prime, the n(n-1) orders are the lines k -> a k + b,
+a != 0, over the finite field of n numbers, k being the position.
 Two points lie on one line, so every two tasks are at every two positions, in this arrangement, in
 exactly one order.
 """

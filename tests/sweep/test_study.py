@@ -125,7 +125,7 @@ def test_misspelt_key_gets_the_nearest(path: str, value: Any, parts: list[str]) 
 @pytest.mark.parametrize(
     ("path", "value", "parts"),
     [
-        ("methods", ["joynt"], ["Unknown method 'joynt'", "finetune", "'joint'?"]),
+        ("methods", ["joynt"], ["Unknown method 'joynt'", "sweep list methods", "'joint'?"]),
         ("methods", {"x": {"method": "joynt"}}, ["methods.x", "'joynt'", "'joint'?"]),
         ("methods", ["no.such:Thing"], ["'no.such:Thing' cannot be imported"]),
         ("methods", ["methods:resolve"], ["is not a methods.base.Method"]),
