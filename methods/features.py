@@ -5,8 +5,8 @@ from torch import Tensor
 
 from methods.backbones.base import Backbone
 from methods.data import Stage
-from methods.importance import without_dropout
 from methods.parallel import sum_over_workers
+from methods.regularisation.importance import without_dropout
 
 
 @torch.no_grad()

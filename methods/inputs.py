@@ -32,7 +32,7 @@ def input_grams(backbone: Backbone, layers: Iterable[str], batches: Iterable[Bat
     """
     modules = {layer: backbone.get_submodule(layer) for layer in layers}
     grams = {
-        layer: torch.zeros(2 * (module.in_features,), device=backbone.device)
+        layer: torch.zeros(2 * (int(module.in_features),), device=backbone.device)
         for layer, module in modules.items()
     }
     hooks = [_sum_inputs(module, grams[layer]) for layer, module in modules.items()]

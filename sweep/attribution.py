@@ -32,7 +32,7 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
-from methods.adapters import lora_layers
+from methods.adapters.low_rank import lora_layers
 from methods.base import Method
 from methods.data import Task
 from methods.seeds import derive_seed

@@ -1,7 +1,7 @@
 """Methods with faults, named in studies as tests.faulty:Class."""
 
+from methods.baselines.finetune import FineTune
 from methods.data import Stage
-from methods.finetune import FineTune
 
 
 class FailsOnB(FineTune):

@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from methods.backbones.base import Backbone
 from methods.data import Stage
-from methods.importance import FisherConfig, fisher, without_dropout
+from methods.regularisation.importance import FisherConfig, fisher, without_dropout
 from methods.seeds import derive_seed
 from sweep.similarity.sampled import Sampled
 

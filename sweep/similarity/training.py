@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from methods import resolve
-from methods.individual import Individual
+from methods.baselines.individual import Individual
 from methods.seeds import derive_seed
 from sweep.learner import Learner, join_lane
 from sweep.similarity.experts import Experts

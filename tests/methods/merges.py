@@ -10,8 +10,8 @@ from torch import Tensor
 from methods import METHODS
 from methods.backbones import Backbone
 from methods.data import Stage
-from methods.merging import Merging
-from methods.task_vectors import TaskVectors
+from methods.merging.base import Merging
+from methods.merging.task_vectors import TaskVectors
 
 Made = Mapping[str, Sequence[Any]]
 """By weight, what each expert's task vector is there; experts are called a, b, c, ..."""

@@ -6,7 +6,7 @@ from unittest.mock import Mock
 import pytest
 import torch
 
-from methods.adapter import Bottleneck, mlps
+from methods.adapters.adapter import Bottleneck, mlps
 from methods.backbones.base import Backbone
 from tests.methods.conformance import BACKBONES, Desk
 from tests.methods.opened import about_to_learn, desk_of

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from methods.buffers import Balanced, Buffer, Item, Reservoir, by_task, rank, share_out
 from methods.data import Stage
+from methods.replay.buffers import Balanced, Buffer, Item, Reservoir, by_task, rank, share_out
 from tests.methods.conformance import Desk, same, state_in
 from tests.toy import toy_study
 

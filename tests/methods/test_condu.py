@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from methods.condu import ConDU, unify
 from methods.data import Batch
-from methods.task_vectors import Vector
+from methods.merging.condu import ConDU, unify
+from methods.merging.task_vectors import Vector
 from sweep.worker import Result
 from tests.methods.conformance import Desk, state_in
 from tests.methods.merges import vectors_of

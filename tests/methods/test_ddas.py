@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods.ddas import SelectorOptions, errors, fit_autoencoder, select_task
+from methods.adapters.ddas import SelectorOptions, errors, fit_autoencoder, select_task
 
 OPTIONS = SelectorOptions(width=8)
 SIZE = 24

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from methods.buffers import BufferKind
 from methods.data import Batch
-from methods.derpp import DERpp
+from methods.replay.buffers import BufferKind
+from methods.replay.derpp import DERpp
 from tests.methods.conformance import BACKBONES, Desk, state_in, study_of
 from tests.toy import toy_study
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
 from methods.base import State
-from methods.densities import Densities, moments
-from methods.diki import DIKI
+from methods.prompts.densities import Densities, moments
+from methods.prompts.diki import DIKI
 from sweep.plan import Plan
 from tests.methods.conformance import BACKBONES, Desk
 from tests.methods.opened import desk_of

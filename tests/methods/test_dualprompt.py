@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from methods.dualprompt import DualPrompt
+from methods.prompts.dualprompt import DualPrompt
 from tests.methods.conformance import BACKBONES, Desk, states_in
 from tests.methods.opened import about_to_learn, batch_of, desk_of, gradients
 from tests.toy import toy_study

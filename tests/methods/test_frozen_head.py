@@ -33,7 +33,7 @@ def test_features_are_those_of_the_images_and_computed_once(
     assert torch.allclose(method._features["a"][batch.ids], seen, atol=1e-6)
 
     desk.worker.compute(second, states.__getitem__)
-    monkeypatch.setattr("methods.frozen_head.image_features", None)
+    monkeypatch.setattr("methods.baselines.frozen_head.image_features", None)
     desk.learn(("b", "a"))  # both are known by now
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from methods.gift import GIFT, alignment, relevance
+from methods.replay.gift import GIFT, alignment, relevance
 from tests.methods.conformance import BACKBONES, Desk, state_in, study_of
 from tests.toy import ToyGenerator, toy_study
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from methods.data import Batch, Stage
-from methods.importance import FisherConfig, draw_labels, fisher, without_dropout
+from methods.regularisation.importance import FisherConfig, draw_labels, fisher, without_dropout
 from tests.methods.conformance import BACKBONES
 from tests.methods.opened import about_to_learn, desk_of
 from tests.methods.test_penalty import agree

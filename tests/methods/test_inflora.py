@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from methods.inflora import Subspace, leading
+from methods.adapters.inflora import Subspace, leading
 from tests.methods.conformance import BACKBONES, Desk
 from tests.methods.opened import about_to_learn, desk_of
 

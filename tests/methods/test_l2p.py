@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import cosine_similarity
 
-from methods.l2p import L2P
-from methods.prompts import cosines
+from methods.prompts.base import cosines
+from methods.prompts.l2p import L2P
 from sweep.errors import InputError
 from tests.methods.conformance import BACKBONES
 from tests.methods.opened import about_to_learn, batch_of, desk_of

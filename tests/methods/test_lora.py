@@ -6,8 +6,8 @@ import pytest
 import torch
 from peft.tuners.lora import LoraLayer
 
+from methods.adapters.lora import Lora
 from methods.backbones import load_backbone
-from methods.lora import Lora
 from tests.methods.conformance import BACKBONES, Desk, study_of
 
 ORDER = ("a", "b", "c")

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from methods.base import State
-from methods.merging import Merging
-from methods.task_vectors import ADAPTED
+from methods.merging.base import Merging
+from methods.merging.task_vectors import ADAPTED
 from sweep.alone import matrix, run_alone
 from sweep.study import Study
 from tests.methods.conformance import Desk, same, states_in

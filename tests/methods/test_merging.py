@@ -12,9 +12,9 @@ from torch import Tensor
 
 from methods import METHODS
 from methods.backbones import Backbone, load_backbone
-from methods.masked import Masked
-from methods.merging import Merging
-from methods.ties import agreed_mean, smallest_kept, trim
+from methods.merging.base import Merging
+from methods.merging.masked import Masked
+from methods.merging.ties import agreed_mean, smallest_kept, trim
 from tests.methods.merges import crowds, merge, method_of, stage_of, vectors_of
 
 RULES: dict[str, dict[str, Any]] = {
@@ -107,7 +107,8 @@ def test_each_expert_is_measured_once(backbone: Backbone, monkeypatch: pytest.Mo
     made, measured = {"w": floats(0, 3, 8).tolist()}, []
     method = method_of("ties", backbone)
     monkeypatch.setattr(
-        "methods.ties.smallest_kept", lambda *given: measured.append(1) or smallest_kept(*given)
+        "methods.merging.ties.smallest_kept",
+        lambda *given: measured.append(1) or smallest_kept(*given),
     )
     first = merge(method, made)
     assert torch.equal(merge(method, made)["w"], first["w"])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from methods.modx import off_diagonal_change
+from methods.distillation.modx import off_diagonal_change
 from tests.methods.conformance import BACKBONES
 from tests.methods.opened import about_to_learn, batch_of, desk_of, gradients, learn_a_little
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from methods.adapters.experts import ExpertOptions, Mixture, Noise
+from methods.adapters.moe_adapters import MoEAdapters
 from methods.backbones.prompting import Route
 from methods.base import State
 from methods.data import Batch
-from methods.experts import ExpertOptions, Mixture, Noise
-from methods.moe_adapters import MoEAdapters
 from tests.methods.conformance import BACKBONES, Desk, same, states_in
 from tests.methods.opened import about_to_learn, asked, batch_of, desk_of
 from tests.toy import toy_study

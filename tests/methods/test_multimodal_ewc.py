@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from methods.base import State
-from methods.multimodal_ewc import inconsistency
+from methods.regularisation.multimodal_ewc import inconsistency
 from tests.methods.conformance import BACKBONES, same, state_in
 from tests.methods.opened import about_to_learn, batch_of, desk_of, gradients, learn_a_little
 from tests.methods.test_penalty import agree

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from methods import opcm
 from methods.backbones import Backbone, load_backbone
-from methods.opcm import OPCM, outside
-from methods.task_vectors import TaskVectors
+from methods.merging import opcm
+from methods.merging.opcm import OPCM, outside
+from methods.merging.task_vectors import TaskVectors
 from tests.methods.merges import method_of, vectors_of
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.optim import AdamW
 
+from methods.adapters.pam import PAM, keep_largest, nearest_factors
 from methods.data import Stage
-from methods.pam import PAM, keep_largest, nearest_factors
 from sweep.errors import InputError
 from tests.methods.conformance import BACKBONES
 from tests.methods.opened import about_to_learn, desk_of, learn_a_little

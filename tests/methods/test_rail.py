@@ -15,10 +15,10 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import Ridge as LinearRidge
 from torch import Tensor
 
+from methods.analytic.rail import RAIL
+from methods.analytic.ridge import Dual, Primal, Ridge
 from methods.base import State
 from methods.features import image_features
-from methods.rail import RAIL
-from methods.ridge import Dual, Primal, Ridge
 from tests.methods.conformance import BACKBONES, Desk, same
 from tests.methods.opened import asked, desk_of
 from tests.sweep.plans import plan_of
@@ -82,7 +82,7 @@ def test_tasks_may_come_in_any_order(form: Ridge, seed: int, order: list[str]) -
 def test_many_samples_are_lifted_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     form, tasks = FORMS[0], samples(0)
     whole = form.summarise(*tasks["a"], seed=1)
-    monkeypatch.setattr("methods.ridge._ROWS", 4)
+    monkeypatch.setattr("methods.analytic.ridge._ROWS", 4)
     parts = form.summarise(*tasks["a"], seed=1)
     assert all(torch.allclose(parts[name], whole[name], rtol=1e-12) for name in whole)
 

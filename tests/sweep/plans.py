@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 import tests.toy  # noqa: F401  (registers the benchmark)
 from methods.base import Method
-from methods.finetune import FineTune, FineTuneConfig
-from methods.individual import Individual
+from methods.baselines.finetune import FineTune, FineTuneConfig
+from methods.baselines.individual import Individual
 from sweep.plan import Plan
 from sweep.sources import Source
 from sweep.study import Study

@@ -85,7 +85,7 @@ def test_methods_that_train_alike_share_their_trainings(
 
 
 def test_a_method_is_the_same_however_it_is_called() -> None:
-    entries = {"one": {"method": "lora"}, "two": {"method": "methods.lora:Lora"}}
+    entries = {"one": {"method": "lora"}, "two": {"method": "methods.adapters.lora:Lora"}}
     one, two = (
         [run.stages for run in plan_of(study_of(ABC, {label: entry})).runs]
         for label, entry in entries.items()

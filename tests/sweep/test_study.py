@@ -245,7 +245,7 @@ class TestOverrides:
         assert list(study.methods) == ["lora"]
 
     def test_missing_sections_are_made(self, file: Path) -> None:
-        study = Study.load(file, ("lanes.workers=2", "methods.finetune.lr=0.5"))
+        study = Study.load(file, ("lanes.workers=2", "methods.baselines.finetune.lr=0.5"))
         assert study.lanes.workers == 2
         assert study.methods["finetune"].options.lr == 0.5
 
@@ -277,7 +277,7 @@ def test_floats_may_be_written_either_way(file: Path, text: str, value: float) -
         {"design": "exhaustive"},
         {"design": {"name": "fixed", "orders": [["a", "b", "c"]]}},
         {"methods": ["lora", "individual"], "lanes": {"count": 3, "gpus_per_worker": 0.5}},
-        {"methods": {"mine": {"method": "methods.er:ER", "memory": 3}}},
+        {"methods": {"mine": {"method": "methods.replay.er:ER", "memory": 3}}},
     ],
 )
 def test_dump_round_trips(changes: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""Few new weights beside frozen ones: low rank, bottlenecks, mixtures of experts."""

@@ -1,0 +1,167 @@
+"""MoE-Adapters: experts beside every MLP of a frozen backbone, and one router per task.
+
+Yu et al., "Boosting Continual Learning of Vision-Language Models via Mixture-of-Experts Adapters"
+(CVPR 2024, arXiv 2403.11549). In every transformer block
+
+    y = MLP(x) + sum_i W_i E_i(x),    W = softmax(top-k(R_t(c)))              (eq. 1, 2)
+
+with experts E_i (`experts.py`) that all tasks share and a router R_t of the task's own, which looks
+at one token c: the class token of an image. Experts and the new router are trained on the task's
+loss; then the k experts that it chose most often are frozen for ever, block by block ("activate and
+freeze"). Which router a test sample gets is found out by autoencoders (`ddas.py`); a sample of no
+task that was learnt goes to the untouched backbone.
+
+Left open there and decided here:
+- Experts read what the MLP reads, after its normalisation; in the authors' code, before.
+- The first token routes all tokens of its sequence, in towers that read either images or texts
+  (without a class token, as in SigLIP, it is that of a patch). Blocks that read an image and then a
+  text, as in fusion backbones, also go on with cached sequences whose first token is not there:
+  every token routes itself. Padding is then counted too when experts are frozen.
+- A text that comes with an image gets the image's router, as in the authors' code.
+- Choices are counted over a task's training alone, and an expert may be frozen by several tasks; so
+  there can come fewer than k. If all are frozen only routers learn.
+- There is no loss that balances the load (in the authors' code it is computed and not used), and
+  targets are not smoothed.
+- `task: known` takes the router of the sample's own task instead of asking autoencoders.
+
+State: experts, which of them are frozen, routers and autoencoders by task.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from methods.adapters.adapter import mlps
+from methods.adapters.ddas import SelectorOptions, fit_autoencoder, select_task
+from methods.adapters.experts import ExpertOptions, Mixture, Noise
+from methods.backbones.prompting import Route
+from methods.base import State
+from methods.data import Stage
+from methods.features import image_features
+from methods.parallel import sum_over_workers
+from methods.prompts.base import Prompted, PromptedConfig
+from methods.seeds import derive_seed
+
+
+class MoEAdaptersConfig(PromptedConfig):
+    """Options of `moe_adapters`."""
+
+    experts: ExpertOptions = Field(default=ExpertOptions(), description="Shape of the experts.")
+    selector: SelectorOptions = Field(
+        default=SelectorOptions(), description="How the task of a sample is found out."
+    )
+    task: Literal["inferred", "known"] = Field(
+        default="inferred",
+        description="Whether autoencoders choose the router of a sample, or its own task does.",
+    )
+
+
+class MoEAdapters(Prompted):
+    """Train experts and a router, then freeze the experts that were used most."""
+
+    Config = MoEAdaptersConfig
+    config: MoEAdaptersConfig
+    routes: ClassVar[bool] = True
+
+    def build(self) -> None:
+        """Put experts beside the MLP of every block."""
+        images, texts = (
+            {name.rpartition(".")[0] for name in self.backbone.attention(reading)}
+            for reading in ("images", "texts")
+        )
+        self.prompting = self.backbone.prompting
+        self.prompting.in_texts = True
+        self.mixtures: Any = nn.ModuleList()
+        for name, width in mlps(self.backbone).items():
+            block = name.removesuffix(".mlp")
+            mixture = Mixture(
+                width,
+                self.config.experts,
+                self.prompting,
+                first=not (block in images and block in texts),
+                images=block in images,
+            )
+            self.backbone.get_submodule(name).register_forward_hook(mixture.beside)
+            self.mixtures.append(mixture)
+        self.frozen = torch.zeros(len(self.mixtures), self.config.experts.count, dtype=torch.bool)
+        self.learnt: dict[str, State] = {}
+
+    def reset(self, seed: int) -> None:
+        """Back to the untouched backbone, with newly drawn experts that change nothing yet."""
+        super().reset(seed)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            for mixture in self.mixtures:
+                mixture.draw()
+
+    def before_task(self, stage: Stage) -> None:
+        """A new router for every sample of the task; frozen experts stay as they are."""
+        noise = Noise(stage)
+        for mixture, frozen in zip(self.mixtures, self.frozen, strict=True):
+            mixture.begin(noise, frozen)
+        self._send_to(0)
+
+    def after_task(self, stage: Stage) -> None:
+        """Freeze the experts that were used most, keep the router, learn to recognise the task."""
+        sum_over_workers([mixture.used for mixture in self.mixtures if mixture.images])
+        for mixture, frozen in zip(self.mixtures, self.frozen, strict=True):
+            frozen[mixture.used.cpu().topk(mixture.active).indices] = True
+        routers = {
+            f"router{i}": mixture.router.detach().clone() for i, mixture in enumerate(self.mixtures)
+        }
+        seed = derive_seed(stage.replicate_seed, "selector", stage.task)
+        features = image_features(self.backbone, stage)
+        selector = fit_autoencoder(features, self.config.selector, seed)
+        self._learn({**self.learnt, stage.task: routers | selector})
+
+    def _learn(self, tasks: Mapping[str, State]) -> None:
+        """Hold what there is of all tasks learnt, numbered by name, and let samples choose."""
+        self.learnt = {
+            task: {name: tensor.to(self.backbone.device) for name, tensor in tasks[task].items()}
+            for task in sorted(tasks)
+        }
+        for i, mixture in enumerate(self.mixtures):
+            mixture.hold([parts[f"router{i}"] for parts in self.learnt.values()])
+        self._send_to(None)
+        if self.learnt and self.config.task == "inferred":
+            self.prompting.router = partial(choose, list(self.learnt.values()))
+
+    def _send_to(self, number: int | None) -> None:
+        """All samples get one router, or none."""
+        self.prompting.router = None
+        self.prompting.route = None if number is None else Route.to(number)
+
+    def select(self, task: str | None) -> None:
+        """With known tasks, take the router of the task."""
+        if self.config.task == "known":
+            names = list(self.learnt)
+            self._send_to(names.index(task) if task in names else None)
+
+    def extra_state(self) -> State:
+        """Which experts are frozen; routers and autoencoders by task."""
+        parts = {
+            f"{task}/{name}": tensor
+            for task, held in self.learnt.items()
+            for name, tensor in held.items()
+        }
+        return parts | {"frozen": self.frozen}
+
+    def load_extra_state(self, state: State) -> None:
+        """The inverse of `extra_state`."""
+        tasks: dict[str, State] = {}
+        for name, tensor in state.items():
+            task, _, part = name.rpartition("/")
+            if task:
+                tasks.setdefault(task, {})[part] = tensor
+        self.frozen = state["frozen"].clone()
+        self._learn(tasks)
+
+
+def choose(autoencoders: Sequence[State], query: Tensor) -> Route:
+    """The task of every image by its untouched embedding [B, D]; weight 0 for none of them."""
+    task, within = select_task(autoencoders, query)
+    return Route(task.unsqueeze(1), within.float())

@@ -1,0 +1,1 @@
+"""Weights are averaged along the path of training."""

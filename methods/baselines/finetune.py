@@ -1,0 +1,52 @@
+"""Sequential fine-tuning: train on each task in turn and do nothing else.
+
+The baseline that every continual-learning paper starts from, and the ground most methods stand on.
+"""
+
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from methods.adapters.low_rank import LoraOptions, add_lora, draw_lora, lora_parameters
+from methods.base import Method, MethodConfig
+from methods.data import Batch
+
+
+class FineTuneConfig(MethodConfig):
+    """Options of `finetune`, and of all methods that fine-tune."""
+
+    lora: LoraOptions | None = Field(
+        default=None, description="Train a low-rank adapter of this shape instead of all weights."
+    )
+
+
+class FineTune(Method):
+    """Minimise the task's own loss with all weights (but the temperature) free."""
+
+    Config: ClassVar[type[MethodConfig]] = FineTuneConfig
+
+    @property
+    def adapter(self) -> LoraOptions | None:
+        """The adapter that is trained instead of all weights."""
+        assert isinstance(self.config, FineTuneConfig)
+        return self.config.lora
+
+    def build(self) -> None:
+        """Put the adapter in."""
+        if self.adapter:
+            add_lora(self.backbone, self.adapter)
+
+    def trainable(self) -> list[str]:
+        """The adapter's weights, or those that the backbone leaves free."""
+        return lora_parameters(self) if self.adapter else super().trainable()
+
+    def reset(self, seed: int) -> None:
+        """Back to the untouched backbone, with a newly drawn adapter that changes nothing yet."""
+        super().reset(seed)
+        if self.adapter:
+            draw_lora(self, seed)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean negative log-likelihood of the right choice."""
+        return self.backbone.loss(batch).mean()

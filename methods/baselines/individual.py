@@ -1,0 +1,33 @@
+"""One independent expert per task, chosen by the known task at test time.
+
+The usual upper bound without transfer between tasks. Tasks not learnt yet, and data of no task,
+are answered by the untouched backbone.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from methods.base import DependsOn, State
+from methods.baselines.finetune import FineTune
+from methods.data import Stage
+
+
+class Individual(FineTune):
+    """Fine-tune the pretrained backbone on every task separately."""
+
+    depends_on: ClassVar[DependsOn] = "task"
+    combines: ClassVar[Literal["set", "sequence"] | None] = "set"
+    routes: ClassVar[bool] = True
+
+    def build(self) -> None:
+        """No experts yet."""
+        super().build()
+        self.experts: Mapping[str, State] = {}
+
+    def combine(self, experts: Mapping[str, State], stage: Stage) -> None:
+        """Hold the experts of all tasks learnt so far."""
+        self.experts = experts
+
+    def select(self, task: str | None) -> None:
+        """Put the weights of the task's expert in place."""
+        self.load_state(self.experts.get(task or "", self._initial))

@@ -1,0 +1,16 @@
+"""The untouched backbone: row 0 of every accuracy matrix, and the bar for zero-shot erosion."""
+
+from typing import ClassVar
+
+from methods.base import DependsOn
+from methods.baselines.finetune import FineTune
+
+
+class ZeroShot(FineTune):
+    """Never trains, so all its stages are stage 0."""
+
+    depends_on: ClassVar[DependsOn] = "nothing"
+
+    def trainable(self) -> list[str]:
+        """Nothing."""
+        return []

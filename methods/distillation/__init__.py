@@ -1,0 +1,1 @@
+"""The model is kept near what a frozen teacher says."""

@@ -1,0 +1,66 @@
+"""Learning without Forgetting: on the new task's images, still answer as before it.
+
+Li and Hoiem, "Learning without Forgetting" (ECCV 2016, arXiv 1606.09282), as ZSCL (Zheng et al.,
+ICCV 2023, arXiv 2303.06628) carries it over to CLIP:
+
+    loss = task loss + lambda (KD_T(rows) + KD_T(columns))
+
+between the logits that the model at the start of the task (the pretrained one for the first task)
+and the model now give the choices of the task, on the task's own batch. Rows are images, columns
+are choices; both papers have T = 2 and lambda = 1.
+
+Left open there and decided here: each model is compared by its own texts, so that both towers are
+kept, and so is the language model of a fusion backbone (ZSCL's code puts the teacher's texts on
+both sides, which leaves the text tower free). The student knows a choice as it is trained, by the
+first prompt; the teacher as it is evaluated, by the mean over all prompts.
+"""
+
+from contextlib import ExitStack
+
+import torch
+from torch import Tensor
+
+from methods.baselines.finetune import FineTune, FineTuneConfig
+from methods.data import Batch, Stage
+from methods.distillation.distill import Strength, Temperature, distillation_both_ways
+from methods.distillation.teacher import Teacher
+from methods.parallel import gather_rows
+
+
+class LwFConfig(FineTuneConfig):
+    """Options of `lwf`."""
+
+    strength: Strength = 1.0
+    temperature: Temperature = 2.0
+
+
+class LwF(FineTune):
+    """Fine-tune, and distil from the model at the start of the task on the task's batch."""
+
+    Config = LwFConfig
+    config: LwFConfig
+
+    def build(self) -> None:
+        """Make room for the teacher."""
+        super().build()
+        self.teacher = Teacher()
+        self._frozen_texts = ExitStack()
+
+    def before_task(self, stage: Stage) -> None:
+        """What the model is now is the teacher; its texts are embedded only once."""
+        self._frozen_texts.close()
+        self.teacher.follow(self.backbone)
+        task = stage.tasks[stage.task].task
+        self._frozen_texts.enter_context(self.teacher.backbone.frozen_texts([task]))
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The task's loss and the distance from the teacher's answers to the batch of a step."""
+        with torch.no_grad():
+            before = gather_rows(self.teacher.backbone.logits(batch))
+        now = gather_rows(self.backbone.logits(batch))
+        kept = distillation_both_ways(before, now, self.config.temperature)
+        return super().loss(batch) + self.config.strength * kept
+
+    def after_task(self, stage: Stage) -> None:
+        """Let go of the teacher's texts."""
+        self._frozen_texts.close()

@@ -1,0 +1,91 @@
+"""Mod-X: keep how similar images are to the texts that are not theirs.
+
+Ni et al., "Continual Vision-Language Representation Learning with Off-Diagonal Information" (ICML
+2023, arXiv 2305.07437). M holds the cosine of every image with every text of a batch of pairs, the
+right ones on its diagonal. With M_{t-1} by the model at the start of the task and M by the model
+now,
+
+    loss = task loss + alpha / 2 [ KL(M_{t-1} || M) + KL(M_{t-1}^T || M^T) ],
+
+KL summed over rows after a softmax in each. A row whose largest entry is a wrong one taught the old
+model nothing worth keeping: it is replaced by the row of M, so that it drops out. alpha = 20, and a
+softmax without a temperature, are those of the authors' code.
+
+The paper continues contrastive pretraining on captions. Here, for tasks with few choices: a pair is
+an image with the prompt of its label, and the task's own loss takes the place of the contrastive
+one; since labels recur in a batch, all entries where image and prompt have the same label count as
+the diagonal. Left open there and decided here: the diagonal is left out of the softmax altogether,
+as the paper's name says (the authors' code leaves it in, where it is one of hundreds). Of a fusion
+backbone this keeps the projected image tokens and the token embeddings.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import kl_div
+
+from methods.baselines.finetune import FineTune, FineTuneConfig
+from methods.data import Batch, Stage
+from methods.distillation.distill import Strength
+from methods.distillation.teacher import Teacher
+from methods.parallel import gather_rows
+
+
+class ModXConfig(FineTuneConfig):
+    """Options of `modx`."""
+
+    strength: Strength = 20.0
+
+
+class ModX(FineTune):
+    """Fine-tune, and keep the off-diagonal similarities of the batch."""
+
+    Config = ModXConfig
+    config: ModXConfig
+
+    def build(self) -> None:
+        """Make room for the old model."""
+        super().build()
+        self.teacher = Teacher()
+
+    @torch.no_grad()
+    def before_task(self, stage: Stage) -> None:
+        """What the model is now is the old model; its prompts are embedded only once."""
+        self.teacher.follow(self.backbone)
+        self.prompts = stage.tasks[stage.task].task.prompts()
+        self.prompts_before = self.teacher.backbone.embed_texts(self.prompts)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The task's loss and the change of the similarities among the pairs of a step."""
+        with torch.no_grad():
+            images_before = self.teacher.backbone.embed_images(batch.pixels)
+            before = cosines(images_before, self.prompts_before[batch.labels])
+        present, which = torch.unique(batch.labels, return_inverse=True)
+        texts = self.backbone.embed_texts([self.prompts[label] for label in present.tolist()])
+        now = cosines(self.backbone.embed_images(batch.pixels), texts[which])
+        labels = gather_rows(batch.labels)
+        change = off_diagonal_change(before, now, labels)
+        change = change + off_diagonal_change(before.T, now.T, labels)
+        return super().loss(batch) + self.config.strength / 2 * change
+
+
+def cosines(images: Tensor, texts: Tensor) -> Tensor:
+    """Of all workers' images with all workers' texts, [B, D] each: float32 [B, B]."""
+    # In bf16 a cosine would keep three digits, of which it changes by one.
+    with torch.autocast(images.device.type, enabled=False):
+        return gather_rows(images) @ gather_rows(texts).T
+
+
+def off_diagonal_change(before: Tensor, now: Tensor, labels: Tensor) -> Tensor:
+    """KL(before || now) of softmax over wrong entries, summed over the rows that were right.
+
+    Args:
+        before: Similarities by the old model, [B, B]. Row i and column i have label i.
+        now: The same by the model now.
+        labels: int64 [B].
+    """
+    diagonal = labels.unsqueeze(1) == labels
+    right = labels[before.argmax(dim=1)] == labels
+    # Finite, so that a row without a wrong entry is no change instead of nan.
+    lowest = torch.finfo(now.dtype).min
+    old, new = (m.masked_fill(diagonal, lowest).log_softmax(dim=1) for m in (before, now))
+    return kl_div(new[right], old[right], reduction="sum", log_target=True)

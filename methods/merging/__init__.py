@@ -1,0 +1,1 @@
+"""One model, or one per task, made of experts that were trained apart."""

@@ -1,0 +1,18 @@
+"""Weight averaging: the model in the middle of all experts.
+
+Wortsman et al., "Model Soups" (ICML 2022, arXiv 2203.05482), the uniform soup, of experts for
+different tasks:
+
+    theta = theta_0 + 1 / T sum_t tau_t
+"""
+
+from methods.merging.base import Merging
+from methods.merging.task_vectors import TaskVectors, Vector
+
+
+class Average(Merging):
+    """Average the weights of independent experts."""
+
+    def merge(self, vectors: TaskVectors) -> Vector:
+        """The mean of the task vectors."""
+        return {weight: taus.mean(dim=0) for weight, taus in vectors.items()}

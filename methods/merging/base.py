@@ -1,0 +1,79 @@
+"""What all methods share that merge experts: one model, theta_0 plus a vector made of theirs.
+
+Experts are those that `individual` trains, each from the untouched backbone on one task, so that
+all ways of merging them share their trainings; a method may also take what a sequential training
+leaves behind after each task (`depends_on`, `trains`). Task vectors are in task_vectors.py.
+
+All weights that are trained are merged, in both towers, where papers on CLIP merge the image tower
+and leave the text tower untrained.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import torch
+
+from methods.base import DependsOn, Method, State
+from methods.baselines.finetune import FineTune
+from methods.baselines.individual import Individual
+from methods.data import Stage
+from methods.merging.task_vectors import ADAPTED, TaskVectors, Vector
+
+
+class Merging(FineTune):
+    """Train experts, then become one model made of all of them."""
+
+    depends_on: ClassVar[DependsOn] = "task"
+    combines: ClassVar[Literal["set", "sequence"] | None] = "set"
+    trains: ClassVar[type[Method] | None] = Individual
+
+    def build(self) -> None:
+        """Nothing is merged yet."""
+        super().build()
+        self._frozen: State = {}
+
+    @abstractmethod
+    def merge(self, vectors: TaskVectors) -> Vector:
+        """The vector to add to the untouched backbone."""
+
+    @torch.no_grad()
+    def combine(self, experts: Mapping[str, State], stage: Stage) -> None:
+        """Become theta_0 plus the merged vector."""
+        self.become(self.merge(self.vectors(experts, stage)))
+
+    def vectors(self, experts: Mapping[str, State], stage: Stage) -> TaskVectors:
+        """The task vectors of experts; where only the set counts, sorted by task.
+
+        Sums then round alike, and ties fall alike, however the experts come.
+        """
+        if self.combines == "set":
+            experts = dict(sorted(experts.items()))
+        names = [name for name, _ in self.named_parameters() if name.endswith(ADAPTED)]
+        return TaskVectors(
+            experts=experts,
+            start=self._initial,
+            weights=tuple(names if self.adapter else self.trainable()),
+            adapter=self.adapter,
+            device=self.backbone.device,
+            seed=stage.replicate_seed,
+        )
+
+    @torch.no_grad()
+    def become(self, vector: Vector) -> None:
+        """Put theta_0 + `vector` in place; an adapter then does nothing."""
+        self.load_state(self._initial)
+        weights = dict(self.named_parameters())
+        for name, change in vector.items():
+            if self.adapter:
+                self._frozen[name] = weights[name].detach().clone()
+            weights[name].add_(change.to(self.backbone.device))
+
+    @torch.no_grad()
+    def load_state(self, state: State) -> None:
+        """Also give frozen weights back what they were before something was merged into them."""
+        weights = dict(self.named_parameters())
+        for name, weight in self._frozen.items():
+            weights[name].copy_(weight)
+        self._frozen = {}
+        super().load_state(state)

@@ -1,0 +1,114 @@
+"""OPCM: merge experts one by one, each orthogonally to what is merged already.
+
+Tang et al., "Merging Models on the Fly Without Retraining: A Sequential Approach to Scalable
+Continual Model Merging" (NeurIPS 2025, arXiv 2501.09522). When expert t comes in, the merged vector
+D of every weight becomes
+
+    D_t = (lambda_{t-1} D_{t-1} + P(tau_t)) / lambda_t,      D_1 = tau_1,   lambda_1 = 1.
+
+For the matrices of linear layers, with the singular value decomposition D_{t-1} = U S V^T, P(tau)
+is tau without those entries of U^T tau V that are on the diagonal, or in the leading block of the
+directions that hold the share alpha of the sum of singular values. Other weights are taken as they
+are. lambda_t gives D_t, over all weights, the mean length of tau_1..tau_t. alpha = 0.5.
+
+Left open there and decided here, the first as in the authors' code:
+- The leading block has as many directions as hold at most the share alpha, and only what lies in it
+  on both sides is dropped. (The paper's sum starts from them on either side.)
+- Directions in which D_{t-1} is zero up to rounding are none of its own: nothing is dropped there.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from methods.baselines.finetune import FineTuneConfig
+from methods.merging.base import Merging
+from methods.merging.task_vectors import TaskVectors, Vector
+
+
+class OPCMConfig(FineTuneConfig):
+    """Options of `opcm`."""
+
+    alpha: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of the singular values of what is merged that is kept clear.",
+    )
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a sequence of experts has become."""
+
+    vector: Vector
+    """On the CPU: of a sequence, what every beginning has become is kept."""
+    scaling: float
+    """lambda_t"""
+    lengths: tuple[float, ...]
+    """Of the task vectors so far."""
+
+
+class OPCM(Merging):
+    """Merge experts one by one, in directions that earlier ones left free."""
+
+    Config = OPCMConfig
+    config: OPCMConfig
+    combines: ClassVar[Literal["set", "sequence"] | None] = "sequence"
+
+    def build(self) -> None:
+        """Nothing is merged yet; which weights are matrices of linear layers."""
+        super().build()
+        self.path: list[tuple[tuple[int, str], Merged]] = []
+        self.matrices = {
+            f"{name}.weight" for name, layer in self.named_modules() if isinstance(layer, nn.Linear)
+        }
+
+    def merge(self, vectors: TaskVectors) -> Vector:
+        """Go on from the longest beginning that the sequence before had in common."""
+        wanted = [(vectors.seed, task) for task in vectors.tasks]
+        while self.path and [key for key, _ in self.path] != wanted[: len(self.path)]:
+            self.path.pop()
+        for key in wanted[len(self.path) :]:
+            tau = {weight: taus[0] for weight, taus in vectors.only(key[1]).items()}
+            merged = self.add(self.path[-1][1], tau) if self.path else first(tau)
+            self.path.append((key, merged))
+        return self.path[-1][1].vector
+
+    def add(self, merged: Merged, tau: Vector) -> Merged:
+        """Let one more expert in."""
+        vector: Vector = {}
+        for weight, change in tau.items():
+            held = merged.vector[weight].to(change.device)
+            if weight in self.matrices:
+                change = outside(held, change, self.config.alpha)
+            vector[weight] = merged.scaling * held + change
+        lengths = (*merged.lengths, length(tau))
+        mean = sum(lengths) / len(lengths)
+        scaling = length(vector) / mean
+        return Merged({w: (new / scaling).cpu() for w, new in vector.items()}, scaling, lengths)
+
+
+def first(tau: Vector) -> Merged:
+    """What a single expert becomes: itself."""
+    return Merged({weight: change.cpu() for weight, change in tau.items()}, 1.0, (length(tau),))
+
+
+def length(vector: Vector) -> float:
+    """Euclidean, over all weights."""
+    return float(torch.stack([change.norm() for change in vector.values()]).norm())
+
+
+def outside(held: Tensor, change: Tensor, alpha: float) -> Tensor:
+    """P: the part of `change` that keeps clear of `held`; both [M, N]."""
+    u, s, vt = torch.linalg.svd(held, full_matrices=False)
+    real = s > s[0] * max(held.shape) * torch.finfo(s.dtype).eps
+    u, s, vt = u[:, real], s[real], vt[real]
+    leading = s.cumsum(dim=0) <= alpha * s.sum()
+    met = u.T @ change @ vt.T
+    clear = ~(torch.outer(leading, leading) | torch.eye(len(s), dtype=torch.bool, device=s.device))
+    kept: Tensor = change - u @ met.masked_fill(clear, 0) @ vt
+    return kept

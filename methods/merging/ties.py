@@ -1,0 +1,82 @@
+"""TIES: trim task vectors, elect signs, and average what agrees.
+
+Yadav et al., "TIES-Merging: Resolving Interference When Merging Models" (NeurIPS 2023, arXiv
+2306.01708), algorithm 1. Of every task vector the entries of largest magnitude are kept, a share
+`density` of all entries of the model, and the others set to zero. Per entry then
+
+    gamma = sign(sum_t tau_t)                                   (elected sign, by mass)
+    tau = mean of the tau_t != 0 with the sign gamma            (disjoint mean)
+    theta = theta_0 + lambda tau
+
+density = 0.2 and lambda = 1 is the paper's recipe where there are no validation data. (The code of
+MagMax takes lambda = 0.55.)
+
+Left open there and decided here: of entries that are equal to the smallest one kept all are kept;
+a sum of zero elects plus, as in peft, whose election and mean these are. peft's trimming is per
+weight; the paper's is over the whole vector, and so it is here.
+"""
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from methods.baselines.finetune import FineTuneConfig
+from methods.merging.base import Merging
+from methods.merging.task_vectors import TaskVectors, Vector
+
+
+class TiesConfig(FineTuneConfig):
+    """Options of `ties`."""
+
+    density: float = Field(
+        default=0.2, gt=0, le=1, description="Share of the entries of a task vector that is kept."
+    )
+    scale: float = Field(default=1.0, gt=0, description="lambda: what is merged counts so much.")
+
+
+class Ties(Merging):
+    """Merge the largest entries of experts where their signs agree."""
+
+    Config = TiesConfig
+    config: TiesConfig
+
+    def build(self) -> None:
+        """No vector has been seen yet."""
+        super().build()
+        self.limits: dict[tuple[int, str], float] = {}
+
+    def merge(self, vectors: TaskVectors) -> Vector:
+        """Trim, elect, average."""
+        limits = torch.tensor([self.limit(vectors, task) for task in vectors.tasks])
+        return {
+            weight: self.config.scale * agreed_mean(trim(taus, limits))
+            for weight, taus in vectors.items()
+        }
+
+    def limit(self, vectors: TaskVectors, task: str) -> float:
+        """The smallest magnitude that is kept of an expert; found only once."""
+        key = (vectors.seed, task)
+        if key not in self.limits:
+            whole = torch.cat([tau.flatten() for tau in vectors.only(task).values()])
+            self.limits[key] = smallest_kept(whole, self.config.density)
+        return self.limits[key]
+
+
+def smallest_kept(vector: Tensor, density: float) -> float:
+    """The smallest magnitude among the share `density` of largest ones, of a vector [N]."""
+    kept = max(1, int(density * len(vector)))
+    return float(vector.abs().kthvalue(len(vector) - kept + 1).values)
+
+
+def trim(vectors: Tensor, limits: Tensor) -> Tensor:
+    """Zero for entries of the rows of [T, ...] that are smaller than a row's limit, of [T]."""
+    limits = limits.to(vectors.device).view(-1, *[1] * (vectors.dim() - 1))
+    return vectors.where(vectors.abs() >= limits, 0)
+
+
+def agreed_mean(vectors: Tensor) -> Tensor:
+    """Per entry the mean over rows of [T, ...] that have the sign of the sum, leaving out zeros."""
+    from peft.utils.merge_utils import calculate_majority_sign_mask, disjoint_merge
+
+    mean: Tensor = disjoint_merge(vectors, calculate_majority_sign_mask(vectors))
+    return mean

@@ -1,0 +1,1 @@
+"""Few new weights that are read, not computed with: tokens and attention prefixes."""

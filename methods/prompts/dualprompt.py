@@ -1,0 +1,128 @@
+"""DualPrompt: general prompts for all tasks, and expert prompts for each.
+
+Wang et al., "DualPrompt: Complementary Prompting for Rehearsal-free Continual Learning" (ECCV 2022,
+arXiv 2204.04799). A frozen backbone gets prefixes of keys and values (section 4.2, "prefix
+tuning"): general ones g in its first layers, trained on through all tasks, and in the layers after
+them expert ones e_t of task t, which only train in that task. Each expert has a key k_t; with q(x)
+the frozen backbone's embedding of image x, task t trains g, e_t and k_t by
+
+    loss = task loss - lambda cos(q(x), k_t)                                        (eq. 7)
+
+and at test time an image gets the expert with the most similar key. Two general layers, three
+expert layers, 5 tokens and lambda = 1 are those of the authors' PyTorch port, as is that the expert
+of a task starts as a copy of the one before (`copy_last`).
+
+Left open there, or different here:
+
+- Every image chooses its expert by itself; the authors' code takes the majority of a batch.
+- Prompted are the layers that read images: a dual encoder's image tower, a fusion backbone's
+  language model. Choices are the task's own, so that no head grows and nothing is masked.
+- Keys are drawn for every task by its name; nothing depends on how many tasks will come.
+
+The general prompts make the training of a task depend on those before it, and its expert slowly
+goes stale as they move on.
+"""
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from methods.backbones.prompting import Route
+from methods.base import State
+from methods.data import Batch, Stage
+from methods.prompts.base import Prefixes, Prompted, PromptedConfig, cosines
+from methods.seeds import derive_seed
+
+
+class DualPromptConfig(PromptedConfig):
+    """Options of `dualprompt`."""
+
+    general_layers: int = Field(
+        default=2, ge=1, description="How many layers have general prompts."
+    )
+    expert_layers: int = Field(default=3, ge=1, description="How many after them have an expert's.")
+    general_length: int = Field(default=5, ge=1, description="Pairs of key and value, general.")
+    expert_length: int = Field(default=5, ge=1, description="Pairs of key and value of an expert.")
+    pull: float = Field(
+        default=1.0, ge=0, description="Weight lambda of the key's similarity with the images."
+    )
+    copy_last: bool = Field(
+        default=True, description="A task's expert starts as the last one, else newly drawn."
+    )
+
+
+class DualPrompt(Prompted):
+    """Train shared prompts, and one expert prompt per task that images choose by its key."""
+
+    Config = DualPromptConfig
+    config: DualPromptConfig
+
+    def build(self) -> None:
+        """Put the general prompts and one expert in."""
+        options, layers = self.config, self.backbone.attention("images")
+        first, last = options.general_layers, options.general_layers + options.expert_layers
+        self.general = Prefixes(self.backbone, layers[:first], 1, options.general_length)
+        self.expert = Prefixes(self.backbone, layers[first:last], 1, options.expert_length)
+        self.key = nn.Parameter(torch.zeros(self.backbone.width))
+        self.learnt: dict[str, State] = {}
+
+    @torch.no_grad()
+    def reset(self, seed: int) -> None:
+        """Draw new prompts and forget all experts."""
+        super().reset(seed)
+        generator = torch.Generator().manual_seed(seed)
+        self.general.draw(generator, keys=1.0, values=1.0)
+        self.expert.draw(generator, keys=1.0, values=1.0)
+
+    @torch.no_grad()
+    def before_task(self, stage: Stage) -> None:
+        """Begin an expert; all images of the task get it."""
+        generator = torch.Generator().manual_seed(
+            derive_seed(stage.replicate_seed, "expert", stage.task)
+        )
+        self.key.copy_(2 * torch.rand(self.key.shape, generator=generator) - 1)
+        if not self.config.copy_last:
+            self.expert.draw(generator, keys=1.0, values=1.0)
+        self.expert.hold([])
+        self.backbone.prompting.router = None
+        self.backbone.prompting.route = Route.to(0)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The task's loss, and what draws the task's key towards its images."""
+        similarity = cosines(self.backbone.query(batch.pixels), self.key.unsqueeze(0))
+        return super().loss(batch) - self.config.pull * similarity.mean()
+
+    def after_task(self, stage: Stage) -> None:
+        """Keep the expert with its key; from now on images choose."""
+        expert = {"key": self.key.detach(), **self.expert.state_dict()}
+        self.learnt[stage.task] = {
+            name: tensor.to("cpu", copy=True) for name, tensor in expert.items()
+        }
+        self._let_images_choose()
+
+    def choose(self, query: Tensor) -> Route:
+        """The expert with the most similar key for image embeddings [B, D]."""
+        keys = torch.stack([expert["key"] for expert in self.learnt.values()]).to(query.device)
+        chosen = cosines(query, keys).argmax(dim=1, keepdim=True)
+        return Route(chosen, torch.ones(len(query), device=query.device))
+
+    def extra_state(self) -> State:
+        """All experts, by task."""
+        return {
+            f"{task}/{name}": tensor
+            for task, expert in self.learnt.items()
+            for name, tensor in expert.items()
+        }
+
+    def load_extra_state(self, state: State) -> None:
+        """Take these experts."""
+        self.learnt = {}
+        for name, tensor in state.items():
+            task, _, part = name.rpartition("/")
+            self.learnt.setdefault(task, {})[part] = tensor
+        self._let_images_choose()
+
+    def _let_images_choose(self) -> None:
+        self.expert.hold(list(self.learnt.values()))
+        self.backbone.prompting.router = self.choose if self.learnt else None
+        self.backbone.prompting.route = None

@@ -1,0 +1,1 @@
+"""Weights or gradients are kept from leaving what earlier tasks need."""

@@ -1,0 +1,186 @@
+"""EWC by modality, with cross-modal consistency: for vision-language models.
+
+After Durrani and Durrani, "Lifelong Learning in Vision-Language Models: Enhanced EWC with
+Cross-Modal Knowledge Retention" (arXiv 2605.12789, 2026). Its formulas are not public. From what is
+known of it come the parts: Fisher information grouped by modality, adaptive weights of the groups,
+a consistency loss between modalities, low-rank adapters (`lora`), and the claim of 78 % less
+forgetting than sequential training for 15 % more compute. Every formula below is ours.
+
+Groups. The weights of each tower (vision, text, and what joins them) are a group G. The Fisher
+information of a task is divided by its mean over the group, Fhat = F / mean_G(F), so that no tower
+and no task counts more because its gradients are larger; it then runs on as in `online_ewc`, F <-
+gamma F + Fhat. `groups` chooses the towers that are protected at all.
+
+Weights. The penalty is lambda / 2 sum_G w_G sum_{i in G} F_i (theta_i - theta*_i)^2, where the w_G
+have mean 1 and are found anew in every step, as constants:
+
+    fixed     w_G = 1
+    drift     w_G ~ |theta_G - theta*_G| / |theta*_G|    the tower that has moved most
+    gradient  w_G ~ |g_G| / |theta*_G|                   the tower that the new task pulls hardest
+
+Consistency. In every k-th step mu (KD_T(rows) + KD_T(columns)) is added (see distill.py), between
+the similarities of the step's images with the texts of the task's choices by the model at the start
+of the task and by the model now: a tower may move if the other one follows. Rows and columns whose
+largest entry is a wrong match, as yet, have nothing to keep and are left out: they would hold up
+what is to be learnt.
+
+What it costs. No second model is kept: the similarities of the steps that need them are computed in
+the first step, before anything has moved, which is one forward pass in k steps. The student's come
+with the task's loss, which in these steps is the cross entropy over the choices; of dual encoders
+that is their loss in every step. With mu = 0 and with lambda = 0 there is no such work at all. The
+Fisher information is measured on few samples. The first task is plain fine-tuning.
+"""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from methods.backbones.base import Tower
+from methods.data import Batch, Stage
+from methods.distillation.distill import Temperature, distillation
+from methods.parallel import gather_rows
+from methods.regularisation.importance import without_dropout
+from methods.regularisation.online_ewc import OnlineEWC, OnlineEWCConfig
+
+
+class MultimodalEWCConfig(OnlineEWCConfig):
+    """Options of `multimodal_ewc`."""
+
+    strength: float = Field(
+        default=3.0,
+        ge=0,
+        description="lambda, for a Fisher information of mean 1; 0 switches the penalty off.",
+    )
+    fisher_samples: int = Field(
+        default=64, ge=1, description="Samples it is measured on, at most those of the task."
+    )
+    groups: tuple[Tower, ...] = Field(
+        default=("vision", "text", "joint"), description="Towers that the penalty protects."
+    )
+    weights: Literal["fixed", "drift", "gradient"] = Field(
+        default="drift", description="What the strength of a tower's penalty follows."
+    )
+    consistency: float = Field(
+        default=0.3, ge=0, description="mu, weight of the consistency; 0 switches it off."
+    )
+    consistency_every: int = Field(
+        default=8, ge=1, description="k: consistency is part of every k-th step."
+    )
+    temperature: Temperature = 2.0
+
+
+class MultimodalEWC(OnlineEWC):
+    """Protect each tower by its own Fisher information, and the fit between them."""
+
+    Config = MultimodalEWCConfig
+    config: MultimodalEWCConfig
+
+    def protected(self) -> list[str]:
+        """The weights of the chosen towers."""
+        return [
+            name for name in self.trainable() if self.backbone.tower(name) in self.config.groups
+        ]
+
+    def before_task(self, stage: Stage) -> None:
+        """Drop the anchor, and find out which weights form a group."""
+        super().before_task(stage)
+        towers = [self.backbone.tower(name) for name in self.protected()]
+        self.groups = [
+            [i for i, tower in enumerate(towers) if tower == group] for group in sorted(set(towers))
+        ]
+        if self.importance:
+            self.lengths = _norms(self.anchors, self.groups)
+        self.stage, self.step = stage, 0
+        self.earlier: dict[int, Tensor] = {}
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The task's loss, in every k-th step with consistency."""
+        if self.step == 0 and self.config.consistency and len(self.stage.prefix) > 1:
+            self.earlier = self._similarities_to_come()
+        earlier = self.earlier.pop(self.step, None)
+        if earlier is None:
+            return super().loss(batch)
+        logits = self.backbone.logits(batch)
+        before, now, labels = map(gather_rows, (earlier, logits, batch.labels))
+        change = inconsistency(before, now, labels, self.config.temperature)
+        return cross_entropy(logits, batch.labels) + self.config.consistency * change
+
+    @torch.no_grad()
+    def _similarities_to_come(self) -> dict[int, Tensor]:
+        """By step, the logits [B, C] of this worker's samples by the model as it is now.
+
+        Called inside the first step, so that precision is that of training.
+        """
+        data, every = self.stage.tasks[self.stage.task], self.config.consistency_every
+        earlier = {}
+        with without_dropout(self.backbone):
+            for step in range(every - 1, len(self.stage.stream), every):
+                ids = self.stage.shard(self.stage.stream[step][1])
+                earlier[step] = self.backbone.logits(data.batch(ids))
+        # Older torch gives these casts of the weights, made without a gradient, to the student.
+        torch.clear_autocast_cache()
+        return earlier
+
+    def after_step(self) -> None:
+        """Count."""
+        self.step += 1
+
+    def pulls(self) -> list[Tensor]:
+        """w_G F (theta - theta*)."""
+        if not self.importance or self.config.weights == "fixed":
+            return super().pulls()
+        pulls = self.moved()
+        followed = pulls if self.config.weights == "drift" else self.gradients()
+        weights = self._group_weights(_norms(followed, self.groups))
+        torch._foreach_mul_(pulls, self.importance)
+        for members, weight in zip(self.groups, weights, strict=True):
+            torch._foreach_mul_([pulls[i] for i in members], weight)
+        return pulls
+
+    def _group_weights(self, norms: Tensor) -> Tensor:
+        """w_G of every group, of mean 1, from the length of what it follows."""
+        sizes = norms / self.lengths
+        # At the start of a task nothing has moved, and nothing is pulled.
+        return sizes / sizes.mean().clamp(min=torch.finfo(sizes.dtype).tiny)
+
+    def information(self, stage: Stage) -> list[Tensor]:
+        """Fhat: the Fisher information, with mean 1 in every group."""
+        information = super().information(stage)
+        for members in self.groups:
+            group = [information[i] for i in members]
+            mean = torch.cat([tensor.flatten() for tensor in group]).mean()
+            torch._foreach_div_(group, mean.clamp(min=torch.finfo(mean.dtype).tiny))
+        return information
+
+    def consolidate(self, stage: Stage) -> list[Tensor]:
+        """Now gamma F + Fhat; nothing if there is no penalty."""
+        return super().consolidate(stage) if self.config.strength and self.groups else []
+
+
+def inconsistency(earlier: Tensor, now: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """KD_T of the rows, and of the columns, whose largest entry was a right match.
+
+    Args:
+        earlier: Similarity of B images to C texts by the earlier model, [B, C].
+        now: The same by the model that learns.
+        labels: Which text belongs to each image: int64 [B].
+        temperature: T.
+    """
+    right = labels.unsqueeze(1) == torch.arange(earlier.shape[1], device=labels.device)
+    of_images = _kept(earlier, now, right, temperature)
+    return of_images + _kept(earlier.T, now.T, right.T, temperature)
+
+
+def _kept(earlier: Tensor, now: Tensor, right: Tensor, temperature: float) -> Tensor:
+    """KD_T of the rows that were right; the others learn from themselves, which is nothing."""
+    was_right = right.gather(1, earlier.argmax(dim=1, keepdim=True))
+    return distillation(torch.where(was_right, earlier, now.detach()), now, temperature)
+
+
+def _norms(tensors: list[Tensor], groups: list[list[int]]) -> Tensor:
+    """Euclidean length of every group of tensors."""
+    lengths = torch.stack(torch._foreach_norm(tensors))
+    return torch.stack([lengths[members].norm() for members in groups])

@@ -1,0 +1,73 @@
+"""Synaptic intelligence: a weight is important if its movement made the loss fall.
+
+Zenke et al., "Continual Learning Through Synaptic Intelligence" (ICML 2017, arXiv 1703.04200):
+
+    omega_i = - sum over steps of g_i (theta_i after - theta_i before)              (eq. 3)
+    Omega_i <- Omega_i + omega_i / (Delta_i^2 + xi)  after a task                   (eq. 5)
+    loss + c sum_i Omega_i (theta_i - theta*_i)^2                                   (eq. 4)
+
+g is the gradient of the task's loss alone, Delta the whole movement of the task, theta* the weights
+at the end of the last task. Here c = lambda / 2, as in the other penalties.
+
+Left open there and decided here: g is the gradient of the whole step's batch, before it is clipped
+and before the penalty joins it; the movement is whatever the optimiser made of it (the paper has
+plain gradient descent in mind, under which both are parallel). A weight whose movement made the
+loss rise has omega < 0; it counts as unimportant, because a negative Omega would push weights away
+without end.
+"""
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from methods.data import Stage
+from methods.regularisation.penalty import Anchored, PenaltyConfig, difference
+
+
+class SIConfig(PenaltyConfig):
+    """Options of `si`."""
+
+    strength: float = Field(
+        default=100.0,
+        ge=0,
+        description="lambda, twice the paper's c: half of it times the squares.",
+    )
+    damping: float = Field(
+        default=1e-3, gt=0, description="xi: bounds the importance of weights that hardly moved."
+    )
+
+
+class SI(Anchored):
+    """Pull every weight back, by what its movement gained in all tasks so far."""
+
+    Config = SIConfig
+    config: SIConfig
+
+    def before_task(self, stage: Stage) -> None:
+        """The path begins."""
+        super().before_task(stage)
+        self.path = [torch.zeros_like(weight) for weight in self.weights]
+
+    @torch.no_grad()
+    def after_backward(self) -> None:
+        """Note the gradient of the task and where the step starts from."""
+        self.slope = [gradient.clone() for gradient in self.gradients()]
+        self.origin = [weight.detach().clone() for weight in self.weights]
+        super().after_backward()
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Add what the step gained, to first order."""
+        step = difference(self.weights, self.origin)
+        torch._foreach_addcmul_(self.path, self.slope, step, value=-1)
+
+    def consolidate(self, stage: Stage) -> list[Tensor]:
+        """Omega + max(omega, 0) / (Delta^2 + xi)."""
+        gained = [
+            path.clamp(min=0) / (moved.square() + self.config.damping)
+            for path, moved in zip(self.path, self.moved(), strict=True)
+        ]
+        if self.importance:
+            torch._foreach_add_(gained, self.importance)
+        self.path, self.slope, self.origin = [], [], []
+        return gained

@@ -1,0 +1,1 @@
+"""Earlier samples, or made-up ones, are trained on again."""

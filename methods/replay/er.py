@@ -1,0 +1,64 @@
+"""Experience replay: learn samples of earlier tasks beside those of the task.
+
+Rolnick et al., "Experience Replay for Continual Learning" (NeurIPS 2019, arXiv 1811.11682), in the
+form of Chaudhry et al., "On Tiny Episodic Memories in Continual Learning" (2019, arXiv 1902.10486):
+every step minimises the mean loss over the union of the task's batch and one from memory.
+
+Left open there and decided here: both batches have the same size; every sample is classified among
+the choices of its own task. What is kept is said in buffers.py.
+"""
+
+from pydantic import Field
+from torch import Tensor
+
+from methods.base import State
+from methods.baselines.finetune import FineTune, FineTuneConfig
+from methods.data import Batch, Stage
+from methods.replay.buffers import BUFFERS, BufferKind
+
+
+class ERConfig(FineTuneConfig):
+    """Options of `er`."""
+
+    memory: int = Field(default=300, ge=1, description="Samples kept over all tasks together.")
+    buffer: BufferKind = Field(
+        default="balanced",
+        description="Keep equal shares whatever the order of tasks, or a uniform draw in passing.",
+    )
+
+
+class ER(FineTune):
+    """Add a batch from memory to every batch of the task."""
+
+    Config = ERConfig
+    config: ERConfig
+
+    def build(self) -> None:
+        """Start with nothing in memory."""
+        super().build()
+        self.buffer = BUFFERS[self.config.buffer](self.config.memory)
+
+    def before_task(self, stage: Stage) -> None:
+        """Remember where samples come from and how to draw them."""
+        self.stage = stage
+        self.draws = stage.generator("replay")
+
+    def recall(self) -> list[Batch]:
+        """A batch from memory, by task."""
+        return self.buffer.draw(self.stage, self.draws)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean over the union of the task's batch and one batch from memory."""
+        return self.backbone.loss(batch, *self.recall()).mean()
+
+    def after_task(self, stage: Stage) -> None:
+        """Take the task into memory."""
+        self.buffer.take_in(stage)
+
+    def extra_state(self) -> State:
+        """What is in memory."""
+        return self.buffer.state()
+
+    def load_extra_state(self, state: State) -> None:
+        """The inverse of `extra_state`."""
+        self.buffer.load_state(state)
