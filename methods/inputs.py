@@ -1,6 +1,7 @@
 """What linear layers get to see of a task: for methods that learn where inputs are not."""
 
 from collections.abc import Iterable, Iterator
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,7 @@ def input_grams(backbone: Backbone, layers: Iterable[str], batches: Iterable[Bat
     """
     modules = {layer: backbone.get_submodule(layer) for layer in layers}
     grams = {
-        layer: torch.zeros(2 * (int(module.in_features),), device=backbone.device)
+        layer: torch.zeros(2 * (cast(nn.Linear, module).in_features,), device=backbone.device)
         for layer, module in modules.items()
     }
     hooks = [_sum_inputs(module, grams[layer]) for layer, module in modules.items()]
