@@ -62,6 +62,8 @@ class Coordinator:
         self.store = Store(out)
         self.work: Work = pickle.loads(self.store.folder.read(work))
         self.ledger = Ledger(self.work, self.store.finished(), LEASE)
+        for key in self.ledger.superfluous():
+            self.store.drop_state(key)
         self._records: dict[str, Record] = {}
         self._started: set[tuple[str, ...]] = set()
         self._max_lanes = max_lanes

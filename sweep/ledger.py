@@ -115,6 +115,14 @@ class Ledger:
         leaf = keep != "none" and key in self.work.leaves
         return keep == "all" or leaf or any(child in self.todo for child in self.work.children[key])
 
+    def superfluous(self) -> list[str]:
+        """Finished units whose states nobody needs: whoever had to delete them has died before."""
+        return [
+            key
+            for key, kept in self.finished.items()
+            if kept.state and key in self.done and not self._keeps_state(key)
+        ]
+
     def alive(self, lane: str, key: str | None, now: float) -> None:
         """A sign of life from a lane that works on `key`; its claim may have been forgotten."""
         self._seen[lane] = now

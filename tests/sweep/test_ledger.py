@@ -384,3 +384,17 @@ def test_material_that_becomes_a_result_is_done_again() -> None:
     assert Ledger(plan, finished, LEASE).todo == material
     without = plan_of(study_of(ABC, [READ_OUT]))
     assert not Ledger(without, finished, LEASE).todo
+
+
+@pytest.mark.parametrize(("keep", "left"), [("none", set()), ("leaves", {("a", "b", "c")})])
+def test_states_left_by_a_coordinator_that_died_are_superfluous(
+    keep: str, left: set[Order]
+) -> None:
+    plan = plan_of(study_of(ABC, keep_states=keep))
+    a, ab, abc = plan.runs[0].stages[1:]
+    finished = kept({plan.runs[0].stages[0]: False, a: True, ab: True, abc: True})
+    spare = {plan.units[key].prefix for key in Ledger(plan, finished, LEASE).superfluous()}
+    assert spare == {("a",), ("a", "b"), ("a", "b", "c")} - left
+    still_needed = {key: state for key, state in finished.items() if key != abc}
+    spare = {plan.units[key].prefix for key in Ledger(plan, still_needed, LEASE).superfluous()}
+    assert spare == {("a",)}
