@@ -116,7 +116,7 @@ def mlps(backbone: Backbone) -> dict[str, int]:
             found.setdefault(f"{block}.mlp", backbone.get_parameter(f"{layer}.weight").shape[1])
     if not found:
         raise ValueError(
-            "Method 'adapter' needs blocks with a part called 'mlp' to put its bottlenecks at; "
+            "Bottlenecks need blocks with a part called 'mlp', beside which they are put; "
             f"the layers of this backbone are called {backbone.adapted()[:3]}."
         )
     return found
