@@ -72,12 +72,15 @@ def test_peak_of_states(keep: str, states: int) -> None:
 
 
 def test_measured_costs_are_of_every_method(models: Path) -> None:
-    plan = Plan(real_study_of(models, "clip"))
+    one_of_a_kind = ["zero_shot", "lora", "finetune", "joint", "individual", "magmax_seq", "rail"]
+    plan = Plan(real_study_of(models, "clip", methods=one_of_a_kind))
     costs = measure(plan)
     assert costs.keys() == {("clip", method) for method in plan.study.methods}
     bytes_of = {method: cost.state_bytes for (_, method), cost in costs.items()}
     assert 0 == bytes_of["zero_shot"] < bytes_of["lora"] < bytes_of["finetune"]
     assert costs["clip", "finetune"].seconds_per_step > 0
+    assert costs["clip", "rail"].seconds_per_training > 0
+    assert costs["clip", "magmax_seq"].seconds_per_combination > 0
 
 
 def test_recorded_costs_are_means_of_what_was_run(tmp_path: Path) -> None:

@@ -245,7 +245,7 @@ class TestOverrides:
         assert list(study.methods) == ["lora"]
 
     def test_missing_sections_are_made(self, file: Path) -> None:
-        study = Study.load(file, ("lanes.workers=2", "methods.baselines.finetune.lr=0.5"))
+        study = Study.load(file, ("lanes.workers=2", "methods.finetune.lr=0.5"))
         assert study.lanes.workers == 2
         assert study.methods["finetune"].options.lr == 0.5
 
