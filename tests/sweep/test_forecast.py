@@ -73,7 +73,9 @@ def test_peak_of_states(keep: str, states: int) -> None:
 
 def test_measured_costs_are_of_every_method(models: Path) -> None:
     one_of_a_kind = ["zero_shot", "lora", "finetune", "joint", "individual", "magmax_seq", "rail"]
-    plan = Plan(real_study_of(models, "clip", methods=one_of_a_kind))
+    study = real_study_of(models, "clip")
+    methods = {label: study.methods[label] for label in one_of_a_kind}
+    plan = Plan(study.model_copy(update={"methods": methods}))
     costs = measure(plan)
     assert costs.keys() == {("clip", method) for method in plan.study.methods}
     bytes_of = {method: cost.state_bytes for (_, method), cost in costs.items()}
