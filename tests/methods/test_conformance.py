@@ -1,5 +1,6 @@
 """Every method keeps what the contract promises, on a backbone of either family."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -18,52 +19,74 @@ SHARING = [name for name, method in METHODS.items() if method.trains]
 OWN = [name for name in TRAINED if name not in SHARING]
 """Methods with a training of their own; that of the others is held against another's below."""
 LONGER = {"steps": 20, "batch_size": 16, "lr": 0.003}
+SLOW = pytest.mark.slow
+OF_A_KIND = (
+    *("finetune", "lora", "individual", "joint", "ewc", "zscl", "gnsp", "ema", "er", "gift"),
+    *("pam", "o_lora", "diki", "moe_adapters", "rail", "ties", "magmax_seq"),
+)
+"""These are checked on a fusion backbone too by the default suite, all others by the slow one."""
 STEERING = ("coop", "dualprompt", "diki")
 """Prompts can only steer a model that sees something: with random weights the tiny LLaVA hardly
 does. That they learn on a fusion backbone is tested in test_prompts.py, with larger weights."""
 
 
-@pytest.fixture(params=list(BACKBONES))
-def study(request: pytest.FixtureRequest, models: Path) -> Study:
-    return study_of(models, request.param)
+def _is_default(method: str, backbone: str) -> bool:
+    return backbone != "llava" or method in OF_A_KIND
 
 
-@pytest.fixture(params=list(BACKBONES))
-def longer(request: pytest.FixtureRequest, models: Path) -> Study:
-    return study_of(models, request.param, training=LONGER)
+def cases(methods: Iterable[str]) -> pytest.MarkDecorator:
+    """Every method on a backbone of either family; what the default suite leaves out is slow."""
+    return pytest.mark.parametrize(
+        ("method", "backbone"),
+        [
+            pytest.param(method, backbone, marks=() if _is_default(method, backbone) else SLOW)
+            for method in methods
+            for backbone in BACKBONES
+        ],
+    )
 
 
-@pytest.mark.parametrize("method", OWN)
+@pytest.fixture
+def study(models: Path, backbone: str) -> Study:
+    return study_of(models, backbone)
+
+
+@pytest.fixture
+def longer(models: Path, backbone: str) -> Study:
+    return study_of(models, backbone, training=LONGER)
+
+
+@cases(OWN)
 def test_resume_is_exact(study: Study, method: str, tmp_path: Path) -> None:
     conformance.check_resume_is_exact(study, method, tmp_path)
 
 
-@pytest.mark.parametrize("method", OWN)
+@cases(OWN)
 def test_state_round_trips(study: Study, method: str) -> None:
     conformance.check_state_round_trips(study, method)
 
 
-@pytest.mark.parametrize("method", TRAINED)
+@cases(TRAINED)
 def test_state_is_all_that_changes(study: Study, method: str) -> None:
     conformance.check_state_is_all_that_changes(study, method)
 
 
-@pytest.mark.parametrize("method", OWN)
+@cases(OWN)
 def test_depends_on_is_true(study: Study, method: str) -> None:
     conformance.check_depends_on_is_true(study, method)
 
 
-@pytest.mark.parametrize("method", COMBINING)
+@cases(COMBINING)
 def test_combines_is_true(study: Study, method: str) -> None:
     conformance.check_combines_is_true(study, method)
 
 
-@pytest.mark.parametrize("method", SHARING)
+@cases(SHARING)
 def test_trainings_are_shared_rightly(study: Study, method: str) -> None:
     conformance.check_trainings_are_those_of(study, method)
 
 
-@pytest.mark.parametrize("method", TRAINED)
+@cases(TRAINED)
 def test_learns(longer: Study, method: str) -> None:
     if method in STEERING and "llava" in longer.backbones:
         pytest.skip("see STEERING")
