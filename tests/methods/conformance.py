@@ -102,6 +102,8 @@ class Desk:
     """One process that works on the units of one method."""
 
     def __init__(self, study: Study, method: str) -> None:
+        # Alone, or trainings that it shares would be done in the name of another.
+        study = study.model_copy(update={"methods": {method: study.methods[method]}})
         self.plan = Plan(study)
         self.backbone, self.method = next(iter(study.backbones)), method
         cache = Path(study.backbones[self.backbone].path).parent / "cache"
