@@ -6,7 +6,6 @@ import platform
 import threading
 import time
 from contextlib import suppress
-from types import TracebackType
 
 from sweep.errors import InputError
 from sweep.store import Folder
@@ -50,12 +49,7 @@ class Busy:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
         self.folder.delete(NAME)

@@ -42,7 +42,6 @@ ON_ONE_MACHINE = {
     "RAY_worker_niceness": "0",
     # Nobody collects the metrics of a Ray that ends with the study.
     "RAY_enable_metrics_collection": "0",
-    "RAY_TRAIN_METRICS_ENABLED": "0",
 }
 
 

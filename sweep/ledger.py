@@ -80,8 +80,9 @@ class Ledger:
         """The next unit for a lane, or None if nothing is ready.
 
         A lane that asks has lost whatever it held before. Earlier replicates come first; within
-        one, units whose parents' states the lane holds in memory, then units of the backbone and
-        method it has loaded, then the plan's order.
+        one, units of the backbone and method that the lane has loaded (another one takes longer to
+        load than a state), then units whose parents' states it holds in memory, then the plan's
+        order.
         """
         self._give_back(lane, now)
         if not self._ready:
@@ -90,9 +91,9 @@ class Ledger:
 
         def cost(key: str) -> tuple[int, bool, bool, int]:
             unit = units[key]
-            inherits = bool(unit.parents) and all(parent in held for parent in unit.parents)
             loaded = (unit.backbone, unit.method) == method
-            return unit.replicate, not inherits, not loaded, self._index[key]
+            inherits = bool(unit.parents) and all(parent in held for parent in unit.parents)
+            return unit.replicate, not loaded, not inherits, self._index[key]
 
         key = min(self._ready, key=cost)
         self._ready.discard(key)

@@ -4,13 +4,12 @@ from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from analysis.failure_modes import MEASURES
 from analysis.report.figures import Groups, interval, label, many
 from analysis.report.frames import group, rows
-from analysis.report.panels import COLUMNS, present
-from analysis.report.style import DIVERGING, TEMPLATE, Looks, text
+from analysis.report.panels import present
+from analysis.report.style import DIVERGING, TEMPLATE, Looks, small_multiples, text
 
 KINDS = {
     "gain": "task to accuracy on a task",
@@ -87,18 +86,8 @@ def _fact(row: Any) -> str:
 def mode_curves(found: pd.DataFrame, groups: Groups) -> go.Figure:
     """Every measure of a failure mode over the stages, a panel per measure."""
     measures = [name for name in MEASURES if name in set(found["measure"])]
-    columns = min(COLUMNS, len(measures))
-    height = 90 + 210 * -(-len(measures) // columns)
-    figure = make_subplots(
-        -(-len(measures) // columns), columns, vertical_spacing=62 / height,
-        subplot_titles=[MEASURES[name].label for name in measures], horizontal_spacing=0.07,
-    )  # fmt: skip
-    figure.update_layout(
-        template=TEMPLATE,
-        height=height,
-        margin={"t": 36},
-        legend={"y": -40 / height, "yanchor": "top"},
-    )
+    titles = [MEASURES[name].label for name in measures]
+    figure, places = small_multiples(titles, row=210, head=90, gap=62, horizontal_spacing=0.07)
     looks = Looks(method for _, method in groups)
     for backbone, method in present(found, groups):
         part = group(found, backbone, method)
@@ -108,7 +97,7 @@ def mode_curves(found: pd.DataFrame, groups: Groups) -> go.Figure:
             figure.add_scatter(
                 x=mine["stage"], y=mine["mean"], mode="lines+markers",
                 name=label(backbone, method, many(found)), legendgroup=f"{backbone} {method}",
-                showlegend=place == 0, row=place // columns + 1, col=place % columns + 1,
+                showlegend=place == 0, **places[place],
                 line={"color": looks.colour(method), "width": 1.5},
                 marker={"symbol": looks.symbol(method), "size": 6},
                 text=bounds, customdata=mine[["order_sd", "runs"]].to_numpy(),

@@ -4,16 +4,15 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
-from plotly.subplots import make_subplots
 
 from analysis.report import parts
 from analysis.report.figures import Groups, label, many
 from analysis.report.findings import plural
 from analysis.report.frames import group, rows
-from analysis.report.panels import COLUMNS, present
+from analysis.report.panels import present
 from analysis.report.parts import Section
 from analysis.report.study import Study
-from analysis.report.style import INK, SCALE, TEMPLATE, Looks
+from analysis.report.style import INK, SCALE, TEMPLATE, Looks, small_multiples
 from analysis.stopping import FIRST_LOOK
 
 FIRST_SHOWN = 3
@@ -47,25 +46,14 @@ def rank_bars(found: pd.DataFrame) -> go.Figure:
 def convergence_curves(found: pd.DataFrame, groups: Groups) -> go.Figure:
     """The mean of every method with its intervals after every replicate, a panel per method."""
     groups = present(found, groups)
-    columns = min(COLUMNS, len(groups))
-    lines = -(-len(groups) // columns)
-    height = 80 + 200 * lines
-    figure = make_subplots(
-        lines, columns, shared_xaxes="all", horizontal_spacing=0.08,
-        subplot_titles=[label(*pair, many(found)) for pair in groups],
-        vertical_spacing=70 / height,
-    )  # fmt: skip
-    figure.update_layout(
-        template=TEMPLATE,
-        height=height,
-        margin={"t": 36},
-        legend={"y": -40 / height, "yanchor": "top"},
+    titles = [label(*pair, many(found)) for pair in groups]
+    figure, places = small_multiples(
+        titles, row=200, head=80, gap=70, shared_xaxes="all", horizontal_spacing=0.08
     )
     looks = Looks(method for _, method in groups)
-    for place, (backbone, method) in enumerate(groups):
+    for (backbone, method), where in zip(groups, places, strict=True):
         part = group(found, backbone, method)
-        where = {"row": place // columns + 1, "col": place % columns + 1}
-        _panel(figure, part, looks.colour(method), where, first=place == 0)
+        _panel(figure, part, looks.colour(method), where, first=where is places[0])
         sure = part[part["replicates"] >= FIRST_SHOWN]
         if sure["low"].notna().any():
             low, high = sure["low"].min(), sure["high"].max()

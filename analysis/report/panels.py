@@ -5,11 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from analysis.report.figures import Groups, interval, label, many
 from analysis.report.frames import group, rows
-from analysis.report.style import COLOURS, DIVERGING, INK, TEMPLATE, Looks, text
+from analysis.report.style import COLOURS, DIVERGING, INK, TEMPLATE, Looks, small_multiples, text
 
 EFFECTS = {
     "method": "method",
@@ -21,8 +20,6 @@ EFFECTS = {
     "method:seed:order": "method x order, and noise",
 }
 """How the sources of variance are called; the last one names what is left."""
-COLUMNS = 3
-"""Panels side by side in small multiples."""
 
 
 def contribution_heatmap(found: pd.DataFrame, groups: Groups) -> go.Figure:
@@ -103,19 +100,10 @@ def robustness_scatter(found: pd.DataFrame, groups: Groups) -> go.Figure:
 def position_profiles(found: pd.DataFrame, groups: Groups) -> go.Figure:
     """Final accuracy on every task by its position in the order, a panel per task."""
     tasks = sorted(set(found["task"]))
-    columns = min(COLUMNS, len(tasks))
-    height = 90 + 190 * -(-len(tasks) // columns)
-    figure = make_subplots(
-        -(-len(tasks) // columns), columns, shared_xaxes=True, shared_yaxes=True,
-        subplot_titles=[text(task, 22) for task in tasks], vertical_spacing=90 / (4 * height),
-        horizontal_spacing=0.04,
+    figure, places = small_multiples(
+        [text(task, 22) for task in tasks], row=190, head=90, gap=22.5,
+        shared_xaxes=True, shared_yaxes=True, horizontal_spacing=0.04,
     )  # fmt: skip
-    figure.update_layout(
-        template=TEMPLATE,
-        height=height,
-        margin={"t": 36},
-        legend={"y": -40 / height, "yanchor": "top"},
-    )
     looks = Looks(method for _, method in groups)
     for backbone, method in present(found, groups):
         part = group(found, backbone, method)
@@ -124,7 +112,7 @@ def position_profiles(found: pd.DataFrame, groups: Groups) -> go.Figure:
             figure.add_scatter(
                 x=mine["position"], y=mine["final"], mode="lines+markers",
                 name=label(backbone, method, many(found)), legendgroup=f"{backbone} {method}",
-                showlegend=place == 0, row=place // columns + 1, col=place % columns + 1,
+                showlegend=place == 0, **places[place],
                 line={"color": looks.colour(method), "width": 1.5},
                 marker={"symbol": looks.symbol(method), "size": 6},
                 customdata=mine[["gain", "lost", "runs"]].to_numpy(),

@@ -1,9 +1,11 @@
 """How figures look: one colour and one symbol per method, in every figure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Any
 
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C8C8C"]
 """Okabe & Ito (2008), safe for colour-blind readers; without yellow and black, which one of the
@@ -30,6 +32,38 @@ TEMPLATE = go.layout.Template(
         "hoverlabel": {"align": "left"},
     }
 )
+
+
+COLUMNS = 3
+"""Of small multiples."""
+Panels = tuple[go.Figure, list[dict[str, int]]]
+"""A figure of small multiples, and where each is: arguments of its `add_trace`."""
+
+
+def small_multiples(titles: Sequence[str], row: int, head: int, gap: float, **axes: Any) -> Panels:
+    """Panels of equal size, at most COLUMNS beside one another, the legend below them.
+
+    Args:
+        titles: of the panels.
+        row: height of a row of panels, in pixels.
+        head: what is above and below all rows.
+        gap: between two rows.
+        axes: for plotly's `make_subplots`.
+    """
+    columns = max(1, min(COLUMNS, len(titles)))
+    lines = max(1, -(-len(titles) // columns))
+    height = head + row * lines
+    figure = make_subplots(
+        lines, columns, subplot_titles=list(titles), vertical_spacing=gap / height, **axes
+    )
+    figure.update_layout(
+        template=TEMPLATE,
+        height=height,
+        margin={"t": 36},
+        legend={"y": -40 / height, "yanchor": "top"},
+    )
+    places = [{"row": i // columns + 1, "col": i % columns + 1} for i in range(len(titles))]
+    return figure, places
 
 
 class Looks:

@@ -4,11 +4,8 @@ A new method joins by its line in METHODS; a method from elsewhere is checked by
 functions below with a study that names it as "package.module:Class".
 """
 
-import os
-import socket
-import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,8 +14,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 
 from methods import METHODS, name_of, resolve
 from methods.base import DependsOn, State
@@ -304,50 +299,3 @@ def distance(one: State, other: State) -> float:
     ] or list(one)
     first, second = (torch.cat([state[name].flatten() for name in names]) for state in (one, other))
     return float((first - second).norm() / second.norm())
-
-
-@dataclass(frozen=True)
-class Report:
-    """What one worker saw and got when a method learnt an order."""
-
-    ids: list[Tensor]
-    """The sample ids of every loss it computed."""
-    parallel: bool
-    states: dict[str, State]
-    scores: list[Scores]
-    forgotten: bool
-    """Whether the model left memory when the next one came."""
-
-
-def work(study: Study, method: str) -> Report:
-    """Learn one order, alone or together with the other worker of a pair."""
-    order = study.benchmark.task_names()
-    desk = Desk(study, method)
-    desk.learn(order[:1])
-    learner, ids = desk.worker.learner, []
-    learner.method.register_forward_pre_hook(lambda _, batch: ids.append(batch[0].ids))
-    results = desk.learn(order)
-    parallel = isinstance(learner._step, DistributedDataParallel)
-    model = weakref.ref(learner.method)
-    del learner
-    results |= desk.untouched
-    scores = [list(result.record.scores) for result in results.values()]
-    return Report(ids, parallel, states_in(results), scores, forgotten=model() is None)
-
-
-def _work_in_a_pair(rank: int, study: Study, out: Path, port: int) -> None:
-    here = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_PORT": port}
-    os.environ |= {name: str(value) for name, value in here.items()}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "ACCELERATE_USE_CPU": "true"}
-    reports = {name: work(study, name) for name in study.methods if trains(study, name)}
-    torch.save(reports, out / f"{rank}.pt")
-    torch.distributed.destroy_process_group()
-
-
-def pair_reports(study: Study, out: Path) -> list[dict[str, Report]]:
-    """What both workers of a data-parallel pair report, by method."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(_work_in_a_pair, (study, out, port), nprocs=2)
-    return [torch.load(out / f"{rank}.pt", weights_only=False) for rank in range(2)]

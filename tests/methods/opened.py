@@ -77,3 +77,24 @@ def learn_a_little(method: Method, stage: Stage, lr: float = 0.1) -> None:
         if weight.grad is not None:
             weight.data -= lr * weight.grad
     method.zero_grad()
+
+
+def check_reset_gives_the_untouched_backbone(desk: Desk) -> None:
+    (untouched,) = Desk(desk.plan.study, desk.method).untouched.values()
+    assert desk.worker.evaluator.evaluate()[0] != list(untouched.record.scores)
+    desk.worker.learner.method.reset(3)
+    assert desk.worker.evaluator.evaluate()[0] == list(untouched.record.scores)
+
+
+def check_reset_draws_from_the_seed(desk: Desk, zero: str) -> None:
+    """All weights but those named like `zero`, and torch's own generator is left alone."""
+    method = desk.worker.learner.method
+    before = torch.random.get_rng_state()
+    drawn = []
+    for seed in (3, 3, 4):
+        method.reset(seed)
+        drawn.append(method.state())
+    assert torch.equal(torch.random.get_rng_state(), before)
+    for name, tensor in drawn[0].items():
+        assert torch.equal(tensor, drawn[1][name])
+        assert torch.equal(tensor, drawn[2][name]) == (zero in name)

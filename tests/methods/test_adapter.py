@@ -9,7 +9,12 @@ import torch
 from methods.adapters.adapter import Bottleneck, mlps
 from methods.backbones.base import Backbone
 from tests.methods.conformance import BACKBONES, Desk
-from tests.methods.opened import about_to_learn, desk_of
+from tests.methods.opened import (
+    about_to_learn,
+    check_reset_draws_from_the_seed,
+    check_reset_gives_the_untouched_backbone,
+    desk_of,
+)
 
 PLACES = ["after", "beside"]
 
@@ -23,23 +28,11 @@ def desk(request: pytest.FixtureRequest, models: Path) -> Desk:
 
 
 def test_reset_gives_the_untouched_backbone(desk: Desk) -> None:
-    (untouched,) = Desk(desk.plan.study, "adapter").untouched.values()
-    assert desk.worker.evaluator.evaluate()[0] != list(untouched.record.scores)
-    desk.worker.learner.method.reset(3)
-    assert desk.worker.evaluator.evaluate()[0] == list(untouched.record.scores)
+    check_reset_gives_the_untouched_backbone(desk)
 
 
 def test_reset_draws_from_the_seed_and_leaves_torch_alone(desk: Desk) -> None:
-    method = desk.worker.learner.method
-    before = torch.random.get_rng_state()
-    drawn = []
-    for seed in (3, 3, 4):
-        method.reset(seed)
-        drawn.append(method.state())
-    assert torch.equal(torch.random.get_rng_state(), before)
-    for name, tensor in drawn[0].items():
-        assert torch.equal(tensor, drawn[1][name])
-        assert torch.equal(tensor, drawn[2][name]) == (".up." in name)
+    check_reset_draws_from_the_seed(desk, zero=".up.")
 
 
 def test_every_adapted_block_has_a_bottleneck_and_nothing_else_is_trained(desk: Desk) -> None:

@@ -8,8 +8,9 @@ import torch
 
 from methods import METHODS
 from sweep.study import Study
-from tests.methods import conformance
-from tests.methods.conformance import BACKBONES, Report, forgetting, same, study_of
+from tests.methods import conformance, pairs
+from tests.methods.conformance import BACKBONES, forgetting, same, study_of
+from tests.methods.pairs import Report
 
 Alone = dict[str, Report]
 Pair = list[Alone]
@@ -105,12 +106,12 @@ def small(models: Path) -> Study:
 
 @pytest.fixture(scope="module")
 def pair(small: Study, tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    return conformance.pair_reports(small, tmp_path_factory.mktemp("pair"))
+    return pairs.pair_reports(small, tmp_path_factory.mktemp("pair"))
 
 
 @pytest.fixture(scope="module")
 def alone(small: Study) -> Alone:
-    return {method: conformance.work(small, method) for method in TRAINED}
+    return {method: pairs.work(small, method) for method in TRAINED}
 
 
 @pytest.mark.parametrize("method", TRAINED)

@@ -9,6 +9,10 @@ from peft.tuners.lora import LoraLayer
 from methods.adapters.lora import Lora
 from methods.backbones import load_backbone
 from tests.methods.conformance import BACKBONES, Desk, study_of
+from tests.methods.opened import (
+    check_reset_draws_from_the_seed,
+    check_reset_gives_the_untouched_backbone,
+)
 
 ORDER = ("a", "b", "c")
 
@@ -21,23 +25,11 @@ def desk(request: pytest.FixtureRequest, models: Path) -> Desk:
 
 
 def test_reset_gives_the_untouched_backbone(desk: Desk) -> None:
-    (untouched,) = Desk(desk.plan.study, "lora").untouched.values()
-    assert desk.worker.evaluator.evaluate()[0] != list(untouched.record.scores)
-    desk.worker.learner.method.reset(3)
-    assert desk.worker.evaluator.evaluate()[0] == list(untouched.record.scores)
+    check_reset_gives_the_untouched_backbone(desk)
 
 
 def test_reset_draws_a_from_the_seed_and_leaves_torch_alone(desk: Desk) -> None:
-    method = desk.worker.learner.method
-    before = torch.random.get_rng_state()
-    drawn = []
-    for seed in (3, 3, 4):
-        method.reset(seed)
-        drawn.append(method.state())
-    assert torch.equal(torch.random.get_rng_state(), before)
-    for name, tensor in drawn[0].items():
-        assert torch.equal(tensor, drawn[1][name])
-        assert torch.equal(tensor, drawn[2][name]) == ("lora_B" in name)
+    check_reset_draws_from_the_seed(desk, zero="lora_B")
 
 
 def test_trains_a_and_b_of_every_layer_and_nothing_else(desk: Desk) -> None:

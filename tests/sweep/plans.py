@@ -12,6 +12,7 @@ from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.baselines.individual import Individual
 from sweep.plan import Plan
 from sweep.sources import Source
+from sweep.store import Kept
 from sweep.study import Study
 
 METHODS = {"nothing": "zero_shot", "sequence": "finetune", "set": "joint", "task": "individual"}
@@ -65,3 +66,8 @@ def tries(draw: st.DrawFn, most_tasks: int = 4) -> list[tuple[str, ...]]:
     tasks = "abcdef"[: draw(st.integers(2, most_tasks))]
     every = list(permutations(tasks))
     return draw(st.lists(st.sampled_from(every), min_size=1, max_size=8, unique=True))
+
+
+def kept(states: Mapping[str, bool]) -> dict[str, Kept]:
+    """Finished units, and whether their state is there."""
+    return {key: Kept(state=state) for key, state in states.items()}

@@ -1,260 +1,19 @@
-"""The ledger: whatever lanes do and however they die, the study ends and nothing is done twice."""
+"""The ledger: who gets which work, and what becomes of what fails or is not needed any more."""
 
-from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from itertools import groupby
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
 
 from sweep.ledger import MAX_LOSSES, Assignment, Ledger
 from sweep.plan import Plan
 from sweep.store import Kept
 from sweep.work import Order
-from tests.sweep.plans import METHODS, READ_OUT, plan_of, study_of, tries
+from tests.sweep.plans import MERGED, READ_OUT, kept, plan_of, study_of
 
 LEASE = 10.0
 
 
-def kept(states: Mapping[str, bool]) -> dict[str, Kept]:
-    """Finished units, and whether their state is there."""
-    return {key: Kept(state=state) for key, state in states.items()}
-
-
 ABC = [("a", "b", "c"), ("b", "a", "c")]
-
-
-class Lanes(RuleBasedStateMachine):
-    """Lanes that work, fail, fall silent and come back, and a coordinator that is restarted."""
-
-    @initialize(
-        orders=tries(3),
-        methods=st.sets(st.sampled_from(list(METHODS.values())), min_size=1),
-        keep=st.sampled_from(["all", "leaves", "none"]),
-        retries=st.integers(0, 2),
-    )
-    def start(self, orders: list[Order], methods: set[str], keep: str, retries: int) -> None:
-        changes: dict[str, Any] = {"keep_states": keep, "lanes": {"retries": retries}}
-        changes |= {"replicates": 2}
-        self.plan = plan_of(study_of(orders, sorted(methods), **changes))
-        self.store: dict[str, bool] = {}
-        self.work: dict[str, Assignment] = {}
-        self.silent: set[str] = set()
-        self.lost: set[str] = set()
-        self.now = 0.0
-        self.finished: Counter[str] = Counter()
-        self.stopped = False
-        self.restart()
-
-    def restart(self) -> None:
-        self.ledger = Ledger(self.plan, kept(self.store), LEASE)
-        self.attempts: Counter[str] = Counter()
-        self.losses: Counter[str] = Counter()
-        self.given_up: dict[str, set[str]] = {}
-        self.redone = {key for key in self.ledger.todo if key in self.store}
-        # A coordinator that died between the record and the clean-up leaves states behind.
-        self.surplus = {key for key in self.store if self.store[key] and not self.needs(key)}
-        if self.stopped:
-            self.stop()
-
-    def is_late(self, key: str) -> bool:
-        """Whether the study stopped before it."""
-        return self.stopped and self.plan.units[key].replicate > 0
-
-    def stop(self) -> None:
-        self.stopped = True
-        for dropped in self.ledger.stop_after(1):
-            assert not self.needs(dropped)
-            self.store[dropped] = False
-        for keys in self.given_up.values():
-            keys -= {key for key in keys if self.is_late(key)}
-
-    @rule()
-    def has_seen_enough(self) -> None:
-        self.stop()
-        assert not any(self.is_late(key) for key in (*self.ledger.claimed, *self.ledger.failed))
-
-    def needs(self, key: str) -> bool:
-        """Whether the state of a finished unit has to stay."""
-        if self.plan.units[key].kind != "train":
-            return False
-        keep = self.plan.study.keep_states
-        kept = keep == "all" or (keep == "leaves" and key in self.plan.leaves)
-        return kept or self.is_waited_for(key)
-
-    def is_waited_for(self, key: str) -> bool:
-        children = (child for child in self.plan.children[key] if not self.is_late(child))
-        return any(child not in self.ledger.done for child in children)
-
-    def pending_descendants(self, key: str) -> set[str]:
-        children = {child for child in self.plan.children[key] if child in self.ledger.todo}
-        return children.union(*(self.pending_descendants(child) for child in children))
-
-    def gives_up(self, key: str) -> None:
-        self.given_up[key] = {key} | self.pending_descendants(key)
-
-    def lose(self, lane: str) -> None:
-        """The ledger learns that a lane does not do what it was given."""
-        key = next((key for key, holder in self.ledger.claimed.items() if holder == lane), None)
-        if key:
-            self.losses[key] += 1
-            if self.losses[key] == MAX_LOSSES:
-                self.gives_up(key)
-
-    lanes = st.sampled_from(["one", "two", "three"])
-
-    @rule(lane=lanes)
-    def asks(self, lane: str) -> None:
-        self.lose(lane)
-        before = set(self.ledger.claimed.values()) - {lane}
-        assignment = self.ledger.claim(lane, (), None, self.now)
-        self.silent.discard(lane)
-        self.work.pop(lane, None)
-        assert set(self.ledger.claimed.values()) - {lane} == before
-        if assignment is None:
-            return
-        unit = assignment.unit
-        assert unit.key not in self.ledger.done
-        assert unit.key not in self.ledger.failed
-        assert not self.is_late(unit.key)
-        assert all(self.store[parent] for parent in unit.parents)
-        assert assignment.keep_state == self.needs(unit.key)
-        assert set(unit.parents) <= set(assignment.ancestors)
-        self.work[lane] = assignment
-
-    @rule(lane=lanes, units=st.integers(1, 9))
-    def works(self, lane: str, units: int) -> None:
-        for _ in range(units):
-            self.asks(lane)
-            if lane in self.work:
-                self.finish(lane)
-
-    @precondition(lambda self: self.work)
-    @rule(data=st.data())
-    def finishes(self, data: st.DataObject) -> None:
-        """In time, or long after its work was given to another lane."""
-        self.finish(data.draw(st.sampled_from(sorted(self.work))))
-
-    def finish(self, lane: str) -> None:
-        assignment = self.work.pop(lane)
-        key = assignment.unit.key
-        self.store[key] = assignment.keep_state or self.store.get(key, False)
-        for dropped in self.ledger.finish(key):
-            assert not self.needs(dropped)
-            self.store[dropped] = False
-        self.finished[key] += 1
-
-    @precondition(lambda self: self.work)
-    @rule(data=st.data(), final=st.booleans())
-    def fails(self, data: st.DataObject, final: bool) -> None:
-        lane = data.draw(st.sampled_from(sorted(self.work)))
-        key = self.work.pop(lane).unit.key
-        if self.ledger.claimed.get(key) == lane:
-            self.attempts[key] += 1
-            if final or self.attempts[key] > self.plan.study.lanes.retries:
-                self.gives_up(key)
-        self.ledger.fail(lane, key, "boom", final)
-
-    @precondition(lambda self: set(self.work) - self.silent)
-    @rule(data=st.data())
-    def falls_silent(self, data: st.DataObject) -> None:
-        """Its work is given to others after a while; it may wake up and finish it all the same."""
-        self.silent.add(data.draw(st.sampled_from(sorted(set(self.work) - self.silent))))
-
-    @precondition(lambda self: self.silent)
-    @rule(data=st.data())
-    def wakes(self, data: st.DataObject) -> None:
-        self.silent.discard(data.draw(st.sampled_from(sorted(self.silent))))
-
-    @rule(seconds=st.sampled_from([LEASE / 2, LEASE + 1]))
-    def time_passes(self, seconds: float) -> None:
-        self.now += seconds
-        for lane in sorted(set(self.work) - self.silent):
-            self.ledger.alive(lane, self.work[lane].unit.key, self.now)
-        claimed = dict(self.ledger.claimed)
-        self.ledger.expire(self.now)
-        lost = set(claimed) - set(self.ledger.claimed)
-        for key in lost:
-            assert claimed[key] in self.silent
-            self.losses[key] += 1
-            if self.losses[key] == MAX_LOSSES:
-                self.gives_up(key)
-
-    @rule(data=st.data(), run_again=st.booleans())
-    def coordinator_dies(self, data: st.DataObject, run_again: bool) -> None:
-        """Its lanes go on; or the study is run again after some files were lost."""
-        if run_again:
-            lost = st.sets(st.sampled_from(["", *self.store]), max_size=3)
-            states, stages = data.draw(lost), data.draw(lost)
-            self.store = {
-                key: stored and key not in states
-                for key, stored in self.store.items()
-                if key not in stages
-            }
-            self.lost |= states
-            self.work.clear()
-        self.restart()
-
-    @invariant()
-    def books_agree(self) -> None:
-        ledger = self.ledger
-        assert not set(ledger.done) & set(ledger.failed)
-        assert not set(ledger.claimed) & (set(ledger.done) | set(ledger.failed))
-        assert len(set(ledger.claimed.values())) == len(ledger.claimed)
-        assert set(ledger.done) <= set(self.store)
-
-    @invariant()
-    def failures_take_their_descendants_and_no_others(self) -> None:
-        expected = set().union(*self.given_up.values()) - set(self.ledger.done)
-        assert set(self.ledger.failed) == expected
-
-    @invariant()
-    def states_stay_as_long_as_they_are_needed(self) -> None:
-        there = {key for key, stored in self.store.items() if stored}
-        needed = {key for key in self.ledger.done if self.needs(key)}
-        waited_for = {key for key in needed if self.is_waited_for(key)}
-        assert needed - self.lost <= there
-        assert waited_for <= there
-        assert there - needed <= self.surplus | self.ledger.todo
-
-    def teardown(self) -> None:
-        """Whatever happened, one lane that works brings the study to its end."""
-        if not hasattr(self, "ledger"):
-            return
-        for _ in range(len(self.plan.units) + 1):
-            if self.ledger.settled:
-                break
-            self.now += LEASE + 1
-            self.ledger.expire(self.now)
-            self.asks("last")
-            if "last" in self.work:
-                assignment = self.work.pop("last")
-                self.store[assignment.unit.key] = assignment.keep_state
-                self.ledger.finish(assignment.unit.key)
-        assert self.ledger.settled
-
-
-@pytest.mark.parametrize(
-    "examples", [40, pytest.param(2000, marks=pytest.mark.slow)], ids=["few", "many"]
-)
-def test_lanes_and_ledger(examples: int) -> None:
-    run_state_machine_as_test(
-        Lanes,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=40,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
 
 
 def key_of(plan: Plan, *prefix: str) -> str:
@@ -293,6 +52,20 @@ def test_a_lane_stays_with_the_method_it_has_loaded() -> None:
     ledger = Ledger(plan, kept({key_of(plan): False}), LEASE)
     claims = [ledger.claim(lane, (), ("clip", "lora"), 0.0) for lane in ("one", "two", "three")]
     assert [claim.unit.method for claim in claims if claim] == ["lora", "lora", "finetune"]
+
+
+def test_a_method_is_loaded_once_however_much_it_shares_with_others() -> None:
+    """The states that one has in memory would do for the other, too."""
+    plan = plan_of(study_of(ABC, ["individual", MERGED]))
+    ledger, held, loaded, methods = Ledger(plan, {}, LEASE), [], None, []
+    while not ledger.settled:
+        claim = ledger.claim("lane", held, loaded, 0.0)
+        assert claim
+        unit = claim.unit
+        held, loaded = [*claim.ancestors, unit.key], (unit.backbone, unit.method)
+        methods.append(unit.method)
+        ledger.finish(unit.key)
+    assert [method for method, _ in groupby(methods)] == ["", "individual", MERGED]
 
 
 def test_earlier_replicates_come_first() -> None:
