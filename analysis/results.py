@@ -67,10 +67,12 @@ EMBEDDINGS_SCHEMA = pa.schema(
         ("prefix", pa.list_(pa.string())),
         ("eval_task", pa.string()),
         ("modality", pa.string()),  # "image" | "text"
+        ("sample", pa.int32()),  # of the test images, or of the texts of choices; null: the mean
+        ("choice", pa.int32()),  # the right one of an image, that of a text; null: the mean
         ("vector", pa.list_(pa.float32())),
     ]
 )
-"""One row per vector of a fixed set of test samples, for drift and alignment measures."""
+"""The mean embeddings of every task and, if a study asks for features, those of some samples."""
 
 COSTS_SCHEMA = pa.schema(
     [
@@ -110,11 +112,21 @@ class Results:
 
     @cached_property
     def embeddings(self) -> pd.DataFrame:
-        """The stored embeddings (EMBEDDINGS_SCHEMA), read when first asked for."""
+        """The mean embeddings (EMBEDDINGS_SCHEMA), read when first asked for."""
+        found = self._embeddings(pc.field("sample").is_null())
+        return found.drop(columns=["sample", "choice"])
+
+    @cached_property
+    def features(self) -> pd.DataFrame:
+        """The embeddings of single samples (EMBEDDINGS_SCHEMA), read when first asked for."""
+        return self._embeddings(pc.field("sample").is_valid())
+
+    def _embeddings(self, chosen: pc.Expression) -> pd.DataFrame:
         if self.folder is None:
             return pd.DataFrame(columns=EMBEDDINGS_SCHEMA.names)
-        table = _read(self.folder, "embeddings", EMBEDDINGS_SCHEMA)
-        return _frame(table, "prefix").drop_duplicates([*STAGE, "eval_task", "modality"])
+        table = _read(self.folder, "embeddings", EMBEDDINGS_SCHEMA, chosen)
+        once = [*STAGE, "eval_task", "modality", "sample"]
+        return _frame(table, "prefix").drop_duplicates(once)
 
     @cached_property
     def costs(self) -> pd.DataFrame:
@@ -227,15 +239,17 @@ def open_folder(out: str) -> fs.FileSystem:
     return fs.SubTreeFileSystem(path, filesystem)
 
 
-def _read(folder: fs.FileSystem, part: str, schema: pa.Schema) -> pa.Table:
-    """All rows of a folder of part files, skipping what is still being written."""
+def _read(
+    folder: fs.FileSystem, part: str, schema: pa.Schema, chosen: pc.Expression | None = None
+) -> pa.Table:
+    """All (or the chosen) rows of a folder of part files, without what is still being written."""
     files = folder.get_file_info(fs.FileSelector(part, allow_not_found=True))
     paths = sorted(
         file.path
         for file in files
         if file.extension == "parquet" and not file.base_name.startswith((".", "_"))
     )
-    return ds.dataset(paths, schema, format="parquet", filesystem=folder).to_table()
+    return ds.dataset(paths, schema, format="parquet", filesystem=folder).to_table(filter=chosen)
 
 
 def _frame(table: pa.Table, sequence: str) -> pd.DataFrame:

@@ -28,6 +28,7 @@ import ray
 from ray import train, tune
 from ray.train.torch import TorchTrainer
 
+from analysis import load
 from sweep import Study, run, run_alone
 from sweep.coordinator import Progress
 from sweep.engine import ENVIRONMENT
@@ -87,6 +88,7 @@ def lanes(steps: int, cores: int) -> None:
 
         finished = run(sweep_study, f"{folder}/out", on_progress=note_first)
         wall = time.perf_counter() - started
+        costs = load(finished.out).costs
     assert finished.settled
     assert not finished.failed
     after = bare_stage_on_all_cores(sweep_study, cores, 20)
@@ -97,6 +99,8 @@ def lanes(steps: int, cores: int) -> None:
         f"first stage done after {first[0]:.0f} s; ratio of the rest "
         f"{(wall - first[0]) / (ideal * (1 - 1 / stages)):.2f}"
     )
+    inside = costs[["train_seconds", "evaluate_seconds"]].sum(axis=1).mean()
+    print(f"of a stage on a lane {inside:.2f} s are training and evaluation")
 
 
 def naive(steps: int, cores: int) -> None:

@@ -1,10 +1,11 @@
 """How the analysis grows: time, memory and size of the report of a large study.
 
-    python benchmarks/report_scale.py --orders 10 100 1000
+    python -m benchmarks.report_scale --orders 10 100 1000
 
 Writes made-up results of so many orders per replicate, then measures a fresh process that loads
 them and makes all tables and the report: processor seconds, so that other work on the machine does
-not count, of one core.
+not count, of one core. Where there is a Chromium, it opens the page and says when it first painted
+something with content, in wall time since the file was asked for.
 
 Eleven tasks, ten methods, five replicates, on one core of a small cloud machine (two cores):
 
@@ -32,8 +33,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.results import COSTS_SCHEMA, ORDERS_SCHEMA, RESULTS_SCHEMA
+from tests.analysis.chromium import CHROMIUM, browser
 
 PARTS = ("load", "metrics", "tables", "page")
+PAINTED = 'performance.getEntriesByName("first-contentful-paint")'
 
 
 def main() -> None:
@@ -48,7 +51,8 @@ def main() -> None:
     if given.measure:
         measure(given.measure)
         return
-    print(f"{'orders':>7} {'rows':>10}", *(f"{part:>9}" for part in PARTS), "   memory  report")
+    head = [f"{part:>9}" for part in PARTS]
+    print(f"{'orders':>7} {'rows':>10}", *head, "   memory  report  first paint")
     for orders in given.orders:
         with tempfile.TemporaryDirectory() as temporary:
             out = (given.keep or Path(temporary)) / f"orders-{orders}"
@@ -57,6 +61,7 @@ def main() -> None:
             one_core = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
             command = [sys.executable, __file__, "--measure", str(out)]
             subprocess.run(command, check=True, env=one_core)
+            print(f"{first_paint(out / 'report.html', Path(temporary)):>11.1f} s")
 
 
 def measure(out: Path) -> None:
@@ -80,11 +85,22 @@ def measure(out: Path) -> None:
     _ = study.tables
     markdown(study)
     lap("tables")
-    size = len(page(study).encode())
+    html = page(study)
     lap("page")
+    size = (out / "report.html").write_text(html, "utf-8")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     seconds = " ".join(f"{taken[part]:>7.1f} s" for part in PARTS)
-    print(f"{seconds} {memory:>5.1f} GB {size / 2**20:>4.1f} MB")
+    print(f"{seconds} {memory:>5.1f} GB {size / 2**20:>4.1f} MB", end=" ", flush=True)
+
+
+def first_paint(report: Path, profile: Path) -> float:
+    """Seconds until a browser shows some of the page; nan without a browser."""
+    if CHROMIUM is None:
+        return float("nan")
+    with browser(profile) as tab:
+        tab.open(report)
+        tab.wait(f"{PAINTED}.length > 0")
+        return float(tab.run(f"{PAINTED}[0].startTime")) / 1000
 
 
 def write(out: Path, orders: int, tasks: int, methods: int, replicates: int) -> int:

@@ -40,6 +40,7 @@ from methods.prompts.coop import CoOp
 from methods.prompts.diki import DIKI
 from methods.prompts.dualprompt import DualPrompt
 from methods.prompts.l2p import L2P
+from methods.regularisation.contrastive import Contrastive
 from methods.regularisation.ewc import EWC
 from methods.regularisation.gnsp import GNSP
 from methods.regularisation.l2_sp import L2SP
@@ -67,6 +68,7 @@ METHODS: dict[str, type[Method]] = {
     "si": SI,
     "mas": MAS,
     "multimodal_ewc": MultimodalEWC,
+    "contrastive": Contrastive,
     "lwf": LwF,
     "zscl": ZSCL,
     "dual_teacher": DualTeacher,

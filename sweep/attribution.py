@@ -23,6 +23,9 @@ backbone's weights, LoRA included as the product that it adds, that is in each t
 cka: linear CKA (Kornblith et al., ICML 2019, arXiv 1905.00414) between the embeddings of the
 untouched backbone and of now: of the first SAMPLES test images of each task, all tasks together,
 and of all their texts.
+
+features: the embeddings themselves of PICTURED test images of each task, evenly spaced, and of the
+texts of its choices; the report shows how they move.
 """
 
 from collections.abc import Iterable, Iterator, Sequence, Set
@@ -43,6 +46,7 @@ TOWERS = ("vision", "text", "joint")
 ALL = "all tasks"
 """What is evaluated by "update" and "cka"."""
 SAMPLES = 256
+PICTURED = 60
 
 
 def coalitions(players: Sequence[str]) -> list[Coalition]:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ray.util.placement_group import PlacementGroup, remove_placement_group
+
 from sweep.ledger import Assignment, Ledger
 from sweep.store import Record, Store
 from sweep.work import Run, Work
@@ -68,6 +70,7 @@ class Coordinator:
         self._started: set[tuple[str, ...]] = set()
         self._max_lanes = max_lanes
         self._lanes: dict[str, float] = {}
+        self._rooms: dict[str, PlacementGroup] = {}
         self._dismissed: set[str] = set()
         self._stopped = ""
         self._news = asyncio.Condition()
@@ -87,7 +90,8 @@ class Coordinator:
     def open_lane(self, lane: str) -> bool:
         """Whether a trial may have a lane, or keep it; trials that stop asking give theirs up."""
         now = time.monotonic()
-        self._lanes = {name: seen for name, seen in self._lanes.items() if now - seen < LEASE}
+        for silent in [name for name, seen in self._lanes.items() if now - seen >= LEASE]:
+            self.evict(silent)
         if lane in self._lanes or len(self._lanes) < self._max_lanes:
             self._lanes[lane] = now
         return lane in self._lanes
@@ -112,9 +116,20 @@ class Coordinator:
             return "stop" if self.ledger.settled or lane in self._dismissed else None
         return assignment
 
-    def alive(self, lane: str, key: str | None) -> None:
-        """A lane's heartbeat, with the unit it is working on."""
+    def alive(self, lane: str, key: str | None, room: PlacementGroup) -> None:
+        """A lane's heartbeat, with the unit it is working on and the resources that it holds."""
         self.ledger.alive(lane, key, time.monotonic())
+        self._rooms[lane] = room
+
+    def evict(self, lane: str) -> None:
+        """The trial or the Train job of a lane has died: free what the lane held.
+
+        Train leaves that to a helper that can tell only where Ray's dashboard runs.
+        """
+        self._lanes.pop(lane, None)
+        room = self._rooms.pop(lane, None)
+        if room:
+            remove_placement_group(room)
 
     def dismiss(self, lane: str) -> None:
         """The lane gets no more work."""

@@ -27,12 +27,14 @@ keeps them off the worker nodes, costs no CPU, and limits the number of trials a
 COORDINATOR_SHARE = 0.05
 TRAIN_SHARE = 0.001
 """Train itself takes this much of the head for a helper of every lane."""
-POLL_SECONDS = 0.5
+POLL_SECONDS = 1.0
 
 ENVIRONMENT = {
     # Train looks at its workers every 2 s by default, which a lane would wait for when it ends.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1.0",
     "RAY_AIR_NEW_OUTPUT": "0",
+    # Tune's record of all trials, which is written anew every time, is of use only at the end.
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
 }
 ON_ONE_MACHINE = {
     # Nobody announces that he will take the machine away: a process less for every lane.
@@ -66,7 +68,9 @@ def connected(address: str | None, lanes: Lanes) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    options: dict[str, Any] = {"address": address} if address else {"address": "local"}
+    # The dashboard is a dozen processes, which a small machine notices.
+    local = {"address": "local", "include_dashboard": False}
+    options: dict[str, Any] = {"address": address} if address else local
     if not address and isinstance(lanes.count, int):
         # As many CPUs as the lanes ask for, so that more lanes than cores share the cores.
         needed = lanes.count * lanes.workers * lanes.cpus_per_worker
@@ -127,7 +131,7 @@ def run(
         study: What to run, or its plan if that has been made already.
         out: A folder or URI for everything that is kept; "runs/NAME" by default.
         address: Of a Ray cluster; None starts Ray on this machine.
-        on_progress: Called about twice a second with the progress and the number of lanes.
+        on_progress: Called about once a second with the progress and the number of lanes.
 
     Raises:
         InputError: the study cannot be run, or `out` holds another study or is being worked on.

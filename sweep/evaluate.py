@@ -64,7 +64,8 @@ class Evaluator:
 
         Returns:
             Rows of the results table (split, eval_task, metric, value, n), and a table of
-            eval_task, modality and the mean of the L2-normalised embeddings (float32 [D]).
+            eval_task, modality and the mean of the L2-normalised embeddings (float32 [D]);
+            where the study asks for features, also of single samples.
         """
         self.learner.method.eval()
         scores: Scores = []
@@ -82,6 +83,7 @@ class Evaluator:
                         given[task.name] = answers.given
                 if self.extras:
                     scores += self.extras.of_tasks(given)
+                    embeddings += self.extras.features(given)
             for pairs in self.retrieval:
                 scores += self._recall(pairs)
             if self.extras:
@@ -183,9 +185,12 @@ EMBEDDINGS = pa.schema(
     [
         ("eval_task", pa.string()),
         ("modality", pa.string()),
+        ("sample", pa.int32()),
+        ("choice", pa.int32()),
         ("vector", pa.list_(pa.float32())),
     ]
 )
+"""Sample and choice are null where the vector is a mean."""
 
 
 def recall(fit: Tensor, relevant: Tensor, k: int) -> float:

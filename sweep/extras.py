@@ -1,8 +1,8 @@
 """What a study may measure beside scores and mean embeddings; see `attribution` for what it is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from methods.data import Task
 from sweep.attribution import (
     ALL,
     MODALITIES,
+    PICTURED,
     SAMPLES,
     TOWERS,
     Coalition,
@@ -75,6 +76,34 @@ class Extras:
                 scores.append(score("cka", ALL, modality, value, len(now)))
         return scores
 
+    def features(self, names: Iterable[str]) -> list[dict[str, Any]]:
+        """Embeddings of some test images of tasks, and of the texts of their choices.
+
+        Returns:
+            Rows of the embeddings table. A choice that is met in several texts has a row for each.
+        """
+        rows: list[dict[str, Any]] = []
+        if "features" in self.measures:
+            for name in names:
+                task = self.tasks[name]
+                count = len(task.test.labels)
+                ids = torch.linspace(0, count - 1, min(PICTURED, count)).round().long()
+                images = self._images(task, ids)
+                texts = self.backbone.embed_texts(self.backbone.texts(task)).float().cpu()
+                right = task.test.labels[ids.numpy()].tolist()
+                # They come template by template.
+                met = [i % len(task.choices) for i in range(len(texts))]
+                for modality, samples, choices, vectors in (
+                    ("image", ids.tolist(), right, images),
+                    ("text", range(len(texts)), met, texts),
+                ):
+                    head = {"eval_task": name, "modality": modality}
+                    rows += [
+                        head | {"sample": sample, "choice": choice, "vector": vector.numpy()}
+                        for sample, choice, vector in zip(samples, choices, vectors, strict=True)
+                    ]
+        return rows
+
     def _modalities(self, name: str, given: Tensor) -> dict[Coalition, float]:
         task, evaluator = self.tasks[name], self.evaluator
         alone = chance(given, torch.from_numpy(task.test.labels))
@@ -120,12 +149,17 @@ class Extras:
         """Of the same samples always: float32 [N, D] by modality, on the CPU."""
         images, texts = [], []
         for task in self.tasks.values():
-            ids = torch.arange(min(SAMPLES, len(task.test.labels)))
-            for part in torch.split(ids, self.evaluator.learner.study.evaluation.batch_size):
-                pixels = self.evaluator.pixels(task)[part].to(self.backbone.device)
-                images.append(self.backbone.embed_images(pixels).float().cpu())
+            images.append(self._images(task, torch.arange(min(SAMPLES, len(task.test.labels)))))
             texts.append(self.backbone.embed_texts(self.backbone.texts(task)).float().cpu())
         return {"image": torch.cat(images), "text": torch.cat(texts)}
+
+    def _images(self, task: Task, ids: Tensor) -> Tensor:
+        """Embeddings of test images: float32 [N, D], on the CPU."""
+        images = []
+        for part in torch.split(ids, self.evaluator.learner.study.evaluation.batch_size):
+            pixels = self.evaluator.pixels(task)[part].to(self.backbone.device)
+            images.append(self.backbone.embed_images(pixels).float().cpu())
+        return torch.cat(images)
 
 
 def _worths(split: str, task: Task, worth: Mapping[Coalition, float]) -> Scores:

@@ -80,9 +80,11 @@ def work(config: LaneConfig) -> None:
 
 
 def _send_heartbeats(coordinator: Any, lane: str, doing: list[str | None]) -> None:
+    room = ray.util.get_current_placement_group()
+
     def beat() -> None:
         while True:
-            coordinator.alive.remote(lane, doing[0])
+            coordinator.alive.remote(lane, doing[0], room)
             time.sleep(LEASE / 6)
 
     threading.Thread(target=beat, daemon=True).start()

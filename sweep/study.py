@@ -127,10 +127,11 @@ class Evaluation(Section):
     """How every stage is evaluated."""
 
     batch_size: int = Field(default=512, ge=1, description="Images of one forward pass.")
-    measures: tuple[Literal["modality", "towers", "cka"], ...] = Field(
+    measures: tuple[Literal["modality", "towers", "cka", "features"], ...] = Field(
         default=(),
         description="What is measured beside scores and mean embeddings (`sweep/attribution.py`): "
-        "which modality and which tower accuracy comes from, how far representations move.",
+        "which modality and which tower accuracy comes from, how far representations move; "
+        "features keeps those of some samples, for a picture.",
     )
 
     @field_validator("measures")

@@ -36,6 +36,7 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
         try:
             run_lane(self.lane)
         except BaseException as error:  # reported by _ask(), in the thread that Tune watches
+            self._call("evict", self.lane.lane)
             self.error = error
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

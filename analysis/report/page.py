@@ -12,6 +12,7 @@ from plotly.offline import get_plotlyjs
 from analysis.report import (
     cells,
     enough,
+    features,
     figures,
     frames,
     mechanisms,
@@ -57,6 +58,7 @@ def drawn(study: Study) -> list[tuple[str, Callable[[Study], go.Figure]]]:
         "robustness": study.contributions,
         "pairs": study.cells,
         "modes": study.failure_modes,
+        "features": study.feature_maps,
         "positions": study.profiles,
         "models": study.order_models,
         "similarity": study.similarity,
@@ -79,6 +81,7 @@ FIGURES: dict[str, Callable[[Study], go.Figure]] = {
     "robustness": lambda s: panels.robustness_scatter(s.contributions, s.groups),
     "pairs": lambda s: cells.cell_heatmap(s.cells, s.baseline_first),
     "modes": lambda s: cells.mode_curves(s.failure_modes, s.groups),
+    "features": features.feature_paths,
     "positions": lambda s: panels.position_profiles(s.profiles, s.groups),
     "forgetting": lambda s: figures.trade_off(s.dots(s.runs), s.groups),
     "tree": lambda s: figures.order_tree(frames.shallow(s.trie), s.groups),
@@ -99,8 +102,8 @@ FIGURES: dict[str, Callable[[Study], go.Figure]] = {
 SECTIONS: Sequence[Callable[[Study], Section]] = (
     *(sections.verdict, sections.methods, sections.orders, sections.differences),
     *(sections.contributions, sections.robust, mechanisms.pairs, sections.positions),
-    *(sections.forgetting, mechanisms.modes, mechanisms.foretold, sections.tree),
-    *(sections.models, similarity.section, proposals.section, enough.ranks, sections.ranking),
-    *(enough.convergence, sections.variance, sections.extremes, sections.matrices),
-    *(sections.gaps, sections.data, sections.formulas),
+    *(sections.forgetting, mechanisms.modes, features.section, mechanisms.foretold),
+    *(sections.tree, sections.models, similarity.section, proposals.section, enough.ranks),
+    *(sections.ranking, enough.convergence, sections.variance, sections.extremes),
+    *(sections.matrices, sections.gaps, sections.data, sections.formulas),
 )

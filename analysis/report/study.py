@@ -16,6 +16,7 @@ from analysis.cells import Contributions, agreement, by_kind, cells
 from analysis.comparing import PREFERRED_BASELINE, comparison, preferred_baseline
 from analysis.contributions import gains, method_contributions, of_gains, profiles
 from analysis.failure_modes import failure_modes
+from analysis.features import feature_maps
 from analysis.inference import compare, paired, summary
 from analysis.order_models import order_models
 from analysis.predictors import order_scores, regret
@@ -108,6 +109,11 @@ class Study:
     def failure_modes(self) -> pd.DataFrame:
         """What goes wrong, mode by mode and stage by stage."""
         return failure_modes(self.results, self.runs)
+
+    @cached_property
+    def feature_maps(self) -> pd.DataFrame:
+        """Where the features of a task go."""
+        return feature_maps(self.results, self.runs)
 
     @cached_property
     def transition_models(self) -> pd.DataFrame:
@@ -249,6 +255,7 @@ class Study:
             "alignment_drift": alignment_drift(self.results, self.runs),
             "attribution_stages": attribution_stages(self.results, self.runs),
             "failure_modes": self.failure_modes,
+            "feature_maps": self.feature_maps,
             "transition_models": self.transition_models,
             "profiles": self.profiles,
             "rankings": self.rankings,

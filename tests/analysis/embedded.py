@@ -35,25 +35,27 @@ def write_embeddings(
     methods: Iterable[str],
     frozen: Mapping[str, str] = {},
     backbone: str = "tiny-clip",
+    features: bool = False,
 ) -> None:
-    """The mean embeddings of all stages; `frozen`: the modality that a method leaves alone."""
+    """The mean embeddings of all stages, and with `features` those of every sample.
+
+    `frozen` is the modality that a method leaves alone. Samples belong to two classes in turn.
+    """
     rows = []
     for method in methods:
         for replicate, block in enumerate(orders):
             for prefix in dict.fromkeys(o[:k] for o in block for k in range(len(o) + 1)):
                 found = samples_after(prefix, block[0], replicate, frozen.get(method, ""))
-                rows += [
-                    {
-                        "backbone": backbone,
-                        "method": method,
-                        "replicate": replicate,
-                        "prefix": list(prefix),
-                        "eval_task": task,
-                        "modality": modality,
-                        "vector": vectors.mean(axis=0),
-                    }
-                    for (task, modality), vectors in found.items()
-                ]
+                stage = {"backbone": backbone, "method": method, "replicate": replicate}
+                stage |= {"prefix": list(prefix)}
+                for (task, modality), vectors in found.items():
+                    head = stage | {"eval_task": task, "modality": modality}
+                    rows.append(head | {"vector": vectors.mean(axis=0)})
+                    rows += [
+                        head | {"sample": i, "choice": i % 2, "vector": vector}
+                        for i, vector in enumerate(vectors)
+                        if features
+                    ]
     (out / "embeddings").mkdir(parents=True, exist_ok=True)
     table = pa.Table.from_pylist(rows, EMBEDDINGS_SCHEMA)
     pq.write_table(table, out / "embeddings" / "part-0.parquet")

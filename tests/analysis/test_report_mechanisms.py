@@ -8,7 +8,7 @@ import pytest
 
 from analysis import load, write_report
 from analysis.attribution import PLAYERS, coalition, subsets
-from analysis.report import cells, mechanisms
+from analysis.report import cells, features, mechanisms
 from analysis.report.study import Study
 from tests.analysis.embedded import write_embeddings
 from tests.analysis.synthetic import (
@@ -33,7 +33,7 @@ def plain(tmp_path: Path) -> Path:
 @pytest.fixture
 def out(plain: Path) -> Path:
     """A study that has measured everything."""
-    write_embeddings(plain, ORDERS, LEARNERS)
+    write_embeddings(plain, ORDERS, LEARNERS, features=True)
     rng = np.random.default_rng(0)
     rows = read_rows(plain)
     for row in [row for row in rows if row["split"] == "task"]:
@@ -78,9 +78,25 @@ def test_curves_are_those_of_the_failure_modes(out):
     assert drawn == sorted(study.failure_modes["mean"])
 
 
+def test_features_have_a_picture_per_method_and_task(out):
+    study = Study(load(str(out)))
+    figure = features.feature_paths(study)
+    order = study.feature_maps["order"].iloc[0]
+    assert len(figure.data) == len(LEARNERS) * (len(order) - 1)
+    maps = study.feature_maps.set_index(["method", "task"])
+    for (_, *place), trace in zip(features.shown(study), figure.data, strict=True):
+        mine = maps.loc[tuple(place)]
+        assert list(trace.x[::3]) == list(mine["x"])
+        assert list(trace.y[1::3]) == list(mine["y_end"])
+        assert np.isnan(trace.x[2::3]).all()
+        stars = sum(symbol == "star-open" for symbol in trace.marker.symbol)
+        assert stars == (mine["modality"] == "text").sum()
+        assert trace.customdata[1].endswith("after the last task")
+
+
 def test_the_page_and_the_tables_hold_everything(out):
     html = Path(write_report(str(out))).read_text()
-    for section in ("pairs", "modes", "foretold"):
+    for section in ("pairs", "modes", "features", "foretold"):
         assert f'<section id="{section}"' in html
     models = pd.read_parquet(out / "tables" / "transition_models.parquet")
     assert set(models["response"]) == set(mechanisms.RESPONSES)
@@ -92,6 +108,7 @@ def test_the_page_and_the_tables_hold_everything(out):
 def test_what_was_not_measured_is_not_there(plain):
     html = Path(write_report(str(plain))).read_text()
     assert '<section id="foretold"' not in html
+    assert '<section id="features"' not in html
     kinds = pd.read_parquet(plain / "tables" / "kinds.parquet")
     assert set(kinds["kind"]) == {"gain", "method"}
     assert pd.read_parquet(plain / "tables" / "attribution_stages.parquet").empty

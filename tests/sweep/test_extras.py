@@ -1,5 +1,6 @@
 """Extra measures: against brute force on tiny models, and nothing changes where they are off."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sweep.attribution import TOWERS, chance, coalitions, linear_cka, named, partners
+from sweep.attribution import PICTURED, TOWERS, chance, coalitions, linear_cka, named, partners
 from sweep.errors import InputError
 from sweep.forecast import measure
 from sweep.plan import Plan
@@ -19,7 +20,7 @@ from tests.methods.opened import desk_of
 from tests.sweep.plans import plan_of, study_of
 from tests.toy import toy_study
 
-ALL = {"measures": ["modality", "towers", "cka"]}
+ALL = ("modality", "towers", "cka")
 
 
 @given(
@@ -49,10 +50,18 @@ def test_cka_is_the_alignment_of_centred_gram_matrices() -> None:
     assert linear_cka(x, y) == pytest.approx(float(expected), abs=1e-5)
 
 
-def learnt(models: Path, backbone: str, method: str, order: str = "ab", **options: object) -> Desk:
-    """A desk whose model has learnt an order, with all extra measures."""
+def learnt(
+    models: Path,
+    backbone: str,
+    method: str,
+    order: str = "ab",
+    extra: Sequence[str] = ALL,
+    **options: object,
+) -> Desk:
+    """A desk whose model has learnt an order, with extra measures."""
     desk = desk_of(models, backbone, method, **options)
-    raw = desk.plan.study.model_dump(mode="json", by_alias=True) | {"evaluation": ALL}
+    raw = desk.plan.study.model_dump(mode="json", by_alias=True)
+    raw["evaluation"] = {"measures": list(extra)}
     raw["methods"] = {method: {"method": method} | options}
     desk = Desk(Study.from_dict(raw), method)
     desk.learn(tuple(order))
@@ -167,3 +176,27 @@ def test_the_price_shows_in_the_plan(models: Path) -> None:
         for changes in ({}, {"evaluation": {"measures": ["towers"]}})
     )
     assert extra > 1.3 * plain
+
+
+def test_features_are_those_of_single_samples(models: Path) -> None:
+    desk = learnt(models, "clip", "finetune", extra=["features"])
+    _, table = desk.worker.evaluator.evaluate()
+    found = table.to_pandas()
+    backbone, evaluator = desk.worker.learner.backbone, desk.worker.evaluator
+    for task in desk.worker.benchmark.tasks.values():
+        mine = found[(found["eval_task"] == task.name) & found["sample"].notna()]
+        images, texts = (mine[mine["modality"] == modality] for modality in ("image", "text"))
+        ids = images["sample"].astype(int).to_numpy()
+        assert len(set(ids)) == min(PICTURED, len(task.test.labels))
+        assert list(images["choice"]) == task.test.labels[ids].tolist()
+        with torch.no_grad():
+            vectors = backbone.embed_images(evaluator.pixels(task)[torch.tensor(ids)])
+        np.testing.assert_allclose(np.stack(images["vector"]), vectors, atol=1e-6)
+        assert list(texts["sample"]) == list(range(len(backbone.texts(task))))
+        assert set(texts["choice"]) == set(range(len(task.choices)))
+    plain = desk_of(models, "clip", "finetune")
+    plain.learn(("a", "b"))
+    means = found[found["sample"].isna()].reset_index(drop=True)
+    expected = plain.worker.evaluator.evaluate()[1].to_pandas()
+    assert means.drop(columns="vector").equals(expected.drop(columns="vector"))
+    np.testing.assert_allclose(np.stack(means["vector"]), np.stack(expected["vector"]), atol=1e-6)

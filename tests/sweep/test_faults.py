@@ -105,6 +105,22 @@ def test_killed_process_costs_at_most_its_stage(
     pd.testing.assert_frame_equal(scores(driver.out), undisturbed)
 
 
+@pytest.mark.parametrize("victim", ["controller", "trial"])
+def test_killed_lanes_leave_room_for_new_ones(
+    driver: Driver, undisturbed: pd.DataFrame, victim: str
+) -> None:
+    """All at once, so that whatever they held is needed again."""
+    driver.wait_for(8)
+    # Ray calls an actor by its class until its first task runs.
+    titles = {"trial": ["ray::ResourceTrainable", "ray::OrderTrial"]}.get(victim, [VICTIMS[victim]])
+    victims = [process for title in titles for process in driver.descendants(title)]
+    assert len(victims) == 2
+    for process in victims:
+        process.kill()
+    assert driver.process.wait(400) == 0
+    pd.testing.assert_frame_equal(scores(driver.out), undisturbed)
+
+
 def test_killed_driver_goes_on_where_it_was(
     driver: Driver, models: Path, undisturbed: pd.DataFrame
 ) -> None:

@@ -1,0 +1,65 @@
+"""Fine-tuning with the backbone's own contrastive loss beside the task's.
+
+Sekeh & Wisell, "Understanding Cross-Modal Contributions in Continual Vision-Language Models" (2026,
+arXiv 2606.14883), theorem T2:
+
+    LOSS = CE + lambda * contrastive,
+
+where lambda moves how well the images of an environment fit its own texts, CLV(t); with the encoder
+frozen it moves nothing. CLV(t) is the metric `cosine` of the results (split "alignment"). The paper
+sweeps lambda from 0 to 5.
+
+Left open there and decided here: a pair is an image with the prompt of its label, and the loss is
+CLIP's over the pairs of a step, both ways. Labels recur in a batch, so all pairs of one label count
+as right ones for each other, with equal shares (Khosla et al., "Supervised Contrastive Learning",
+NeurIPS 2020, arXiv 2004.11362, have the same for images alone).
+"""
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from methods.baselines.finetune import FineTune, FineTuneConfig
+from methods.data import Batch, Stage
+from methods.parallel import gather_rows
+
+
+class ContrastiveConfig(FineTuneConfig):
+    """Options of `contrastive`."""
+
+    strength: float = Field(default=1.0, ge=0, description="Lambda.")
+
+
+class Contrastive(FineTune):
+    """Minimise the task's loss, and that of telling which image goes with which prompt."""
+
+    Config = ContrastiveConfig
+    config: ContrastiveConfig
+
+    def before_task(self, stage: Stage) -> None:
+        """The prompts whose images the task will bring."""
+        self.prompts = stage.tasks[stage.task].task.prompts()
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The task's loss + lambda * the contrastive loss of the pairs of a step."""
+        present, which = torch.unique(batch.labels, return_inverse=True)
+        texts = self.backbone.embed_texts([self.prompts[label] for label in present.tolist()])
+        images = gather_rows(self.backbone.embed_images(batch.pixels))
+        # In bf16 the logits of CLIP, a hundred times a cosine, would be rounded to quarters.
+        with torch.autocast(images.device.type, enabled=False):
+            fit = self.backbone.similarity(images.float(), gather_rows(texts[which]).float())
+        contrast = contrastive_loss(fit, gather_rows(batch.labels))
+        return super().loss(batch) + self.config.strength * contrast
+
+
+def contrastive_loss(fit: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross entropy of images over texts and of texts over images.
+
+    Args:
+        fit: float [B, B], logits of image i (row) and the text of sample j (column).
+        labels: int64 [B]; pairs with equal labels are right for each other.
+    """
+    same = (labels.unsqueeze(1) == labels).to(fit.dtype)
+    target = same / same.sum(dim=1, keepdim=True)
+    return (cross_entropy(fit, target) + cross_entropy(fit.T, target)) / 2
