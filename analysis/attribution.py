@@ -5,6 +5,8 @@ worth in accuracy (`sweep/attribution.py` says how). The Shapley value shares v(
 among the players: each gets its mean marginal worth over all orders in which they may join,
 
     phi_p = sum over S without p of |S|! (P - |S| - 1)! / P! (v(S + p) - v(S)).
+
+Of MM-SHAP (`sweep/shap.py`) the values are the shares themselves, of the fit of image and text.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +21,11 @@ from analysis.contributions import same_tasks
 from analysis.inference import is_whole, t_interval
 from analysis.results import Results, as_runs
 
-PLAYERS = {"modality": ("image", "text"), "tower": ("vision", "text", "joint")}
+PLAYERS = {
+    "modality": ("image", "text"),
+    "mm_shap": ("image", "text"),
+    "tower": ("vision", "text", "joint"),
+}
 """By kind, which is also the split of the results; a metric there names a coalition."""
 
 

@@ -43,6 +43,7 @@ SPLITS = {
     "loss, in nats, of the similarities of image and choices",
     # Only where a study asks for them (sweep/attribution.py):
     "modality": "a task; metrics name the modalities that accuracy is left with",
+    "mm_shap": "a task; metrics name modalities, values are shares of the fit (sweep/shap.py)",
     "tower": "a task; metrics name the towers with trained weights",
     "update": "all tasks; metrics: the share of a tower in the squared norm of the update",
     "cka": "all tasks; metrics: linear CKA of image or text embeddings to stage 0",

@@ -39,11 +39,11 @@ from sweep.worker import Worker
 TASKS = ["shapes", "textures", "letters", "relations", "scenes"]
 
 
-def study(num_tasks: int, steps: int) -> Study:
+def study(num_tasks: int, steps: int, test: int = 200) -> Study:
     return Study.from_dict(
         {
             "name": "overhead",
-            "benchmark": {"name": "world", "tasks": TASKS[:num_tasks]},
+            "benchmark": {"name": "world", "tasks": TASKS[:num_tasks], "test": test},
             "backbones": ["tiny-clip"],
             "methods": ["finetune"],
             "design": "exhaustive",
@@ -104,7 +104,7 @@ def lanes(steps: int, cores: int) -> None:
 
 
 def naive(steps: int, cores: int) -> None:
-    sweep_study = study(4, steps)
+    sweep_study = study(4, steps, test=40)
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         run(sweep_study, f"{folder}/lanes")

@@ -24,6 +24,8 @@ cka: linear CKA (Kornblith et al., ICML 2019, arXiv 1905.00414) between the embe
 untouched backbone and of now: of the first SAMPLES test images of each task, all tasks together,
 and of all their texts.
 
+mm_shap: see `sweep/shap.py`; the same format, where a coalition is worth the sum of its shares.
+
 features: the embeddings themselves of PICTURED test images of each task, evenly spaced, and of the
 texts of its choices; the report shows how they move.
 """

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from methods.data import Task
+from sweep import shap
 from sweep.attribution import (
     ALL,
     MODALITIES,
@@ -51,6 +52,9 @@ class Extras:
         if "modality" in self.measures:
             for name, answers in given.items():
                 scores += _worths("modality", self.tasks[name], self._modalities(name, answers))
+        if "mm_shap" in self.measures:
+            for name in given:
+                scores += _worths("mm_shap", self.tasks[name], self._shares(self.tasks[name]))
         if "towers" in self.measures and given:
             for name, worth in self._towers(given).items():
                 scores += _worths("tower", self.tasks[name], worth)
@@ -76,6 +80,13 @@ class Extras:
                 scores.append(score("cka", ALL, modality, value, len(now)))
         return scores
 
+    def _shares(self, task: Task) -> dict[Coalition, float]:
+        labels = torch.from_numpy(task.test.labels)
+        ids = _spread(len(labels), shap.SAMPLES)
+        pixels = self.evaluator.pixels(task)[ids].to(self.backbone.device)
+        text = shap.text_share_of_task(self.backbone, task, pixels, labels[ids])
+        return {(): 0.0, ("image",): 1 - text, ("text",): text, MODALITIES: 1.0}
+
     def features(self, names: Iterable[str]) -> list[dict[str, Any]]:
         """Embeddings of some test images of tasks, and of the texts of their choices.
 
@@ -86,8 +97,7 @@ class Extras:
         if "features" in self.measures:
             for name in names:
                 task = self.tasks[name]
-                count = len(task.test.labels)
-                ids = torch.linspace(0, count - 1, min(PICTURED, count)).round().long()
+                ids = _spread(len(task.test.labels), PICTURED)
                 images = self._images(task, ids)
                 texts = self.backbone.embed_texts(self.backbone.texts(task)).float().cpu()
                 right = task.test.labels[ids.numpy()].tolist()
@@ -160,6 +170,11 @@ class Extras:
             pixels = self.evaluator.pixels(task)[part].to(self.backbone.device)
             images.append(self.backbone.embed_images(pixels).float().cpu())
         return torch.cat(images)
+
+
+def _spread(count: int, most: int) -> Tensor:
+    """At most so many of `count` sample ids, evenly spaced: int64 [N]."""
+    return torch.linspace(0, count - 1, min(most, count)).round().long()
 
 
 def _worths(split: str, task: Task, worth: Mapping[Coalition, float]) -> Scores:

@@ -127,7 +127,7 @@ class Evaluation(Section):
     """How every stage is evaluated."""
 
     batch_size: int = Field(default=512, ge=1, description="Images of one forward pass.")
-    measures: tuple[Literal["modality", "towers", "cka", "features"], ...] = Field(
+    measures: tuple[Literal["modality", "towers", "cka", "features", "mm_shap"], ...] = Field(
         default=(),
         description="What is measured beside scores and mean embeddings (`sweep/attribution.py`): "
         "which modality and which tower accuracy comes from, how far representations move; "

@@ -17,6 +17,7 @@ KINDS = {
     "image_image": "images of a task to images of a task",
     "text_text": "texts of a task to texts of a task",
     "modality": "modality to accuracy on a task",
+    "mm_shap": "modality to the fit of image and text (MM-SHAP)",
     "tower": "update of a tower to accuracy on a task",
 }
 """Kinds that are shown as heat maps; "text_image" is "image_text" with its axes exchanged."""

@@ -178,6 +178,17 @@ def test_the_price_shows_in_the_plan(models: Path) -> None:
     assert extra > 1.3 * plain
 
 
+@pytest.mark.parametrize("backbone", ["clip", "llava"])
+def test_shares_of_the_fit_are_of_both_modalities(models: Path, backbone: str) -> None:
+    desk = learnt(models, backbone, "finetune", extra=["mm_shap"])
+    found = rows(desk, "mm_shap")
+    for task in "ab":
+        assert 0 < found[task, "text"] < 1
+        assert found[task, "text"] + found[task, "image"] == pytest.approx(1)
+        assert (found[task, "none"], found[task, "image+text"]) == (0, 1)
+    assert rows(desk, "mm_shap") == found
+
+
 def test_features_are_those_of_single_samples(models: Path) -> None:
     desk = learnt(models, "clip", "finetune", extra=["features"])
     _, table = desk.worker.evaluator.evaluate()
