@@ -70,7 +70,7 @@ class Coordinator:
         self._started: set[tuple[str, ...]] = set()
         self._max_lanes = max_lanes
         self._lanes: dict[str, float] = {}
-        self._rooms: dict[str, PlacementGroup] = {}
+        self._rooms: dict[str, tuple[PlacementGroup, float]] = {}
         self._dismissed: set[str] = set()
         self._stopped = ""
         self._news = asyncio.Condition()
@@ -90,8 +90,11 @@ class Coordinator:
     def open_lane(self, lane: str) -> bool:
         """Whether a trial may have a lane, or keep it; trials that stop asking give theirs up."""
         now = time.monotonic()
-        for silent in [name for name, seen in self._lanes.items() if now - seen >= LEASE]:
-            self.evict(silent)
+        self._lanes = {name: seen for name, seen in self._lanes.items() if now - seen < LEASE}
+        # A trial that Tune lets wait may be silent for long; its lane's workers are not.
+        silent = [name for name, (_, seen) in self._rooms.items() if now - seen >= LEASE]
+        for name in set(silent) - set(self._lanes):
+            self.evict(name)
         if lane in self._lanes or len(self._lanes) < self._max_lanes:
             self._lanes[lane] = now
         return lane in self._lanes
@@ -118,8 +121,9 @@ class Coordinator:
 
     def alive(self, lane: str, key: str | None, room: PlacementGroup) -> None:
         """A lane's heartbeat, with the unit it is working on and the resources that it holds."""
-        self.ledger.alive(lane, key, time.monotonic())
-        self._rooms[lane] = room
+        now = time.monotonic()
+        self.ledger.alive(lane, key, now)
+        self._rooms[lane] = room, now
 
     def evict(self, lane: str) -> None:
         """The trial or the Train job of a lane has died: free what the lane held.
@@ -127,7 +131,7 @@ class Coordinator:
         Train leaves that to a helper that can tell only where Ray's dashboard runs.
         """
         self._lanes.pop(lane, None)
-        room = self._rooms.pop(lane, None)
+        room, _ = self._rooms.pop(lane, (None, 0.0))
         if room:
             remove_placement_group(room)
 
