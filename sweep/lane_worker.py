@@ -11,11 +11,11 @@ from typing import Any, Literal
 import ray
 from accelerate.utils import broadcast_object_list
 
-from methods.base import State
 from sweep.coordinator import LEASE
 from sweep.lane import LaneConfig, find_coordinator
 from sweep.learner import join_lane
 from sweep.ledger import Assignment
+from sweep.memory import Memory
 from sweep.store import Store
 from sweep.worker import Worker
 
@@ -42,13 +42,7 @@ def work(config: LaneConfig) -> None:
     except (ValueError, OSError) as error:  # the data or the folder: trying again will not help
         ray.get(coordinator.abort.remote(_sentence(error)))
         return
-    memory: dict[str, State] = {}
-
-    def state_of(key: str) -> State:
-        if key not in memory:
-            memory[key] = store.state(key)
-        return memory[key]
-
+    memory = Memory(store.state)
     while True:
         said: list[Assignment | Literal["stop"] | None] = [None]
         if leads:
@@ -60,10 +54,9 @@ def work(config: LaneConfig) -> None:
             continue
         unit = assignment.unit
         doing[0] = unit.key
-        for key in set(memory) - set(assignment.ancestors):
-            del memory[key]
+        memory.make_room(assignment.ancestors)
         try:
-            result = worker.compute(unit, state_of)
+            result = worker.compute(unit, memory.__getitem__)
         except Exception as error:
             # The group is started afresh: its workers may disagree on how far they got.
             doing[0] = None
