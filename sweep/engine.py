@@ -68,22 +68,18 @@ def connected(address: str | None, lanes: Lanes) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    # The dashboard is a dozen processes, which a small machine notices.
-    local = {"address": "local", "include_dashboard": False}
-    options: dict[str, Any] = {"address": address} if address else local
+    environment = ENVIRONMENT if address else ENVIRONMENT | ON_ONE_MACHINE
+    os.environ.update(environment)
+    options: dict[str, Any] = {"address": address, "runtime_env": {"env_vars": environment}}
+    if not address:
+        # The dashboard is a dozen processes, which a small machine notices. A Ray of our own has
+        # our environment; another for its workers would have them all started by helpers.
+        options = {"address": "local", "include_dashboard": False}
     if not address and isinstance(lanes.count, int):
         # As many CPUs as the lanes ask for, so that more lanes than cores share the cores.
         needed = lanes.count * lanes.workers * lanes.cpus_per_worker
         options["num_cpus"] = max(os.cpu_count() or 1, int(needed + 0.5))
-    environment = ENVIRONMENT if address else ENVIRONMENT | ON_ONE_MACHINE
-    os.environ.update(environment)
-    ray.init(
-        **options,
-        namespace=NAMESPACE,
-        log_to_driver=False,
-        runtime_env={"env_vars": environment},
-        logging_level="ERROR",
-    )
+    ray.init(**options, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
     try:
         yield
     finally:
