@@ -70,15 +70,17 @@ def connected(address: str | None, lanes: Lanes) -> Iterator[None]:
         return
     environment = ENVIRONMENT if address else ENVIRONMENT | ON_ONE_MACHINE
     os.environ.update(environment)
-    options: dict[str, Any] = {"address": address, "runtime_env": {"env_vars": environment}}
-    if not address:
-        # The dashboard is a dozen processes, which a small machine notices. A Ray of our own has
-        # our environment; another for its workers would have them all started by helpers.
+    options: dict[str, Any]
+    if address:
+        options = {"address": address, "runtime_env": {"env_vars": environment}}
+    else:
+        # The dashboard is a dozen processes, which a small machine notices. Workers of a Ray of
+        # our own inherit our environment; for a runtime_env each would be started by a helper.
         options = {"address": "local", "include_dashboard": False}
-    if not address and isinstance(lanes.count, int):
-        # As many CPUs as the lanes ask for, so that more lanes than cores share the cores.
-        needed = lanes.count * lanes.workers * lanes.cpus_per_worker
-        options["num_cpus"] = max(os.cpu_count() or 1, int(needed + 0.5))
+        if isinstance(lanes.count, int):
+            # As many CPUs as the lanes ask for, so that more lanes than cores share the cores.
+            needed = lanes.count * lanes.workers * lanes.cpus_per_worker
+            options["num_cpus"] = max(os.cpu_count() or 1, int(needed + 0.5))
     ray.init(**options, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
     try:
         yield
