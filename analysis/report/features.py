@@ -27,8 +27,8 @@ def section(study: Study) -> Section:
         "from a sample right after its task was learnt to the same one at the end."
     )
     caption = (
-        "No unit: t-SNE of both moments together, where only neighbourhoods mean anything; one run "
-        f"per method, the worst on average over methods: {' > '.join(run['order'])}, replicate "
+        "Unit: none; t-SNE of both moments together, where only neighbourhoods mean anything; one "
+        f"run per method, the worst on average over methods: {' > '.join(run['order'])}, replicate "
         f"{run['replicate']}; no interval. Circles: images, stars: texts of choices; small and "
         "open: before, large and full: at the end; colours: classes."
     )

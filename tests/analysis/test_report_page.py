@@ -18,6 +18,7 @@ from analysis.report.findings import findings
 from analysis.report.page import FIGURES
 from analysis.report.study import Study
 from analysis.report.style import COLOURS, Looks
+from tests.analysis.embedded import write_embeddings
 from tests.analysis.synthetic import (
     METHODS,
     World,
@@ -115,6 +116,7 @@ def test_every_figure_has_a_place_a_caption_and_data(out):
     orders = random_orders(TASKS, 6, 4)
     write_study(out, orders, World(tasks=TASKS))
     write_similarity(out, {"image": np.random.default_rng(0).random((3, 3))}, orders, TASKS)
+    write_embeddings(out, orders, ["finetune"], features=True)
     page = page_of(out)
     ids = {attrs.get("id") for _, attrs in page.elements}
     drawn = json.loads(page.scripts["figures"])

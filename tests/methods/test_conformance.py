@@ -22,8 +22,8 @@ OWN = [name for name in TRAINED if name not in SHARING]
 LONGER = {"steps": 20, "batch_size": 16, "lr": 0.003}
 SLOW = pytest.mark.slow
 OF_A_KIND = (
-    *("finetune", "lora", "individual", "joint", "ewc", "zscl", "gnsp", "ema", "er", "gift"),
-    *("pam", "o_lora", "diki", "moe_adapters", "rail", "ties", "magmax_seq"),
+    *("finetune", "individual", "ewc", "zscl", "gnsp", "er"),
+    *("pam", "diki", "moe_adapters", "rail", "ties"),
 )
 """These are checked on a fusion backbone too by the default suite, all others by the slow one."""
 STEERING = ("coop", "dualprompt", "diki")

@@ -203,10 +203,14 @@ def test_the_measure_of_the_design_is_kept_first() -> None:
 
 def test_the_study_of_bands_is_affordable_and_its_ends_are_balanced() -> None:
     plan = Plan(Study.load("similarity", ("similarity.images=100",)))
-    assert sum(len(plan.trainings(method)) for method in plan.study.methods) <= 700
+    assert sum(len(plan.trainings(method)) for method in plan.study.methods) <= 1200
     for block in plan.blocks:
-        for band in (block[:3], block[3:6], block[6:]):
-            assert len({order[0] for order in band}) == len({order[-1] for order in band}) == 3
+        low, middle, high = (block[start : start + 6] for start in (0, 6, 12))
+        assert all(len({order[end] for order in middle}) == 6 for end in (0, -1))
+        # Not every task can be at the end of an order whose neighbours are all alike, or unlike.
+        assert all(
+            len({order[end] for order in band}) >= 3 for band in (low, high) for end in (0, -1)
+        )
 
 
 def test_the_study_of_predictions_holds_all_orders_and_measures() -> None:

@@ -35,7 +35,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 
 def test_what_was_saved_comes_back(store: Store) -> None:
-    vectors = [{"eval_task": "a", "modality": "image", "vector": [0.5, 0.25]}]
+    mean = {"eval_task": "a", "modality": "image", "sample": None, "choice": None}
+    vectors = [
+        mean | {"vector": [0.5, 0.25]},
+        mean | {"sample": 3, "choice": 1, "vector": [0.5, -1.0]},
+    ]
     saved = store.save(RECORD, state(), pa.Table.from_pylist(vectors, EMBEDDINGS))
     assert store.finished() == {"key": Kept(state=True)}
     assert store.record("key") == saved
