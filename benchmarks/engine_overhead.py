@@ -14,6 +14,9 @@ Train job that trains its four stages without sharing anything (with the engine'
 Ray, so that only the design differs). It prints the ratio of wall times. The shorter the stages,
 the larger it is: below the start of a Train job that every order pays, above the share of stages
 that is trained twice.
+
+On two cores, one run each: `lanes` 1.26 (stages of 1.5 s; 1.18 after the first stage; Ray's idle
+processes take a sixth of a core), `naive` 8.4 (stages of 0.3 s) and 6.8 (of 0.55 s).
 """
 
 import argparse
