@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ from sweep.output import Output
 from sweep.plan import Plan
 from sweep.study import Lanes, Study
 from sweep.trial import OrderTrial
+from sweep.work import Run
 
 NAMESPACE = "task-order-sweep"
 HEAD = "node:__internal_head__"
@@ -197,20 +198,7 @@ def _tuner(plan: Plan, lane: LaneConfig, output: Output, lanes: int) -> "tune.Tu
     trainable = tune.with_parameters(OrderTrial, lane=lane, runs=plan.runs)
     return tune.Tuner(
         tune.with_resources(trainable, {"CPU": 0, HEAD: share}),
-        param_space={
-            "run": tune.grid_search(
-                [
-                    {
-                        "index": index,
-                        "backbone": run.backbone,
-                        "method": run.method,
-                        "replicate": run.replicate,
-                        "order": " > ".join(run.order),
-                    }
-                    for index, run in enumerate(plan.runs)
-                ]
-            )
-        },
+        param_space={"run": _one_of(plan.runs)},
         tune_config=tune.TuneConfig(
             metric="average_accuracy",
             mode="max",
@@ -226,6 +214,27 @@ def _tuner(plan: Plan, lane: LaneConfig, output: Output, lanes: int) -> "tune.Tu
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
+
+
+def _one_of(runs: Sequence[Run]) -> dict[str, Any]:
+    """Tune's choice of a run, with what its table shows of it.
+
+    Tune copies the whole grid for every trial, so that has numbers alone.
+    """
+    shown: dict[str, Callable[[Run], object]] = {
+        "backbone": lambda run: run.backbone,
+        "method": lambda run: run.method,
+        "replicate": lambda run: run.replicate,
+        "order": lambda run: " > ".join(run.order),
+    }
+
+    def look_up(show: Callable[[Run], object]) -> Any:
+        return tune.sample_from(lambda spec: show(runs[spec.config.run.index]))
+
+    return {
+        "index": tune.grid_search(list(range(len(runs)))),
+        **{name: look_up(show) for name, show in shown.items()},
+    }
 
 
 class _Watch:
