@@ -18,6 +18,7 @@ from analysis.report import write_report
 from analysis.results import Results, load
 from analysis.robustness import disparity, robustness
 from analysis.similarity_effects import mantel, mrqap
+from analysis.steadiness import steadiness
 from analysis.stopping import (
     FIRST_LOOK,
     anytime_factor,
@@ -71,6 +72,7 @@ __all__ = [
     "replicates_for",
     "robustness",
     "stability",
+    "steadiness",
     "stopping_point",
     "summary",
     "t_factor",

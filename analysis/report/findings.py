@@ -9,6 +9,7 @@ from analysis.report.figures import interval
 from analysis.report.frames import rows
 from analysis.report.study import Study
 from analysis.results import Results
+from analysis.steadiness import FEW
 from analysis.variance import reliability
 
 MAX_NAMED = 6
@@ -28,6 +29,7 @@ def findings(study: Study) -> list[str]:
             _accuracy(part),
             _verdicts(_of(study.comparison, backbone)),
             _moved(mine, _of(study.robustness, backbone)),
+            _steadier(_of(study.steadiness, backbone)),
             _tolerance(_of(study.robustness, backbone)),
             _stability(mine, _of(study.stability, backbone)),
             _next(_of(study.variance, backbone)),
@@ -108,6 +110,25 @@ def _moved(runs: pd.DataFrame, robustness: pd.DataFrame) -> str:
         f"The order matters most to **{method}**: {spread}within one replicate its average "
         f"accuracy ranges from {low.average_accuracy:.3f} ({', '.join(low.order)}) to "
         f"{high.average_accuracy:.3f} ({', '.join(high.order)})."
+    )
+
+
+def _steadier(steadiness: pd.DataFrame) -> str:
+    """Which methods the order moves less or more than the baseline, and what few orders hide."""
+    if steadiness.empty:
+        return ""
+    found = steadiness.sort_values(["ratio", "method"])
+    named = [
+        f"**{row.method}** {interval(row.ratio, row.ratio_low, row.ratio_high)} times"
+        for row in rows(found.head(MAX_NAMED))
+    ]
+    rest = f", {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+    hidden = next(rows(found.sort_values("reversed", ascending=False)))
+    return (
+        f"SD over orders, relative to **{hidden.baseline}** on the same orders: "
+        f"{', '.join(named)}{rest}. {FEW} orders of one seed would show anything from "
+        f"{hidden.few_low:.2f} to {hidden.few_high:.2f} times for **{hidden.method}**, and the "
+        f"opposite in {hidden.reversed:.0%} of their choices."
     )
 
 

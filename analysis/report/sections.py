@@ -11,6 +11,7 @@ from analysis.report.frames import rows
 from analysis.report.markup import emphasised
 from analysis.report.parts import Section
 from analysis.report.study import Study
+from analysis.steadiness import FEW
 
 MAX_FAILURES = 50
 """Failed stages shown on the page; the table holds all."""
@@ -52,7 +53,17 @@ def orders(study: Study) -> Section:
     )
     caption += f"interval. Curve: density, for {figures.MIN_DENSITY} runs or more."
     about = "What one method reaches depends on the order in which it meets the tasks."
-    return _plot(study, "orders", "Average accuracy over orders", about, caption, "runs")
+    plot = _plot(study, "orders", "Average accuracy over orders", about, caption, "runs")
+    if study.steadiness.empty:
+        return plot
+    ending = tables.steadiness_table(study) + parts.caption(
+        "Ratio of SDs over orders, geometric mean over replicates, with its 95 % interval; p: of a "
+        f"ratio of 1, Holm. What {FEW} orders of one seed show: 95 % of their choices; the "
+        "opposite: choices in which the other of the two methods looks steadier. Not listed: "
+        "methods that no order moves.",
+        "steadiness",
+    )
+    return plot._replace(html=plot.html + ending)
 
 
 def differences(study: Study) -> Section:

@@ -26,6 +26,7 @@ from analysis.report.browser import browser_data, places
 from analysis.results import Results
 from analysis.robustness import disparity, robustness
 from analysis.similarity_effects import adjacencies, effects, task_pairs
+from analysis.steadiness import steadiness
 from analysis.stopping import block_means, convergence
 from analysis.transitions import transition_models, transitions
 from analysis.variance import d_study, task_factors, variance_components
@@ -81,6 +82,11 @@ class Study:
     def robustness(self) -> pd.DataFrame:
         """What the order does to the average accuracy."""
         return robustness(self.runs)
+
+    @cached_property
+    def steadiness(self) -> pd.DataFrame:
+        """Spread over orders of the methods, relative to the baseline's."""
+        return steadiness(self.runs, self.baseline or PREFERRED_BASELINE)
 
     @cached_property
     def contributions(self) -> pd.DataFrame:
@@ -248,6 +254,7 @@ class Study:
             "methods": self.methods_table,
             "summary": self.summary,
             "robustness": self.robustness,
+            "steadiness": self.steadiness,
             "disparity": disparity(self.results, self.runs),
             "contributions": self.contributions,
             "cells": self.cells,

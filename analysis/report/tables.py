@@ -12,6 +12,7 @@ from analysis.comparing import BOUNDS, COMPARED
 from analysis.report.frames import by_metric, group, rows
 from analysis.report.study import Study
 from analysis.report.style import Looks
+from analysis.steadiness import FEW
 
 ARROWS = {"higher": "&uarr;", "lower": "&darr;"}
 
@@ -108,6 +109,22 @@ def comparison_table(study: Study) -> str:
             lines.append([name(study, *pair), *cells, *map(number, counts), rate])
     head = ["method", "difference", "verdict", "P(no matter)", "p (Holm)", "p (max-T)"]
     return table([*head, "better", "equal", "worse", "win rate"], lines, True)
+
+
+def steadiness_table(study: Study) -> str:
+    """The spread over orders of every method, relative to the baseline's."""
+    lines = [
+        [
+            name(study, row.backbone, row.method),
+            bounded(row, "ratio", 2),
+            number(row.p_holm),
+            Cell(f"{row.few_low:.2f} to {row.few_high:.2f}", str(row.few_high)),
+            Cell(f"{row.reversed:.0%}", str(row.reversed)),
+        ]
+        for row in rows(study.steadiness.sort_values(["backbone", "ratio", "method"]))
+    ]
+    head = ["method", f"SD over orders, {escape(study.baseline or '')} = 1", "p (Holm)"]
+    return table([*head, f"what {FEW} orders show", "the opposite"], lines, True)
 
 
 def extremes_table(study: Study) -> str:

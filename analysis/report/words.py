@@ -29,10 +29,12 @@ METHODS_TEXT = (
     "Given its seed, a run is a function of its order. SD over orders is the root of the mean "
     "variance inside replicates; it holds the training noise that a new order draws. Its interval "
     "is that of a log-normal mean over replicates (Cox). SD over seeds is what the replicate means "
-    "differ by beyond it. The range of 5 orders is the expected one of five orders of one seed, by "
-    "rarefaction, so it does not grow with the study. The worst tenth is the mean of the worst "
-    "tenth of the runs (CVaR). That a share of all orders does better than the worst one seen "
-    "follows from (1 - confidence)^(1/n) for n random orders (Wilks), for the seeds of the study.",
+    "differ by beyond it. Those of two methods are compared as a ratio, seed by seed on the same "
+    "orders; its logarithm has a t interval over replicates. The range of 5 orders is the expected "
+    "one of five orders of one seed, by rarefaction, so it does not grow with the study. The worst "
+    "tenth is the mean of the worst tenth of the runs (CVaR). That a share of all orders does "
+    "better than the worst one seen follows from (1 - confidence)^(1/n) for n random orders "
+    "(Wilks), for the seeds of the study.",
     "The contribution of task j to task i is R[pos(j), i] - R[pos(j)-1, i]; over j it adds up to "
     "all that i gains, and its mean over random orders is the value of Nowak and Radzik. In the "
     "embedding space contributions are expected cosines of images or texts of one task with those "

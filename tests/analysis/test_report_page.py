@@ -247,6 +247,16 @@ def test_verdicts_are_those_of_the_comparison(out):
         assert f"**{row.method}** ({row.mean:+.3f}" in said
 
 
+def test_steadiness_is_said_and_tabled(out):
+    study = Study(load(out))
+    (text,) = [sentence for sentence in findings(study) if "relative to" in sentence]
+    page = Page(Path(write_report(str(out))).read_text())
+    assert list(study.steadiness["method"]) == ["ewc", "lora", "replay"]  # zero_shot does not move
+    for row in study.steadiness.itertuples():
+        assert f"**{row.method}** {row.ratio:.3f} [" in text
+        assert f"{row.few_low:.2f} to {row.few_high:.2f}" in page.text
+
+
 def test_runs_are_compared_in_one_report(out, tmp_path):
     other = write_study(tmp_path / "other", ORDERS, World(tasks=TASKS), {"er": METHODS["replay"]})
     path = Path(write_report(str(out), str(other)))
