@@ -128,7 +128,7 @@ class Coordinator:
     def evict(self, lane: str) -> None:
         """The trial or the Train job of a lane has died: free what the lane held.
 
-        Train leaves that to a helper that can tell only where Ray's dashboard runs.
+        Train has a helper for that, which can tell only where Ray's dashboard runs.
         """
         self._lanes.pop(lane, None)
         room, _ = self._rooms.pop(lane, (None, 0.0))

@@ -11,6 +11,7 @@ import ray
 from ray import train
 from ray.train.torch import TorchTrainer
 
+UNUSED = ("DatasetsCallback", "PlacementGroupCleanerCallback")
 MAX_RESTARTS = 100
 """Of a lane's workers; the ledger bounds the attempts at every single unit."""
 
@@ -30,6 +31,19 @@ class LaneConfig:
     gpus_per_worker: float
 
 
+class LaneTrainer(TorchTrainer):  # type: ignore[misc]  # ray is untyped
+    """A TorchTrainer without two of its helpers, processes of 0.1 GB each beside every lane.
+
+    One deals out data sets of Ray, of which a lane has none; the other frees a dead lane's
+    resources, which the coordinator does (`Coordinator.evict`).
+    """
+
+    def _create_default_callbacks(self) -> list[Any]:
+        # Private to Ray: should its names change, a lane has the helpers again.
+        callbacks = super()._create_default_callbacks()
+        return [one for one in callbacks if type(one).__name__ not in UNUSED]
+
+
 def find_coordinator(config: LaneConfig) -> Any:
     """The handle of the coordinator; looked up by name, so that it survives a restart."""
     return ray.get_actor(config.coordinator, namespace=config.namespace)
@@ -38,7 +52,7 @@ def find_coordinator(config: LaneConfig) -> Any:
 def run_lane(config: LaneConfig) -> None:
     """Run a lane until there is no work left for it."""
     resources = {"CPU": config.cpus_per_worker, "GPU": config.gpus_per_worker}
-    TorchTrainer(
+    LaneTrainer(
         _loop,
         train_loop_config={"lane": config},
         scaling_config=train.ScalingConfig(
