@@ -90,7 +90,8 @@ def _log_ratio(values: np.ndarray) -> np.ndarray:
     """Log of s of the first by s of the second, of values [..., orders, 2]."""
     with np.errstate(divide="ignore", invalid="ignore"):  # FEW orders may end alike
         logs = np.log(values.std(axis=-2, ddof=1))
-        return np.nan_to_num(logs[..., 0] - logs[..., 1], nan=0.0, posinf=np.inf, neginf=-np.inf)
+        ratio: np.ndarray = logs[..., 0] - logs[..., 1]
+    return np.where(np.isnan(ratio), 0.0, ratio)
 
 
 def _of_few(block: np.ndarray) -> np.ndarray:
