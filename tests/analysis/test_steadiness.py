@@ -96,7 +96,7 @@ def test_a_broken_replicate_of_either_is_left_out():
 @pytest.mark.parametrize("law", ["normal", "skewed"])
 def test_ratios_are_covered_as_often_as_they_say(law, replicates):
     rng = np.random.default_rng(replicates)
-    draws, orders = 800, 12
+    draws, orders = 400, 12
     shape = (draws, 2, replicates, orders)
     noise = rng.standard_normal(shape) if law == "normal" else rng.gamma(4, 0.5, shape)
     held = []
@@ -104,4 +104,4 @@ def test_ratios_are_covered_as_often_as_they_say(law, replicates):
         runs = runs_of({"a": both[0], "b": 0.5 * both[1]})
         (row,) = steadiness(runs, "a").itertuples()
         held.append(row.ratio_low <= 0.5 <= row.ratio_high)
-    assert np.mean(held) == pytest.approx(0.95, abs=0.025)
+    assert np.mean(held) == pytest.approx(0.95, abs=0.03)
