@@ -6,6 +6,8 @@ for all methods. Its logarithm gets a t interval over replicates, which needs no
 orders; the F test of two variances does, and it takes runs that share prefixes for independent.
 """
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -68,7 +70,7 @@ def _ratio(runs: pd.DataFrame, reference: pd.DataFrame, metric: str) -> dict[str
     if not blocks or min(np.ptp(block, axis=0).min() for block in blocks) < 10.0**-DECIMALS:
         return {}
     logs = np.array([_log_ratio(block) for block in blocks])
-    few = np.concatenate([_of_few(block) for block in blocks])
+    few = np.concatenate([_log_ratio(block[_choices(len(block))]) for block in blocks])
     whole = is_whole(runs) and is_whole(reference)
     centre, low, high = t_interval(logs)
     tested = whole and len(logs) > 1
@@ -94,8 +96,9 @@ def _log_ratio(values: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(ratio), 0.0, ratio)
 
 
-def _of_few(block: np.ndarray) -> np.ndarray:
-    """Log ratios of DRAWS choices of FEW of the orders, without replacement."""
-    few = min(FEW, len(block))
-    ranks = np.random.default_rng(0).random((DRAWS, len(block)))
-    return _log_ratio(block[np.argpartition(ranks, few - 1, axis=1)[:, :few]])
+@cache
+def _choices(orders: int) -> np.ndarray:
+    """FEW of so many orders, without replacement, int64 [DRAWS, FEW]."""
+    few = min(FEW, orders)
+    ranks = np.random.default_rng(0).random((DRAWS, orders))
+    return np.argpartition(ranks, few - 1, axis=1)[:, :few]

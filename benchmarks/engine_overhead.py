@@ -15,8 +15,9 @@ Ray, so that only the design differs). It prints the ratio of wall times. The sh
 the larger it is: below the start of a Train job that every order pays, above the share of stages
 that is trained twice.
 
-On two cores, one run each: `lanes` 1.26 (stages of 1.5 s; 1.18 after the first stage; Ray's idle
-processes take a sixth of a core), `naive` 8.4 (stages of 0.3 s) and 6.8 (of 0.55 s).
+On two cores, one run each: `lanes` 1.26 (stages of 1.5 s; 1.18 after the first stage) and, on a
+slower machine, 1.34 (stages of 2.3 s; 1.24); Ray's idle processes take a sixth of a core. `naive`
+8.4 (stages of 0.3 s) and 6.8 (of 0.55 s).
 """
 
 import argparse

@@ -28,7 +28,8 @@ HEAD = "node:__internal_head__"
 keeps them off the worker nodes, costs no CPU, and limits the number of trials at a time."""
 COORDINATOR_SHARE = 0.05
 TRAIN_SHARE = 0.001
-"""Train itself takes this much of the head for a helper of every lane."""
+"""Train takes this much of the head for a helper, which a `LaneTrainer` does without as long as
+its names are known."""
 POLL_SECONDS = 1.0
 
 ENVIRONMENT = {
@@ -202,7 +203,7 @@ def _tuner(plan: Plan, lane: LaneConfig, output: Output, lanes: int) -> "tune.Tu
     trainable = tune.with_parameters(OrderTrial, lane=lane, runs=plan.runs)
     return tune.Tuner(
         tune.with_resources(trainable, {"CPU": 0, HEAD: share}),
-        param_space={"run": _one_of(plan.runs)},
+        param_space=_choices(plan.runs),
         tune_config=tune.TuneConfig(
             metric="average_accuracy",
             mode="max",
@@ -221,24 +222,24 @@ def _tuner(plan: Plan, lane: LaneConfig, output: Output, lanes: int) -> "tune.Tu
     )
 
 
-def _one_of(runs: Sequence[Run]) -> dict[str, Any]:
+def _choices(runs: Sequence[Run]) -> dict[str, Any]:
     """Tune's choice of a run, with what its table shows of it.
 
     Tune copies the whole grid for every trial, so that has numbers alone.
     """
-    shown: dict[str, Callable[[Run], object]] = {
-        "backbone": lambda run: run.backbone,
-        "method": lambda run: run.method,
-        "replicate": lambda run: run.replicate,
-        "order": lambda run: " > ".join(run.order),
-    }
 
-    def look_up(show: Callable[[Run], object]) -> Any:
-        return tune.sample_from(lambda spec: show(runs[spec.config.run.index]))
+    def shown(spec: Any) -> dict[str, object]:
+        run = runs[spec.config.index]
+        return {
+            "backbone": run.backbone,
+            "method": run.method,
+            "replicate": run.replicate,
+            "order": " > ".join(run.order),
+        }
 
     return {
         "index": tune.grid_search(list(range(len(runs)))),
-        **{name: look_up(show) for name, show in shown.items()},
+        "run": tune.sample_from(shown),
     }
 
 

@@ -41,7 +41,7 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take up another run on the same lane."""
-        self.run = self.runs[new_config["run"]["index"]]
+        self.run = self.runs[new_config["index"]]
         self.stage = 0
         return True
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.inference import LEVEL
 from analysis.report.figures import interval
 from analysis.report.frames import rows
 from analysis.report.study import Study
@@ -114,7 +115,7 @@ def _moved(runs: pd.DataFrame, robustness: pd.DataFrame) -> str:
 
 
 def _steadier(steadiness: pd.DataFrame) -> str:
-    """Which methods the order moves less or more than the baseline, and what few orders hide."""
+    """How much more or less the order moves the methods, and what few orders hide of it."""
     if steadiness.empty:
         return ""
     found = steadiness.sort_values(["ratio", "method"])
@@ -123,12 +124,18 @@ def _steadier(steadiness: pd.DataFrame) -> str:
         for row in rows(found.head(MAX_NAMED))
     ]
     rest = f", {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
-    hidden = next(rows(found.sort_values("reversed", ascending=False)))
+    said = (
+        f"SD over orders, relative to **{found['baseline'].iloc[0]}** on the same orders: "
+        f"{', '.join(named)}{rest}."
+    )
+    decided = found[found["p_holm"] < 1 - LEVEL]
+    if decided.empty:
+        return said
+    hidden = next(rows(decided.sort_values("reversed", ascending=False)))
     return (
-        f"SD over orders, relative to **{hidden.baseline}** on the same orders: "
-        f"{', '.join(named)}{rest}. {FEW} orders of one seed would show anything from "
-        f"{hidden.few_low:.2f} to {hidden.few_high:.2f} times for **{hidden.method}**, and the "
-        f"opposite in {hidden.reversed:.0%} of their choices."
+        f"{said} {FEW} orders of one seed would show anything from {hidden.few_low:.2f} to "
+        f"{hidden.few_high:.2f} times for **{hidden.method}**, and the opposite in "
+        f"{hidden.reversed:.0%} of their choices."
     )
 
 
