@@ -16,10 +16,11 @@ pytestmark = pytest.mark.slow
 
 KEYS = ["method", "prefix", "eval_task", "metric"]
 VICTIMS = {
-    "worker": "ray::RayTrainWorker",
-    "controller": "ray::TrainController",
-    "trial": "ray::ResourceTrainable",
-    "coordinator": "ray::Coordinator",
+    "worker": ("ray::RayTrainWorker",),
+    "controller": ("ray::TrainController",),
+    # By its class while it waits for a task, by the task's while it does one.
+    "trial": ("ray::ResourceTrainable", "ray::OrderTrial"),
+    "coordinator": ("ray::Coordinator",),
 }
 
 
@@ -44,9 +45,9 @@ class Driver:
             assert time.monotonic() < deadline, "no stages"
             time.sleep(0.05)
 
-    def descendants(self, title: str) -> list[psutil.Process]:
+    def descendants(self, victim: str) -> list[psutil.Process]:
         family = psutil.Process(self.process.pid).children(recursive=True)
-        return [process for process in family if title in " ".join(_command(process))]
+        return [process for process in family if _command(process).startswith(VICTIMS[victim])]
 
     def end(self) -> None:
         family = psutil.Process(self.process.pid).children(recursive=True)
@@ -58,11 +59,11 @@ class Driver:
             process.kill()
 
 
-def _command(process: psutil.Process) -> list[str]:
+def _command(process: psutil.Process) -> str:
     try:
-        return list(process.cmdline())
+        return " ".join(process.cmdline())
     except psutil.Error:
-        return []
+        return ""
 
 
 def scores(out: Path) -> pd.DataFrame:
@@ -96,8 +97,8 @@ def test_killed_process_costs_at_most_its_stage(
 ) -> None:
     driver.wait_for(8)
     before = driver.finished()
-    victims = driver.descendants(VICTIMS[victim])
-    assert victims, f"no {VICTIMS[victim]} to kill"
+    victims = driver.descendants(victim)
+    assert victims, f"no {victim} to kill"
     victims[0].kill()
     assert driver.process.wait(400) == 0
     after = driver.finished()
@@ -111,9 +112,7 @@ def test_killed_lanes_leave_room_for_new_ones(
 ) -> None:
     """All at once, so that whatever they held is needed again."""
     driver.wait_for(8)
-    # Ray calls an actor by its class until its first task runs.
-    titles = {"trial": ["ray::ResourceTrainable", "ray::OrderTrial"]}.get(victim, [VICTIMS[victim]])
-    victims = [process for title in titles for process in driver.descendants(title)]
+    victims = driver.descendants(victim)
     assert len(victims) == 2
     for process in victims:
         process.kill()
