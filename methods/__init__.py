@@ -8,6 +8,7 @@ from methods.adapters.inflora import InfLora
 from methods.adapters.lora import Lora
 from methods.adapters.moe_adapters import MoEAdapters
 from methods.adapters.o_lora import OLora
+from methods.adapters.osf import OSF
 from methods.adapters.pam import PAM
 from methods.analytic.rail import RAIL
 from methods.averaging.ema import Ema
@@ -38,6 +39,7 @@ from methods.merging.ties import Ties
 from methods.merging.wise_path import WisePath
 from methods.prompts.coop import CoOp
 from methods.prompts.diki import DIKI
+from methods.prompts.dpw import DPW
 from methods.prompts.dualprompt import DualPrompt
 from methods.prompts.l2p import L2P
 from methods.regularisation.contrastive import Contrastive
@@ -59,6 +61,7 @@ METHODS: dict[str, type[Method]] = {
     "adapter": Adapter,
     "o_lora": OLora,
     "inflora": InfLora,
+    "osf": OSF,
     "wise_ft": WiseFT,
     "weight_ensemble": WeightEnsemble,
     "ema": Ema,
@@ -84,6 +87,7 @@ METHODS: dict[str, type[Method]] = {
     "l2p": L2P,
     "dualprompt": DualPrompt,
     "diki": DIKI,
+    "dpw": DPW,
     "average": Average,
     "task_arithmetic": TaskArithmetic,
     "ties": Ties,

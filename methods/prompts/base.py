@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, pad
 
 from methods.backbones.base import Backbone
-from methods.base import Method, MethodConfig
+from methods.base import Method, MethodConfig, State
 from methods.data import Batch
 
 _NAME = "prompted"
@@ -75,14 +75,13 @@ class Prompts(nn.Module, ABC):
     With only one prompt there is nothing to choose: everybody gets it.
     """
 
-    def __init__(self, backbone: Backbone, layers: Sequence[str], count: int, length: int) -> None:
+    def __init__(self, backbone: Backbone, layers: Sequence[str], count: int) -> None:
         """Put prompts in, all zero.
 
         Args:
             backbone: Its attention will look for prompts from now on.
             layers: Names of attention layers, as `Backbone.attention` gives them.
             count: How many there are to choose among.
-            length: Pairs of a key and a value that one prompt has in each layer.
 
         Raises:
             ValueError: there is no layer, or the backbone's cannot be prompted.
@@ -90,55 +89,51 @@ class Prompts(nn.Module, ABC):
         if not layers:
             raise ValueError("There are too few attention layers to put prompts into.")
         super().__init__()
-        self.keys, self.values = nn.ParameterList(), nn.ParameterList()
-        self.held: list[tuple[Tensor, Tensor]] = []
+        self.layers = nn.ModuleList()
+        self.held: list[dict[str, Tensor]] = []
         self.prompting = backbone.prompting
         self.prompting.in_texts |= not set(layers).isdisjoint(backbone.attention("texts"))
         for number, name in enumerate(layers):
             layer: Any = backbone.get_submodule(name)
-            shape = (count, layer.k_proj.out_features // layer.head_dim, length, layer.head_dim)
-            self.keys.append(nn.Parameter(torch.zeros(shape)))
-            self.values.append(nn.Parameter(torch.zeros(shape)))
+            parts = nn.Module()
+            for part, shape in self.shapes(layer).items():
+                parts.register_parameter(part, nn.Parameter(torch.zeros(count, *shape)))
+            self.layers.append(parts)
             layer.prompted = partial(self._attend, number)
         _look_for_prompts(backbone, layers)
 
     @abstractmethod
-    def join(self, call: Attention, keys: Tensor, values: Tensor, weight: Tensor) -> Tensor:
+    def shapes(self, layer: Any) -> Mapping[str, Sequence[int]]:
+        """What one prompt consists of in an attention layer."""
+
+    @abstractmethod
+    def join(self, call: Attention, prompts: Mapping[str, Tensor], weight: Tensor) -> Tensor:
         """The output of a layer with prompts: [B, L, H, d].
 
         Args:
             call: The layer's attention without them.
-            keys: The prompts of every row of its input, [B, H', M, d].
-            values: The same.
-            weight: How much prompts count, float [B, 1, 1, 1] (or 1 instead of B).
+            prompts: By name, the N prompts of every row of its input: [B, N, ...] (or 1 for B).
+            weight: How much prompts count, float [B, 1, 1, 1] (or 1 for B).
         """
-
-    @torch.no_grad()
-    def draw(self, generator: torch.Generator, keys: float, values: float) -> None:
-        """New prompts, uniform between plus and minus `keys`, and plus and minus `values`."""
-        for parameters, bound in ((self.keys, keys), (self.values, values)):
-            for parameter in parameters:
-                parameter.copy_(bound * (2 * torch.rand(parameter.shape, generator=generator) - 1))
 
     def hold(self, states: Sequence[Mapping[str, Tensor]]) -> None:
         """Show the prompts of these states (of `state_dict`), numbered in this order.
 
-        They take the place of those that are trained; with no state those are back.
+        They take the place of those that are trained; with no state those are back. What else a
+        state has of a layer comes with its prompts.
         """
-        self.held = [
-            (
-                torch.cat([state[f"keys.{layer}"] for state in states]).to(key.device),
-                torch.cat([state[f"values.{layer}"] for state in states]).to(key.device),
+        device = next(self.parameters()).device
+        self.held = []
+        for number in range(len(self.layers) if states else 0):
+            parts = [part_of(state, f"layers.{number}.") for state in states]
+            self.held.append(
+                {name: torch.cat([part[name] for part in parts]).to(device) for name in parts[0]}
             )
-            for layer, key in enumerate(self.keys)
-            if states
-        ]
 
     def _attend(self, number: int, call: Attention) -> Tensor:
         route = self.prompting.route
         if route is None:
             return call.own()
-        trained = self.keys[number], self.values[number]
         rows, weight = len(call.query), route.weight.to(call.query)
         chosen = route.prompts.to(call.query.device)
         if len(route) > 1:
@@ -146,21 +141,56 @@ class Prompts(nn.Module, ABC):
             chosen, weight = (
                 part.repeat_interleave(rows // len(route), dim=0) for part in (chosen, weight)
             )
+        parts = self.held[number] if self.held else dict(self.layers[number].named_parameters())
+        prompts = {
+            name: part[chosen] if len(part) > 1 else part.unsqueeze(0)
+            for name, part in parts.items()
+        }
+        return self.join(call, prompts, weight.view(-1, 1, 1, 1))
+
+
+class Pairs(Prompts):
+    """Prompts that consist of pairs of a key and a value."""
+
+    def __init__(self, backbone: Backbone, layers: Sequence[str], count: int, length: int) -> None:
+        """Put prompts of `length` pairs per layer in, as `Prompts` does."""
+        self.length = length
+        super().__init__(backbone, layers, count)
+
+    def shapes(self, layer: Any) -> Mapping[str, Sequence[int]]:
+        """Keys and values of every head: [H', M, d]."""
+        heads = layer.k_proj.out_features // layer.head_dim
+        return dict.fromkeys(("keys", "values"), (heads, self.length, layer.head_dim))
+
+    @torch.no_grad()
+    def draw(self, generator: torch.Generator, keys: float, values: float) -> None:
+        """New prompts, uniform between plus and minus `keys`, and plus and minus `values`."""
+        for name, bound in (("keys", keys), ("values", values)):
+            for layer in self.layers:
+                part = layer.get_parameter(name)
+                part.copy_(bound * (2 * torch.rand(part.shape, generator=generator) - 1))
+
+    def join(self, call: Attention, prompts: Mapping[str, Tensor], weight: Tensor) -> Tensor:
+        """Let the layer attend to the pairs of all prompts of a row, one after the other."""
         keys, values = (
-            (part[chosen] if len(part) > 1 else part.unsqueeze(0))
+            prompts[part]
             .transpose(1, 2)
             .flatten(2, 3)
             .to(call.query.dtype)
-            .expand(rows, -1, -1, -1)
-            for part in (self.held[number] if self.held else trained)
+            .expand(len(call.query), -1, -1, -1)
+            for part in ("keys", "values")
         )
-        return self.join(call, keys, values, weight.view(-1, 1, 1, 1))
+        return self.attend(call, keys, values, weight)
+
+    @abstractmethod
+    def attend(self, call: Attention, keys: Tensor, values: Tensor, weight: Tensor) -> Tensor:
+        """The output of a layer with the pairs of every row, [B, H', M, d]: [B, L, H, d]."""
 
 
-class Prefixes(Prompts):
+class Prefixes(Pairs):
     """Prompts that compete with a layer's own keys; they cannot be weighed."""
 
-    def join(self, call: Attention, keys: Tensor, values: Tensor, weight: Tensor) -> Tensor:
+    def attend(self, call: Attention, keys: Tensor, values: Tensor, weight: Tensor) -> Tensor:
         """Attn(Q, [P_K; K], [P_V; V])."""
         mask = call.visible()
         if mask is not None:
@@ -171,10 +201,10 @@ class Prefixes(Prompts):
         )
 
 
-class Residuals(Prompts):
+class Residuals(Pairs):
     """Prompts that are attended to by themselves, and added with a weight."""
 
-    def join(self, call: Attention, keys: Tensor, values: Tensor, weight: Tensor) -> Tensor:
+    def attend(self, call: Attention, keys: Tensor, values: Tensor, weight: Tensor) -> Tensor:
         """Attn(Q, K, V) + w Attn(Q, P_K, P_V)."""
         return call.own() + weight * call.over(keys, values)
 
@@ -205,6 +235,15 @@ def cosines(queries: Tensor, keys: Tensor) -> Tensor:
     """Of image embeddings [B, D] with the keys of prompts [N, D]: float32 [B, N]."""
     with torch.autocast(queries.device.type, enabled=False):
         return normalize(queries, dim=-1) @ normalize(keys, dim=-1).T
+
+
+def part_of(state: Mapping[str, Tensor], prefix: str) -> State:
+    """The tensors whose names begin with `prefix`, without it."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in state.items()
+        if name.startswith(prefix)
+    }
 
 
 def _look_for_prompts(backbone: Backbone, layers: Iterable[str]) -> None:

@@ -51,6 +51,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "l2p": {"lr": 0.05},
     "dualprompt": {"general_layers": 1, "expert_layers": 1, "lr": 0.05},
     "diki": {"lr": 0.05},
+    "dpw": {"lr": 0.05},
     "rail": {"width": 64},
     "moe_adapters": {
         "experts": {"count": 4},

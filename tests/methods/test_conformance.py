@@ -26,7 +26,7 @@ OF_A_KIND = (
     *("pam", "diki", "moe_adapters", "rail", "ties"),
 )
 """These are checked on a fusion backbone too by the default suite, all others by the slow one."""
-STEERING = ("coop", "dualprompt", "diki")
+STEERING = ("coop", "dualprompt", "diki", "dpw")
 """Prompts can only steer a model that sees something: with random weights the tiny LLaVA hardly
 does. That they learn on a fusion backbone is tested in test_prompts.py, with larger weights."""
 

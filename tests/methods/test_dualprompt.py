@@ -39,16 +39,17 @@ def test_experts_of_earlier_tasks_do_not_move(models: Path, backbone: str) -> No
     desk = desk_of(models, backbone, "dualprompt", **OPTIONS)
     first, second = states_in(desk.learn(("a", "b"))).values()
     kept = [name for name in first if name.startswith("extra/a/")]
-    assert {name.split("/")[-1] for name in kept} == {"key", "keys.0", "values.0"}
+    assert {name.split("/")[-1] for name in kept} == {"key", "layers.0.keys", "layers.0.values"}
     assert all(torch.equal(first[name], second[name]) for name in kept)
-    assert not torch.equal(second["extra/a/keys.0"], second["extra/b/keys.0"])
+    assert not torch.equal(second["extra/a/layers.0.keys"], second["extra/b/layers.0.keys"])
 
 
 @pytest.mark.parametrize("copy", [True, False])
 def test_an_expert_starts_from_the_last_one_or_anew(models: Path, copy: bool) -> None:
     desk = desk_of(models, "clip", "dualprompt", **OPTIONS | {"copy_last": copy})
     dualprompt, _ = about_to_learn(desk, "a", "b")
-    same = torch.equal(dualprompt.expert.values[0], dualprompt.learnt["a"]["values.0"])
+    start, last = dualprompt.expert.layers[0].values, dualprompt.learnt["a"]["layers.0.values"]
+    same = torch.equal(start, last)
     assert same == copy
 
 

@@ -49,8 +49,8 @@ def test_chosen_keys_are_drawn_to_their_images(models: Path) -> None:
 def test_pool_is_shown_in_the_first_layers(models: Path) -> None:
     one, _ = about_to_learn(desk_of(models, "clip", "l2p"), "a")
     assert isinstance(one, L2P)
-    assert len(one.pool.keys) == 1
-    assert one.pool.keys[0].shape == (10, 2, 5, 16)
+    (layer,) = one.pool.layers
+    assert layer.keys.shape == (10, 2, 5, 16)
 
 
 def test_more_than_the_pool_cannot_be_chosen(models: Path) -> None:

@@ -16,7 +16,7 @@ from methods.backbones import load_backbone
 from methods.backbones.base import Backbone
 from methods.backbones.prompting import Route
 from methods.data import Batch, Task
-from methods.prompts.base import Attention, Prefixes, Prompts, Residuals
+from methods.prompts.base import Attention, Pairs, Prefixes, Residuals
 from tests.methods.conformance import SMALL, check_learns, study_of
 from tests.methods.opened import desk_of
 from tests.methods.test_conformance import LONGER, STEERING
@@ -62,7 +62,7 @@ def both_towers(backbone: Backbone) -> list[str]:
     return list(dict.fromkeys(backbone.attention("images") + backbone.attention("texts")))
 
 
-def drawn(kind: type[Prompts], backbone: Backbone, count: int = 3, values: float = 1.0) -> Prompts:
+def drawn(kind: type[Pairs], backbone: Backbone, count: int = 3, values: float = 1.0) -> Pairs:
     prompts = kind(backbone, both_towers(backbone), count, length=2)
     prompts.draw(torch.Generator().manual_seed(1), keys=1.0, values=values)
     return prompts
@@ -124,7 +124,7 @@ CALLS = st.builds(
 
 @given(CALLS)
 def test_prefixes_are_seen_by_all_and_compete_with_what_is_there(call: Call) -> None:
-    joined = Prefixes.join(None, call.call, *call.prompts, torch.ones(1))  # type: ignore[arg-type]
+    joined = Prefixes.attend(None, call.call, *call.prompts, torch.ones(1))  # type: ignore[arg-type]
     key, value = (
         torch.cat(pair, dim=2) for pair in zip(call.prompts, (call.key, call.value), strict=True)
     )
@@ -135,7 +135,7 @@ def test_prefixes_are_seen_by_all_and_compete_with_what_is_there(call: Call) -> 
 @given(CALLS, st.floats(0, 1))
 def test_residuals_are_attended_to_by_themselves(call: Call, weight: float) -> None:
     weights = torch.tensor([weight, 1.0], dtype=torch.float64).view(-1, 1, 1, 1)
-    joined = Residuals.join(None, call.call, *call.prompts, weights)  # type: ignore[arg-type]
+    joined = Residuals.attend(None, call.call, *call.prompts, weights)  # type: ignore[arg-type]
     own = call.expected(call.key, call.value, call.seen)
     added = call.expected(*call.prompts, torch.ones(call.tokens, 3, dtype=torch.bool))
     torch.testing.assert_close(joined, own + weights * added)
@@ -162,7 +162,7 @@ def test_without_a_route_or_without_values_nothing_changes(backbone: Backbone) -
 
 
 @pytest.mark.parametrize("kind", [Prefixes, Residuals])
-def test_prompts_of_the_route_count_and_only_they(backbone: Backbone, kind: type[Prompts]) -> None:
+def test_prompts_of_the_route_count_and_only_they(backbone: Backbone, kind: type[Pairs]) -> None:
     prompts = drawn(kind, backbone)
     backbone.prompting.route = Route.to(1)
     loss = backbone.loss(batch()).mean()
@@ -183,7 +183,7 @@ def by_brightness(images: Tensor) -> Route:
 
 @pytest.mark.parametrize("kind", [Prefixes, Residuals])
 def test_every_image_is_answered_by_its_own_prompts_alone(
-    backbone: Backbone, kind: type[Prompts]
+    backbone: Backbone, kind: type[Pairs]
 ) -> None:
     """As if it had come by itself, with its prompts given to all layers."""
     drawn(kind, backbone)
@@ -246,7 +246,7 @@ def test_context_of_words_reads_as_these_words(folders: dict[str, str], name: st
     torch.testing.assert_close(backbone.embed_texts(["red", "a blue"]), expected)
 
 
-@pytest.mark.parametrize("method", ["coop", "l2p", "dualprompt", "diki"])
+@pytest.mark.parametrize("method", ["coop", "l2p", "dualprompt", "diki", "dpw"])
 def test_answers_do_not_depend_on_the_batch(models: Path, method: str) -> None:
     desk = desk_of(models, "clip", method, **SMALL[method])
     desk.learn(("a", "b"))

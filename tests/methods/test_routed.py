@@ -1,4 +1,4 @@
-"""Properties of DIKI, and of the densities that route its images."""
+"""Properties of DIKI and DPW, and of the densities that route their images."""
 
 from pathlib import Path
 
@@ -11,13 +11,14 @@ from scipy.stats import multivariate_normal
 
 from methods.base import State
 from methods.prompts.densities import Densities, moments
-from methods.prompts.diki import DIKI
+from methods.prompts.routed import Routed
 from sweep.plan import Plan
 from tests.methods.conformance import BACKBONES, Desk
 from tests.methods.opened import desk_of
 from tests.toy import toy_study
 
 CPU = torch.device("cpu")
+ROUTED = ("diki", "dpw")
 
 
 @given(st.integers(0, 2**31), st.integers(1, 6), st.floats(1e-7, 1))
@@ -39,12 +40,12 @@ def test_densities_are_those_of_scipy(seed: int, width: int, epsilon: float) -> 
     np.testing.assert_allclose(found, np.transpose(expected), rtol=1e-9)
 
 
-def trained(models: Path, backbone: str, *order: str) -> tuple[Desk, DIKI]:
-    desk = desk_of(models, backbone, "diki", lr=0.05)
+def trained(models: Path, backbone: str, method: str, *order: str) -> tuple[Desk, Routed]:
+    desk = desk_of(models, backbone, method, lr=0.05)
     desk.learn(order)
-    diki = desk.worker.learner.method
-    assert isinstance(diki, DIKI)
-    return desk, diki
+    routed = desk.worker.learner.method
+    assert isinstance(routed, Routed)
+    return desk, routed
 
 
 def images_of(desk: Desk, task: str) -> torch.Tensor:
@@ -55,7 +56,7 @@ def images_of(desk: Desk, task: str) -> torch.Tensor:
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_moments_are_those_of_all_training_images(models: Path, backbone: str) -> None:
-    desk, diki = trained(models, backbone, "a")
+    desk, diki = trained(models, backbone, "diki", "a")
     learner = desk.worker.learner
     (unit, _) = desk.units(("a",))
     stage = learner._stage(unit)
@@ -65,23 +66,26 @@ def test_moments_are_those_of_all_training_images(models: Path, backbone: str) -
     np.testing.assert_allclose(measured["covariance"], features.double().T.cov(), atol=1e-6)
 
 
-def test_images_go_to_the_task_they_look_like_and_strangers_nowhere(models: Path) -> None:
-    desk, diki = trained(models, "clip", "a", "b", "c")
+@pytest.mark.parametrize("method", ROUTED)
+def test_images_go_to_the_task_they_look_like_and_strangers_nowhere(
+    models: Path, method: str
+) -> None:
+    desk, routed = trained(models, "clip", method, "a", "b", "c")
     weights = {}
     for number, task in enumerate("abc"):
-        route = diki.choose(diki.backbone.query(images_of(desk, task)))
+        route = routed.choose(routed.backbone.query(images_of(desk, task)))
         assert (route.prompts == number).all()
         weights[task] = route.weight.mean()
     noise = torch.randint(
         256, (32, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     )
-    strange = diki.choose(diki.backbone.query(noise)).weight.mean()
+    strange = routed.choose(routed.backbone.query(noise)).weight.mean()
     assert strange < 0.1 < 0.7 < min(weights.values())
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_changes_nothing_before_it_is_trained(models: Path, backbone: str) -> None:
-    desk, diki = trained(models, backbone, "a")
+def test_diki_changes_nothing_before_it_is_trained(models: Path, backbone: str) -> None:
+    desk, diki = trained(models, backbone, "diki", "a")
     diki.reset(1)
     assert diki.backbone.prompting.route is not None
     assert desk.worker.evaluator.evaluate()[0] == list(
@@ -89,8 +93,9 @@ def test_changes_nothing_before_it_is_trained(models: Path, backbone: str) -> No
     )
 
 
-def test_five_trainings_serve_all_orders_of_five_tasks(models: Path) -> None:
-    study = toy_study(models, {"diki": {}}, benchmark={"name": "toy", "num_tasks": 5})
+@pytest.mark.parametrize("method", ROUTED)
+def test_five_trainings_serve_all_orders_of_five_tasks(models: Path, method: str) -> None:
+    study = toy_study(models, {method: {}}, benchmark={"name": "toy", "num_tasks": 5})
     plan = Plan(study)
     assert len({run.order for run in plan.runs}) == 120
-    assert len(plan.trainings("diki")) == 5
+    assert len(plan.trainings(method)) == 5

@@ -1,0 +1,106 @@
+"""Prompts of its own for every task, which images choose by their density, and weigh by it.
+
+What DIKI (diki.py) and DPW (dpw.py) have in common. The prompts of a task train with weight w = 1
+on the task alone, beside a frozen backbone. At test time an image with frozen features z gets the
+prompts of the task with the largest Gaussian density p_t(z) (see densities.py), weighed by
+
+    w = sigmoid(log p_t(z) / D - 1)
+
+(D = 512 in both authors' code, the width of CLIP's embeddings), so that an image like none of the
+tasks' meets the pretrained model. epsilon = 1e-7 is the authors'.
+
+Different from both, or left open there:
+
+- Every image is routed by itself; the authors' code takes the majority task of a batch, and in the
+  text tower the batch's mean w. Here w = 1 in the text tower, and the image's w interpolates
+  between its logits with the prompted and with the untouched texts: exact at 0 and 1, and texts are
+  embedded once per task instead of once per image.
+- In a fusion backbone prompts go to the language model, where image, question and answer meet.
+- A text that comes without an image is embedded by the untouched backbone.
+- Prompts train as everything does here, by AdamW; the authors use SGD.
+
+Training does not see other tasks: one training per task serves every order.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from methods.backbones.prompting import Route
+from methods.base import DependsOn, State
+from methods.data import Stage
+from methods.prompts.base import Prompted, PromptedConfig, Prompts, part_of
+from methods.prompts.densities import Densities, moments
+
+
+class RoutedConfig(PromptedConfig):
+    """Options of methods whose images choose prompts by density."""
+
+    length: int = Field(default=8, ge=1, description="Prompts in a layer, or in each of its heads.")
+    epsilon: float = Field(
+        default=1e-7, gt=0, description="Added to the variance of every frozen feature."
+    )
+
+
+class Routed(Prompted):
+    """Train prompts per task; images go to the task they look like."""
+
+    Config: ClassVar[type[RoutedConfig]] = RoutedConfig
+    config: RoutedConfig
+    depends_on: ClassVar[DependsOn] = "task"
+    combines: ClassVar[Literal["set", "sequence"] | None] = "set"
+    prompts: Prompts
+
+    def build(self) -> None:
+        """Nothing has been measured yet."""
+        self.measured: State = {}
+
+    def layers(self, depth: int) -> Sequence[str]:
+        """The first attention layers of both towers, or of a fusion backbone's language model."""
+        images, texts = self.backbone.attention("images"), self.backbone.attention("texts")
+        return list(dict.fromkeys(images[:depth] + texts[:depth]))
+
+    def reset(self, seed: int) -> None:
+        """Begin with new prompts."""
+        super().reset(seed)
+        self.draw(torch.Generator().manual_seed(seed))
+
+    @abstractmethod
+    def draw(self, generator: torch.Generator) -> None:
+        """New prompts."""
+
+    def before_task(self, stage: Stage) -> None:
+        """Measure where the frozen features of the task lie."""
+        self.measured = moments(self.backbone, stage)
+
+    def combine(self, experts: Mapping[str, State], stage: Stage) -> None:
+        """Hold the prompts of all tasks, and let images choose among them."""
+        self.load_state(self._initial)
+        states = [experts[task] for task in sorted(experts)]
+        measured = [part_of(state, "extra/") for state in states]
+        trained = [part_of(state, "weights/prompts.") for state in states]
+        self.prompts.hold([one | other for one, other in zip(trained, measured, strict=True)])
+        self.densities = Densities(measured, self.config.epsilon, self.backbone.device)
+        self.backbone.prompting.router = self.choose
+        self.backbone.prompting.route = None
+
+    def choose(self, query: Tensor) -> Route:
+        """The task with the largest density at image embeddings [B, D], and how large it is."""
+        density, task = self.densities(query).max(dim=1, keepdim=True)
+        weight = torch.sigmoid(density.squeeze(1) / query.shape[1] - 1)
+        return Route(task, weight.to(query.dtype))
+
+    def extra_state(self) -> State:
+        """What was measured of the task."""
+        return self.measured
+
+    def load_extra_state(self, state: State) -> None:
+        """Be the expert of one task, for every image."""
+        self.measured = state
+        self.prompts.hold([])
+        self.backbone.prompting.router = None
+        self.backbone.prompting.route = Route.to(0)
