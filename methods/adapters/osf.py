@@ -86,6 +86,7 @@ class OSF(FineTune):
             found = decompose_weight_matrix(weight, layer.effective_rank["default"])
             for name, factor in factors(layer):
                 factor.copy_(found[name])
+            layer.merged_adapters.clear()
 
     @torch.no_grad()
     def after_task(self, stage: Stage) -> None:
@@ -95,10 +96,11 @@ class OSF(FineTune):
         self.clear()
 
     def clear(self) -> None:
-        """Without factors there is no update."""
+        """Have no factors, and let layers do without them."""
         for layer in self.layers.values():
             for _, factor in factors(layer):
                 factor.zero_()
+            layer.merged_adapters = ["default"]
 
     def extra_state(self) -> State:
         """The weights."""
