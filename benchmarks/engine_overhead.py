@@ -10,10 +10,10 @@ every other core does the same; it is measured before and after the sweep, and t
 taken.
 
 `naive` runs the same 24 orders twice: on lanes, and as one Ray Tune trial per order, each a Ray
-Train job that trains its four stages without sharing anything (with the engine's own settings of
-Ray, so that only the design differs). It prints the ratio of wall times. The shorter the stages,
-the larger it is: below the start of a Train job that every order pays, above the share of stages
-that is trained twice.
+Train job that trains its four stages without sharing anything (in a Ray that is set up as the
+engine's own, so that only the design differs). It prints the ratio of wall times. The shorter the
+stages, the larger it is: below the start of a Train job that every order pays, above the share of
+stages that is trained twice.
 
 On two cores, one run each: `lanes` 1.26 (stages of 1.5 s; 1.18 after the first stage) and, on a
 slower machine, 1.34 (stages of 2.3 s; 1.24); Ray's idle processes take a sixth of a core. `naive`
@@ -26,16 +26,14 @@ import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 
-import ray
 from ray import train, tune
 from ray.train.torch import TorchTrainer
 
 from analysis import load
 from sweep import Study, run, run_alone
 from sweep.coordinator import Progress
-from sweep.engine import ENVIRONMENT
+from sweep.engine import HEAD, connected
 from sweep.learner import join_lane
 from sweep.plan import Plan
 from sweep.worker import Worker
@@ -60,7 +58,7 @@ def bare_stage(content: dict, seconds: float) -> float:
     """Mean seconds of a stage in a process that has everything loaded."""
     sweep_study = Study.model_validate(content)
     plan = Plan(sweep_study)
-    worker = Worker(sweep_study, plan.sources, join_lane(sweep_study), Path(tempfile.gettempdir()))
+    worker = Worker(sweep_study, plan.sources, join_lane(sweep_study))
     states = {}
     chain = [plan.units[key] for key in plan.runs[0].stages[1:]]
     for unit in chain:  # warm up; leaves every parent's state in memory
@@ -138,14 +136,12 @@ def one_trial_per_order(sweep_study: Study, out: str, cores: int) -> None:
         tune.report({"done_order": 1})
 
     orders = [list(order) for order in sweep_study.blocks()[0]]
-    os.environ.update(ENVIRONMENT)
-    ray.init(address="local", resources={"trial": cores}, log_to_driver=False)
-    tune.Tuner(
-        tune.with_resources(trial, {"CPU": 0, "trial": 1}),
-        param_space={"order": tune.grid_search(orders)},
-        run_config=tune.RunConfig(name="orders", storage_path=out, verbose=0),
-    ).fit()
-    ray.shutdown()
+    with connected(None, sweep_study.lanes):
+        tune.Tuner(
+            tune.with_resources(trial, {"CPU": 0, HEAD: 0.9 / cores}),
+            param_space={"order": tune.grid_search(orders)},
+            run_config=tune.RunConfig(name="orders", storage_path=out, verbose=0),
+        ).fit()
 
 
 def main() -> None:

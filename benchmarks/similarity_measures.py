@@ -10,11 +10,9 @@ tasks. What several measures rest on is timed apart: the forward pass, and train
 """
 
 import argparse
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,9 +28,9 @@ from sweep.similarity.measures import MEASURES, OF_EMBEDDINGS, OF_EXPERTS, OF_GR
 from sweep.similarity.sampled import sample
 from sweep.similarity.training import train_experts
 from sweep.sources import EMBEDDED, find_source
+from sweep.tasks.pixels import CACHE
 from sweep.worker import Worker
 
-CACHE = Path(tempfile.gettempdir()) / "task-order-sweep"
 FORWARD, TRAINING = "forward pass, all tasks", "training the experts"
 DIALS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
@@ -60,7 +58,7 @@ def study_of(dial: float, seed: int, tasks: int, images: int) -> Study:
 def stage_seconds(study: Study) -> float:
     """Of one stage, trained and evaluated."""
     plan = Plan(study)
-    worker = Worker(study, plan.sources, join_lane(study), CACHE)
+    worker = Worker(study, plan.sources, join_lane(study))
     states, spent = {}, []
     for unit in [plan.units[key] for key in plan.runs[0].stages[1:]]:
         started = time.perf_counter()

@@ -29,6 +29,17 @@ def mean_over_workers(tensors: Iterable[Tensor]) -> None:
             tensor /= torch.distributed.get_world_size()
 
 
+@torch.no_grad()
+def first_of_workers(tensors: Iterable[Tensor]) -> None:
+    """Replace every tensor, in place, by that of the first worker.
+
+    For what unlike machines may compute differently, such as the signs of singular vectors.
+    """
+    if not _alone():
+        for tensor in tensors:
+            torch.distributed.broadcast(tensor, src=0)
+
+
 def gather_rows(rows: Tensor) -> Tensor:
     """The rows of all workers, with gradients: [B, ...] each -> [workers * B, ...].
 

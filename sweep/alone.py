@@ -1,11 +1,11 @@
 """One order in this process, without Ray: for a debugger, and to check what the engine does."""
 
-from pathlib import Path
-from tempfile import gettempdir
+from contextlib import ExitStack
 
 import pandas as pd
 
 from methods.base import State
+from sweep.busy import Busy
 from sweep.errors import InputError, unknown
 from sweep.learner import join_lane
 from sweep.orders import Fixed
@@ -74,12 +74,23 @@ def run_alone(
     study.check_data()
     plan = plan_one(study, method, order, replicate, backbone)
     output = Output(out, plan) if out else None
-    if output:
-        output.check()
-        output.prepare()
-    worker = Worker(
-        plan.study, plan.sources, join_lane(plan.study), Path(gettempdir()) / "task-order-sweep"
-    )
+    with ExitStack() as stack:
+        if output:
+            output.check()
+            busy = Busy(output.folder)
+            busy.check()
+            output.prepare()
+            stack.enter_context(busy)
+        results = _compute(plan, output)
+        if output:
+            output.flush(plan.units, {})
+            output.write_manifest(lanes=1)
+    stages = [results[key] for key in plan.runs[0].stages]
+    return [stage.record for stage in stages], stages[-1].state
+
+
+def _compute(plan: Plan, output: Output | None) -> dict[str, Result]:
+    worker = Worker(plan.study, plan.sources, join_lane(plan.study))
     results: dict[str, Result] = {}
 
     def state_of(key: str) -> State:
@@ -91,10 +102,7 @@ def run_alone(
         results[key] = worker.compute(unit, state_of)
         if output:
             output.store.save(results[key].record, results[key].state, results[key].embeddings)
-    if output:
-        output.flush(plan.units, {})
-    stages = [results[key] for key in plan.runs[0].stages]
-    return [stage.record for stage in stages], stages[-1].state
+    return results
 
 
 def matrix(order: Order, records: list[Record]) -> pd.DataFrame:

@@ -2,12 +2,12 @@
 
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -55,16 +55,18 @@ def run(
     plan = Plan(Study.load(study, tuple(set_ or ())))
     with ProgressBar(plan, console) as bar:
         finished = run_study(plan, out, address, on_progress=bar.update)
-    again = f"sweep run {study}" + (f" --out {out}" if out else "")
+    again = _command(study, out, address, set_)
     if not finished.settled:
-        console.print(f"Stopped. What is finished is kept; go on with: [bold]{again}[/]")
-        raise typer.Exit(EXIT_INTERRUPTED)
+        if finished.error:
+            console.print(f"[red]The study broke off[/]: {escape(finished.error)}", soft_wrap=True)
+        _say(f"Stopped. What is finished is kept; go on with: [bold]{again}[/]")
+        raise typer.Exit(EXIT_FAILED if finished.error else EXIT_INTERRUPTED)
     path = write_report(finished.out)
     if finished.failed:
         errors = list(dict.fromkeys(finished.failed.values()))
         console.print(f"[red]{len(finished.failed)} stages failed[/], first: {errors[0]}")
-        console.print(f"Try them again with: [bold]{again}[/]")
-    console.print(f"Open the report: [bold]{path}[/]", soft_wrap=True)
+        _say(f"Try them again with: [bold]{again}[/]")
+    _say(f"Open the report: [bold]{path}[/]")
     if finished.failed:
         raise typer.Exit(EXIT_FAILED)
 
@@ -92,7 +94,7 @@ def plan(
         console.print(shown.outlook.table())
     for sentence in shown.outlook.sentences():
         console.print(sentence)
-    console.print(f"Run it: [bold]sweep run {study}[/]")
+    _say(f"Run it: [bold]{_command(study, out, None, set_)}[/]")
 
 
 @app.command()
@@ -114,7 +116,7 @@ def report(
     """Write the report of a run anew, also while it is running; or one that compares runs."""
     from sweep.report import report as write_report
 
-    console.print(f"Open the report: [bold]{write_report(*directories)}[/]", soft_wrap=True)
+    _say(f"Open the report: [bold]{write_report(*directories)}[/]")
 
 
 @app.command()
@@ -216,6 +218,23 @@ def pretrain(
     console.print(f"Use it: [bold]backbones: {{mine: {{path: {out}}}}}[/]")
 
 
+def _command(
+    study: str, out: str | None, address: str | None, changes: Sequence[str] | None
+) -> str:
+    """The command that runs a study, or goes on with it."""
+    words = ["sweep", "run", study]
+    for option, value in (("--out", out), ("--address", address)):
+        words += [option, value] if value else []
+    for change in changes or ():
+        words += ["--set", change]
+    return escape(shlex.join(words))
+
+
+def _say(text: str) -> None:
+    """One line, however long, that can be copied."""
+    console.print(text, soft_wrap=True)
+
+
 def _quiet() -> None:
     """No bars for loading small files; they would tear up the output."""
     from transformers.utils.logging import disable_progress_bar
@@ -225,23 +244,19 @@ def _quiet() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The console script: returns its exit code; user errors become one sentence and a 2."""
+    # Methods of one's own lie where one works; what is installed comes first.
+    sys.path.append(os.getcwd())
     logging.getLogger("ray").setLevel(logging.ERROR)
     # Every lane starts several processes at once; Ray finds that worth a warning.
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "maximum expected startup concurrency")
     errors = Console(stderr=True)
     try:
-        app(arguments, standalone_mode=False)
+        app(arguments)
     except InputError as error:
         errors.print(f"[red]Error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
         return EXIT_INPUT
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except click.ClickException as error:
-        error.show()
-        return EXIT_INPUT
-    except (KeyboardInterrupt, click.Abort):
-        errors.print("Stopped. What is finished is kept.")
-        return EXIT_INTERRUPTED
+    except SystemExit as end:  # typer's way to end, with what is wrong with the arguments said
+        return int(end.code or 0)
     return 0
 
 

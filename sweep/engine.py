@@ -30,6 +30,10 @@ COORDINATOR_SHARE = 0.05
 TRAIN_SHARE = 0.001
 """Train takes this much of the head for a helper, which a `LaneTrainer` does without as long as
 its names are known."""
+HEAD_SECONDS = 10.0
+"""How long the last study on a cluster may take to vanish."""
+MOST_LANES = 700
+"""More would leave no share of the head for a trial: Ray counts in ten thousandths."""
 POLL_SECONDS = 1.0
 
 ENVIRONMENT = {
@@ -67,16 +71,28 @@ class Finished:
     failed: dict[str, str]
     """Errors by unit key; empty when all went well."""
     settled: bool
-    """False if the study was interrupted."""
+    """False if the study was interrupted, or broke off."""
     stopped: str
     """Why later replicates were left out; "" if they were not."""
+    error: str
+    """Why the study broke off: what ended the last lane; "" if nothing did."""
 
 
 @contextmanager
 def connected(address: str | None, lanes: Lanes) -> Iterator[None]:
-    """A connection to a cluster; without an address, a Ray of our own that ends with us."""
+    """A connection to a cluster; without an address, a Ray of our own that ends with us.
+
+    Raises:
+        InputError: there is a connection already, and an address of another.
+    """
     if ray.is_initialized():
-        yield
+        if address:
+            raise InputError(
+                f"this process is connected to a Ray cluster, so '{address}' cannot be; call "
+                f"ray.shutdown() first, or leave the address away to use that cluster."
+            )
+        with _set(ENVIRONMENT):
+            yield
         return
     environment = ENVIRONMENT if address else ENVIRONMENT | ON_ONE_MACHINE
     options: dict[str, Any]
@@ -110,33 +126,57 @@ def _set(environment: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def fit_lanes(lanes: Lanes, num_runs: int) -> Lanes:
+def fit_lanes(lanes: Lanes, num_runs: int, grows: bool) -> Lanes:
     """Settle what is "auto": GPUs if the cluster has any, and as many lanes as it can hold.
 
+    Args:
+        lanes: As the study has them.
+        num_runs: There is no use for more lanes.
+        grows: Whether the cluster may grow to hold a number of lanes.
+
     Raises:
-        InputError: the cluster cannot hold one lane and does not grow.
+        InputError: the cluster cannot hold one lane and does not grow, or is at work.
     """
     cluster = ray.cluster_resources()
     gpus = lanes.gpus_per_worker
     if isinstance(gpus, str):
         gpus = 1.0 if cluster.get("GPU", 0) >= 1 else 0.0
-    count: int | str = lanes.count
-    if isinstance(count, str):
-        needs = {"CPU": lanes.cpus_per_worker, "GPU": gpus}
-        room = [
+    needs = {"CPU": lanes.cpus_per_worker, "GPU": gpus}
+    room = min(
+        (
             int(cluster.get(kind, 0) / (need * lanes.workers))
             for kind, need in needs.items()
             if need
-        ]
-        count = min(room) if room else 1
-        if count < 1:
+        ),
+        default=1,
+    )
+    wanted = room if isinstance(lanes.count, str) else lanes.count
+    count = wanted if grows else min(wanted, room)
+    if count < 1:
+        raise InputError(
+            f"a lane needs {needs['CPU'] * lanes.workers:g} CPUs and "
+            f"{needs['GPU'] * lanes.workers:g} GPUs, the cluster has "
+            f"{cluster.get('CPU', 0):g} and {cluster.get('GPU', 0):g}; ask for less per worker, or "
+            f"for a number of lanes on a cluster (--address) that grows on demand."
+        )
+    count = min(count, num_runs, MOST_LANES)
+    return lanes.model_copy(update={"count": count, "gpus_per_worker": gpus})
+
+
+def check_head() -> None:
+    """Whether the head of the cluster is free for a study.
+
+    Raises:
+        InputError: another study, or something else, has taken its place.
+    """
+    deadline = time.monotonic() + HEAD_SECONDS
+    while (free := ray.available_resources().get(HEAD, 0.0)) < 1:
+        if time.monotonic() > deadline:  # Ray tells with a delay what has been freed
             raise InputError(
-                f"a lane needs {needs['CPU'] * lanes.workers:g} CPUs and "
-                f"{needs['GPU'] * lanes.workers:g} GPUs, the cluster has "
-                f"{cluster.get('CPU', 0):g} and {cluster.get('GPU', 0):g}; set lanes.count to a "
-                f"number if the cluster grows on demand, or ask for less per worker."
+                f"the cluster works on another study already: {1 - free:.0%} of its head "
+                f"({HEAD}) is taken; wait for that one to end, or use a cluster of your own."
             )
-    return lanes.model_copy(update={"count": min(count, num_runs), "gpus_per_worker": gpus})
+        time.sleep(0.2)
 
 
 def run(
@@ -163,8 +203,10 @@ def run(
     busy = Busy(output.folder)
     busy.check()
     study.check_data()
+    ours = address is None and not ray.is_initialized()
     with connected(address, study.lanes):
-        lanes = fit_lanes(study.lanes, len(plan.runs))
+        lanes = fit_lanes(study.lanes, len(plan.runs), grows=not ours)
+        check_head()
         output.prepare()
         with busy:
             return _sweep(study.model_copy(update={"lanes": lanes}), plan, output, on_progress)
@@ -184,6 +226,7 @@ def _sweep(
         ray.remote(Coordinator)
         .options(
             name=name,
+            namespace=NAMESPACE,
             num_cpus=0,
             resources={HEAD: COORDINATOR_SHARE},
             max_restarts=-1,
@@ -210,7 +253,15 @@ def _sweep(
         output.folder.delete(work)
     output.write_manifest(int(lanes.count))
     last = watch.last
-    return Finished(output.folder.uri, grid, last.failed, last.settled, last.stopped)
+    broken = [] if last.settled else [str(error).strip().splitlines()[-1] for error in grid.errors]
+    return Finished(
+        out=output.folder.uri,
+        grid=grid,
+        failed=last.failed,
+        settled=last.settled,
+        stopped=last.stopped,
+        error=broken[-1] if broken else "",
+    )
 
 
 def _tuner(plan: Plan, lane: LaneConfig, output: Output, lanes: int) -> "tune.Tuner":
@@ -292,10 +343,12 @@ class _Watch:
 
     def _follow(self) -> None:
         while not self._stop.wait(POLL_SECONDS):
-            with suppress(ray.exceptions.RayError):  # it is being started again
+            # The coordinator may be starting again, the disk may be slow to answer: there is a
+            # next time, and the last time, in __exit__, raises what is still wrong.
+            with suppress(Exception):
                 self._look()
-            if self.output.flush_is_due():
-                self.output.flush(self.done, self.last.failed)
+                if self.output.flush_is_due():
+                    self.output.flush(self.done, self.last.failed)
 
     def _look(self) -> None:
         progress: Progress = ray.get(self.coordinator.progress.remote())

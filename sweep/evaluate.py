@@ -55,8 +55,8 @@ class Evaluator:
         self.tasks = [("task", task) for task in benchmark.tasks.values()]
         self.tasks += [("probe", task) for task in benchmark.probes.values()]
         self.retrieval = list(benchmark.retrieval.values())
-        self.extras = Extras(self) if learner.study.evaluation.measures else None
         self._pixels: dict[str, Pixels] = {}
+        self.extras = Extras(self) if learner.study.evaluation.measures else None
 
     @torch.no_grad()
     def evaluate(self) -> tuple[Scores, pa.Table]:

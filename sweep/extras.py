@@ -38,9 +38,12 @@ class Extras:
         self.method, self.backbone = learner.method, learner.backbone
         self.tasks = learner.benchmark.tasks
         self.measures = learner.study.evaluation.measures
-        by_tower = {"towers", "cka"} & set(self.measures)
-        self.weights = Towers(self.method, learner.pretrained) if by_tower else None
+        self.weights: Towers | None = None
         self._untouched: dict[str, Tensor] = {}
+        if "towers" in self.measures:
+            self.weights = Towers(self.method, learner.pretrained)
+        if "cka" in self.measures:
+            self._untouched = self._untouched_embeddings()
 
     def of_tasks(self, given: Mapping[str, Tensor]) -> Scores:
         """Measures of tasks that the same weights answer.
@@ -65,16 +68,13 @@ class Extras:
 
         Methods that choose weights by the task of a sample have none of them.
         """
-        if self.weights is None or self.method.routes:
-            return []
         scores: Scores = []
-        if "towers" in self.measures:
+        if self.method.routes:
+            return scores
+        if self.weights:
             shares = self.weights.update_shares()
             scores += [score("update", ALL, tower, share, 0) for tower, share in shares.items()]
-        if "cka" in self.measures:
-            if not self._untouched:
-                with self.weights.without(TOWERS):
-                    self._untouched = self._embeddings()
+        if self._untouched:
             for modality, now in self._embeddings().items():
                 value = round(linear_cka(now, self._untouched[modality]), 6)
                 scores.append(score("cka", ALL, modality, value, len(now)))
@@ -154,6 +154,13 @@ class Extras:
             name: {who: known[tuple(p for p in who if p in changed)] for who in coalitions(TOWERS)}
             for name, known in worth.items()
         }
+
+    @torch.no_grad()
+    def _untouched_embeddings(self) -> dict[str, Tensor]:
+        """Before anything was trained: what a method adds to weights changes nothing yet."""
+        self.method.eval()
+        with self.evaluator.accelerator.autocast(), self.backbone.prompting.absent():
+            return self._embeddings()
 
     def _embeddings(self) -> dict[str, Tensor]:
         """Of the same samples always: float32 [N, D] by modality, on the CPU."""

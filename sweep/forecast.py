@@ -1,10 +1,8 @@
 """What a study will cost: measured on a few steps, then played through without training."""
 
 import heapq
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from methods import resolve
 from methods.base import State
@@ -61,9 +59,7 @@ def measure(plan: Plan) -> dict[tuple[str, str], Cost]:
     The second task of an order is timed, so that what a method does with its past counts.
     """
     study = _shortened(plan.study, min(PROBES))
-    worker = Worker(
-        study, plan.sources, join_lane(study), Path(tempfile.gettempdir()) / "task-order-sweep"
-    )
+    worker = Worker(study, plan.sources, join_lane(study))
     return {
         (backbone, method): _measure(worker, plan, backbone, method)
         for backbone in study.backbones

@@ -11,6 +11,8 @@ import ray
 from ray import train
 from ray.train.torch import TorchTrainer
 
+from sweep.store import Folder
+
 UNUSED = ("DatasetsCallback", "PlacementGroupCleanerCallback")
 MAX_RESTARTS = 100
 """Of a lane's workers; the ledger bounds the attempts at every single unit."""
@@ -52,6 +54,7 @@ def find_coordinator(config: LaneConfig) -> Any:
 def run_lane(config: LaneConfig) -> None:
     """Run a lane until there is no work left for it."""
     resources = {"CPU": config.cpus_per_worker, "GPU": config.gpus_per_worker}
+    folder = Folder(config.out)
     LaneTrainer(
         _loop,
         train_loop_config={"lane": config},
@@ -62,7 +65,8 @@ def run_lane(config: LaneConfig) -> None:
         ),
         run_config=train.RunConfig(
             name=config.lane,
-            storage_path=f"{config.out}/tune/lanes",
+            storage_path=folder.join("tune", "lanes"),
+            storage_filesystem=folder.filesystem,
             failure_config=train.FailureConfig(max_failures=MAX_RESTARTS),
         ),
     ).fit()

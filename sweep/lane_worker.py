@@ -4,9 +4,8 @@ import pickle
 import platform
 import threading
 import time
-from pathlib import Path
-from tempfile import gettempdir
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
 
 import ray
 from accelerate.utils import broadcast_object_list
@@ -19,8 +18,11 @@ from sweep.memory import Memory
 from sweep.store import Store
 from sweep.worker import Worker
 
-CACHE = Path(gettempdir()) / "task-order-sweep"
-"""Prepared images, shared by all workers on a machine."""
+STARTS = 4
+"""How often a worker tries to read its data before the study is told that it cannot."""
+PAUSE = 15.0
+"""Seconds between two of these: a file server may have to recover."""
+T = TypeVar("T")
 
 
 def work(config: LaneConfig) -> None:
@@ -33,8 +35,8 @@ def work(config: LaneConfig) -> None:
     if leads:
         _send_heartbeats(coordinator, config.lane, doing)
     try:
-        worker = Worker(study, sources, accelerator, CACHE)
-        if not store.folder.exists("study.yaml"):
+        worker = _start(lambda: Worker(study, sources, accelerator))
+        if not _start(lambda: store.folder.exists("study.yaml")):
             raise FileNotFoundError(
                 f"'{config.out}' of the driver's machine is not there on {platform.node()}; a "
                 f"cluster needs an --out that all machines reach, such as s3://BUCKET/FOLDER"
@@ -70,6 +72,18 @@ def work(config: LaneConfig) -> None:
             record = store.save(result.record, state, result.embeddings)
             ray.get(coordinator.finish.remote(record))
         doing[0] = None
+
+
+def _start(read: Callable[[], T]) -> T:
+    """What `read` gives, unless it fails again and again."""
+    for _ in range(STARTS - 1):
+        try:
+            return read()
+        except FileNotFoundError:
+            raise
+        except OSError:
+            time.sleep(PAUSE)
+    return read()
 
 
 def _send_heartbeats(coordinator: Any, lane: str, doing: list[str | None]) -> None:

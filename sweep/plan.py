@@ -27,7 +27,7 @@ from sweep.work import Order, Run, Unit, Work
 
 Where = tuple[str, str, int, int]
 """Backbone, method, replicate and its seed."""
-VERSION = 1
+VERSION = 2
 """Part of every key: raise it when the same inputs would give other results."""
 
 
@@ -167,8 +167,10 @@ class Plan(Work):
 
     @property
     def naive_stages(self) -> int:
-        """Stages that would be trained without sharing, stage 0 aside."""
-        return sum(len(run.order) for run in self.runs)
+        """Stages that would be trained without sharing."""
+        return sum(
+            len(run.order) for run in self.runs if self._methods[run.method].depends_on != "nothing"
+        )
 
     def trainings(self, method: str) -> set[str]:
         """Keys of all trainings that the runs of a method need, whoever else needs them too."""

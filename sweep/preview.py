@@ -1,6 +1,7 @@
 """Before and while a study runs: what it takes, and how far it is."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,7 @@ class Preview:
                     "runs": sum(run.method == label for run in plan.runs),
                     "stages_naive": naive[label],
                     "trainings": len(trainings),
+                    "shared": 1 - len(trainings) / naive[label] if trainings else 0.0,
                     "combinations": sum(plan.units[key].kind == "combine" for key in stages),
                     "trainings_to_do": len(trainings & self.todo),
                     "lane_seconds": sum(
@@ -85,11 +87,19 @@ class Preview:
         """A row per method."""
         table = Table(title=self.plan.study.name, title_justify="left")
         table.add_column("method")
-        for title in ("runs", "stages", "trained", "combined", "to train", "lane time"):
+        shown: dict[str, tuple[str, Callable[[Any], str]]] = {
+            "runs": ("runs", "{:,}".format),
+            "stages": ("stages_naive", "{:,}".format),
+            "trained": ("trainings", "{:,}".format),
+            "shared": ("shared", "{:.0%}".format),
+            "combined": ("combinations", "{:,}".format),
+            "to train": ("trainings_to_do", "{:,}".format),
+            "lane time": ("lane_seconds", duration),
+        }
+        for title in shown:
             table.add_column(title, justify="right")
         for row in self._methods():
-            *counts, seconds = list(row.values())[1:]
-            table.add_row(row["method"], *(f"{count:,}" for count in counts), duration(seconds))
+            table.add_row(row["method"], *(show(row[key]) for key, show in shown.values()))
         return table
 
     def sentence(self) -> str:

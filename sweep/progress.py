@@ -66,9 +66,10 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
             self._stopped = True
             self.console.print(f"{progress.stopped.capitalize()}.", soft_wrap=True, markup=False)
         left = "" if progress.stopped else self._time_left(progress)
-        doing = progress.working[0] if progress.working else "starting lanes"
+        working = len(progress.working)
+        doing = progress.working[0] if working else "waiting for lanes to start"
         failed = f", [red]{len(progress.failed)} failed[/]" if progress.failed else ""
-        text = f"{left}{lanes} lanes{failed}  [dim]{doing}"
+        text = f"{left}{working} of {lanes} lanes at work{failed}  [dim]{doing}"
         self._bar.update(
             self._task, completed=len(progress.done), total=progress.units, description=text
         )

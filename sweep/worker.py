@@ -15,6 +15,7 @@ from sweep.learner import Learner
 from sweep.sources import Source
 from sweep.store import Record
 from sweep.study import MethodEntry, Study
+from sweep.tasks.pixels import CACHE
 from sweep.work import Unit
 
 ZERO_SHOT = MethodEntry.model_validate({"method": "zero_shot"})
@@ -33,7 +34,11 @@ class Worker:
     """Holds the benchmark and, at a time, one backbone with one method."""
 
     def __init__(
-        self, study: Study, sources: Mapping[str, Source], accelerator: Accelerator, cache: Path
+        self,
+        study: Study,
+        sources: Mapping[str, Source],
+        accelerator: Accelerator,
+        cache: Path = CACHE,
     ) -> None:
         self.study = study
         self.sources = sources

@@ -1,6 +1,8 @@
 """What the README shows works as it stands there."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,26 @@ OWN_METHOD = "### A method of your own"
 def blocks(language: str, after: str = "") -> list[str]:
     """The code blocks of a language that follow a heading."""
     return re.findall(rf"```{language}\n(.*?)```", README[README.index(after) :], re.DOTALL)
+
+
+def test_a_method_of_ones_own_is_found_from_the_command_line(tmp_path: Path) -> None:
+    """In the folder where the command is given, which holds nothing but it and a study."""
+    file = tmp_path / blocks("python", OWN_METHOD)[0].splitlines()[0].removeprefix("# ")
+    file.parent.mkdir()
+    file.write_text(blocks("python", OWN_METHOD)[0])
+    study = {
+        "name": "own",
+        "benchmark": {"name": "world", "tasks": ["shapes", "colors"], "train": 32, "test": 8},
+        "backbones": ["tiny-clip"],
+        "training": {"steps": 2, "batch_size": 8},
+        **yaml.safe_load(blocks("yaml", OWN_METHOD)[0]),
+    }
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    order = ["--method", "locked-text", "--order", "shapes,colors"]
+    command = [Path(sys.executable).with_name("sweep"), "trial", "study.yaml", *order]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "accuracy of locked-text" in done.stdout
 
 
 def test_a_method_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,9 @@ Decided here, where the paper leaves it open or this engine differs:
 - It is the same for all tasks, too. peft's guide lets it grow from task to task: a hyper-parameter
   by position, which would protect late tasks better.
 - Layers are those that low-rank adapters go to; the rest of the backbone stays frozen.
-- Adam scales gradients entry by entry, so that its steps leave the free directions a little.
+- Gradients are projected and Adam then scales them entry by entry, as in the authors' training: its
+  steps leave the free directions. On the embedded world a seventh of an update lies outside of
+  them on either side, and a thousandth on both.
 
 State: the weights of these layers; the factors are zero between tasks.
 """
@@ -33,6 +35,7 @@ from methods.adapters.low_rank import LoraOptions
 from methods.base import MethodConfig, State
 from methods.baselines.finetune import FineTune
 from methods.data import Stage
+from methods.parallel import first_of_workers
 
 if TYPE_CHECKING:
     from peft.tuners.osf import OSFLayer
@@ -86,6 +89,7 @@ class OSF(FineTune):
             found = decompose_weight_matrix(weight, layer.effective_rank["default"])
             for name, factor in factors(layer):
                 factor.copy_(found[name])
+            first_of_workers(factor for _, factor in factors(layer))
             layer.merged_adapters.clear()
 
     @torch.no_grad()

@@ -59,6 +59,16 @@ class Prompting:
         finally:
             self.route = before
 
+    @contextmanager
+    def absent(self) -> Iterator[None]:
+        """Inside there are no prompts and no context, and nobody chooses any."""
+        before = self.context, self.router, self.route
+        self.context = self.router = self.route = None
+        try:
+            yield
+        finally:
+            self.context, self.router, self.route = before
+
     @property
     def context_length(self) -> int:
         """M."""

@@ -49,6 +49,17 @@ class Densities:
         ridge = epsilon * torch.eye(mean.shape[1], dtype=torch.float64, device=device)
         self._normal = MultivariateNormal(mean, covariance + ridge)
 
+    def exceeded_by(self, share: float) -> Tensor:
+        """The log density that a share of each task's images exceeds: float64 [T].
+
+        In D dimensions -2 log(p(z) / p(mu)) follows a chi-squared distribution with D degrees of
+        freedom, if z is Gaussian; embeddings are so only roughly.
+        """
+        from scipy.stats import chi2  # slow to import
+
+        peak: Tensor = self._normal.log_prob(self._normal.mean)  # type: ignore[no-untyped-call]
+        return peak - chi2.ppf(share, self._normal.event_shape[0]) / 2
+
     def __call__(self, features: Tensor) -> Tensor:
         """Log densities of image embeddings [B, D]: float64 [B, T]."""
         densities: Tensor = self._normal.log_prob(features.double().unsqueeze(1))  # type: ignore[no-untyped-call]

@@ -8,6 +8,11 @@ its inputs, an offset b_m and a value p_m per head and prefix, and an adapter W_
 
 with the heads' parts side by side. Gates do not compete, as weights of attention do: a token that
 no prefix fits is left alone, and only one that fits several opens the adapter.
+
+Before training a are the leading left singular vectors of W_q^T W_k, in which the layer compares
+its inputs; p the leading left ones of W_v, times the mean length of its columns, cut into heads;
+W_down the leading right ones of W_v, which stay as they are. b shuts the gates nearly, and W_up is
+drawn. Signs of singular vectors are set, so that machines that round differently start alike.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,8 +32,7 @@ from methods.prompts.base import Attention, Prompts
 SHUT = {"images": -4.0, "texts": -2.0}
 """b at the start: in layers that read images, and in those that read texts alone."""
 SCALE = 0.05
-SURE = 0.825
-"""Images with a smaller weight than this have their doubtful gates closed."""
+"""Of what the adapter adds."""
 _LEAST_VARIANCE = 1e-6
 _IMAGES_AT_ONCE = 256
 
@@ -46,7 +50,7 @@ class GatedPrefixes(Prompts):
             layers: Names of attention layers, as `Backbone.attention` gives them.
             length: Prefixes M per head.
             heads: Heads h of prefixes in a layer; None: as many as its attention has.
-            width: Rows of W_down; never more than the layer has inputs.
+            width: Rows of W_down; never more than W_v has ranks.
 
         Raises:
             ValueError: a layer's outputs cannot be divided among so many heads.
@@ -76,7 +80,7 @@ class GatedPrefixes(Prompts):
             "directions": (heads, inputs, self.length),
             "offsets": (heads, 1, self.length),
             "values": (heads, self.length, outputs // heads),
-            "up": (min(self.width, inputs), outputs),
+            "up": (min(self.width, inputs, layer.v_proj.out_features), outputs),
             "up_bias": (1, outputs),
         }
 
@@ -90,12 +94,14 @@ class GatedPrefixes(Prompts):
         )
         _, heads, inputs, length = part["directions"].shape
         compared, _ = _leading(query.T @ key)
-        # With more prefixes than inputs directions serve again.
-        columns = compared[:, torch.arange(heads * length) % inputs]
+        # With more prefixes than the product has ranks, directions serve again.
+        ranks = min(inputs, layer.k_proj.out_features)
+        columns = compared[:, torch.arange(heads * length) % ranks]
         part["directions"].copy_(columns.view(inputs, heads, length).transpose(0, 1))
         part["offsets"].fill_(shut)
         left, right = _leading(value)
-        values = left[:, torch.arange(length) % left.shape[1]].T * value.norm(dim=0).mean()
+        ranks = min(inputs, layer.v_proj.out_features)
+        values = left[:, torch.arange(length) % ranks].T * value.norm(dim=0).mean()
         part["values"].copy_(values.view(length, heads, -1).transpose(0, 1))
         self.register_buffer(f"down{number}", right[:, : part["up"].shape[1]], persistent=False)
 
@@ -131,15 +137,21 @@ class GatedPrefixes(Prompts):
     def _trusted(
         self, gates: Tensor, scores: Tensor, part: Mapping[str, Tensor], weight: Tensor
     ) -> Tensor:
-        """Which gates stay open, bool [B, h, L, M]."""
+        """Which gates stay open, bool [B, h, L, M]: all of images that are surely of their task."""
         normal = Normal(part["mean"], part["variance"].sqrt())
         likely: Tensor = normal.log_prob(scores[:, :, 0].float())  # type: ignore[no-untyped-call]
         doubt = 1 - likely.sigmoid().unsqueeze(2)
-        return (weight >= SURE) | (gates > doubt)
+        return (weight >= part["sure"].view(-1, 1, 1, 1)) | (gates > doubt)
 
     @torch.no_grad()
-    def measure(self, backbone: Backbone, stage: Stage) -> State:
-        """Mean and variance of s at the first token of a task's training images, by layer."""
+    def measure(self, backbone: Backbone, stage: Stage, sure: Tensor) -> State:
+        """Mean and variance of s at the first token of a task's training images, by layer.
+
+        Args:
+            backbone: With prefixes that have learnt the task.
+            stage: Of that task.
+            sure: The least weight of an image that is surely of it: one number, kept beside.
+        """
         for number in self.measured:
             _, heads, _, length = self.layers[number].get_parameter("offsets").shape
             self.sums[number] = torch.zeros(
@@ -154,7 +166,7 @@ class GatedPrefixes(Prompts):
         for number, (total, squares) in sums.items():
             mean = total / len(data)
             variance = (squares / len(data) - mean.square()).clamp(min=_LEAST_VARIANCE)
-            for name, tensor in (("mean", mean), ("variance", variance)):
+            for name, tensor in (("mean", mean), ("variance", variance), ("sure", sure)):
                 found[f"layers.{number}.{name}"] = tensor.float().unsqueeze(0)
         return found
 

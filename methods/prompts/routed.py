@@ -11,6 +11,8 @@ tasks' meets the pretrained model. epsilon = 1e-7 is the authors'.
 
 Different from both, or left open there:
 
+- Where a task has hardly more training images than features, its density all but vanishes at any
+  other image, and so does w; a larger `epsilon` widens it.
 - Every image is routed by itself; the authors' code takes the majority task of a batch, and in the
   text tower the batch's mean w. Here w = 1 in the text tower, and the image's w interpolates
   between its logits with the prompted and with the untouched texts: exact at 0 and 1, and texts are
@@ -42,7 +44,10 @@ class RoutedConfig(PromptedConfig):
 
     length: int = Field(default=8, ge=1, description="Prompts in a layer, or in each of its heads.")
     epsilon: float = Field(
-        default=1e-7, gt=0, description="Added to the variance of every frozen feature."
+        default=1e-7,
+        gt=0,
+        description="Added to the variance of every frozen feature; try 1e-4 for a task with fewer "
+        "training images than the backbone has features.",
     )
 
 
@@ -91,8 +96,11 @@ class Routed(Prompted):
     def choose(self, query: Tensor) -> Route:
         """The task with the largest density at image embeddings [B, D], and how large it is."""
         density, task = self.densities(query).max(dim=1, keepdim=True)
-        weight = torch.sigmoid(density.squeeze(1) / query.shape[1] - 1)
-        return Route(task, weight.to(query.dtype))
+        return Route(task, self.weight(density.squeeze(1)).to(query.dtype))
+
+    def weight(self, density: Tensor) -> Tensor:
+        """W of log densities, of the same shape."""
+        return torch.sigmoid(density / self.backbone.width - 1)
 
     def extra_state(self) -> State:
         """What was measured of the task."""

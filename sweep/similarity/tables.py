@@ -22,13 +22,13 @@ from sweep.similarity.scores import SCORES
 from sweep.similarity.training import entry, train_experts
 from sweep.sources import Source
 from sweep.study import Similarities, Study
+from sweep.tasks.pixels import CACHE
 from sweep.work import Order
 
 VERSION = 2
 """Part of every recipe: raise it when the same inputs would give other numbers."""
 DIGITS = 4
 """Kept of every number, counted from the largest; machines agree in more than that."""
-CACHE = Path(tempfile.gettempdir()) / "task-order-sweep"
 
 ORDERS_SCHEMA = pa.schema(
     [

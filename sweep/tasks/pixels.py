@@ -1,5 +1,6 @@
 """Images as a backbone takes them, prepared once and then read hundreds of times."""
 
+import getpass
 import hashlib
 import os
 import tempfile
@@ -13,6 +14,11 @@ from methods.backbones.base import Backbone
 from methods.data import ArraySplit, Split
 
 _PICTURES_AT_ONCE = 256
+
+
+_user = getattr(os, "getuid", getpass.getuser)()
+CACHE = Path(tempfile.gettempdir()) / f"task-order-sweep-{_user}"
+"""Prepared images and embeddings, shared by all processes of a user on a machine."""
 
 
 class Pixels:

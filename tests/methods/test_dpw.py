@@ -12,7 +12,7 @@ from torch.nn.functional import linear
 from methods.backbones import load_backbone
 from methods.backbones.base import Backbone
 from methods.backbones.prompting import Route
-from methods.prompts.gates import SHUT, SURE, GatedPrefixes
+from methods.prompts.gates import SHUT, GatedPrefixes
 from tests.methods.conformance import states_in
 from tests.methods.opened import about_to_learn, asked, desk_of
 from tests.models import save_clip, save_paligemma
@@ -181,7 +181,7 @@ def test_images_that_are_not_sure_keep_the_gates_that_their_first_token_speaks_f
     mean, variance = torch.tensor([[0.5, -1.0]]), torch.tensor([[0.09, 4.0]])
     scores = torch.tensor([[[[0.6, 3.0], [2.0, 2.0], [-3.0, 0.0]]]])
     gates = scores.sigmoid()
-    part = {"mean": mean, "variance": variance}
+    part = {"mean": mean, "variance": variance, "sure": torch.tensor([[0.7]])}
 
     def trusted(weight: float) -> Tensor:
         given = torch.full((1, 1, 1, 1), weight)
@@ -192,5 +192,15 @@ def test_images_that_are_not_sure_keep_the_gates_that_their_first_token_speaks_f
     expected = gates > doubt[:, None]
     assert expected.any()
     assert not expected.all()
-    assert torch.equal(trusted(SURE - 0.01), expected)
-    assert trusted(SURE).all()
+    assert torch.equal(trusted(0.69), expected)
+    assert trusted(0.71).all()
+
+
+def test_most_images_of_a_task_are_surely_of_it(models: Path) -> None:
+    desk = desk_of(models, "clip", "dpw", lr=0.05)
+    desk.learn(("a", "b", "c"))
+    dpw = desk.worker.learner.method
+    for number, name in enumerate("abc"):
+        images = dpw.backbone.query(asked(desk, name).pixels)
+        route, held = dpw.choose(images), dpw.prompts.held[0]  # type: ignore[operator,union-attr]
+        assert (route.weight >= held["sure"][number]).double().mean() > 0.6

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods.parallel import gather_rows
+from methods.parallel import first_of_workers, gather_rows
 
 ROWS = torch.arange(12.0).view(4, 3)
 LOSSES = {
@@ -33,7 +33,10 @@ def gradient(share: slice) -> dict[str, Tensor]:
 def work(rank: int, out: Path, port: int) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
-    torch.save(gradient(slice(2 * rank, 2 * rank + 2)), out / f"{rank}.pt")
+    mine = torch.full((3,), float(rank + 1))
+    first_of_workers([mine])
+    found = gradient(slice(2 * rank, 2 * rank + 2)) | {"of the first": mine}
+    torch.save(found, out / f"{rank}.pt")
     torch.distributed.destroy_process_group()
 
 
@@ -54,3 +57,8 @@ def test_gradients_of_gathered_rows_sum_over_workers(
     """Each of two workers has the whole loss, so that their rows get its gradient twice."""
     shared = torch.cat([gradients[rank][loss] for rank in range(2)])
     torch.testing.assert_close(shared, 2 * gradient(slice(None))[loss])
+
+
+def test_all_workers_take_what_the_first_one_has(gradients: list[dict[str, Tensor]]) -> None:
+    for found in gradients:
+        assert torch.equal(found["of the first"], torch.ones(3))

@@ -40,6 +40,17 @@ def test_densities_are_those_of_scipy(seed: int, width: int, epsilon: float) -> 
     np.testing.assert_allclose(found, np.transpose(expected), rtol=1e-9)
 
 
+def test_a_share_of_gaussian_images_exceeds_its_density() -> None:
+    rng = np.random.default_rng(0)
+    factor = rng.normal(size=(8, 8))
+    task = {"mean": torch.tensor(rng.normal(size=8)), "covariance": torch.tensor(factor @ factor.T)}
+    densities = Densities([task], 1e-7, CPU)
+    images = torch.tensor(rng.multivariate_normal(task["mean"], task["covariance"], 20_000))
+    for share in (0.5, 0.9, 0.99):
+        above = densities(images) > densities.exceeded_by(share)
+        assert float(above.double().mean()) == pytest.approx(share, abs=0.01)
+
+
 def trained(models: Path, backbone: str, method: str, *order: str) -> tuple[Desk, Routed]:
     desk = desk_of(models, backbone, method, lr=0.05)
     desk.learn(order)

@@ -83,7 +83,7 @@ def check_sharing(models: Path, alone: Alone, data: st.DataObject, most_tasks: i
     plan, store = Plan(study), Store("mock:///out")
     ledger = Ledger(plan, {}, lease=float("inf"))
     lanes = [
-        Lane(name, Worker(study, plan.sources, join_lane(study), Path("unused")))
+        Lane(name, Worker(study, plan.sources, join_lane(study), models / "cache"))
         for name in ("one", "two")
     ]
     turns = data.draw(st.randoms(use_true_random=False))

@@ -1,5 +1,6 @@
 """The command line: bad input is one sentence and exit code 2, and writes nothing."""
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from sweep.catalogue import KINDS
 from sweep.cli import main
+from sweep.engine import Finished
 
 STUDY = {
     "name": "bad",
@@ -192,3 +194,80 @@ def test_list_describes_everything(capsys: pytest.CaptureFixture[str], kind: str
     lines = capsys.readouterr().out.strip().splitlines()
     assert lines
     assert all(len(line.split()) > 2 for line in lines)
+
+
+@pytest.mark.parametrize(("error", "code"), [("", 130), ("no machine [for lanes]", 1)])
+def test_stopped_study_says_how_to_go_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: str, code: int
+) -> None:
+    finished = Finished("out", None, {}, settled=False, stopped="", error=error)  # type: ignore[arg-type]
+    monkeypatch.setattr("sweep.engine.run", lambda *_, **__: finished)
+    changes = ["--set", "seed=3", "--set", "lanes={count: 2}"]
+    assert main(["run", write({}), "--out", "my runs", "--address", "auto", *changes]) == code
+    said = capsys.readouterr().out
+    again = shlex.split(said.split("go on with: ")[1])
+    assert again == [
+        "sweep",
+        "run",
+        "study.yaml",
+        "--out",
+        "my runs",
+        "--address",
+        "auto",
+        *changes,
+    ]
+    assert ("broke off" in said) == bool(error)
+    assert error in said
+
+
+def test_failed_stages_are_an_exit_code_and_a_report(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = {"key": "the loss is nan"}
+    finished = Finished("out", None, failed, settled=True, stopped="", error="")  # type: ignore[arg-type]
+    monkeypatch.setattr("sweep.engine.run", lambda *_, **__: finished)
+    monkeypatch.setattr("sweep.report.report", lambda out: f"{out}/report.html")
+    assert main(["run", write({})]) == 1
+    said = capsys.readouterr().out
+    assert "1 stages failed, first: the loss is nan" in said
+    assert "out/report.html" in said
+
+
+def test_plan_ends_with_the_command_that_runs_it(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [write({"methods": ["zero_shot"]}), "--out", "there", "--set", "seed=3"]
+    assert main(["plan", *arguments]) == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said == f"Run it: sweep run {' '.join(arguments)}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "Usage"),
+        (["walk"], "walk"),
+        (["status"], "DIR"),
+        (["run", "quickstart", "--outt", "x"], "--outt"),
+        (["trial", "quickstart", "--method", "lora"], "--order"),
+        (["pretrain", "tiny-clip", "--out", "x", "--steps", "0"], "--steps"),
+    ],
+)
+def test_arguments_that_are_wrong(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], expected: str
+) -> None:
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert expected in said.out + said.err
+    assert "Traceback" not in said.err
+
+
+def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--help"]) == 0
+    assert "never trained again" in capsys.readouterr().out
+
+
+def test_interrupting_ends_with_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sweep.preview.status", interrupted)
+    assert main(["status", "."]) == 130

@@ -1,15 +1,23 @@
 """The engine with Ray: Tune, Train and the coordinator together, on a toy that takes seconds."""
 
+import os
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pyarrow.dataset as ds
 import pytest
+import ray
 import torch
 from safetensors.torch import load_file
 
 import sweep
 from analysis import load
+from sweep import engine
+from sweep.coordinator import Progress
 from sweep.engine import Finished
+from sweep.errors import InputError
 from sweep.store import Store
 from sweep.study import Study
 from tests.toy import toy_study
@@ -122,3 +130,100 @@ def test_two_workers_of_a_lane_give_the_results_of_one(tmp_path: Path) -> None:
             assert stored.worker["workers"] == 2
             for mine, theirs in zip(record.scores, stored.scores, strict=True):
                 assert mine["value"] == pytest.approx(theirs["value"], abs=1e-4)
+
+
+def test_runs_in_a_ray_that_the_caller_has_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    class Other:
+        def ready(self) -> None:
+            """Answers once it has its place."""
+
+    study = toy_study(tmp_path, design={"name": "fixed", "orders": [["a", "b", "c"]]})
+    monkeypatch.setattr(engine, "HEAD_SECONDS", 0.5)
+    ray.init(address="local", num_cpus=2, namespace="elsewhere", log_to_driver=False)
+    try:
+        with pytest.raises(InputError, match="so 'ray://there' cannot be"):
+            sweep.run(study, str(tmp_path / "there"), address="ray://there")
+        other = ray.remote(Other).options(num_cpus=0, resources={engine.HEAD: 0.9}).remote()
+        ray.get(other.ready.remote())
+        with pytest.raises(InputError, match="works on another study already"):
+            sweep.run(study, str(tmp_path / "busy"))
+        assert not (tmp_path / "busy").exists()
+        ray.kill(other)
+        monkeypatch.setattr(engine, "HEAD_SECONDS", 20.0)
+        finished = sweep.run(study, str(tmp_path / "out"))
+        assert ray.is_initialized()
+    finally:
+        ray.shutdown()
+    assert (finished.settled, finished.failed, finished.error) == (True, {}, "")
+    assert set(Store(finished.out).finished()) == set(sweep.Plan(study).units)
+
+
+def test_lanes_that_no_machine_can_hold_are_refused(tmp_path: Path) -> None:
+    study = toy_study(tmp_path, lanes={"count": 2, "gpus_per_worker": 1000})
+    with pytest.raises(InputError, match="a lane needs 1 CPUs and 1000 GPUs, the cluster has"):
+        sweep.run(study, str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_environment_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AIR_NEW_OUTPUT", "1")
+    before = dict(os.environ)
+    with engine._set(engine.ENVIRONMENT):
+        assert os.environ["RAY_AIR_NEW_OUTPUT"] == "0"
+    assert dict(os.environ) == before
+
+
+class _Flaky:
+    """An output, a coordinator and a listener that fail the first time."""
+
+    def __init__(self) -> None:
+        self.looked = self.flushed = 0
+        self.progress = SimpleNamespace(remote=lambda: None)
+
+    def look(self, done: object, failed: object) -> None:
+        self.looked += 1
+        if self.looked == 2:
+            raise OSError("the disk is away")
+
+    def flush_is_due(self) -> bool:
+        return True
+
+    def flush(self, done: object, failed: object) -> None:
+        self.flushed += 1
+
+
+def test_a_passing_fault_does_not_end_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    progress = Progress(1, [], 0, [], {}, settled=False)
+    monkeypatch.setattr(engine, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(engine.ray, "get", lambda _: progress)
+    fake: Any = _Flaky()
+    with engine._Watch(fake, fake, None, 1):
+        deadline = time.monotonic() + 10
+        while fake.flushed < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert fake.looked > 3
+    assert fake.flushed > 3
+
+
+@pytest.mark.slow
+def test_five_trainings_per_kind_of_expert_serve_all_orders_of_five_tasks(tmp_path: Path) -> None:
+    """Experts of ties, task arithmetic and ConDU are the same five, those of RAIL another five."""
+    study = toy_study(
+        tmp_path,
+        {"ties": {}, "task_arithmetic": {}, "condu": {}, "rail": {"width": 64}},
+        benchmark={"name": "toy", "num_tasks": 5},
+        lanes={"count": 2, "cpus_per_worker": 1},
+    )
+    finished = sweep.run(study, str(tmp_path / "out"))
+    assert (finished.settled, finished.failed, len(finished.grid)) == (True, {}, 480)
+    store = Store(finished.out)
+    records = [store.record(key) for key in store.finished()]
+    spent = [set(record.seconds) - {"load"} for record in records]
+    assert spent.count({"train", "evaluate"}) == 10
+    # Of 31 sets for each of three methods, of 325 prefixes for ConDU; stage 0 is evaluated once.
+    assert spent.count({"combine", "evaluate"}) == 3 * 31 + 325
+    assert len(records) == 10 + 3 * 31 + 325 + 1
+    assert len(load(finished.out).costs) == 4 * (1 + 325)  # shown for every prefix all the same

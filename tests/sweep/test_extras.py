@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from methods.backbones import load_backbone
 from sweep.attribution import PICTURED, TOWERS, chance, coalitions, linear_cka, named, partners
 from sweep.errors import InputError
 from sweep.forecast import measure
 from sweep.plan import Plan
 from sweep.study import Study
-from tests.methods.conformance import Desk, same
+from tests.methods.conformance import SMALL, Desk, same
 from tests.methods.opened import desk_of
 from tests.sweep.plans import plan_of, study_of
 from tests.toy import toy_study
@@ -105,6 +107,27 @@ def test_untouched_towers_have_one_worth(models: Path) -> None:
     assert all(value == accuracy[task, "accuracy"] for (task, _), value in found.items())
     assert not rows(desk, "update")
     assert rows(desk, "cka") == {("all tasks", "image"): 1.0, ("all tasks", "text"): 1.0}
+
+
+@pytest.mark.parametrize("method", ["finetune", "osf", "coop", "l2p", "dualprompt", "diki", "dpw"])
+def test_cka_is_with_the_untouched_backbone_whatever_was_evaluated_before(
+    models: Path, method: str
+) -> None:
+    options: dict[str, Any] = SMALL.get(method, {})
+    desk = learnt(models, "clip", method, extra=["cka"], **options)
+    learner, extras = desk.worker.learner, desk.worker.evaluator.extras
+    assert extras is not None
+    plain = load_backbone(desk.plan.study.backbones["clip"].path).eval()
+    tasks = desk.worker.benchmark.tasks.values()
+    pixels = torch.cat([learner.pixels("test", task)[torch.arange(32)] for task in tasks])
+    texts = [text for task in tasks for text in plain.texts(task)]
+    with torch.no_grad():
+        untouched = {"image": plain.embed_images(pixels), "text": plain.embed_texts(texts)}
+        moved = extras._embeddings()
+    found = {modality: value for (_, modality), value in rows(desk, "cka").items()}
+    expected = {name: linear_cka(moved[name], untouched[name]) for name in moved}
+    assert found == pytest.approx(expected, abs=1e-4)
+    assert min(found.values()) < 0.999
 
 
 @pytest.mark.parametrize("method", ["finetune", "lora"])

@@ -1,5 +1,7 @@
 """Processes killed at random moments: nothing finished is lost, nothing is trained twice."""
 
+import random
+import signal
 import subprocess
 import sys
 import time
@@ -27,8 +29,8 @@ VICTIMS = {
 class Driver:
     """`sweep run` in a process of its own."""
 
-    def __init__(self, models: Path, out: Path) -> None:
-        arguments = [str(models), str(out), "2", "1", "60", "finetune"]
+    def __init__(self, models: Path, out: Path, lanes: int = 2, workers: int = 1) -> None:
+        arguments = [str(models), str(out), str(lanes), str(workers), "60", "finetune"]
         command = [sys.executable, "-m", "tests.sweep.drive", *arguments]
         self.out = out
         self.process = subprocess.Popen(
@@ -44,6 +46,7 @@ class Driver:
             assert self.process.poll() is None, "the driver ended too early"
             assert time.monotonic() < deadline, "no stages"
             time.sleep(0.05)
+        time.sleep(random.uniform(0, 1))  # any moment of a stage, or between two
 
     def descendants(self, victim: str) -> list[psutil.Process]:
         family = psutil.Process(self.process.pid).children(recursive=True)
@@ -120,11 +123,37 @@ def test_killed_lanes_leave_room_for_new_ones(
     pd.testing.assert_frame_equal(scores(driver.out), undisturbed)
 
 
-def test_killed_driver_goes_on_where_it_was(
-    driver: Driver, models: Path, undisturbed: pd.DataFrame
+def test_killed_worker_of_two_costs_at_most_the_stage(
+    models: Path, tmp_path: Path, undisturbed: pd.DataFrame
+) -> None:
+    """The other one waits for it in vain, and both start anew."""
+    driver = Driver(models, tmp_path / "out", lanes=1, workers=2)
+    try:
+        driver.wait_for(8)
+        before, victims = driver.finished(), driver.descendants("worker")
+        assert len(victims) == 2
+        random.choice(victims).kill()
+        assert driver.process.wait(400) == 0
+    finally:
+        driver.end()
+    after = driver.finished()
+    assert {file: after[file] for file in before} == before
+    # Two workers sum in another order than one.
+    pd.testing.assert_frame_equal(scores(driver.out), undisturbed, rtol=0, atol=5e-3)
+
+
+@pytest.mark.parametrize("how", ["interrupted", "killed"])
+def test_stopped_driver_goes_on_where_it_was(
+    driver: Driver, models: Path, undisturbed: pd.DataFrame, how: str
 ) -> None:
     driver.wait_for(12)
-    driver.end()
+    if how == "interrupted":
+        family = psutil.Process(driver.process.pid).children(recursive=True)
+        driver.process.send_signal(signal.SIGINT)
+        assert driver.process.wait(60) == 1
+        assert not psutil.wait_procs(family, timeout=30)[1]
+    else:
+        driver.end()
     before = driver.finished()
     assert 12 <= len(before) < 65
     again = Driver(models, driver.out)

@@ -8,7 +8,7 @@ import pytest
 from ray.train import ScalingConfig
 from ray.train.torch import TorchTrainer
 
-from sweep import lane
+from sweep import lane, lane_worker
 
 
 def test_a_lane_has_every_callback_of_train_but_two() -> None:
@@ -34,3 +34,35 @@ def test_a_lane_whose_code_cannot_be_imported_ends_the_study(
     lane._loop({"lane": SimpleNamespace()})  # type: ignore[dict-item]
     assert len(said) == 1
     assert said[0].startswith("a lane cannot start: ")
+
+
+def test_a_lane_keeps_its_files_beside_the_study_on_any_filesystem(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Any] = []
+    fit = SimpleNamespace(fit=lambda: None)
+    monkeypatch.setattr(lane, "LaneTrainer", lambda _, **given: made.append(given) or fit)
+    out = "s3://bucket/study?region=us-east-2&endpoint_override=localhost:9000"
+    lane.run_lane(lane.LaneConfig(b"", out, "one", "coordinator", "there", 1, 1, 0))
+    kept = made[0]["run_config"]
+    assert kept.storage_path == "bucket/study/tune/lanes"
+    assert kept.storage_filesystem.type_name == "s3"
+
+
+def test_a_worker_tries_again_where_a_disk_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane_worker, "PAUSE", 0)
+    errors: list[Exception] = [OSError("away"), TimeoutError("late")]
+
+    def read() -> str:
+        if errors:
+            raise errors.pop(0)
+        return "data"
+
+    assert lane_worker._start(read) == "data"
+    errors += [OSError("away")] * lane_worker.STARTS
+    with pytest.raises(OSError, match="away"):
+        lane_worker._start(read)
+    errors[:] = [FileNotFoundError("never there"), OSError("not asked again")]
+    with pytest.raises(FileNotFoundError):
+        lane_worker._start(read)
+    assert len(errors) == 1
