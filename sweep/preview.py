@@ -86,7 +86,7 @@ class Preview:
     def table(self) -> Table:
         """A row per method."""
         table = Table(title=self.plan.study.name, title_justify="left")
-        table.add_column("method")
+        table.add_column("method", no_wrap=True)
         shown: dict[str, tuple[str, Callable[[Any], str]]] = {
             "runs": ("runs", "{:,}".format),
             "stages": ("stages_naive", "{:,}".format),
