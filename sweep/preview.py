@@ -96,9 +96,12 @@ class Preview:
             "to train": ("trainings_to_do", "{:,}".format),
             "lane time": ("lane_seconds", duration),
         }
+        rows = self._methods()
+        if all(row["trainings_to_do"] == row["trainings"] for row in rows):
+            del shown["to train"]
         for title in shown:
             table.add_column(title, justify="right")
-        for row in self._methods():
+        for row in rows:
             table.add_row(row["method"], *(show(row[key]) for key, show in shown.values()))
         return table
 
