@@ -93,7 +93,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
         tmp_path_factory.mktemp("models"),
         ("finetune",),
         benchmark={"name": "toy", "num_tasks": 2},
-        replicates=FIRST_LOOK + 3,
+        replicates=FIRST_LOOK + 20,  # more than a lane gets done between two looks
         until={"half_width": 0.9, "method": "finetune"},
         lanes={"count": 1, "cpus_per_worker": 1},
     )
@@ -128,7 +128,7 @@ async def one_lane(output: Output, ahead: int) -> Progress:
 
 @pytest.fixture(scope="module")
 def stopped(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study of up to seven replicates that was run and has stopped after four."""
+    """A study of many replicates that was run and has stopped after four."""
     out = tmp_path_factory.mktemp("out") / "toy"
     output = Output(str(out), sweep.Plan(study))
     output.prepare()
