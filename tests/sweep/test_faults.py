@@ -53,6 +53,8 @@ class Driver:
         return [process for process in family if _command(process).startswith(VICTIMS[victim])]
 
     def end(self) -> None:
+        if self.process.poll() is not None:
+            return
         family = psutil.Process(self.process.pid).children(recursive=True)
         self.process.kill()
         self.process.wait()
@@ -90,8 +92,7 @@ def undisturbed(models: Path, tmp_path_factory: pytest.TempPathFactory) -> pd.Da
 def driver(models: Path, tmp_path: Path) -> Iterator[Driver]:
     driver = Driver(models, tmp_path / "out")
     yield driver
-    if driver.process.poll() is None:
-        driver.end()
+    driver.end()
 
 
 @pytest.mark.parametrize("victim", VICTIMS)
@@ -160,8 +161,7 @@ def test_stopped_driver_goes_on_where_it_was(
     try:
         assert again.process.wait(400) == 0
     finally:
-        if again.process.poll() is None:
-            again.end()
+        again.end()
     after = again.finished()
     assert {file: after[file] for file in before} == before
     assert len(after) == 65
