@@ -15,9 +15,13 @@ engine's own, so that only the design differs). It prints the ratio of wall time
 stages, the larger it is: below the start of a Train job that every order pays, above the share of
 stages that is trained twice.
 
-On two cores, one run each: `lanes` 1.26 (stages of 1.5 s; 1.18 after the first stage) and, on a
-slower machine, 1.34 (stages of 2.3 s; 1.24); Ray's idle processes take a sixth of a core. `naive`
-8.4 (stages of 0.3 s) and 6.8 (of 0.55 s).
+On two quiet cores: `lanes` 1.20, 1.20, 1.15 in three runs (stages of 1.4 to 1.5 s; 1.13, 1.12, 1.08
+after the first stage), 1.14 with `--steps 120` (one run, stages of 3.6 s; 1.11). What is left is
+mostly Ray's idle processes, a tenth of a core, which interrupt training hundreds of times a second.
+`naive` 8.2, 8.9, 8.9 (stages of 0.3 s).
+
+A bare stage has the allocator of any Python process; the engine sets that of its lanes, which is
+worth 2 % of a stage (`sweep.engine.ENVIRONMENT`).
 """
 
 import argparse
