@@ -26,6 +26,8 @@ NAMESPACE = "task-order-sweep"
 HEAD = "node:__internal_head__"
 """Every Ray head has one unit of this resource. Trials and coordinator take shares of it: that
 keeps them off the worker nodes, costs no CPU, and limits the number of trials at a time."""
+SHARE = 0.99
+"""Of the head for one study; the rest is for Ray's own, such as the supervisor of a job."""
 COORDINATOR_SHARE = 0.05
 TRAIN_SHARE = 0.001
 """Train takes this much of the head for a helper, which a `LaneTrainer` does without as long as
@@ -170,7 +172,7 @@ def check_head() -> None:
         InputError: another study, or something else, has taken its place.
     """
     deadline = time.monotonic() + HEAD_SECONDS
-    while (free := ray.available_resources().get(HEAD, 0.0)) < 1:
+    while (free := ray.available_resources().get(HEAD, 0.0)) < SHARE:
         if time.monotonic() > deadline:  # Ray tells with a delay what has been freed
             raise InputError(
                 f"the cluster works on another study already: {1 - free:.0%} of its head "
@@ -266,7 +268,7 @@ def _sweep(
 
 def _tuner(plan: Plan, lane: LaneConfig, output: Output, lanes: int) -> "tune.Tuner":
     # As many trials as lanes, or a few more where lanes are many: the coordinator grants lanes.
-    share = int((0.99 - COORDINATOR_SHARE - lanes * TRAIN_SHARE) / lanes * 10_000) / 10_000
+    share = int((SHARE - COORDINATOR_SHARE - lanes * TRAIN_SHARE) / lanes * 10_000) / 10_000
     trainable = tune.with_parameters(OrderTrial, lane=lane, runs=plan.runs)
     return tune.Tuner(
         tune.with_resources(trainable, {"CPU": 0, HEAD: share}),
