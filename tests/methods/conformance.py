@@ -159,6 +159,7 @@ def check_resume_is_exact(study: Study, method: str, out: Path) -> None:
     expected = steady.learn_on(last)
 
     resumed = Desk(study, method)
+    resumed.learn(order[:1])  # has met the last task's test data before it trains it
     resumed.learn(order[::-1])
     result = resumed.worker.compute(last, store.state)
     assert same(state_in(result), expected)
