@@ -25,24 +25,30 @@ class Busy:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
+    def other(self) -> tuple[str, float] | None:
+        """Who else works in the folder, if anybody does, and the seconds since it was last seen."""
+        if not self.folder.exists(NAME):
+            return None
+        other = json.loads(self.folder.read(NAME))
+        silence = time.time() - other["seen"]
+        here = other["host"] == platform.node()
+        if silence > PATIENCE or (here and not _lives(other["pid"])):
+            return None
+        return f"process {other['pid']} on {other['host']}", silence
+
     def check(self) -> None:
         """Whether the folder is free.
 
         Raises:
             InputError: another process works in it.
         """
-        if not self.folder.exists(NAME):
-            return
-        other = json.loads(self.folder.read(NAME))
-        silence = time.time() - other["seen"]
-        here = other["host"] == platform.node()
-        if silence > PATIENCE or (here and not _lives(other["pid"])):
-            return
-        raise InputError(
-            f"--out '{self.folder.uri}' is being worked on by process {other['pid']} on "
-            f"{other['host']} (last seen {silence:.0f} s ago); wait for it, give a new folder, or, "
-            f"if it was killed, try again in {PATIENCE - silence:.0f} s."
-        )
+        if other := self.other():
+            who, silence = other
+            raise InputError(
+                f"--out '{self.folder.uri}' is being worked on by {who} (last seen {silence:.0f} s "
+                f"ago); wait for it, give a new folder, or, if it was killed, try again in "
+                f"{PATIENCE - silence:.0f} s."
+            )
 
     def __enter__(self) -> "Busy":
         self._write()

@@ -104,7 +104,7 @@ def status(
     """Say how far a run is."""
     from sweep.preview import status as run_status
 
-    console.print(run_status(directory))
+    _say(escape(run_status(directory)))
 
 
 @app.command()

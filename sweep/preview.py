@@ -1,6 +1,7 @@
 """Before and while a study runs: what it takes, and how far it is."""
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ import yaml
 from rich.table import Table
 
 from analysis import FIRST_LOOK, metrics
+from sweep.busy import Busy
 from sweep.errors import InputError
 from sweep.forecast import Costs, Forecast, forecast, measure, recorded
 from sweep.ledger import Ledger
@@ -201,4 +203,8 @@ def status(out: str) -> str:
     if not ledger.todo:
         why = f" ({stop.reason})" if stop else ""
         return f"{study.name}: all {total} stages are done{why}. Report: sweep report {out}"
-    return f"{study.name}: {done} of {total} stages are done. Go on with: sweep run (same --out)"
+    said = f"{study.name}: {done} of {total} stages are done"
+    if other := Busy(folder).other():
+        return f"{said}; {other[0]} is at work on the rest."
+    source = "STUDY" if "://" in out else shlex.quote(f"{out.rstrip('/')}/study.yaml")
+    return f"{said}. Go on with: sweep run {source} --out {shlex.quote(out)}"

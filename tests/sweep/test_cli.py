@@ -1,6 +1,10 @@
 """The command line: bad input is one sentence and exit code 2, and writes nothing."""
 
+import json
+import os
+import platform
 import shlex
+import time
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +12,13 @@ import pytest
 import yaml
 from PIL import Image
 
+from sweep.busy import NAME
 from sweep.catalogue import KINDS
 from sweep.cli import main
 from sweep.engine import Finished
+from sweep.output import Output
+from sweep.plan import Plan
+from sweep.study import Study
 
 STUDY = {
     "name": "bad",
@@ -186,6 +194,22 @@ def test_status_and_report_of_no_run(capsys: pytest.CaptureFixture[str]) -> None
     Path("empty").mkdir()
     assert "holds no run" in error_of(capsys, "status", "empty")
     assert "empty" in error_of(capsys, "report", "empty")
+
+
+def test_status_says_who_is_at_work_or_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output("my runs", Plan(Study.from_dict(STUDY)))
+    output.prepare()
+    driver = {"host": platform.node(), "pid": os.getppid(), "seen": time.time()}
+    Path("my runs", NAME).write_text(json.dumps(driver))
+    assert main(["status", "my runs"]) == 0
+    said = capsys.readouterr().out
+    assert f"0 of 5 stages are done; process {os.getppid()} on" in said
+
+    Path("my runs", NAME).unlink()
+    assert main(["status", "my runs"]) == 0
+    command = shlex.split(capsys.readouterr().out.partition("Go on with: sweep ")[2])
+    assert command[0] == "run"
+    assert main(["plan", *command[1:]]) == 0  # which would object to another study
 
 
 @pytest.mark.parametrize("kind", KINDS)
