@@ -21,7 +21,7 @@ mostly Ray's idle processes, a tenth of a core, which interrupt training hundred
 `naive` 8.2, 8.9, 8.9 (stages of 0.3 s).
 
 A bare stage has the allocator of any Python process; the engine sets that of its lanes, which is
-worth 2 % of a stage (`sweep.engine.ENVIRONMENT`).
+worth 2 % of a stage (`sweep.cluster.ENVIRONMENT`).
 """
 
 import argparse
@@ -36,8 +36,8 @@ from ray.train.torch import TorchTrainer
 
 from analysis import load
 from sweep import Study, run, run_alone
+from sweep.cluster import HEAD, connected
 from sweep.coordinator import Progress
-from sweep.engine import HEAD, connected
 from sweep.learner import join_lane
 from sweep.plan import Plan
 from sweep.worker import Worker

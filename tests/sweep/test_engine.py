@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 import sweep
 from analysis import load
-from sweep import engine
+from sweep import cluster, engine
 from sweep.coordinator import Progress
 from sweep.engine import Finished
 from sweep.errors import InputError
@@ -146,7 +146,7 @@ def test_runs_in_a_ray_that_the_caller_has_started(
     try:
         with pytest.raises(InputError, match="so 'ray://there' cannot be"):
             sweep.run(study, str(tmp_path / "there"), address="ray://there")
-        other = ray.remote(Other).options(num_cpus=0, resources={engine.HEAD: 0.9}).remote()
+        other = ray.remote(Other).options(num_cpus=0, resources={cluster.HEAD: 0.9}).remote()
         ray.get(other.ready.remote())
         with pytest.raises(InputError, match="works on another study already"):
             sweep.run(study, str(tmp_path / "busy"))
@@ -171,7 +171,7 @@ def test_lanes_that_no_machine_can_hold_are_refused(tmp_path: Path) -> None:
 def test_the_environment_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AIR_NEW_OUTPUT", "1")
     before = dict(os.environ)
-    with engine._set(engine.ENVIRONMENT):
+    with cluster._set(cluster.ENVIRONMENT):
         assert os.environ["RAY_AIR_NEW_OUTPUT"] == "0"
     assert dict(os.environ) == before
 
