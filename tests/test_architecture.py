@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("analysis", "methods", "sweep")
 MOST_LINES = 400
-ON_RAY = {"engine", "trial", "lane", "lane_worker", "coordinator"}
+ON_RAY = {"cluster", "engine", "trial", "lane", "lane_worker", "coordinator"}
 """Modules of `sweep` that may import Ray."""
 FORBIDDEN = {
     "analysis": {"methods", "sweep", "ray", "torch", "transformers", "peft", "accelerate"},

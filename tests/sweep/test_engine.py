@@ -141,7 +141,7 @@ def test_runs_in_a_ray_that_the_caller_has_started(
             """Answers once it has its place."""
 
     study = toy_study(tmp_path, design={"name": "fixed", "orders": [["a", "b", "c"]]})
-    monkeypatch.setattr(engine, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(cluster, "HEAD_SECONDS", 0.5)
     ray.init(address="local", num_cpus=2, namespace="elsewhere", log_to_driver=False)
     try:
         with pytest.raises(InputError, match="so 'ray://there' cannot be"):
@@ -152,7 +152,7 @@ def test_runs_in_a_ray_that_the_caller_has_started(
             sweep.run(study, str(tmp_path / "busy"))
         assert not (tmp_path / "busy").exists()
         ray.kill(other)
-        monkeypatch.setattr(engine, "HEAD_SECONDS", 20.0)
+        monkeypatch.setattr(cluster, "HEAD_SECONDS", 20.0)
         finished = sweep.run(study, str(tmp_path / "out"))
         assert ray.is_initialized()
     finally:
