@@ -44,37 +44,40 @@ class FrozenHead(Method):
         """The head changes nothing yet."""
         self.head = nn.Parameter(torch.eye(self.backbone.width, device=self.backbone.device))
         self._features: dict[str, Tensor] = {}
-        self._texts: dict[str, Tensor] = {}
+        self._texts: dict[tuple[tuple[str, ...], tuple[str, ...]], Tensor] = {}
 
     def trainable(self) -> list[str]:
         """The head."""
         return ["head"]
 
     def before_task(self, stage: Stage) -> None:
-        """Compute what the head meets of the task, unless an order before this one has."""
+        """Compute the task's features, unless an order before this one has."""
         if stage.task not in self._features:
             self._features[stage.task] = image_features(self.backbone, stage)
-            with without_dropout(self.backbone):
-                self._texts[stage.task] = self._choices(stage.tasks[stage.task].task)
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean negative log-likelihood of the right choice."""
-        features, texts = self._features[batch.task.name], self._texts[batch.task.name]
-        return cross_entropy(self._logits(features[batch.ids], texts), batch.labels)
+        features = self._features[batch.task.name]
+        return cross_entropy(self._logits(features[batch.ids], batch.task), batch.labels)
 
     def predict(self, batch: Batch) -> Tensor:
         """The choice whose text is nearest to what the head makes of the image."""
-        images = self.backbone.embed_images(batch.pixels)
-        return self._logits(images, self._choices(batch.task)).argmax(dim=1)
+        return self._logits(self.backbone.embed_images(batch.pixels), batch.task).argmax(dim=1)
 
-    def _logits(self, features: Tensor, texts: Tensor) -> Tensor:
-        """Of features [B, D] for choices [C, D]: float32 [B, C]."""
+    def _logits(self, features: Tensor, task: Task) -> Tensor:
+        """Of features [B, D] for the task's choices: float32 [B, C]."""
+        texts = self._choices(task)
         with torch.autocast(features.device.type, enabled=False):
             return self.backbone.similarity(normalize(linear(features, self.head), dim=-1), texts)
 
     @torch.no_grad()
     def _choices(self, task: Task) -> Tensor:
-        """The text embeddings of a task's choices, averaged over templates: [C, D]."""
-        texts = self.backbone.embed_texts(self.backbone.texts(task)).float()
-        means = texts.view(-1, len(task.choices), texts.shape[1]).mean(dim=0)
-        return normalize(means, dim=-1)
+        """The frozen text embeddings of a task's choices, averaged over templates: [C, D]."""
+        key = (task.templates, task.choices)
+        if key not in self._texts:
+            # By themselves: evaluation embeds those of all tasks together, which rounds otherwise.
+            with self.backbone.frozen_texts([task]), without_dropout(self.backbone):
+                texts = self.backbone.embed_texts(self.backbone.texts(task)).float()
+            means = texts.view(-1, len(task.choices), texts.shape[1]).mean(dim=0)
+            self._texts[key] = normalize(means, dim=-1)
+        return self._texts[key]
