@@ -21,7 +21,7 @@ mostly Ray's idle processes, a tenth of a core, which interrupt training hundred
 `naive` 8.2, 8.9, 8.9 (stages of 0.3 s).
 
 A bare stage has the allocator of any Python process; the engine sets that of its lanes, which is
-worth 2 % of a stage (`sweep.cluster.ENVIRONMENT`).
+worth 2 % of a stage (`sweep.engine.cluster.ENVIRONMENT`).
 """
 
 import argparse
@@ -35,12 +35,12 @@ from ray import train, tune
 from ray.train.torch import TorchTrainer
 
 from analysis import load
-from sweep import Study, run, run_alone
-from sweep.cluster import HEAD, connected
-from sweep.coordinator import Progress
-from sweep.learner import join_lane
-from sweep.plan import Plan
-from sweep.worker import Worker
+from sweep import Study, run, run_single
+from sweep.engine.cluster import HEAD, connected
+from sweep.engine.coordinator import Progress
+from sweep.measuring.measure import make_plan
+from sweep.stage.trainer import join_lane
+from sweep.stage.worker import Worker
 
 TASKS = ["shapes", "textures", "letters", "relations", "scenes"]
 
@@ -61,8 +61,8 @@ def study(num_tasks: int, steps: int, test: int = 200) -> Study:
 def bare_stage(content: dict, seconds: float) -> float:
     """Mean seconds of a stage in a process that has everything loaded."""
     sweep_study = Study.model_validate(content)
-    plan = Plan(sweep_study)
-    worker = Worker(sweep_study, plan.sources, join_lane(sweep_study))
+    plan = make_plan(sweep_study)
+    worker = Worker(sweep_study, plan.pinned.sources, join_lane(sweep_study))
     states = {}
     chain = [plan.units[key] for key in plan.runs[0].stages[1:]]
     for unit in chain:  # warm up; leaves every parent's state in memory
@@ -82,7 +82,7 @@ def bare_stage_on_all_cores(sweep_study: Study, cores: int, seconds: float) -> f
 
 def lanes(steps: int, cores: int) -> None:
     sweep_study = study(5, steps)
-    stages = len(Plan(sweep_study).units)
+    stages = len(make_plan(sweep_study).units)
     before = bare_stage_on_all_cores(sweep_study, cores, 20)
     first: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -95,7 +95,7 @@ def lanes(steps: int, cores: int) -> None:
         finished = run(sweep_study, f"{folder}/out", on_progress=note_first)
         wall = time.perf_counter() - started
         costs = load(finished.out).costs
-    assert finished.settled
+    assert finished.is_settled
     assert not finished.failed
     after = bare_stage_on_all_cores(sweep_study, cores, 20)
     ideal = stages * (before + after) / 2 / cores
@@ -126,7 +126,7 @@ def one_trial_per_order(sweep_study: Study, out: str, cores: int) -> None:
     """What one would write first: a Tune trial per order, a Train job in each, nothing shared."""
 
     def train_order(config: dict) -> None:
-        run_alone(sweep_study, "finetune", tuple(config["order"]))
+        run_single(sweep_study, "finetune", tuple(config["order"]))
 
     def trial(config: dict) -> None:
         TorchTrainer(
@@ -139,7 +139,7 @@ def one_trial_per_order(sweep_study: Study, out: str, cores: int) -> None:
         ).fit()
         tune.report({"done_order": 1})
 
-    orders = [list(order) for order in sweep_study.blocks()[0]]
+    orders = [list(order) for order in sweep_study.blocks(sweep_study.benchmark.task_names())[0]]
     with connected(None, sweep_study.lanes):
         tune.Tuner(
             tune.with_resources(trial, {"CPU": 0, HEAD: 0.9 / cores}),

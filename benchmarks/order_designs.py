@@ -22,7 +22,10 @@ from itertools import permutations
 import numpy as np
 from scipy import stats
 
-from sweep.orders import Antithetic, ComponentOrthogonalArray, Design, Random, Williams
+from sweep.orders.base import Design
+from sweep.orders.coa import ComponentOrthogonalArray
+from sweep.orders.drawn import Antithetic, Random
+from sweep.orders.williams import Williams
 
 
 def designs_for(num_tasks: int) -> dict[str, Design]:

@@ -21,15 +21,16 @@ from scipy import stats
 from methods.backbones import load_backbone
 from methods.backbones.base import Backbone
 from sweep import Study
-from sweep.learner import join_lane
-from sweep.plan import Plan
+from sweep.measuring.expert_training import train_experts
+from sweep.measuring.measure import make_plan
+from sweep.registry import resolve
+from sweep.similarity import MEASURES, OF_EMBEDDINGS, OF_EXPERTS, OF_GRADIENTS
 from sweep.similarity.embedded import embed
-from sweep.similarity.measures import MEASURES, OF_EMBEDDINGS, OF_EXPERTS, OF_GRADIENTS
 from sweep.similarity.sampled import sample
-from sweep.similarity.training import train_experts
-from sweep.sources import EMBEDDED, find_source
+from sweep.stage.trainer import join_lane
+from sweep.stage.worker import Worker
+from sweep.study.backbones import EMBEDDED, find_source
 from sweep.tasks.pixels import CACHE
-from sweep.worker import Worker
 
 FORWARD, TRAINING = "forward pass, all tasks", "training the experts"
 DIALS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -57,8 +58,8 @@ def study_of(dial: float, seed: int, tasks: int, images: int) -> Study:
 
 def stage_seconds(study: Study) -> float:
     """Of one stage, trained and evaluated."""
-    plan = Plan(study)
-    worker = Worker(study, plan.sources, join_lane(study))
+    plan = make_plan(study)
+    worker = Worker(study, plan.pinned.sources, join_lane(study))
     states, spent = {}, []
     for unit in [plan.units[key] for key in plan.runs[0].stages[1:]]:
         started = time.perf_counter()
@@ -85,14 +86,15 @@ def measured(study: Study, backbone: Backbone, images: int, timed: Stopwatch) ->
     """The mean over pairs of tasks of every measure."""
     samples = sample(backbone, study.benchmark.load().tasks, images)
     embedded = timed(FORWARD, embed, backbone, samples)
-    found = {name: timed(name, measure, embedded) for name, measure in OF_EMBEDDINGS.items()}
+    compute = {name: resolve("measures", name).compute for name in MEASURES}
+    found = {name: timed(name, compute[name], embedded) for name in OF_EMBEDDINGS}
     parameters = dict(backbone.train().named_parameters())
     weights = [parameters[name] for name in backbone.trainable()]
-    for name, of_gradients in OF_GRADIENTS.items():
-        found[name] = timed(name, of_gradients, backbone, weights, samples)
+    for name in OF_GRADIENTS:
+        found[name] = timed(name, compute[name], backbone, weights, samples)
     source = find_source(study.backbones["tiny-clip"])
     experts = timed(TRAINING, train_experts, study, "tiny-clip", source, images, CACHE)
-    found |= {name: timed(name, measure, experts) for name, measure in OF_EXPERTS.items()}
+    found |= {name: timed(name, compute[name], experts) for name in OF_EXPERTS}
     pairs = ~np.eye(len(samples), dtype=bool)
     return {name: float(S[pairs].mean()) for name, S in found.items()}
 

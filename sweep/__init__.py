@@ -7,20 +7,22 @@ run(Study.load("quickstart"))
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sweep.alone import run_alone
-    from sweep.engine import run
+    from sweep.engine.driver import run
     from sweep.errors import InputError
-    from sweep.plan import Plan
-    from sweep.preview import preview
-    from sweep.study import Study
+    from sweep.measuring.measure import make_plan
+    from sweep.plan.plan import Plan
+    from sweep.preview.preview import preview
+    from sweep.single import run_single
+    from sweep.study.schema import Study
 
 _HOMES = {
     "InputError": "sweep.errors",
-    "Plan": "sweep.plan",
-    "Study": "sweep.study",
-    "preview": "sweep.preview",
-    "run": "sweep.engine",
-    "run_alone": "sweep.alone",
+    "Plan": "sweep.plan.plan",
+    "Study": "sweep.study.schema",
+    "make_plan": "sweep.measuring.measure",
+    "preview": "sweep.preview.preview",
+    "run": "sweep.engine.driver",
+    "run_single": "sweep.single",
 }
 
 
@@ -33,4 +35,4 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(_HOMES[name]), name)
 
 
-__all__ = ["InputError", "Plan", "Study", "preview", "run", "run_alone"]
+__all__ = ["InputError", "Plan", "Study", "make_plan", "preview", "run", "run_single"]

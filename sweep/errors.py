@@ -8,9 +8,20 @@ class InputError(ValueError):
     """What was given cannot be used; the message says what was got and what is allowed."""
 
 
-def unknown(kind: str, name: str, allowed: Iterable[str]) -> InputError:
-    """The error for a name that is not among `allowed`, with the nearest valid one."""
+def unknown(kind: str, name: str, allowed: Iterable[str], also: str = "") -> InputError:
+    """Returns the error for a name that is not among `allowed`, with the nearest valid one.
+
+    Args:
+        kind: What it is the name of.
+        name: What was given.
+        allowed: All names that there are.
+        also: What else could have been given.
+
+    >>> unknown("order", "mtil-3", ["mtil-1", "coin"])
+    InputError("Unknown order 'mtil-3'; allowed: coin, mtil-1. Did you mean 'mtil-1'?")
+    """
     names = sorted(allowed)
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    return InputError(f"Unknown {kind} '{name}'; allowed: {', '.join(names)}.{hint}")
+    words = ", ".join(names) + (f", or {also}" if also else "")
+    return InputError(f"Unknown {kind} '{name}'; allowed: {words}.{hint}")

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from sweep.alone import run_alone
+from sweep.single import run_single
 from tests.toy import toy_study
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -50,8 +50,8 @@ def test_a_method_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.syspath_prepend(tmp_path)
     study = toy_study(tmp_path, yaml.safe_load(section)["methods"])
     order = study.benchmark.task_names()
-    _, free = run_alone(study, "finetune", order)
-    _, locked = run_alone(study, "locked-text", order)
+    _, free = run_single(study, "finetune", order)
+    _, locked = run_single(study, "locked-text", order)
     assert free is not None
     assert locked is not None
     assert any("text_model" in name for name in free)

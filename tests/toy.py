@@ -2,20 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from methods.data import ArraySplit, Images, Retrieval, Task
-from sweep.study import Study
-from sweep.tasks import (
-    BENCHMARKS,
-    Benchmark,
-    BenchmarkConfig,
-    Generator,
-    GeneratorConfig,
-    ReferenceConfig,
-)
+from sweep.study.schema import Study
+from sweep.tasks import BENCHMARKS
+from sweep.tasks.base import Benchmark, BenchmarkConfig, Generator, GeneratorConfig, ReferenceConfig
 from tests.models import SIZE, save_clip
 
 WORDS = ("red", "green", "blue")
@@ -25,7 +19,7 @@ NAMES = "abcdef"
 class Toy(BenchmarkConfig):
     """Three colours per task, the same three words for other colours in every task."""
 
-    name: Literal["toy"] = "toy"
+    name: str = "toy"
     num_tasks: int = 3
     questions: bool = False
 
@@ -65,7 +59,7 @@ class Toy(BenchmarkConfig):
 class ToyReference(ReferenceConfig):
     """Plain pictures in any colour, called by the words at random."""
 
-    name: Literal["toy"] = "toy"
+    name: str = "toy"
 
     def fingerprint(self) -> str:
         return "toy"
@@ -81,7 +75,7 @@ class ToyReference(ReferenceConfig):
 class ToyGenerator(GeneratorConfig):
     """Copies of training images, a little brighter."""
 
-    name: Literal["toy"] = "toy"
+    name: str = "toy"
     images: int = 24
 
     def fingerprint(self) -> str:
@@ -96,7 +90,7 @@ class ToyGenerator(GeneratorConfig):
         return draw
 
 
-BENCHMARKS["toy"] = Toy
+BENCHMARKS["toy"] = "tests.toy:Toy"
 VOCABULARY = (*WORDS, *NAMES, "what", "color", "is", "?")
 
 

@@ -17,34 +17,13 @@ the truth in 94.4 to 95.9 % of 1800 studies each).
       7    coa                 42 x  8            0.0044          0.0034
 """
 
-from sweep.orders.balance import Balance, balance
-from sweep.orders.base import Design
-from sweep.orders.coa import ComponentOrthogonalArray
-from sweep.orders.drawn import Antithetic, Random
-from sweep.orders.exhaustive import Exhaustive
-from sweep.orders.given import Fixed
-from sweep.orders.similarity import Similarity
-from sweep.orders.subsets import OF_ANY_TASKS, Subsets
-from sweep.orders.williams import Williams
-
-DESIGNS: dict[str, type[Design]] = {
-    **OF_ANY_TASKS,
-    "subsets": Subsets,
-    "similarity": Similarity,
-    "fixed": Fixed,
+DESIGNS = {
+    "williams": "sweep.orders.williams:Williams",
+    "antithetic": "sweep.orders.drawn:Antithetic",
+    "coa": "sweep.orders.coa:ComponentOrthogonalArray",
+    "random": "sweep.orders.drawn:Random",
+    "exhaustive": "sweep.orders.exhaustive:Exhaustive",
+    "subsets": "sweep.orders.subsets:Subsets",
+    "similarity": "sweep.orders.by_similarity:Similarity",
+    "fixed": "sweep.orders.given:Fixed",
 }
-
-__all__ = [
-    "DESIGNS",
-    "Antithetic",
-    "Balance",
-    "ComponentOrthogonalArray",
-    "Design",
-    "Exhaustive",
-    "Fixed",
-    "Random",
-    "Similarity",
-    "Subsets",
-    "Williams",
-    "balance",
-]

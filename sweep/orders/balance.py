@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweep.work import Order
+from sweep.orders.order import Order
 
 
 @dataclass(frozen=True, eq=False)

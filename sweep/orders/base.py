@@ -2,22 +2,24 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
-from sweep.work import Order
+from sweep.orders.order import Order
+from sweep.section import Section
 
 
-class Design(BaseModel, ABC):
+class Design(Section, ABC):
     """The `design:` section of a study."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    fits_any_tasks: ClassVar[bool] = True
+    """Whether it asks nothing of the tasks but their number."""
 
     name: str
 
     @property
-    def settled(self) -> bool:
+    def is_resolved(self) -> bool:
         """Whether orders can be made; False as long as something has to be measured first."""
         return True
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from sweep.errors import InputError
 from sweep.orders.base import Design, relabelled
-from sweep.work import Order
+from sweep.orders.order import Order
 
 
 class ComponentOrthogonalArray(Design):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from sweep.errors import InputError
 from sweep.orders.base import Design
-from sweep.work import Order
+from sweep.orders.order import Order
 
 
 class Random(Design):

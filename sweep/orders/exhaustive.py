@@ -9,7 +9,7 @@ import numpy as np
 
 from sweep.errors import InputError
 from sweep.orders.base import Design
-from sweep.work import Order
+from sweep.orders.order import Order
 
 
 class Exhaustive(Design):

@@ -1,13 +1,14 @@
 """Orders that somebody chose: given one by one, or published."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from sweep.errors import InputError, unknown
 from sweep.orders.base import Design
-from sweep.work import Order
+from sweep.orders.order import Order
 
 _NAMED = {
     # Order I and Order II of Zheng et al., "Preventing Zero-Shot Transfer Degradation in Continual
@@ -44,6 +45,7 @@ NUMBERED: dict[str, tuple[int, ...]] = {
 class Fixed(Design):
     """Orders given one by one, or by the name of a published one; the same in every replicate."""
 
+    fits_any_tasks: ClassVar[bool] = False
     name: str = "fixed"
     given: tuple[Order | str, ...] = Field(
         alias="orders",

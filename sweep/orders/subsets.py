@@ -1,40 +1,39 @@
 """Sequences of some of a benchmark's tasks: would other tasks have given the same result?"""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, ClassVar
 
 import numpy as np
-from pydantic import Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny, field_validator
 
 from sweep.errors import InputError
 from sweep.orders.base import Design
-from sweep.orders.coa import ComponentOrthogonalArray
-from sweep.orders.drawn import Antithetic, Random
-from sweep.orders.exhaustive import Exhaustive
+from sweep.orders.order import Order
 from sweep.orders.williams import Williams
-from sweep.validation import named
-from sweep.work import Order
-
-OF_ANY_TASKS: Mapping[str, type[Design]] = {
-    "williams": Williams,
-    "antithetic": Antithetic,
-    "coa": ComponentOrthogonalArray,
-    "random": Random,
-    "exhaustive": Exhaustive,
-}
-"""Designs that ask nothing of the tasks but their number."""
+from sweep.section import named
 
 
 class Subsets(Design):
     """Random subsets of the tasks, and for each of them the orders of another design."""
 
+    fits_any_tasks: ClassVar[bool] = False
     name: str = "subsets"
     size: int = Field(ge=2, description="Tasks of one order.")
     num_subsets: int = Field(ge=1, description="Subsets of one replicate.")
-    design: Annotated[SerializeAsAny[Design], named("design", OF_ANY_TASKS)] = Field(
+    design: Annotated[SerializeAsAny[Design], named("designs")] = Field(
         default=Williams(), description="Makes the orders of each subset."
     )
+
+    @field_validator("design")
+    @classmethod
+    def _fits_subsets(cls, design: Design) -> Design:
+        if not design.fits_any_tasks:
+            raise InputError(
+                f"design 'subsets' cannot make the orders of a subset with '{design.name}', which "
+                "is tied to certain tasks; give williams, coa, antithetic, random or exhaustive."
+            )
+        return design
 
     def orders(self, tasks: Sequence[str], rng: np.random.Generator) -> list[Order]:
         """Subsets drawn uniformly without replacement; every order is uniform over all of them."""

@@ -5,7 +5,7 @@ import torch
 
 from methods.backbones.base import Backbone
 from methods.data import Batch, Retrieval, Task
-from sweep.evaluate import recall
+from sweep.stage.evaluator import recall
 from sweep.tasks.world import World
 
 

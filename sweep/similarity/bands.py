@@ -24,7 +24,7 @@ from itertools import permutations
 import numpy as np
 
 from sweep.errors import InputError
-from sweep.similarity.scores import adjacent
+from sweep.similarity.order_scores import adjacent
 
 LISTED = 40_320
 """Most orders that are listed: those of eight tasks."""

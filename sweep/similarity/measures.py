@@ -21,24 +21,21 @@ cost, in stages of training (benchmarks/similarity_measures.py).
     text_image   0.40 +- 0.73  0.00      training four experts            4.40
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-from torch import Tensor
 
-from methods.backbones.base import Backbone
-from sweep.similarity.contributions import PAIRS, centroid, contributions
+from sweep.similarity.base import Measure
 from sweep.similarity.embedded import Embedded
 from sweep.similarity.experts import (
-    Experts,
     expert_curvature,
     expert_logme,
     task_vector,
     transfer,
 )
 from sweep.similarity.gradients import curvature, task2vec
-from sweep.similarity.sampled import Sampled
+from sweep.similarity.mean_cosines import centroid, contributions
 from sweep.similarity.transport import otdd
 
 
@@ -103,40 +100,26 @@ def names(tasks: Sequence[Embedded]) -> np.ndarray:
     return cosines
 
 
-OF_EMBEDDINGS: dict[str, Callable[[Sequence[Embedded]], np.ndarray]] = {
-    **{pair: partial(contributions, pair=pair) for pair in PAIRS},
-    "centroid": centroid,
-    "prototype": prototype,
-    "frechet": frechet,
-    "otdd": otdd,
-    "cka": cka,
-    "names": names,
-}
-"""These all follow from one forward pass."""
-
-OF_GRADIENTS: dict[str, Callable[[Backbone, Sequence[Tensor], Sequence[Sampled]], np.ndarray]] = {
-    "task2vec": task2vec,
-    "curvature": curvature,
-}
-"""Of the untouched backbone and the weights that full fine-tuning trains."""
-
-OF_EXPERTS: dict[str, Callable[[Experts], np.ndarray]] = {
-    "task_vector": task_vector,
-    "transfer": transfer,
-    "logme": expert_logme,
-    "expert_curvature": expert_curvature,
-}
-"""One expert per task has to be trained first."""
-
-MEASURES = (*OF_EMBEDDINGS, *OF_GRADIENTS, *OF_EXPERTS)
-
-DIRECTIONS = {
-    "image_text": "images of task, texts of other",
-    "text_image": "texts of task, images of other",
-    "prototype": "classes of task, met by classes of other",
-    "curvature": "loss of task, along the gradient of other",
-    "transfer": "expert of task, accuracy on other",
-    "logme": "features of the expert of task, labels of other",
-    "expert_curvature": "loss of task at its expert, along the gradient of other",
-}
-"""What a row of the table compares, of every measure that is not symmetric: S[task, other]."""
+IMAGE_TEXT, TEXT_IMAGE, IMAGE_IMAGE, TEXT_TEXT = (
+    Measure("embeddings", partial(contributions, pair=pair), direction)
+    for pair, direction in {
+        "image_text": "images of task, texts of other",
+        "text_image": "texts of task, images of other",
+        "image_image": "",
+        "text_text": "",
+    }.items()
+)
+CENTROID = Measure("embeddings", centroid)
+PROTOTYPE = Measure("embeddings", prototype, "classes of task, met by classes of other")
+FRECHET = Measure("embeddings", frechet)
+OTDD = Measure("embeddings", otdd)
+CKA = Measure("embeddings", cka)
+NAMES = Measure("embeddings", names)
+TASK2VEC = Measure("gradients", task2vec)
+CURVATURE = Measure("gradients", curvature, "loss of task, along the gradient of other")
+TASK_VECTOR = Measure("experts", task_vector)
+TRANSFER = Measure("experts", transfer, "expert of task, accuracy on other")
+LOGME = Measure("experts", expert_logme, "features of the expert of task, labels of other")
+EXPERT_CURVATURE = Measure(
+    "experts", expert_curvature, "loss of task at its expert, along the gradient of other"
+)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sweep.errors import InputError
-from sweep.similarity.scores import typicality
+from sweep.similarity.order_scores import typicality
 
 LIMIT = 15
 """Most tasks of an exact extreme: time and memory grow as 2^T T."""

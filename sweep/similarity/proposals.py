@@ -7,8 +7,8 @@ import numpy as np
 
 from sweep.errors import InputError, unknown
 from sweep.similarity.bands import LISTED
+from sweep.similarity.order_scores import SCORES
 from sweep.similarity.paths import extreme_path, periphery_to_core
-from sweep.similarity.scores import SCORES
 
 
 def propose(S: np.ndarray, score: str, best: bool) -> tuple[int, ...]:

@@ -1,30 +1,18 @@
-"""Where tasks come from: the embedded world, or folders of images; and what methods add to them."""
+"""Where tasks come from: the embedded world, or folders of images; and what methods add to them.
 
-from sweep.tasks.base import (
-    Benchmark,
-    BenchmarkConfig,
-    DataConfig,
-    Generator,
-    GeneratorConfig,
-    ReferenceConfig,
-)
-from sweep.tasks.dataset import Dataset
-from sweep.tasks.diffusion import Diffusion
-from sweep.tasks.folder import Folder
-from sweep.tasks.world import Captions, Dial, Renderer, World
+A section of a study comes in; images, choices and captions go out.
+"""
 
-BENCHMARKS: dict[str, type[BenchmarkConfig]] = {"world": World, "dial": Dial, "folder": Folder}
-REFERENCES: dict[str, type[ReferenceConfig]] = {"captions": Captions, "dataset": Dataset}
-GENERATORS: dict[str, type[GeneratorConfig]] = {"renderer": Renderer, "diffusers": Diffusion}
-
-__all__ = [
-    "BENCHMARKS",
-    "GENERATORS",
-    "REFERENCES",
-    "Benchmark",
-    "BenchmarkConfig",
-    "DataConfig",
-    "Generator",
-    "GeneratorConfig",
-    "ReferenceConfig",
-]
+BENCHMARKS = {
+    "world": "sweep.tasks.world.config:World",
+    "dial": "sweep.tasks.world.config:Dial",
+    "folder": "sweep.tasks.image_folder:ImageFolder",
+}
+REFERENCES = {
+    "captions": "sweep.tasks.world.config:Captions",
+    "dataset": "sweep.tasks.dataset:Dataset",
+}
+GENERATORS = {
+    "renderer": "sweep.tasks.world.config:Renderer",
+    "diffusers": "sweep.tasks.diffusion:Diffusion",
+}

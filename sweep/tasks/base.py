@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from methods.data import Images, Retrieval, Task
 from sweep.errors import InputError
+from sweep.section import Section
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +41,10 @@ def check_template(template: str) -> None:
         raise InputError(f"template '{template}' must hold '{{}}' for the class name.")
 
 
-class DataConfig(BaseModel, ABC):
+class DataConfig(Section, ABC):
     """A section of a study that says where data comes from."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    name: str
 
     @abstractmethod
     def fingerprint(self) -> str:

@@ -5,21 +5,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from methods.data import Images
 from sweep.errors import InputError, unknown
-from sweep.sources import HubOrFolder, commit_of, digest
+from sweep.hub import HubOrFolder, commit_of, digest
 from sweep.tasks.base import ReferenceConfig, check_template
 
 
 class Dataset(ReferenceConfig):
     """Images with captions, or with class names, of any data set that `datasets` loads."""
 
-    name: Literal["dataset"] = "dataset"
+    name: str = "dataset"
     path: HubOrFolder = Field(
         description="Hub id, or a folder (classes as sub-folders, or metadata.csv)."
     )

@@ -5,7 +5,6 @@ import importlib.util
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from pydantic import Field
 from methods.data import Images, Task
 from methods.seeds import derive_seed
 from sweep.errors import InputError
-from sweep.sources import HubOrFolder, commit_of, digest
+from sweep.hub import HubOrFolder, commit_of, digest
 from sweep.tasks.base import BenchmarkConfig, Generator, GeneratorConfig
 
 _AT_ONCE = 8
@@ -25,7 +24,7 @@ _INDEX = "model_index.json"
 class Diffusion(GeneratorConfig):
     """A diffusers pipeline, such as Stable Diffusion, prompted with the task's first template."""
 
-    name: Literal["diffusers"] = "diffusers"
+    name: str = "diffusers"
     path: HubOrFolder = Field(description="Hub id or folder of a text-to-image pipeline.")
     revision: str | None = Field(default=None, description="Branch, tag or commit on the hub.")
     steps: int = Field(default=50, ge=1, description="Denoising steps of an image.")

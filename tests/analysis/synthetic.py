@@ -23,7 +23,7 @@ TASKS = ("aircraft", "cars", "flowers", "pets", "satellite", "textures")
 
 
 @dataclass(frozen=True)
-class Learner:
+class Trainer:
     """How a method of this world behaves."""
 
     plasticity: float
@@ -33,11 +33,11 @@ class Learner:
 
 
 METHODS = {
-    "zero_shot": Learner(0.0, 0.0),
-    "finetune": Learner(0.95, 0.30, 0.060),
-    "ewc": Learner(0.85, 0.17, 0.035),
-    "lora": Learner(0.80, 0.20, 0.020),
-    "replay": Learner(0.92, 0.09, 0.025),
+    "zero_shot": Trainer(0.0, 0.0),
+    "finetune": Trainer(0.95, 0.30, 0.060),
+    "ewc": Trainer(0.85, 0.17, 0.035),
+    "lora": Trainer(0.80, 0.20, 0.020),
+    "replay": Trainer(0.92, 0.09, 0.025),
 }
 
 
@@ -52,7 +52,7 @@ class World:
     replicate_effect: float = 0.01
 
     def after(
-        self, learner: Learner, seed: int, prefix: Prefix
+        self, trainer: Trainer, seed: int, prefix: Prefix
     ) -> dict[tuple[str, str, str], float]:
         """Every score after a prefix, keyed (split, eval_task, metric)."""
         task, probe, recall = self._start()
@@ -60,9 +60,9 @@ class World:
         for k in range(1, len(prefix) + 1):
             names = [self.tasks.index(name) for name in prefix[:k]]
             rng = np.random.default_rng([seed, *names])
-            self._learn(learner, names[-1], task, shift, rng)
-            probe = probe - learner.erosion * (1 + 0.2 * rng.standard_normal(len(probe)))
-            recall = recall - learner.erosion * (1 + 0.2 * rng.standard_normal(len(recall)))
+            self._learn(trainer, names[-1], task, shift, rng)
+            probe = probe - trainer.erosion * (1 + 0.2 * rng.standard_normal(len(probe)))
+            recall = recall - trainer.erosion * (1 + 0.2 * rng.standard_normal(len(recall)))
         scores = {("task", name, "accuracy"): task[i] for i, name in enumerate(self.tasks)}
         scores |= {("probe", name, "accuracy"): probe[i] for i, name in enumerate(self.probes)}
         for i, name in enumerate(self.retrieval):
@@ -80,16 +80,16 @@ class World:
         return task, np.linspace(0.6, 0.7, len(self.probes)), np.full(len(self.retrieval), 0.4)
 
     def _learn(
-        self, learner: Learner, j: int, task: np.ndarray, shift: float, rng: np.random.Generator
+        self, trainer: Trainer, j: int, task: np.ndarray, shift: float, rng: np.random.Generator
     ) -> None:
         n = len(task)
         distance = np.abs(np.arange(n) - j) / n
         ceiling = 0.97 - 0.25 * ((j * 0.381) % 1) + shift
         harm = 0.3 + 1.4 * ((j * 0.7) % 1)  # some tasks destroy more than others
-        lost = learner.interference * harm * distance * (task - 0.1)
-        trained = bool(learner.plasticity)
+        lost = trainer.interference * harm * distance * (task - 0.1)
+        trained = bool(trainer.plasticity)
         task -= lost
-        task[j] += learner.plasticity * max(0.0, ceiling - task[j])
+        task[j] += trainer.plasticity * max(0.0, ceiling - task[j])
         task += trained * self.noise * rng.standard_normal(n)
 
 
@@ -97,20 +97,20 @@ def write_study(
     out: Path,
     orders: Sequence[Sequence[Prefix]],
     world: World = World(),
-    methods: dict[str, Learner] | None = None,
+    methods: dict[str, Trainer] | None = None,
     backbones: Sequence[str] = ("tiny-clip",),
 ) -> Path:
     """Write the run folder of a finished study; `orders[r]` are the orders of replicate r."""
     rows = []
     for backbone in backbones:
-        for method, learner in (METHODS if methods is None else methods).items():
+        for method, trainer in (METHODS if methods is None else methods).items():
             for replicate, block in enumerate(orders):
                 seed = 1000 + 17 * replicate + 5 * backbones.index(backbone)
                 prefixes = dict.fromkeys(o[:k] for o in block for k in range(len(o) + 1))
                 for prefix in prefixes:
                     head = {"study": "synthetic", "backbone": backbone, "method": method}
                     head |= {"replicate": replicate, "seed": seed}
-                    rows += stage_rows(head, prefix, world.after(learner, seed, prefix))
+                    rows += stage_rows(head, prefix, world.after(trainer, seed, prefix))
     write_rows(out, rows)
     write_costs(out, rows)
     write_orders(out, orders)

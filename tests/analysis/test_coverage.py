@@ -12,7 +12,7 @@ import pytest
 from analysis import METRICS, compare, comparison, from_matrices, metrics
 from analysis.contributions import contributions
 from benchmarks.order_designs import World, draw, truth
-from sweep.orders import Williams
+from sweep.orders.williams import Williams
 from tests.analysis.frames import runs_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]

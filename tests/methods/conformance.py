@@ -17,15 +17,16 @@ import torch
 
 from methods import METHODS, name_of, resolve
 from methods.base import DependsOn, State
-from sweep.alone import matrix, run_alone
 from sweep.errors import InputError
-from sweep.evaluate import Scores
-from sweep.learner import join_lane
-from sweep.plan import Plan
-from sweep.store import Record, Store
-from sweep.study import Study
-from sweep.work import Order, Unit
-from sweep.worker import Result, Worker
+from sweep.measuring.measure import make_plan
+from sweep.orders.order import Order
+from sweep.plan.units import Unit
+from sweep.single import matrix, run_single
+from sweep.stage.evaluator import Scores
+from sweep.stage.trainer import join_lane
+from sweep.stage.worker import Result, Worker
+from sweep.storage.store import Record, Store
+from sweep.study.schema import Study
 from tests.toy import toy_study
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -100,10 +101,10 @@ class Desk:
     def __init__(self, study: Study, method: str) -> None:
         # Alone, or trainings that it shares would be done in the name of another.
         study = study.model_copy(update={"methods": {method: study.methods[method]}})
-        self.plan = Plan(study)
+        self.plan = make_plan(study)
         self.backbone, self.method = next(iter(study.backbones)), method
         cache = Path(study.backbones[self.backbone].path).parent / "cache"
-        self.worker = Worker(study, self.plan.sources, join_lane(study), cache)
+        self.worker = Worker(study, self.plan.pinned.sources, join_lane(study), cache)
 
     def units(self, order: Order) -> list[Unit]:
         """What is computed for an order after stage 0, parents first."""
@@ -134,10 +135,10 @@ class Desk:
         """Train from the weights and memories as they lie in this process, restoring nothing."""
 
         def skip_once(_: State) -> None:
-            del self.worker.learner.method.load_state
+            del self.worker.trainer.method.load_state
 
         if unit.parents:
-            vars(self.worker.learner.method)["load_state"] = skip_once
+            vars(self.worker.trainer.method)["load_state"] = skip_once
         return state_in(self.worker.compute(replace(unit, evaluates=False), lambda _: {}))
 
 
@@ -170,8 +171,8 @@ def check_resume_is_exact(study: Study, method: str, out: Path) -> None:
 def check_state_round_trips(study: Study, method: str) -> None:
     desk = Desk(study, method)
     for state in states_in(desk.learn(study.benchmark.task_names())).values():
-        desk.worker.learner.method.load_state(state)
-        assert same(desk.worker.learner.method.state(), state)
+        desk.worker.trainer.method.load_state(state)
+        assert same(desk.worker.trainer.method.state(), state)
 
 
 def check_state_is_all_that_changes(study: Study, method: str) -> None:
@@ -179,13 +180,13 @@ def check_state_is_all_that_changes(study: Study, method: str) -> None:
     order = study.benchmark.task_names()
     desk = Desk(study, method)
     desk.learn(order[:1])
-    learner = desk.worker.learner.method
-    learner.reset(0)
-    weights = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
-    initial = learner.state()
+    trainer = desk.worker.trainer.method
+    trainer.reset(0)
+    weights = {name: tensor.clone() for name, tensor in trainer.state_dict().items()}
+    initial = trainer.state()
     assert not any(same(state, initial) for state in states_in(desk.learn(order)).values())
-    learner.load_state(initial)
-    assert same(learner.state_dict(), weights)
+    trainer.load_state(initial)
+    assert same(trainer.state_dict(), weights)
 
 
 def check_depends_on_is_true(study: Study, method: str) -> None:
@@ -218,7 +219,7 @@ def check_combines_is_true(study: Study, method: str) -> None:
     def combined(unit: Unit) -> tuple[Scores, list[State]]:
         """The scores, and the weights that data of every task meet."""
         record = desk.worker.compute(unit, lambda key: state_in(results[key])).record
-        method, states = desk.worker.learner.method, []
+        method, states = desk.worker.trainer.method, []
         for task in order:
             method.select(task)
             states.append(method.state())
@@ -256,7 +257,7 @@ def check_trainings_are_those_of(study: Study, method: str) -> None:
 def check_stays_untouched(study: Study, method: str) -> None:
     """All stages are stage 0, and there is no state."""
     order = study.benchmark.task_names()
-    records, state = run_alone(study, method, order)
+    records, state = run_single(study, method, order)
     assert state is None
     assert {record.key for record in records} == {records[0].key}
 
@@ -272,7 +273,7 @@ def check_learns(study: Study, method: str, gain: float) -> None:
 def forgetting(study: Study, method: str) -> float:
     """By how much accuracy on the tasks before the last fell since they were trained."""
     falls, desk = [], Desk(study, method)
-    for order in study.blocks()[0]:
+    for order in study.blocks(study.benchmark.task_names())[0]:
         accuracy = desk.accuracy(order)
         falls += [accuracy.loc[task, task] - accuracy.loc[order[-1], task] for task in order[:-1]]
     return float(np.mean(falls))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from methods.base import Method
 from methods.data import Batch, Stage
-from sweep.learner import make_batch
+from sweep.stage.trainer import make_batch
 from tests.methods.conformance import BACKBONES, Desk, state_in
 from tests.toy import toy_study
 
@@ -30,13 +30,13 @@ def about_to_learn(desk: Desk, *prefix: str) -> tuple[Any, Stage]:
     """The method, with all tasks of `prefix` learnt but the last, and the stage of that one."""
     results = desk.learn(prefix)
     unit = desk.units(prefix)[-1]
-    learner = desk.worker.learner
-    method: Method = learner.method
+    trainer = desk.worker.trainer
+    method: Method = trainer.method
     if unit.parents:
         method.load_state(state_in(results[unit.parents[0]]))
     else:
         method.reset(0)
-    stage = learner._stage(unit)
+    stage = trainer._stage(unit)
     method.train()
     method.before_task(stage)
     return method, stage
@@ -50,16 +50,16 @@ def batch_of(stage: Stage, step: int = 0) -> Batch:
 
 def asked(desk: Desk, name: str) -> Batch:
     """The test samples of a task or of a held-out suite, after something was learnt."""
-    learner, benchmark = desk.worker.learner, desk.worker.benchmark
+    trainer, benchmark = desk.worker.trainer, desk.worker.benchmark
     task = (benchmark.tasks | benchmark.probes)[name]
     labels = torch.from_numpy(task.test.labels)
     return make_batch(
         task,
-        learner.pixels("test", task),
+        trainer.pixels("test", task),
         labels,
         task.test.questions,
         torch.arange(len(labels)),
-        learner.accelerator.device,
+        trainer.accelerator.device,
     )
 
 
@@ -82,13 +82,13 @@ def learn_a_little(method: Method, stage: Stage, lr: float = 0.1) -> None:
 def check_reset_gives_the_untouched_backbone(desk: Desk) -> None:
     (untouched,) = Desk(desk.plan.study, desk.method).untouched.values()
     assert desk.worker.evaluator.evaluate()[0] != list(untouched.record.scores)
-    desk.worker.learner.method.reset(3)
+    desk.worker.trainer.method.reset(3)
     assert desk.worker.evaluator.evaluate()[0] == list(untouched.record.scores)
 
 
 def check_reset_draws_from_the_seed(desk: Desk, zero: str) -> None:
     """All weights but those named like `zero`, and torch's own generator is left alone."""
-    method = desk.worker.learner.method
+    method = desk.worker.trainer.method
     before = torch.random.get_rng_state()
     drawn = []
     for seed in (3, 3, 4):

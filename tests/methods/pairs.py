@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from methods.base import State
-from sweep.scores import Scores
-from sweep.study import Study
+from sweep.stage.rows import Scores
+from sweep.study.schema import Study
 from tests.methods.conformance import Desk, states_in, trains
 
 
@@ -34,12 +34,12 @@ def work(study: Study, method: str) -> Report:
     order = study.benchmark.task_names()
     desk = Desk(study, method)
     desk.learn(order[:1])
-    learner, ids = desk.worker.learner, []
-    learner.method.register_forward_pre_hook(lambda _, batch: ids.append(batch[0].ids))
+    trainer, ids = desk.worker.trainer, []
+    trainer.method.register_forward_pre_hook(lambda _, batch: ids.append(batch[0].ids))
     results = desk.learn(order)
-    parallel = isinstance(learner._step, DistributedDataParallel)
-    model = weakref.ref(learner.method)
-    del learner
+    parallel = isinstance(trainer._step, DistributedDataParallel)
+    model = weakref.ref(trainer.method)
+    del trainer
     results |= desk.untouched
     scores = [list(result.record.scores) for result in results.values()]
     return Report(ids, parallel, states_in(results), scores, forgotten=model() is None)

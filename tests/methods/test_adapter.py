@@ -36,7 +36,7 @@ def test_reset_draws_from_the_seed_and_leaves_torch_alone(desk: Desk) -> None:
 
 
 def test_every_adapted_block_has_a_bottleneck_and_nothing_else_is_trained(desk: Desk) -> None:
-    method = desk.worker.learner.method
+    method = desk.worker.trainer.method
     found = [name for name, module in method.named_modules() if isinstance(module, Bottleneck)]
     blocks = {name.rpartition(".mlp")[0] for name in method.backbone.adapted() if ".mlp." in name}
     assert {name.removeprefix("backbone.").rpartition(".mlp")[0] for name in found} == blocks

@@ -69,8 +69,8 @@ def reference_loss(folder: str, image: np.ndarray, question: str, answer: str) -
     ids = torch.cat([prompt, written["input_ids"]], dim=1)
     labels = ids.clone()
     labels[:, : prompt.shape[1]] = -100
-    output = model(input_ids=ids, pixel_values=inputs["pixel_values"], labels=labels)
-    return float(output.loss.detach())
+    run_folder = model(input_ids=ids, pixel_values=inputs["pixel_values"], labels=labels)
+    return float(run_folder.loss.detach())
 
 
 def test_loss_is_the_models_own(folder: str, backbone: Fusion, task: Task) -> None:

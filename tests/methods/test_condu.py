@@ -13,7 +13,7 @@ from torch import Tensor
 from methods.data import Batch
 from methods.merging.condu import ConDU, unify
 from methods.merging.task_vectors import Vector
-from sweep.worker import Result
+from sweep.stage.worker import Result
 from tests.methods.conformance import Desk, state_in
 from tests.methods.merges import vectors_of
 from tests.toy import toy_study
@@ -72,7 +72,7 @@ def results(desks: dict[str, Desk]) -> dict[str, Result]:
 
 @pytest.fixture(scope="module")
 def learnt(desks: dict[str, Desk], results: dict[str, Result]) -> Iterator[ConDU]:
-    method = desks["condu"].worker.learner.method
+    method = desks["condu"].worker.trainer.method
     assert isinstance(method, ConDU)
     with torch.no_grad():
         yield method.eval()
@@ -81,7 +81,7 @@ def learnt(desks: dict[str, Desk], results: dict[str, Result]) -> Iterator[ConDU
 def test_iterating_is_another_thing_from_three_tasks_on(desks: dict[str, Desk]) -> None:
     for desk in desks.values():
         desk.worker._load(desk.units(ORDER)[-1])
-    iterated, once = (desk.worker.learner.method for desk in desks.values())
+    iterated, once = (desk.worker.trainer.method for desk in desks.values())
     assert isinstance(iterated, ConDU)
     assert isinstance(once, ConDU)
     for count, differ in ((1, False), (2, False), (3, True)):
@@ -91,7 +91,7 @@ def test_iterating_is_another_thing_from_three_tasks_on(desks: dict[str, Desk]) 
 
 
 def batch_of(desk: Desk, task: str, count: int = 12) -> Batch:
-    return desk.worker.learner._task(task).batch(torch.arange(count))
+    return desk.worker.trainer._task(task).batch(torch.arange(count))
 
 
 def logits(method: ConDU, vector: Vector, batch: Batch) -> Tensor:
@@ -147,7 +147,7 @@ def test_samples_ask_different_experts(desks: dict[str, Desk], learnt: ConDU) ->
 
 
 def test_prototypes_are_of_images_and_texts(desks: dict[str, Desk], learnt: ConDU) -> None:
-    data = desks["condu"].worker.learner._task("a")
+    data = desks["condu"].worker.trainer._task("a")
     learnt.select(None)
     batch = data.batch(torch.arange(len(data)))
     images = learnt.backbone.embed_images(batch.pixels)
@@ -167,5 +167,5 @@ def test_prototypes_are_made_once(
     monkeypatch.setattr(learnt, "class_prototypes", lambda stage: pytest.fail(stage.task))
     desk = desks["condu"]
     unit = next(unit for unit in desk.units(("c", "a")) if len(unit.prefix) == 2)
-    desk.worker.learner.combine(unit, [state_in(results[key]) for key in unit.parents])
+    desk.worker.trainer.combine(unit, [state_in(results[key]) for key in unit.parents])
     assert learnt.unified.tasks == ("c", "a")

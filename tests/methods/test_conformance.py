@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from methods import METHODS
-from sweep.study import Study
+from sweep.study.schema import Study
 from tests.methods import conformance, pairs
 from tests.methods.conformance import BACKBONES, forgetting, same, study_of
 from tests.methods.pairs import Report

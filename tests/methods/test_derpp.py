@@ -17,7 +17,7 @@ ORDER = ("a", "b", "c")
 
 
 def derpp_of(desk: Desk) -> DERpp:
-    method = desk.worker.learner.method
+    method = desk.worker.trainer.method
     assert isinstance(method, DERpp)
     return method.train()
 

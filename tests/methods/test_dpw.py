@@ -199,7 +199,7 @@ def test_images_that_are_not_sure_keep_the_gates_that_their_first_token_speaks_f
 def test_most_images_of_a_task_are_surely_of_it(models: Path) -> None:
     desk = desk_of(models, "clip", "dpw", lr=0.05)
     desk.learn(("a", "b", "c"))
-    dpw = desk.worker.learner.method
+    dpw = desk.worker.trainer.method
     for number, name in enumerate("abc"):
         images = dpw.backbone.query(asked(desk, name).pixels)
         route, held = dpw.choose(images), dpw.prompts.held[0]  # type: ignore[operator,union-attr]

@@ -21,12 +21,12 @@ def test_images_choose_the_expert_of_their_task(models: Path) -> None:
     )
     desk = Desk(study, "dualprompt")
     desk.learn(("a", "b", "c"))
-    dualprompt = desk.worker.learner.method
+    dualprompt = desk.worker.trainer.method
     assert isinstance(dualprompt, DualPrompt)
     assert list(dualprompt.learnt) == ["a", "b", "c"]
     right = []
     for number, task in enumerate(dualprompt.learnt):
-        pixels = desk.worker.learner.pixels("test", desk.worker.benchmark.tasks[task])[
+        pixels = desk.worker.trainer.pixels("test", desk.worker.benchmark.tasks[task])[
             torch.arange(32)
         ]
         route = dualprompt.choose(dualprompt.backbone.query(pixels))

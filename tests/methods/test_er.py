@@ -26,7 +26,7 @@ def test_a_step_replays_as_many_samples_as_it_learns(models: Path) -> None:
     desk = Desk(study_of(models, "clip"), "er")
     desk.learn(ORDER)
     met: Counter[str] = Counter()
-    backbone = desk.worker.learner.backbone
+    backbone = desk.worker.trainer.backbone
     loss = backbone.loss
 
     def counting(*batches: Batch) -> Tensor:

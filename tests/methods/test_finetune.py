@@ -14,7 +14,7 @@ FROZEN = {"clip": lambda name: "logit_scale" in name, "llava": lambda name: "vis
 def test_trains_all_that_the_backbone_lets_train(models: Path, backbone: str) -> None:
     desk = Desk(study_of(models, backbone), "finetune")
     desk.learn(desk.plan.study.benchmark.task_names())
-    method = desk.worker.learner.method
+    method = desk.worker.trainer.method
     trained = {name: parameter.clone() for name, parameter in method.named_parameters()}
     method.reset(0)
     unchanged = {n for n, p in method.named_parameters() if torch.equal(p, trained[n])}
@@ -28,12 +28,12 @@ def test_trains_all_that_the_backbone_lets_train(models: Path, backbone: str) ->
 def test_loss_is_the_mean_over_the_batch(models: Path, backbone: str) -> None:
     desk = Desk(study_of(models, backbone), "finetune")
     desk.learn(desk.plan.study.benchmark.task_names())
-    learner = desk.worker.learner
-    data = learner._task("a")
-    learner.method.eval()
+    trainer = desk.worker.trainer
+    data = trainer._task("a")
+    trainer.method.eval()
     with torch.no_grad():
-        whole = learner.method(data.batch(torch.arange(6)))
-        each = [learner.method(data.batch(torch.tensor([i]))) for i in range(6)]
+        whole = trainer.method(data.batch(torch.arange(6)))
+        each = [trainer.method(data.batch(torch.tensor([i]))) for i in range(6)]
     torch.testing.assert_close(whole, torch.stack(each).mean())
 
 

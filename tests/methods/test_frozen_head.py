@@ -26,8 +26,8 @@ def test_features_are_those_of_the_images_and_computed_once(
 ) -> None:
     first, second = (unit for unit in desk.units(("a", "b")) if unit.kind == "train")
     states = {first.key: state_in(desk.worker.compute(first, lambda _: {}))}
-    learner = desk.worker.learner
-    method, data = learner.method, learner._task("a")
+    trainer = desk.worker.trainer
+    method, data = trainer.method, trainer._task("a")
     batch = data.batch(torch.tensor([5, 2, 90]))
     seen = method.backbone.eval().embed_images(batch.pixels)
     assert torch.allclose(method._features["a"][batch.ids], seen, atol=1e-6)
@@ -42,8 +42,8 @@ def test_the_head_alone_is_kept_and_starts_as_no_head(desk: Desk) -> None:
     (first, *_) = desk.units(("a", "b"))
     trained = state_in(desk.worker.compute(first, lambda _: {}))
     assert trained.keys() == {"weights/head"}
-    learner = desk.worker.learner
-    method, batch = learner.method.eval(), learner._task("b").batch(torch.arange(48))
+    trainer = desk.worker.trainer
+    method, batch = trainer.method.eval(), trainer._task("b").batch(torch.arange(48))
     method.reset(0)
     assert torch.equal(method.head.detach(), torch.eye(method.backbone.width))
     if desk.backbone == "clip":
@@ -54,8 +54,8 @@ def test_loss_and_prediction_agree(desk: Desk) -> None:
     """In training and in evaluation the same features meet the same texts."""
     (first, *_) = desk.units(("a",))
     desk.worker.compute(first, lambda _: {})
-    learner = desk.worker.learner
-    method, batch = learner.method, learner._task("a").batch(torch.arange(30))
+    trainer = desk.worker.trainer
+    method, batch = trainer.method, trainer._task("a").batch(torch.arange(30))
     answers = method.eval().predict(batch)
     given = Batch(batch.task, batch.pixels, answers, batch.ids, batch.questions)
     assert method.train().loss(given) <= method.loss(batch)

@@ -16,7 +16,7 @@ ORDER = ("a", "b", "c")
 
 
 def gift_of(desk: Desk) -> GIFT:
-    method = desk.worker.learner.method
+    method = desk.worker.trainer.method
     assert isinstance(method, GIFT)
     return method.train()
 

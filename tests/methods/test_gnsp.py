@@ -77,7 +77,7 @@ def moved_by(desk: Desk, *prefix: str) -> set[str]:
 
 def test_only_projected_weights_move_from_the_second_task_on(desk: Desk) -> None:
     moved = moved_by(desk, "a", "b")
-    assert moved == set(desk.worker.learner.method.projected.values())
+    assert moved == set(desk.worker.trainer.method.projected.values())
 
 
 def test_weight_decay_moves_no_frozen_weight(models: Path) -> None:
@@ -85,12 +85,12 @@ def test_weight_decay_moves_no_frozen_weight(models: Path) -> None:
     training = study.training.model_copy(update={"weight_decay": 0.1})
     desk = Desk(study.model_copy(update={"training": training}), "gnsp")
     moved = moved_by(desk, "a", "b")
-    assert moved == set(desk.worker.learner.method.projected.values())
+    assert moved == set(desk.worker.trainer.method.projected.values())
 
 
 def test_first_task_moves_everything_again(desk: Desk) -> None:
     desk.learn(("a", "b"))
-    moved, gnsp = moved_by(desk, "b"), desk.worker.learner.method
+    moved, gnsp = moved_by(desk, "b"), desk.worker.trainer.method
     assert moved > set(gnsp.projected.values())
     assert len(moved) > 0.8 * len(gnsp.trainable())
 

@@ -13,7 +13,7 @@ def test_tasks_are_visited_equally_often_and_mixed(models: Path) -> None:
     unit = desk.units(("c", "a", "b"))[-1]
     desk.learn(("c", "a", "b"))
     visited: list[str] = []
-    method = desk.worker.learner.method
+    method = desk.worker.trainer.method
     method.register_forward_pre_hook(lambda _, batch: visited.append(batch[0].task.name))
     desk.worker.compute(unit, lambda _: {})
     assert Counter(visited) == {"a": 6, "b": 6, "c": 6}

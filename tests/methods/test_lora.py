@@ -33,13 +33,13 @@ def test_reset_draws_a_from_the_seed_and_leaves_torch_alone(desk: Desk) -> None:
 
 
 def test_trains_a_and_b_of_every_layer_and_nothing_else(desk: Desk) -> None:
-    method = desk.worker.learner.method
+    method = desk.worker.trainer.method
     trained = dict(method.named_parameters())
     weights = {name: parameter.clone() for name, parameter in trained.items()}
     method.reset(0)
     changed = {name for name in weights if not torch.equal(weights[name], trained[name])}
     assert changed == {name for name in trained if "lora_A" in name or "lora_B" in name}
-    (source,) = desk.plan.sources.values()
+    (source,) = desk.plan.pinned.sources.values()
     assert len(changed) == 2 * len(load_backbone(source.location).adapted())
 
 
@@ -47,7 +47,7 @@ def test_update_is_alpha_over_r_times_b_a(models: Path) -> None:
     """Equation 3 of the paper."""
     desk = Desk(study_of(models, "clip"), "lora")
     desk.learn(ORDER)
-    method = desk.worker.learner.method
+    method = desk.worker.trainer.method
     assert isinstance(method, Lora)
     layer = next(module for module in method.modules() if isinstance(module, LoraLayer))
     a, b = (layer.get_submodule(f"lora_{part}.default").weight for part in "AB")

@@ -12,8 +12,8 @@ from torch import Tensor
 from methods.base import State
 from methods.merging.base import Merging
 from methods.merging.task_vectors import ADAPTED
-from sweep.alone import matrix, run_alone
-from sweep.study import Study
+from sweep.single import matrix, run_single
+from sweep.study.schema import Study
 from tests.methods.conformance import Desk, same, states_in
 from tests.sweep.plans import plan_of
 from tests.sweep.plans import study_of as planned
@@ -27,7 +27,7 @@ def merged(models: Path, method: str, **options: Any) -> tuple[Merging, list[Sta
     """A method that has just merged all tasks of the toy, and the states of its trainings."""
     desk = Desk(toy_study(models, {method: options}), method)
     states = list(states_in(desk.learn(ORDER)).values())
-    found = desk.worker.learner.method
+    found = desk.worker.trainer.method
     assert isinstance(found, Merging)
     return found, states
 
@@ -136,7 +136,7 @@ def test_merges_start_from_the_same_experts(study: Study) -> None:
     """Run one order with each: with one task there is one expert, which all of them return."""
     first = {}
     for name in EXPERTS:
-        records, state = run_alone(study, name, ("c", "a"))
+        records, state = run_single(study, name, ("c", "a"))
         assert state is None
         assert len(records) == 3
         first[name] = matrix(("c", "a"), records).loc["c", "c"]

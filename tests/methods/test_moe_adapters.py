@@ -34,7 +34,7 @@ def opened(models: Path, backbone: str, **options: Any) -> Desk:
 def learnt(desk: Desk, *order: str) -> MoEAdapters:
     """The method after an order, to be asked."""
     desk.learn(order)
-    method = desk.worker.learner.method.eval()
+    method = desk.worker.trainer.method.eval()
     assert isinstance(method, MoEAdapters)
     return method
 

@@ -127,7 +127,7 @@ def test_what_is_switched_off_costs_nothing(
         desk = desk_of(models, "clip", name, **options)
         desk.learn(ORDER[:1])
         count: list[int] = []
-        vision = desk.worker.learner.backbone.get_submodule("model.vision_model")
+        vision = desk.worker.trainer.backbone.get_submodule("model.vision_model")
         vision.register_forward_hook(lambda *_: count.append(1))
         *_, last = desk.learn(ORDER).values()
         return len(count), state_in(last)

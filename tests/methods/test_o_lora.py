@@ -26,7 +26,7 @@ def learnt(models: Path, backbone: str = "clip", **options: Any) -> Desk:
 def overlap(desk: Desk) -> float:
     """Mean cosine between rows of A of different tasks, in magnitude, over all layers."""
     cosines: list[Tensor] = []
-    for rows in desk.worker.learner.method.earlier.values():
+    for rows in desk.worker.trainer.method.earlier.values():
         tasks = torch.nn.functional.normalize(rows, dim=1).split(RANK)
         assert len(tasks) == len(desk.plan.study.benchmark.task_names())
         cosines += [(one @ other.T).abs().mean() for one, other in combinations(tasks, 2)]

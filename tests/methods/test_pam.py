@@ -192,7 +192,7 @@ def test_the_first_task_can_be_averaged_too(models: Path) -> None:
     for first in ("kept", "merged"):
         desk = desk_of(models, "clip", "pam", first_task=first, top=0.0, **LORA)
         desk.learn(("a",))
-        left[first] = copies(desk.worker.learner.method)
+        left[first] = copies(desk.worker.trainer.method)
     for name, tensor in left["merged"].items():
         if "lora_B" in name:  # was zero before
             torch.testing.assert_close(tensor, left["kept"][name] / 2)

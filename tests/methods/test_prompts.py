@@ -250,7 +250,7 @@ def test_context_of_words_reads_as_these_words(folders: dict[str, str], name: st
 def test_answers_do_not_depend_on_the_batch(models: Path, method: str) -> None:
     desk = desk_of(models, "clip", method, **SMALL[method])
     desk.learn(("a", "b"))
-    learnt = desk.worker.learner.method.eval()
+    learnt = desk.worker.trainer.method.eval()
     whole = batch(6)
     with torch.no_grad():
         logits = learnt.backbone.logits(whole)

@@ -103,7 +103,7 @@ def tasks_of(desk: Desk) -> tuple[str, ...]:
 def after(desk: Desk, *order: str) -> RAIL:
     """The method after the last stage of an order."""
     desk.learn(order)
-    method = desk.worker.learner.method
+    method = desk.worker.trainer.method
     assert isinstance(method, RAIL)
     return method
 
@@ -150,7 +150,7 @@ def test_what_was_not_learnt_is_answered_by_the_untouched_backbone(
     unit = desk.units(tasks_of(desk)[:1])[0]
     state = desk.worker.compute(unit, lambda _: {}).state
     assert state is not None
-    rail = desk.worker.learner.method
+    rail = desk.worker.trainer.method
     rail.eval()
     for task in ("a", "b", "suite"):  # trained on a, but nothing is combined yet
         assert torch.equal(
@@ -199,7 +199,7 @@ def test_workers_share_out_the_samples(models: Path, backbone: str) -> None:
     """Without a process group to sum over, each of three has its own rows, as one would have."""
     desk = desk_of(models, backbone, "rail", width=64)
     rail = after(desk, "a")
-    stage = desk.worker.learner._stage(desk.units(("a",))[0])
+    stage = desk.worker.trainer._stage(desk.units(("a",))[0])
     whole = image_features(rail.backbone, stage)
     shares = [
         image_features(rail.backbone, replace(stage, rank=rank, world_size=3)) for rank in range(3)

@@ -12,7 +12,7 @@ from scipy.stats import multivariate_normal
 from methods.base import State
 from methods.prompts.densities import Densities, moments
 from methods.prompts.routed import Routed
-from sweep.plan import Plan
+from sweep.measuring.measure import make_plan
 from tests.methods.conformance import BACKBONES, Desk
 from tests.methods.opened import desk_of
 from tests.toy import toy_study
@@ -54,7 +54,7 @@ def test_a_share_of_gaussian_images_exceeds_its_density() -> None:
 def trained(models: Path, backbone: str, method: str, *order: str) -> tuple[Desk, Routed]:
     desk = desk_of(models, backbone, method, lr=0.05)
     desk.learn(order)
-    routed = desk.worker.learner.method
+    routed = desk.worker.trainer.method
     assert isinstance(routed, Routed)
     return desk, routed
 
@@ -62,15 +62,15 @@ def trained(models: Path, backbone: str, method: str, *order: str) -> tuple[Desk
 def images_of(desk: Desk, task: str) -> torch.Tensor:
     benchmark = desk.worker.benchmark
     found = benchmark.tasks.get(task) or benchmark.probes[task]
-    return desk.worker.learner.pixels("test", found)[torch.arange(32)]
+    return desk.worker.trainer.pixels("test", found)[torch.arange(32)]
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_moments_are_those_of_all_training_images(models: Path, backbone: str) -> None:
     desk, diki = trained(models, backbone, "diki", "a")
-    learner = desk.worker.learner
+    trainer = desk.worker.trainer
     (unit, _) = desk.units(("a",))
-    stage = learner._stage(unit)
+    stage = trainer._stage(unit)
     features = diki.backbone.query(stage.tasks["a"].batch(torch.arange(96)).pixels)
     measured = moments(diki.backbone, stage)
     np.testing.assert_allclose(measured["mean"], features.double().mean(dim=0), atol=1e-6)
@@ -107,6 +107,6 @@ def test_diki_changes_nothing_before_it_is_trained(models: Path, backbone: str) 
 @pytest.mark.parametrize("method", ROUTED)
 def test_five_trainings_serve_all_orders_of_five_tasks(models: Path, method: str) -> None:
     study = toy_study(models, {method: {}}, benchmark={"name": "toy", "num_tasks": 5})
-    plan = Plan(study)
+    plan = make_plan(study)
     assert len({run.order for run in plan.runs}) == 120
     assert len(plan.trainings(method)) == 5

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from methods.base import State
-from sweep.learner import Learner
+from sweep.stage.trainer import Trainer
 from tests.methods.conformance import Desk, state_in
 from tests.toy import toy_study
 
@@ -20,14 +20,14 @@ def stages(models: Path, method: str, **options: Any) -> tuple[list[list[State]]
     first, second, _ = desk.units(ORDER)
     desk.worker._load(first)
     paths: list[list[State]] = []
-    watch(desk.worker.learner, paths)
+    watch(desk.worker.trainer, paths)
     begun = desk.worker.compute(first, lambda _: {})
     left = desk.worker.compute(second, lambda _: state_in(begun))
     return paths, [state_in(begun), state_in(left)]
 
 
-def watch(learner: Learner, paths: list[list[State]]) -> None:
-    method = learner.method
+def watch(trainer: Trainer, paths: list[list[State]]) -> None:
+    method = trainer.method
     before_task, after_step = method.before_task, method.after_step
 
     def start(stage: Any) -> None:

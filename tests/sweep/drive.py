@@ -17,7 +17,7 @@ def main(folder: str, out: str, lanes: str, workers: str, steps: str, *methods: 
         keep_states="all",
     )
     finished = run(study, out)
-    return 0 if finished.settled and not finished.failed else 1
+    return 0 if finished.is_settled and not finished.failed else 1
 
 
 if __name__ == "__main__":

@@ -10,10 +10,11 @@ import tests.toy  # noqa: F401  (registers the benchmark)
 from methods.base import Method
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.baselines.individual import Individual
-from sweep.plan import Plan
-from sweep.sources import Source
-from sweep.store import Kept
-from sweep.study import Study
+from sweep.plan.plan import Plan
+from sweep.plan.scheduler import Kept
+from sweep.study.backbones import Source
+from sweep.study.pinned import Pinned
+from sweep.study.schema import Study
 
 METHODS = {"nothing": "zero_shot", "sequence": "finetune", "set": "joint", "task": "individual"}
 """A method for everything that a result may depend on."""
@@ -57,7 +58,9 @@ def study_of(orders: Sequence[Sequence[str]], methods: Any = "finetune", **chang
 def plan_of(study: Study, weights: Mapping[str, str] | None = None) -> Plan:
     """A plan for backbones that are known by `weights`, or by their labels."""
     known = {label: label for label in study.backbones} | dict(weights or {})
-    return Plan(study, {label: Source(label, None, known[label]) for label in study.backbones})
+    sources = {label: Source(label, None, known[label]) for label in study.backbones}
+    data = {section: config.fingerprint() for section, config in study.data().items()}
+    return Plan(study, Pinned(study.benchmark.task_names(), data, sources))
 
 
 @st.composite

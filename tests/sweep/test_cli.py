@@ -12,13 +12,13 @@ import pytest
 import yaml
 from PIL import Image
 
-from sweep.busy import NAME
-from sweep.catalogue import KINDS
-from sweep.cli import main
-from sweep.engine import Finished
-from sweep.output import Output
-from sweep.plan import Plan
-from sweep.study import Study
+from sweep.cli.catalogue import KINDS
+from sweep.cli.main import main
+from sweep.engine.driver import Finished
+from sweep.measuring.measure import make_plan
+from sweep.storage.lock import NAME
+from sweep.storage.run_folder import RunFolder
+from sweep.study.schema import Study
 
 STUDY = {
     "name": "bad",
@@ -197,8 +197,8 @@ def test_status_and_report_of_no_run(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_status_says_who_is_at_work_or_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
-    output = Output("my runs", Plan(Study.from_dict(STUDY)))
-    output.prepare()
+    run_folder = RunFolder("my runs", make_plan(Study.from_dict(STUDY)))
+    run_folder.prepare()
     driver = {"host": platform.node(), "pid": os.getppid(), "seen": time.time()}
     Path("my runs", NAME).write_text(json.dumps(driver))
     assert main(["status", "my runs"]) == 0
@@ -224,8 +224,8 @@ def test_list_describes_everything(capsys: pytest.CaptureFixture[str], kind: str
 def test_stopped_study_says_how_to_go_on(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: str, code: int
 ) -> None:
-    finished = Finished("out", None, {}, settled=False, stopped="", error=error)  # type: ignore[arg-type]
-    monkeypatch.setattr("sweep.engine.run", lambda *_, **__: finished)
+    finished = Finished("out", None, {}, is_settled=False, stopped="", error=error)  # type: ignore[arg-type]
+    monkeypatch.setattr("sweep.engine.driver.run", lambda *_, **__: finished)
     changes = ["--set", "seed=3", "--set", "lanes={count: 2}"]
     assert main(["run", write({}), "--out", "my runs", "--address", "auto", *changes]) == code
     said = capsys.readouterr().out
@@ -248,9 +248,9 @@ def test_failed_stages_are_an_exit_code_and_a_report(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed = {"key": "the loss is nan"}
-    finished = Finished("out", None, failed, settled=True, stopped="", error="")  # type: ignore[arg-type]
-    monkeypatch.setattr("sweep.engine.run", lambda *_, **__: finished)
-    monkeypatch.setattr("sweep.report.report", lambda out: f"{out}/report.html")
+    finished = Finished("out", None, failed, is_settled=True, stopped="", error="")  # type: ignore[arg-type]
+    monkeypatch.setattr("sweep.engine.driver.run", lambda *_, **__: finished)
+    monkeypatch.setattr("sweep.cli.report.report", lambda out: f"{out}/report.html")
     assert main(["run", write({})]) == 1
     said = capsys.readouterr().out
     assert "1 stages failed, first: the loss is nan" in said
@@ -293,5 +293,5 @@ def test_interrupting_ends_with_its_code(monkeypatch: pytest.MonkeyPatch) -> Non
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sweep.preview.status", interrupted)
+    monkeypatch.setattr("sweep.preview.preview.status", interrupted)
     assert main(["status", "."]) == 130

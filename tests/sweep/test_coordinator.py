@@ -1,14 +1,15 @@
 """Who may have a lane, and what becomes of what a dead one held. No Ray."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ray import cloudpickle
 
-from sweep import coordinator as module
-from sweep.coordinator import LEASE, Coordinator
-from sweep.store import Folder
+from sweep.engine import coordinator as module
+from sweep.engine.coordinator import LEASE, Coordinator
+from sweep.storage.folder import Folder
+from sweep.storage.planned import PLAN
 from tests.sweep.plans import plan_of, study_of
 
 
@@ -39,8 +40,8 @@ def freed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def coordinator(tmp_path: Path) -> Coordinator:
     plan = plan_of(study_of([("a", "b")], ["finetune"]))
-    Folder(str(tmp_path)).write(cloudpickle.dumps(plan.work()), "work")
-    return Coordinator(str(tmp_path), "work", max_lanes=1)
+    Folder(str(tmp_path)).write(json.dumps({"graph": plan.as_dict()}).encode(), PLAN)
+    return Coordinator(str(tmp_path), max_lanes=1)
 
 
 def beat(coordinator: Coordinator, lane: str) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from methods.data import ArraySplit, Task
 from sweep.errors import InputError
-from sweep.tasks import BenchmarkConfig
+from sweep.tasks.base import BenchmarkConfig
 from sweep.tasks.diffusion import Diffusion
 from sweep.tasks.world import World
 
@@ -106,7 +106,7 @@ class TestDrawing:
             assert (path, file, repo_type) == ("me/mine", "model_index.json", "model")
             return f"cache/snapshots/{revision or 'main'}-commit/{file}"
 
-        monkeypatch.setattr("sweep.sources.hf_hub_download", fetch)
+        monkeypatch.setattr("sweep.study.backbones.hf_hub_download", fetch)
         main, old = Diffusion(path="me/mine"), Diffusion(path="me/mine", revision="old")
         assert main.fingerprint() != old.fingerprint()
         drawn(old, [0], [0])

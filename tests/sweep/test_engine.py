@@ -14,12 +14,13 @@ from safetensors.torch import load_file
 
 import sweep
 from analysis import load
-from sweep import cluster, engine
-from sweep.coordinator import Progress
-from sweep.engine import Finished
+from sweep.engine import cluster
+from sweep.engine import driver as engine
+from sweep.engine.coordinator import Progress
+from sweep.engine.driver import Finished
 from sweep.errors import InputError
-from sweep.store import Store
-from sweep.study import Study
+from sweep.storage.store import Store
+from sweep.study.schema import Study
 from tests.toy import toy_study
 
 METHODS = ("finetune", "er", "individual", "joint", "zero_shot")
@@ -38,8 +39,8 @@ def finished(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Finished
 
 
 def test_tune_sees_every_order_with_every_stage(study: Study, finished: Finished) -> None:
-    plan = sweep.Plan(study)
-    assert finished.settled
+    plan = sweep.make_plan(study)
+    assert finished.is_settled
     assert not finished.failed
     assert finished.grid.num_errors == 0
     orders = sorted((r.config["run"]["method"], r.config["run"]["order"]) for r in finished.grid)
@@ -50,13 +51,13 @@ def test_tune_sees_every_order_with_every_stage(study: Study, finished: Finished
 
 
 def test_distinct_stages_are_stored_once_and_nothing_else(study: Study, finished: Finished) -> None:
-    assert set(Store(finished.out).finished()) == set(sweep.Plan(study).units)
+    assert set(Store(finished.out).finished()) == set(sweep.make_plan(study).units)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_sweep_equals_the_same_order_alone(study: Study, finished: Finished, method: str) -> None:
     order = ("c", "a", "b")
-    records, state = sweep.run_alone(study, method, order)
+    records, state = sweep.run_single(study, method, order)
     stored = {record.key: Store(finished.out).record(record.key) for record in records}
     for record in records:
         assert record.scores == stored[record.key].scores
@@ -69,7 +70,7 @@ def test_sweep_equals_the_same_order_alone(study: Study, finished: Finished, met
 
 
 def test_results_hold_every_stage_of_every_run(study: Study, finished: Finished) -> None:
-    plan = sweep.Plan(study)
+    plan = sweep.make_plan(study)
     stages = load(finished.out).stages
     tasks = stages[stages["split"] == "task"]
     found = {(row.method, tuple(row.prefix), row.eval_task) for row in tasks.itertuples()}
@@ -106,11 +107,11 @@ def test_a_failing_stage_takes_only_its_subtree_with_it(tmp_path: Path) -> None:
         lanes={"count": 1, "retries": 1},
     )
     finished = sweep.run(study, str(tmp_path / "out"))
-    units = sweep.Plan(study).units
+    units = sweep.make_plan(study).units
     failed = {units[key].prefix for key in finished.failed}
     assert failed == {("a", "b"), ("a", "b", "c")}
     assert all("b does not go after a" in error for error in finished.failed.values())
-    assert finished.settled
+    assert finished.is_settled
     assert set(Store(finished.out).finished()) == set(units) - set(finished.failed)
     left = Store(finished.out).folder.list("tune", recursive=True)
     assert not [file.path for file in left if file.path.endswith(".pickle")]
@@ -124,7 +125,7 @@ def test_two_workers_of_a_lane_give_the_results_of_one(tmp_path: Path) -> None:
     pair = toy_study(tmp_path, ("finetune", "er"), lanes={"count": 1, "workers": 2}, **changes)
     finished = sweep.run(pair, str(tmp_path / "out"))
     for method in ("finetune", "er"):
-        records, _ = sweep.run_alone(single, method, ("a", "b", "c"))
+        records, _ = sweep.run_single(single, method, ("a", "b", "c"))
         for record in records:
             stored = Store(finished.out).record(record.key)
             assert stored.worker["workers"] == 2
@@ -157,8 +158,8 @@ def test_runs_in_a_ray_that_the_caller_has_started(
         assert ray.is_initialized()
     finally:
         ray.shutdown()
-    assert (finished.settled, finished.failed, finished.error) == (True, {}, "")
-    assert set(Store(finished.out).finished()) == set(sweep.Plan(study).units)
+    assert (finished.is_settled, finished.failed, finished.error) == (True, {}, "")
+    assert set(Store(finished.out).finished()) == set(sweep.make_plan(study).units)
 
 
 def test_lanes_that_no_machine_can_hold_are_refused(tmp_path: Path) -> None:
@@ -196,7 +197,7 @@ class _Flaky:
 
 
 def test_a_passing_fault_does_not_end_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
-    progress = Progress(1, [], 0, [], {}, settled=False)
+    progress = Progress(1, [], 0, [], {}, is_settled=False)
     monkeypatch.setattr(engine, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(engine.ray, "get", lambda _: progress)
     fake: Any = _Flaky()
@@ -218,7 +219,7 @@ def test_five_trainings_per_kind_of_expert_serve_all_orders_of_five_tasks(tmp_pa
         lanes={"count": 2, "cpus_per_worker": 1},
     )
     finished = sweep.run(study, str(tmp_path / "out"))
-    assert (finished.settled, finished.failed, len(finished.grid)) == (True, {}, 480)
+    assert (finished.is_settled, finished.failed, len(finished.grid)) == (True, {}, 480)
     store = Store(finished.out)
     records = [store.record(key) for key in store.finished()]
     spent = [set(record.seconds) - {"load"} for record in records]

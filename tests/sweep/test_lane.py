@@ -8,7 +8,7 @@ import pytest
 from ray.train import ScalingConfig
 from ray.train.torch import TorchTrainer
 
-from sweep import lane, lane_worker
+from sweep.engine import lane, lane_worker
 
 
 def test_a_lane_has_every_callback_of_train_but_two() -> None:
@@ -28,7 +28,7 @@ def test_a_lane_whose_code_cannot_be_imported_ends_the_study(
 ) -> None:
     said: list[str] = []
     coordinator: Any = SimpleNamespace(abort=SimpleNamespace(remote=said.append))
-    monkeypatch.setitem(sys.modules, "sweep.lane_worker", None)
+    monkeypatch.setitem(sys.modules, "sweep.engine.lane_worker", None)
     monkeypatch.setattr(lane, "find_coordinator", lambda config: coordinator)
     monkeypatch.setattr(lane.ray, "get", lambda answer: answer)
     lane._loop({"lane": SimpleNamespace()})  # type: ignore[dict-item]

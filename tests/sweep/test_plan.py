@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.output import summary
-from sweep.plan import Plan
-from sweep.study import Study
-from sweep.work import Order, Unit
+from sweep.orders.order import Order
+from sweep.plan.plan import Plan
+from sweep.plan.units import Unit
+from sweep.study.schema import Study
 from tests.sweep.plans import MERGED, METHODS, READ_OUT, plan_of, study_of, tries
 from tests.toy import ToyGenerator
 
@@ -80,7 +80,7 @@ def test_methods_that_train_alike_share_their_trainings(
     needed = {"individual": experts, MERGED: experts, "finetune": path, READ_OUT: path}
     for method in chosen:
         assert len(plan.trainings(method)) == needed[method]
-    assert summary(plan)["trainings_total"] == experts + path
+    assert plan.counts()["trainings_total"] == experts + path
     for unit in trained:
         assert unit.evaluates == (unit.method in ("finetune", READ_OUT) and "finetune" in chosen)
 

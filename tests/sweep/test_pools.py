@@ -11,8 +11,8 @@ from pydantic import Field
 
 from methods.backbones import Backbone, load_backbone
 from methods.data import Task
-from sweep.pools import Generated, ReferencePool
-from sweep.tasks import BenchmarkConfig, Generator
+from sweep.stage.pools import Generated, ReferencePool
+from sweep.tasks.base import BenchmarkConfig, Generator
 from sweep.tasks.pixels import Pixels
 from tests.methods.conformance import Desk, study_of
 from tests.toy import Toy, ToyGenerator, ToyReference
@@ -26,7 +26,7 @@ def backbone(request: pytest.FixtureRequest, models: Path) -> Backbone:
 def test_embeddings_are_those_of_the_backbone_that_evaluates(
     backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sweep.pools._AT_ONCE", 7)
+    monkeypatch.setattr("sweep.stage.pools._AT_ONCE", 7)
     images, captions = ToyReference().load()
     pool = ReferencePool(ToyReference(), backbone, tmp_path)
     assert backbone.training
@@ -105,7 +105,7 @@ def test_a_stage_gets_samples_of_earlier_tasks_alone(models: Path) -> None:
     desk = Desk(study_of(models, "clip"), "gift")
     *_, last = desk.units(("c", "a", "b"))
     desk.learn(("c", "a", "b"))
-    stage = desk.worker.learner._stage(last)
+    stage = desk.worker.trainer._stage(last)
     assert list(stage.synthetic) == ["c", "a"]
     for name, data in stage.synthetic.items():
         batch = data.batch(torch.arange(len(data)))
@@ -121,6 +121,6 @@ def test_methods_without_needs_get_neither(models: Path) -> None:
     desk = Desk(study_of(models, "clip"), "finetune")
     *_, last = desk.units(("c", "a", "b"))
     desk.learn(("c", "a", "b"))
-    stage = desk.worker.learner._stage(last)
+    stage = desk.worker.trainer._stage(last)
     assert stage.reference is None
     assert not stage.synthetic

@@ -15,7 +15,7 @@ from sweep.pretrain import pretrain_tiny_clip
 from sweep.pretrain.figures import figures
 from sweep.pretrain.tiny_clip import contrastive_loss
 from sweep.pretrain.tokenizer import word_tokenizer
-from sweep.sources import EMBEDDED
+from sweep.study.backbones import EMBEDDED
 from sweep.tasks.world import World
 from sweep.tasks.world.corpus import vocabulary
 

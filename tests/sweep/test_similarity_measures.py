@@ -8,12 +8,14 @@ from scipy.linalg import sqrtm
 from scipy.stats import spearmanr
 
 from methods.backbones import load_backbone
-from sweep.similarity.contributions import PAIRS, contributions, sigmas
+from sweep.registry import resolve
+from sweep.similarity import OF_EMBEDDINGS
 from sweep.similarity.embedded import Embedded, embed
-from sweep.similarity.measures import OF_EMBEDDINGS, cka, frechet, names, prototype
+from sweep.similarity.mean_cosines import PAIRS, contributions, sigmas
+from sweep.similarity.measures import cka, frechet, names, prototype
 from sweep.similarity.sampled import sample
 from sweep.similarity.transport import otdd
-from sweep.sources import EMBEDDED
+from sweep.study.backbones import EMBEDDED
 from sweep.tasks.world import Dial
 
 
@@ -129,7 +131,7 @@ class TestMeasures:
             tasks[0].texts,
             tasks[0].names,
         )
-        S = OF_EMBEDDINGS[name]([tasks[0], copy, *tasks[1:]])
+        S = resolve("measures", name).compute([tasks[0], copy, *tasks[1:]])
         assert S.shape == (4, 4)
         assert S[0, 1] > S[0, 2:].max()
 
@@ -169,5 +171,6 @@ def test_measures_of_images_follow_the_dial(
     dialled: dict[float, list[Embedded]], name: str
 ) -> None:
     pairs = ~np.eye(3, dtype=bool)
-    means = [OF_EMBEDDINGS[name](tasks)[pairs].mean() for tasks in dialled.values()]
+    compute = resolve("measures", name).compute
+    means = [compute(tasks)[pairs].mean() for tasks in dialled.values()]
     assert spearmanr(list(dialled), means).statistic > 0.85

@@ -12,8 +12,7 @@ from scipy.stats import chisquare, pearsonr
 from sweep.errors import InputError
 from sweep.similarity import bands
 from sweep.similarity.bands import NullLaw, balance_ends, draw_band, orders_in_band
-from sweep.similarity.paths import extreme_path, greedy_path, periphery_to_core
-from sweep.similarity.scores import (
+from sweep.similarity.order_scores import (
     adjacent,
     lagged,
     linear_error,
@@ -21,6 +20,7 @@ from sweep.similarity.scores import (
     typicality,
     typicality_gradient,
 )
+from sweep.similarity.paths import extreme_path, greedy_path, periphery_to_core
 
 
 def similarities(number: int, seed: int, symmetric: bool = True) -> np.ndarray:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sweep.errors import InputError
+from sweep.similarity.order_scores import SCORES
 from sweep.similarity.proposals import propose
-from sweep.similarity.scores import SCORES
 
 S = np.cov(np.random.default_rng(0).normal(size=(5, 9)))
 

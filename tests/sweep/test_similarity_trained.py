@@ -14,16 +14,18 @@ from scipy.stats import multivariate_normal
 from torch import Tensor, nn
 
 from methods.backbones import load_backbone
-from sweep.alone import run_alone
-from sweep.similarity import gradients, tables
+from sweep.measuring import similarity_matrices as tables
+from sweep.measuring.expert_training import train_experts
+from sweep.registry import resolve
+from sweep.similarity import MEASURES, OF_EMBEDDINGS, OF_EXPERTS, OF_GRADIENTS, gradients
 from sweep.similarity.experts import Experts, expert_curvature, expert_logme, task_vector, transfer
 from sweep.similarity.gradients import curvature, curvature_row, task2vec
 from sweep.similarity.logme import logme
-from sweep.similarity.measures import DIRECTIONS, OF_EMBEDDINGS, OF_EXPERTS, OF_GRADIENTS
 from sweep.similarity.sampled import sample
-from sweep.similarity.training import train_experts
-from sweep.sources import find_source
-from sweep.study import Study
+from sweep.single import run_single
+from sweep.study.backbones import find_source
+from sweep.study.pinned import pin
+from sweep.study.schema import Study
 from tests.methods.conformance import BACKBONES, same
 from tests.toy import Toy, toy_study
 
@@ -155,7 +157,7 @@ def test_a_task_is_closer_to_itself_than_to_another(models: Path, family: str, n
     """On trained weights tasks pull in their own directions; the copy has another name."""
     study = study_of(models, family, similarity={"measures": [name], "images": 24})
     (label,) = study.backbones
-    S = tables.similarities(study, label, find_source(study.backbones[label]))[name]
+    S = tables.similarities(study, label, pin(study))[name]
     assert S.shape == (2, 2)
     assert np.isfinite(S).all()
     if name == "task2vec":
@@ -189,7 +191,7 @@ def trained(request: pytest.FixtureRequest, models: Path) -> tuple[Study, Expert
 def test_experts_are_those_of_individual(trained: tuple[Study, Experts], models: Path) -> None:
     study, experts = trained
     for task, state in zip(study.benchmark.task_names(), experts.states, strict=True):
-        _, own = run_alone(replace_method(study), "finetune", (task,))
+        _, own = run_single(replace_method(study), "finetune", (task,))
         assert own is not None
         assert same(own, state)
 
@@ -236,16 +238,16 @@ def test_experts_are_trained_once(
 ) -> None:
     measures = [*OF_EXPERTS, "names"]
     study = study_of(models, similarity={"images": 24, "measures": measures})
-    source = find_source(study.backbones["clip"])
-    found = tables.similarities(study, "clip", source)
+    pinned = pin(study)
+    found = tables.similarities(study, "clip", pinned)
     assert list(found) == measures
     monkeypatch.setattr(tables, "train_experts", None)
-    again = tables.similarities(study, "clip", source, ["logme", "transfer"])
+    again = tables.similarities(study, "clip", pinned, ["logme", "transfer"])
     assert (again["logme"] == found["logme"]).all()
     longer = study.model_copy(update={"training": study.training.model_copy(update={"steps": 7})})
-    assert (tables.similarities(longer, "clip", source, ["names"])["names"] == found["names"]).all()
+    assert (tables.similarities(longer, "clip", pinned, ["names"])["names"] == found["names"]).all()
     with pytest.raises(TypeError):  # other experts: another recipe, trained anew
-        tables.similarities(longer, "clip", source, ["logme"])
+        tables.similarities(longer, "clip", pinned, ["logme"])
 
 
 def test_only_measures_that_can_be_exchanged_have_no_direction(models: Path, cache: Path) -> None:
@@ -255,16 +257,17 @@ def test_only_measures_that_can_be_exchanged_have_no_direction(models: Path, cac
         benchmark={"name": "toy", "num_tasks": 3},
         similarity={"images": 24, "measures": measures},
     )
-    found = tables.similarities(study, "clip", find_source(study.backbones["clip"]))
+    found = tables.similarities(study, "clip", pin(study))
     lopsided = {name for name, S in found.items() if not np.allclose(S, S.T, atol=1e-3)}
-    assert lopsided <= DIRECTIONS.keys()
+    directed = {name for name in MEASURES if resolve("measures", name).direction}
+    assert lopsided <= directed
     assert {"curvature", "expert_curvature", "logme"} <= lopsided
     rows = tables.task_rows("clip", found, study.benchmark.task_names()).to_pandas()
     said = rows.groupby("measure")["direction"].first()
-    assert {name for name, direction in said.items() if direction} == DIRECTIONS.keys()
+    assert {name for name, direction in said.items() if direction} == directed
 
 
 def test_numbers_keep_four_digits_of_the_largest(tmp_path: Path) -> None:
     for number, kept in ((123456.7, 123500.0), (0.00123456, 0.001235), (0.98766, 0.9877), (0, 0)):
-        tables._keep(np.array([[number]]), tmp_path / "x.npy")
+        tables._save(np.array([[number]]), tmp_path / "x.npy")
         assert np.load(tmp_path / "x.npy")[0, 0] == pytest.approx(kept)

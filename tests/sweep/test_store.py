@@ -10,8 +10,9 @@ import torch
 from pyarrow import fs
 
 from methods.base import State
-from sweep.evaluate import EMBEDDINGS
-from sweep.store import Folder, Kept, Record, Store
+from sweep.stage.evaluator import EMBEDDINGS
+from sweep.storage.folder import Folder
+from sweep.storage.store import Kept, Record, Store
 
 ROW: dict[str, Any] = {
     "split": "task",

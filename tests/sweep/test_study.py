@@ -1,5 +1,6 @@
 """Study files: what is accepted, and what is said about everything else."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ import yaml
 
 import tests.toy  # noqa: F401  (registers the benchmark)
 from sweep.errors import InputError
-from sweep.output import dump
-from sweep.sources import find_source
-from sweep.study import BackboneConfig, Study
+from sweep.orders.order import Order
+from sweep.storage.run_folder import dump
+from sweep.study.backbones import find_source
+from sweep.study.schema import BackboneConfig, Study
 
 GOOD: dict[str, Any] = {
     "name": "good",
@@ -23,10 +25,16 @@ GOOD: dict[str, Any] = {
 }
 
 
+def blocks_of(study: Study) -> list[list[Order]]:
+    """The orders of all replicates."""
+    return study.blocks(study.benchmark.task_names())
+
+
 def refusal(study: Any, *overrides: str) -> str:
     """The one sentence with which a study is refused."""
+    load = partial(Study.load, study, overrides) if isinstance(study, Path) else None
     with pytest.raises(InputError) as error:
-        Study.load(study, overrides) if isinstance(study, Path) else Study.from_dict(study)
+        blocks_of(load() if load else Study.from_dict(study))
     message = str(error.value)
     assert "\n" not in message
     assert len(message) < 400
@@ -58,7 +66,7 @@ class TestFiles:
 
     def test_unknown_name_gets_the_nearest(self, monkeypatch: Any, tmp_path: Path) -> None:
         (tmp_path / "quickstart.yaml").write_text("")
-        monkeypatch.setattr("sweep.study.STUDIES", tmp_path)
+        monkeypatch.setattr("sweep.study.schema.STUDIES", tmp_path)
         with pytest.raises(InputError, match=r"Unknown study 'quikstart'.*'quickstart'\?"):
             Study.load("quikstart")
 
@@ -305,12 +313,12 @@ def test_learning_rate_of_a_task_wins_over_the_methods_over_the_studys() -> None
 def test_replicates_have_seeds_and_blocks_of_their_own() -> None:
     study = Study.from_dict(GOOD)
     assert study.replicate_seed(0) != study.replicate_seed(1)
-    assert study.blocks()[0] != study.blocks()[1]
+    assert blocks_of(study)[0] != blocks_of(study)[1]
 
 
 def test_more_replicates_keep_the_first_ones() -> None:
     study = Study.from_dict(GOOD)
-    assert Study.from_dict(GOOD | {"replicates": 3}).blocks()[:2] == study.blocks()
+    assert blocks_of(Study.from_dict(GOOD | {"replicates": 3}))[:2] == blocks_of(study)
 
 
 class TestBackbones:

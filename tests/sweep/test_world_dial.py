@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from methods.backbones import load_backbone
 from methods.backbones.base import Backbone
 from sweep.errors import InputError
-from sweep.sources import EMBEDDED
+from sweep.study.backbones import EMBEDDED
 from sweep.tasks.world import Dial
 
 

@@ -1,0 +1,63 @@
+"""Says what can be named in a study, and where it comes from."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from sweep.errors import InputError, unknown
+from sweep.registry import KINDS, parts, resolve
+from sweep.study.backbones import embedded
+from sweep.study.schema import STUDIES
+
+
+class Listed(NamedTuple):
+    """A line of the catalogue."""
+
+    name: str
+    description: str
+    source: str
+    """"shipped", or the distribution that brings it."""
+
+
+LISTS = (*KINDS, "backbones", "studies")
+
+
+def catalogue(kind: str) -> list[Listed]:
+    """Returns what can be named.
+
+    Args:
+        kind: One of LISTS.
+
+    Raises:
+        InputError: there is no such kind.
+
+    >>> catalogue("generators")[0].name
+    'renderer'
+    """
+    if kind == "backbones":
+        own = "Any dual encoder or fusion model that transformers loads."
+        shipped = [Listed(name, "Ships with the package.", "shipped") for name in embedded()]
+        return [*shipped, Listed("HUB/ID or FOLDER", own, "hub or disk")]
+    if kind == "studies":
+        return [
+            Listed(file.stem, file.read_text().splitlines()[0].removeprefix("#").strip(), "shipped")
+            for file in sorted(STUDIES.glob("*.yaml"))
+        ]
+    if kind not in KINDS:
+        raise unknown("list", kind, LISTS)
+    return list(_parts(kind))
+
+
+def _parts(kind: str) -> Iterator[Listed]:
+    for part in parts(kind).values():
+        try:
+            description = _describe(kind, resolve(kind, part.name))
+        except InputError as error:  # an installed package that is broken hides no other
+            description = f"Unusable: {error}"
+        yield Listed(part.name, description, part.source)
+
+
+def _describe(kind: str, part: Any) -> str:
+    if kind == "measures":
+        return f"({part.material}) {part.direction or 'symmetric'}"
+    first = (part.__doc__ or "").strip().splitlines()[0]
+    return f"({part.depends_on}) {first}" if kind == "methods" else first

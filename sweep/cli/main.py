@@ -1,0 +1,265 @@
+"""The command line. Everything it does is a function of the package."""
+
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from sweep.errors import InputError
+
+app = typer.Typer(
+    name="sweep",
+    help="Sweep task orders for continual learning of vision-language models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+StudyArgument = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped study.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a key of the study: key.path=value. May be repeated."),
+]
+OutOption = Annotated[
+    str | None, typer.Option("--out", help="Folder or URI of the run; runs/NAME by default.")
+]
+RunArgument = Annotated[str, typer.Argument(metavar="DIR", help="The folder or URI of a run.")]
+EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
+
+
+@app.command()
+def run(
+    study: StudyArgument,
+    out: OutOption = None,
+    address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster; by default Ray is started here.")
+    ] = None,
+    set_: SetOption = None,
+) -> None:
+    """Run a study, or go on with one: what is finished in --out is never trained again."""
+    from sweep.cli.progress import ProgressBar
+    from sweep.cli.report import report as write_report
+    from sweep.engine.driver import run as run_study
+    from sweep.measuring.measure import make_plan
+    from sweep.study.schema import Study
+
+    plan = make_plan(Study.load(study, tuple(set_ or ())))
+    with ProgressBar(plan, console) as bar:
+        finished = run_study(plan, out, address, on_progress=bar.update)
+    again = _command(study, out, address, set_)
+    if not finished.is_settled:
+        if finished.error:
+            console.print(f"[red]The study broke off[/]: {escape(finished.error)}", soft_wrap=True)
+        _say(f"Stopped. What is finished is kept; go on with: [bold]{again}[/]")
+        raise typer.Exit(EXIT_FAILED if finished.error else EXIT_INTERRUPTED)
+    path = write_report(finished.out)
+    if finished.failed:
+        errors = list(dict.fromkeys(finished.failed.values()))
+        console.print(f"[red]{len(finished.failed)} stages failed[/], first: {errors[0]}")
+        _say(f"Try them again with: [bold]{again}[/]")
+    _say(f"Open the report: [bold]{path}[/]")
+    if finished.failed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def plan(
+    study: StudyArgument,
+    out: OutOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    set_: SetOption = None,
+) -> None:
+    """Say what a study takes and buys: orders, stages, time, disk, precision. Writes nothing."""
+    from sweep.preview.preview import preview
+    from sweep.study.schema import Study
+
+    _quiet()
+    shown = preview(Study.load(study, tuple(set_ or ())), out)
+    if as_json:
+        console.print_json(data=shown.as_dict())
+        return
+    console.print(shown.table())
+    console.print(shown.sentence())
+    console.print(shown.balance())
+    if shown.precision_forecast.contrasts:
+        console.print(shown.precision_forecast.table())
+    for sentence in shown.precision_forecast.sentences():
+        console.print(sentence)
+    _say(f"Run it: [bold]{_command(study, out, None, set_)}[/]")
+
+
+@app.command()
+def status(
+    directory: Annotated[str, typer.Argument(metavar="DIR", help="A run's folder.")],
+) -> None:
+    """Say how far a run is."""
+    from sweep.preview.status import status as run_status
+
+    _say(escape(run_status(directory)))
+
+
+@app.command()
+def report(
+    directories: Annotated[
+        list[str], typer.Argument(metavar="DIR...", help="A run's folder; several to compare.")
+    ],
+) -> None:
+    """Write the report of a run anew, also while it is running; or one that compares runs."""
+    from sweep.cli.report import report as write_report
+
+    _say(f"Open the report: [bold]{write_report(*directories)}[/]")
+
+
+@app.command()
+def trial(
+    study: StudyArgument,
+    method: Annotated[str, typer.Option(help="Label of a method of the study.")],
+    order: Annotated[str, typer.Option(help="Tasks, separated by commas.")],
+    replicate: Annotated[int, typer.Option(help="Whose seed is taken.")] = 0,
+    backbone: Annotated[
+        str | None, typer.Option(help="Label of a backbone of the study; the first by default.")
+    ] = None,
+    out: Annotated[str | None, typer.Option("--out", help="Write the results there.")] = None,
+    set_: SetOption = None,
+) -> None:
+    """Train one order in this process, without Ray; good for a debugger."""
+    from sweep.single import matrix, run_single
+    from sweep.study.schema import Study
+
+    _quiet()
+    tasks = tuple(task.strip() for task in order.split(","))
+    loaded = Study.load(study, tuple(set_ or ()))
+    records, _ = run_single(loaded, method, tasks, replicate, backbone, out)
+    table = Table("after", *tasks, title=f"accuracy of {method}")
+    for stage, row in matrix(tasks, records).iterrows():
+        table.add_row(str(stage), *(f"{value:.3f}" for value in row))
+    console.print(table)
+
+
+@app.command()
+def order(
+    study: StudyArgument,
+    best: Annotated[
+        str | None, typer.Option(help="A score: path_cost, lagged, typicality_gradient, ...")
+    ] = None,
+    worst: Annotated[str | None, typer.Option(help="The same, for the worst order.")] = None,
+    measure: Annotated[str, typer.Option(help="Measure of similarity.")] = "image_text",
+    backbone: Annotated[
+        str | None, typer.Option(help="Label of a backbone of the study; the first by default.")
+    ] = None,
+    set_: SetOption = None,
+) -> None:
+    """Print the order that is said to be best, or worst, before anything is trained."""
+    from sweep.measuring.measure import proposed
+    from sweep.study.schema import Study
+
+    _quiet()
+    score = best or worst
+    if score is None or (best and worst):
+        raise InputError("give either --best SCORE or --worst SCORE.")
+    loaded = Study.load(study, tuple(set_ or ()))
+    found = proposed(loaded, measure, score, best is not None, backbone)
+    typer.echo(",".join(found))
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="methods, benchmarks, backbones, references, generators, designs, measures or "
+            "studies."
+        ),
+    ],
+) -> None:
+    """List what can be named in a study."""
+    from sweep.cli.catalogue import catalogue
+
+    for name, description, source in catalogue(kind):
+        origin = "" if source == "shipped" else f"  [dim]({escape(source)})[/]"
+        console.print(f"[bold]{escape(name)}[/]  {escape(description)}{origin}", soft_wrap=True)
+
+
+@app.command()
+def pretrain(
+    backbone: Annotated[str, typer.Argument(help="tiny-clip.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; must not exist.")],
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Make an embedded backbone again from its recipe."""
+    from rich.progress import Progress
+
+    from sweep.errors import unknown
+    from sweep.pretrain import RECIPES
+
+    if backbone not in RECIPES:
+        raise unknown("backbone to pretrain", backbone, RECIPES)
+    if out.exists():
+        raise InputError(f"--out '{out}' exists already; give a new folder.")
+    with Progress(*Progress.get_default_columns(), console=console) as bar:
+        task = bar.add_task(f"pretraining {backbone}", total=steps)
+        figures = RECIPES[backbone](
+            out,
+            steps=steps,
+            seed=seed,
+            progress=lambda done, total, loss: bar.update(task, completed=done),
+        )
+    for name, value in figures.items():
+        console.print(f"{name}: {value:.3f}")
+    console.print(f"Use it: [bold]backbones: {{mine: {{path: {out}}}}}[/]")
+
+
+def _command(
+    study: str, out: str | None, address: str | None, changes: Sequence[str] | None
+) -> str:
+    """The command that runs a study, or goes on with it."""
+    words = ["sweep", "run", study]
+    for option, value in (("--out", out), ("--address", address)):
+        words += [option, value] if value else []
+    for change in changes or ():
+        words += ["--set", change]
+    return escape(shlex.join(words))
+
+
+def _say(text: str) -> None:
+    """One line, however long, that can be copied."""
+    console.print(text, soft_wrap=True)
+
+
+def _quiet() -> None:
+    """No bars for loading small files; they would tear up the output."""
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The console script: returns its exit code; user errors become one sentence and a 2."""
+    # Methods of one's own lie where one works; what is installed comes first.
+    sys.path.append(os.getcwd())
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    # Every lane starts several processes at once; Ray finds that worth a warning.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "maximum expected startup concurrency")
+    errors = Console(stderr=True)
+    try:
+        app(arguments)
+    except InputError as error:
+        errors.print(f"[red]Error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        return EXIT_INPUT
+    except SystemExit as end:  # typer's way to end, with what is wrong with the arguments said
+        return int(end.code or 0)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""Progress of a running study, with the time left."""
+
+import time
+from contextlib import AbstractContextManager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.progress import (
+    Progress as Bar,
+)
+
+from sweep.engine.coordinator import Progress
+from sweep.plan.plan import Plan
+from sweep.texts import duration
+
+EVALUATION_STEPS = 20
+"""What an evaluation weighs beside training steps when the time left is reckoned."""
+QUIET_SECONDS = 30.0
+"""Between two lines where there is no terminal to draw a bar on."""
+
+
+class ProgressBar(AbstractContextManager["ProgressBar"]):
+    """Shows stages done, what is being trained, and the time left."""
+
+    def __init__(self, plan: Plan, console: Console) -> None:
+        self.console = console
+        self._plan = plan
+        self._weights = {
+            key: plan.steps(unit) + EVALUATION_STEPS * unit.evaluates
+            for key, unit in plan.units.items()
+        }
+        self._begun = self._stopped = False
+        self._first: tuple[float, int] | None = None
+        self._said = time.monotonic()
+        self._bar = Bar(
+            SpinnerColumn(),
+            TextColumn("[bold]stages"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting lanes", total=len(plan.units))
+
+    def __enter__(self) -> "ProgressBar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def update(self, progress: Progress, lanes: int) -> None:
+        """Draw a snapshot."""
+        if not self._begun:
+            self._begun = True
+            self._say_what_is_run()
+            self._bar.start()
+        if progress.stopped and not self._stopped:
+            self._stopped = True
+            self.console.print(f"{progress.stopped.capitalize()}.", soft_wrap=True, markup=False)
+        left = "" if progress.stopped else self._time_left(progress)
+        working = len(progress.working)
+        doing = progress.working[0] if working else "waiting for lanes to start"
+        failed = f", [red]{len(progress.failed)} failed[/]" if progress.failed else ""
+        text = f"{left}{working} of {lanes} lanes at work{failed}  [dim]{doing}"
+        self._bar.update(
+            self._task, completed=len(progress.done), total=progress.units, description=text
+        )
+        if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
+            self._said = time.monotonic()
+            self.console.print(
+                f"{len(progress.done)}/{progress.units} stages, {text}", soft_wrap=True
+            )
+
+    def _say_what_is_run(self) -> None:
+        facts = self._plan.counts()
+        text = (
+            f"[bold]{facts['study']}[/]: {facts['orders']} orders, {facts['runs']} runs, "
+            f"{facts['stages_naive']} stages of which {facts['trainings_total']} have to be trained"
+        )
+        self.console.print(text, soft_wrap=True)
+
+    def _time_left(self, progress: Progress) -> str:
+        """From the pace since the first stage finished in this run."""
+        done = sum(self._weights[key] for key in progress.done)
+        now = time.monotonic()
+        if self._first is None:
+            if len(progress.done) > progress.restored:
+                self._first = (now, done)
+            return ""
+        since, before = self._first
+        if done == before:
+            return ""
+        pace = (now - since) / (done - before)
+        return f"about {duration(pace * (sum(self._weights.values()) - done))} left, "

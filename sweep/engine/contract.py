@@ -1,0 +1,26 @@
+"""What the processes of the engine tell each other; light, since all of them import it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+
+
+@dataclass(frozen=True)
+class LaneConfig:
+    """What a lane needs to know."""
+
+    setup: bytes
+    """The pickled study and sources, opened by the workers alone."""
+    out: str
+    lane: str
+    coordinator: str
+    namespace: str
+    workers: int
+    cpus_per_worker: float
+    gpus_per_worker: float
+
+
+def find_coordinator(config: LaneConfig) -> Any:
+    """The handle of the coordinator; looked up by name, so that it survives a restart."""
+    return ray.get_actor(config.coordinator, namespace=config.namespace)

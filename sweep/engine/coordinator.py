@@ -1,0 +1,212 @@
+"""The scheduler as a Ray actor: lanes ask it for work, trials ask it for results.
+
+It may die at any time: Ray starts it again, and it reads from the store what has been done.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ray.util.placement_group import PlacementGroup, remove_placement_group
+
+from sweep.plan.scheduler import Assignment, Scheduler
+from sweep.plan.units import Run
+from sweep.storage.planned import read_graph
+from sweep.storage.store import Record, Store
+
+LEASE = 30.0
+"""Seconds of silence after which a lane's work is given to another."""
+WAIT = 2.0
+"""Seconds that a question may stay open before the asker has to ask again."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a unit ended."""
+
+    status: Literal["ok", "failed", "skipped"]
+    """skipped: the study has stopped before."""
+    record: Record | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the study stands."""
+
+    units: int
+    done: list[str]
+    """Keys of all finished units."""
+    restored: int
+    """Units that were finished before this run."""
+    working: list[str]
+    """Titles of the units being worked on."""
+    failed: dict[str, str]
+    is_settled: bool
+    stopped: str = ""
+    """Why replicates are left out; "" as long as none are."""
+
+
+class Coordinator:
+    """Async methods that wait for something return after WAIT seconds at the latest."""
+
+    def __init__(self, out: str, max_lanes: int) -> None:
+        """Read what is to be done and what has been done.
+
+        Args:
+            out: The run's folder or URI. The plan is read from it, since a large argument would
+                not do: Ray may lose it, and could not start the actor again.
+            max_lanes: How many lanes there may be at a time.
+        """
+        self.store = Store(out)
+        self.graph = read_graph(self.store.folder)
+        self.scheduler = Scheduler(self.graph, self.store.finished(), LEASE)
+        for key in self.scheduler.superfluous():
+            self.store.drop_state(key)
+        self._records: dict[str, Record] = {}
+        self._started: set[tuple[str, ...]] = set()
+        self._max_lanes = max_lanes
+        self._lanes: dict[str, float] = {}
+        self._rooms: dict[str, tuple[PlacementGroup, float]] = {}
+        self._dismissed: set[str] = set()
+        self._stopped = ""
+        self._news = asyncio.Condition()
+
+    async def _until(self, happened: Callable[[], bool]) -> bool:
+        async with self._news:
+            try:
+                await asyncio.wait_for(self._news.wait_for(happened), WAIT)
+            except TimeoutError:
+                return False
+            return True
+
+    async def _announce(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+    def open_lane(self, lane: str) -> bool:
+        """Whether a trial may have a lane, or keep it; trials that stop asking give theirs up."""
+        now = time.monotonic()
+        self._lanes = {name: seen for name, seen in self._lanes.items() if now - seen < LEASE}
+        # A trial that Tune lets wait may be silent for long; its lane's workers are not.
+        silent = [name for name, (_, seen) in self._rooms.items() if now - seen >= LEASE]
+        for name in set(silent) - set(self._lanes):
+            self.evict(name)
+        if lane in self._lanes or len(self._lanes) < self._max_lanes:
+            self._lanes[lane] = now
+        return lane in self._lanes
+
+    async def next(
+        self, lane: str, held: list[str], loaded: tuple[str, str] | None
+    ) -> Assignment | Literal["stop"] | None:
+        """Work for a lane; None: ask again; "stop": there will be none."""
+        assignment: Assignment | None = None
+
+        def found() -> bool:
+            nonlocal assignment
+            now = time.monotonic()
+            self.scheduler.expire(now)
+            if self.scheduler.is_settled or lane in self._dismissed:
+                return True
+            assignment = self.scheduler.claim(lane, held, loaded, now)
+            return assignment is not None
+
+        await self._until(found)
+        if assignment is None:
+            return "stop" if self.scheduler.is_settled or lane in self._dismissed else None
+        return assignment
+
+    def alive(self, lane: str, key: str | None, room: PlacementGroup) -> None:
+        """A lane's heartbeat, with the unit it is working on and the resources that it holds."""
+        now = time.monotonic()
+        self.scheduler.alive(lane, key, now)
+        self._rooms[lane] = room, now
+
+    def evict(self, lane: str) -> None:
+        """The trial or the Train job of a lane has died: free what the lane held.
+
+        Train has a helper for that, which can tell only where Ray's dashboard runs.
+        """
+        self._lanes.pop(lane, None)
+        room, _ = self._rooms.pop(lane, (None, 0.0))
+        if room:
+            remove_placement_group(room)
+
+    def dismiss(self, lane: str) -> None:
+        """The lane gets no more work."""
+        self._dismissed.add(lane)
+        self._lanes.pop(lane, None)
+
+    async def finish(self, record: Record) -> None:
+        """A lane has stored a unit."""
+        self._records[record.key] = record
+        for key in self.scheduler.finish(record.key):
+            await asyncio.to_thread(self.store.drop_state, key)
+        await self._announce()
+
+    async def fail(self, lane: str, key: str, error: str, final: bool) -> None:
+        """An attempt at a unit raised an error."""
+        self.scheduler.fail(lane, key, error, final)
+        await self._announce()
+
+    async def abort(self, error: str) -> None:
+        """A lane found something that no lane can get over."""
+        self.scheduler.abort(error)
+        await self._announce()
+
+    async def stop_after(self, replicates: int, reason: str) -> None:
+        """So many replicates are enough."""
+        self._stopped = reason
+        for key in self.scheduler.stop_after(replicates):
+            await asyncio.to_thread(self.store.drop_state, key)
+        await self._announce()
+
+    async def outcome(self, run: Run, stage: int) -> Outcome | None:
+        """How a stage of a run ended; None: ask again."""
+        self._started.add((run.backbone, run.method, str(run.replicate), *run.order))
+        key = run.stages[stage]
+        scheduler = self.scheduler
+        await self._until(lambda: key in scheduler.failed or key not in scheduler.todo)
+        if key in scheduler.failed:
+            return Outcome("failed", error=scheduler.failed[key])
+        if key in scheduler.todo:
+            return None
+        return (
+            Outcome("ok", await self.record(key)) if key in scheduler.done else Outcome("skipped")
+        )
+
+    async def record(self, key: str) -> Record:
+        """The record of a finished unit."""
+        if key not in self._records:
+            self._records[key] = await asyncio.to_thread(self.store.record, key)
+        return self._records[key]
+
+    async def may_leave(self) -> bool:
+        """Whether a trial that has all its stages may end.
+
+        While other runs wait to be started the lane stays with them. The last runs stay until
+        everything is is_settled, so that their lanes go on helping the others.
+        """
+        if len(self._started) < len(self.graph.runs):
+            return True
+        return await self._until(lambda: self.scheduler.is_settled)
+
+    def progress(self) -> Progress:
+        """A snapshot for whoever shows it."""
+        scheduler = self.scheduler
+        return Progress(
+            units=len(scheduler.done) + len(scheduler.todo),
+            done=list(scheduler.done),
+            restored=scheduler.restored,
+            working=[self.graph.units[key].title for key in scheduler.claimed],
+            failed=dict(scheduler.failed),
+            is_settled=scheduler.is_settled,
+            stopped=self._stopped,
+        )
+
+
+def flat(record: Record) -> dict[str, Any]:
+    """The scores of a stage as Tune metrics: "shapes/accuracy", "captions/i2t_r1"."""
+    return {f"{row['eval_task']}/{row['metric']}": row["value"] for row in record.scores}

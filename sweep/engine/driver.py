@@ -1,0 +1,225 @@
+"""Run a study: Ray Tune works through the orders on warm lanes, the store remembers."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray import cloudpickle, tune
+from ray.tune.logger import JsonLoggerCallback
+
+from sweep.engine.cluster import HEAD, NAMESPACE, SHARE, check_head, connected, fit_lanes
+from sweep.engine.contract import LaneConfig
+from sweep.engine.coordinator import Coordinator, Progress
+from sweep.engine.trial import OrderTrial
+from sweep.measuring.measure import make_plan, save
+from sweep.plan.plan import Plan
+from sweep.plan.units import Run
+from sweep.storage.lock import RunLock
+from sweep.storage.run_folder import RunFolder
+from sweep.study.schema import Study
+
+COORDINATOR_SHARE = 0.05
+TRAIN_SHARE = 0.001
+"""Train takes this much of the head for a helper, which a `LaneTrainer` does without as long as
+its names are known."""
+POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a call of `run` leaves behind."""
+
+    out: str
+    grid: "tune.ResultGrid"
+    """Tune's own view: a result per order, with every stage's metrics."""
+    failed: dict[str, str]
+    """Errors by unit key; empty when all went well."""
+    is_settled: bool
+    """False if the study was interrupted, or broke off."""
+    stopped: str
+    """Why later replicates were left out; "" if they were not."""
+    error: str
+    """Why the study broke off: what ended the last lane; "" if nothing did."""
+
+
+def run(
+    study: Study | Plan,
+    out: str | None = None,
+    address: str | None = None,
+    on_progress: Callable[[Progress, int], None] | None = None,
+) -> Finished:
+    """Run a study, or go on with it: finished stages in `out` are never trained again.
+
+    Args:
+        study: What to run, or its plan if that has been made already.
+        out: A folder or URI for everything that is kept; "runs/NAME" by default.
+        address: Of a Ray cluster; None starts Ray on this machine.
+        on_progress: Called about once a second with the progress and the number of lanes.
+
+    Raises:
+        InputError: the study cannot be run, or `out` holds another study or is being worked on.
+    """
+    plan = study if isinstance(study, Plan) else make_plan(study)
+    study = plan.study
+    run_folder = RunFolder(out or f"runs/{study.name}", plan)
+    run_folder.check()
+    lock = RunLock(run_folder.folder)
+    lock.check()
+    study.check_data()
+    ours = address is None and not ray.is_initialized()
+    with connected(address, study.lanes):
+        lanes = fit_lanes(study.lanes, len(plan.runs), grows=not ours)
+        check_head()
+        run_folder.prepare()
+        save(plan, run_folder.folder)
+        with lock:
+            return _sweep(study.model_copy(update={"lanes": lanes}), plan, run_folder, on_progress)
+
+
+def _sweep(
+    study: Study,
+    plan: Plan,
+    run_folder: RunFolder,
+    on_progress: Callable[[Progress, int], None] | None,
+) -> Finished:
+    name = f"coordinator-{time.time_ns():x}"
+    # The handle is kept: a named actor lives as long as somebody holds it.
+    coordinator = (
+        ray.remote(Coordinator)
+        .options(
+            name=name,
+            namespace=NAMESPACE,
+            num_cpus=0,
+            resources={HEAD: COORDINATOR_SHARE},
+            max_restarts=-1,
+            max_task_retries=-1,
+        )
+        .remote(run_folder.folder.uri, int(study.lanes.count))
+    )
+    lanes = study.lanes
+    lane = LaneConfig(
+        setup=cloudpickle.dumps((study, dict(plan.pinned.sources))),
+        out=run_folder.folder.uri,
+        lane="",
+        coordinator=name,
+        namespace=NAMESPACE,
+        workers=lanes.workers,
+        cpus_per_worker=lanes.cpus_per_worker,
+        gpus_per_worker=float(lanes.gpus_per_worker),
+    )
+    watch = _Watch(coordinator, run_folder, on_progress, int(lanes.count))
+    with watch:
+        grid = _tuner(plan, lane, run_folder, int(lanes.count)).fit()
+    run_folder.write_manifest(int(lanes.count))
+    last = watch.last
+    errors = [str(error).strip().splitlines()[-1] for error in grid.errors]
+    return Finished(
+        out=run_folder.folder.uri,
+        grid=grid,
+        failed=last.failed,
+        is_settled=last.is_settled,
+        stopped=last.stopped,
+        error=errors[-1] if errors and not last.is_settled else "",
+    )
+
+
+def _tuner(plan: Plan, lane: LaneConfig, run_folder: RunFolder, lanes: int) -> "tune.Tuner":
+    # As many trials as lanes, or a few more where lanes are many: the coordinator grants lanes.
+    share = int((SHARE - COORDINATOR_SHARE - lanes * TRAIN_SHARE) / lanes * 10_000) / 10_000
+    trainable = tune.with_parameters(OrderTrial, lane=lane, runs=plan.runs)
+    return tune.Tuner(
+        tune.with_resources(trainable, {"CPU": 0, HEAD: share}),
+        param_space=_choices(plan.runs),
+        tune_config=tune.TuneConfig(
+            metric="average_accuracy",
+            mode="max",
+            reuse_actors=True,
+            trial_name_creator=lambda trial: f"order_{trial.trial_id}",
+        ),
+        run_config=tune.RunConfig(
+            name="orders",
+            storage_path=run_folder.folder.join("tune"),
+            storage_filesystem=run_folder.folder.filesystem,
+            verbose=0,
+            callbacks=[JsonLoggerCallback()],
+            failure_config=tune.FailureConfig(max_failures=10),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
+    )
+
+
+def _choices(runs: Sequence[Run]) -> dict[str, Any]:
+    """Tune's choice of a run, with what its table shows of it.
+
+    Tune copies the whole grid for every trial, so that has numbers alone.
+    """
+
+    def shown(spec: Any) -> dict[str, object]:
+        run = runs[spec.config.index]
+        return {
+            "backbone": run.backbone,
+            "method": run.method,
+            "replicate": run.replicate,
+            "order": " > ".join(run.order),
+        }
+
+    return {
+        "index": tune.grid_search(list(range(len(runs)))),
+        "run": tune.sample_from(shown),
+    }
+
+
+class _Watch:
+    """Follows the coordinator: writes results, says when to stop, tells how far things are."""
+
+    def __init__(
+        self,
+        coordinator: Any,
+        run_folder: RunFolder,
+        on_progress: Callable[[Progress, int], None] | None,
+        lanes: int,
+    ) -> None:
+        self.coordinator = coordinator
+        self.run_folder = run_folder
+        self.on_progress = on_progress
+        self.lanes = lanes
+        self.done: list[str] = []
+        self.last: Progress
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+
+    def __enter__(self) -> "_Watch":
+        self._look()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        with suppress(ray.exceptions.RayError):
+            self._look()
+        self.run_folder.flush(self.done, self.last.failed)
+
+    def _follow(self) -> None:
+        while not self._stop.wait(POLL_SECONDS):
+            # The coordinator may be starting again, the disk may be slow to answer: there is a
+            # next time, and the last time, in __exit__, raises what is still wrong.
+            with suppress(Exception):
+                self._look()
+                if self.run_folder.flush_is_due():
+                    self.run_folder.flush(self.done, self.last.failed)
+
+    def _look(self) -> None:
+        progress: Progress = ray.get(self.coordinator.progress.remote())
+        stop = self.run_folder.look(progress.done, progress.failed)
+        if stop and not progress.stopped:  # or it was started again, and has forgotten
+            ray.get(self.coordinator.stop_after.remote(stop.replicates, stop.reason))
+            progress = ray.get(self.coordinator.progress.remote())
+        self.done = progress.done
+        self.last = progress
+        if self.on_progress:
+            self.on_progress(progress, self.lanes)

@@ -1,0 +1,62 @@
+"""A lane: a long-lived Ray Train job that computes unit after unit, run after run.
+
+Besides its workers a Train job has helper processes, and so has a Tune trial. They import this
+module, so it imports neither torch nor the models: that would be seconds for each of them.
+"""
+
+from typing import Any
+
+import ray
+from ray import train
+from ray.train.torch import TorchTrainer
+
+from sweep.engine.contract import LaneConfig, find_coordinator
+from sweep.storage.folder import Folder
+
+UNUSED = ("DatasetsCallback", "PlacementGroupCleanerCallback")
+MAX_RESTARTS = 100
+"""Of a lane's workers; the ledger bounds the attempts at every single unit."""
+
+
+class LaneTrainer(TorchTrainer):  # type: ignore[misc]  # ray is untyped
+    """A TorchTrainer without two of its helpers, processes of 0.1 GB each beside every lane.
+
+    One deals out data sets of Ray, of which a lane has none; the other frees a dead lane's
+    resources, which the coordinator does (`Coordinator.evict`).
+    """
+
+    def _create_default_callbacks(self) -> list[Any]:
+        # Private to Ray: should its names change, a lane has the helpers again.
+        callbacks = super()._create_default_callbacks()
+        return [one for one in callbacks if type(one).__name__ not in UNUSED]
+
+
+def run_lane(config: LaneConfig) -> None:
+    """Run a lane until there is no work left for it."""
+    resources = {"CPU": config.cpus_per_worker, "GPU": config.gpus_per_worker}
+    folder = Folder(config.out)
+    LaneTrainer(
+        _loop,
+        train_loop_config={"lane": config},
+        scaling_config=train.ScalingConfig(
+            num_workers=config.workers,
+            use_gpu=config.gpus_per_worker > 0,
+            resources_per_worker={kind: count for kind, count in resources.items() if count},
+        ),
+        run_config=train.RunConfig(
+            name=config.lane,
+            storage_path=folder.join("tune", "lanes"),
+            storage_filesystem=folder.filesystem,
+            failure_config=train.FailureConfig(max_failures=MAX_RESTARTS),
+        ),
+    ).fit()
+
+
+def _loop(setup: dict[str, LaneConfig]) -> None:
+    config = setup["lane"]
+    try:
+        from sweep.engine.lane_worker import work
+    except ImportError as error:  # trying again will not help
+        ray.get(find_coordinator(config).abort.remote(f"a lane cannot start: {error}"))
+        return
+    work(config)

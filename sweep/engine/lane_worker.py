@@ -1,0 +1,101 @@
+"""What every worker of a lane does: unit after unit, until the coordinator says stop."""
+
+import pickle
+import platform
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import ray
+from accelerate.utils import broadcast_object_list
+
+from sweep.engine.contract import LaneConfig, find_coordinator
+from sweep.engine.coordinator import LEASE
+from sweep.plan.scheduler import Assignment
+from sweep.stage.state_cache import StateCache
+from sweep.stage.trainer import join_lane
+from sweep.stage.worker import Worker
+from sweep.storage.store import Store
+
+STARTS = 4
+"""How often a worker tries to read its data before the study is told that it cannot."""
+PAUSE = 15.0
+"""Seconds between two of these: a file server may have to recover."""
+T = TypeVar("T")
+
+
+def work(config: LaneConfig) -> None:
+    """Ask for units and compute them; the first worker of the lane speaks for all."""
+    study, sources = pickle.loads(config.setup)
+    coordinator, store = find_coordinator(config), Store(config.out)
+    accelerator = join_lane(study)
+    leads = accelerator.is_main_process
+    doing: list[str | None] = [None]
+    if leads:
+        _send_heartbeats(coordinator, config.lane, doing)
+    try:
+        worker = _start(lambda: Worker(study, sources, accelerator))
+        if not _start(lambda: store.folder.exists("study.yaml")):
+            raise FileNotFoundError(
+                f"'{config.out}' of the driver's machine is not there on {platform.node()}; a "
+                f"cluster needs an --out that all machines reach, such as s3://BUCKET/FOLDER"
+            )
+    except (ValueError, OSError) as error:  # the data or the folder: trying again will not help
+        ray.get(coordinator.abort.remote(_sentence(error)))
+        return
+    memory = StateCache(store.state)
+    while True:
+        said: list[Assignment | Literal["stop"] | None] = [None]
+        if leads:
+            said = [ray.get(coordinator.next.remote(config.lane, list(memory), worker.loaded))]
+        assignment = broadcast_object_list(said)[0]
+        if assignment == "stop":
+            return
+        if assignment is None:
+            continue
+        unit = assignment.unit
+        doing[0] = unit.key
+        memory.make_room(assignment.ancestors)
+        try:
+            result = worker.compute(unit, memory.__getitem__)
+        except Exception as error:
+            # The group is started afresh: its workers may disagree on how far they got.
+            doing[0] = None
+            final = isinstance(error, ValueError | TypeError | FloatingPointError)
+            ray.get(coordinator.fail.remote(config.lane, unit.key, _sentence(error), final))
+            raise
+        if result.state is not None:
+            memory[unit.key] = result.state
+        if leads:
+            state = result.state if assignment.keep_state else None
+            record = store.save(result.record, state, result.embeddings)
+            ray.get(coordinator.finish.remote(record))
+        doing[0] = None
+
+
+def _start(read: Callable[[], T]) -> T:
+    """What `read` gives, unless it fails again and again."""
+    for _ in range(STARTS - 1):
+        try:
+            return read()
+        except FileNotFoundError:
+            raise
+        except OSError:
+            time.sleep(PAUSE)
+    return read()
+
+
+def _send_heartbeats(coordinator: Any, lane: str, doing: list[str | None]) -> None:
+    room = ray.util.get_current_placement_group()
+
+    def beat() -> None:
+        while True:
+            coordinator.alive.remote(lane, doing[0], room)
+            time.sleep(LEASE / 6)
+
+    threading.Thread(target=beat, daemon=True).start()
+
+
+def _sentence(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"

@@ -1,0 +1,105 @@
+"""A Ray Tune trial: one run (one order), one iteration per stage; its actor owns a lane.
+
+Tune reuses the actor for the next run, so the lane's workers stay warm from order to order.
+"""
+
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+import ray
+from ray import tune
+from ray.exceptions import ActorUnavailableError
+
+from sweep.engine.contract import LaneConfig, find_coordinator
+from sweep.engine.coordinator import Outcome, flat
+from sweep.engine.lane import run_lane
+from sweep.plan.units import Run
+
+LEAVE_SECONDS = 8.0
+"""How long a lane may take to end by itself once it was told to."""
+
+
+class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
+    """Reports the stages of one order after the other, whoever trained them."""
+
+    def setup(self, config: dict[str, Any], *, lane: LaneConfig, runs: list[Run]) -> None:
+        """Take up the first run."""
+        self.lane = replace(lane, lane=f"lane-{self.trial_id}-{time.time_ns():x}")
+        self.runs = runs
+        self.coordinator = find_coordinator(self.lane)
+        self.thread: threading.Thread | None = None
+        self.error: BaseException | None = None
+        self.reset_config(config)
+
+    def _run_lane(self) -> None:
+        try:
+            run_lane(self.lane)
+        except BaseException as error:  # reported by _ask(), in the thread that Tune watches
+            self._call("evict", self.lane.lane)
+            self.error = error
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take up another run on the same lane."""
+        self.run = self.runs[new_config["index"]]
+        self.stage = 0
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Wait for the next stage of the run and report it."""
+        self.stage += 1
+        started = time.monotonic()
+        outcome: Outcome = self._ask("outcome", self.run, self.stage)
+        prefix = self.run.order[: self.stage]
+        metrics = {
+            "stage": self.stage,
+            "trained_task": prefix[-1],
+            "status": outcome.status,
+            "error": outcome.error,
+            "average_accuracy": float("nan"),
+            "wait_s": time.monotonic() - started,
+            "done": outcome.status != "ok" or self.stage == len(self.run.order),
+        }
+        if outcome.record:
+            scores = [row["value"] for row in outcome.record.scores if row["split"] == "task"]
+            metrics |= {"average_accuracy": sum(scores) / len(scores)} | flat(outcome.record)
+        if metrics["done"]:
+            self._ask("may_leave")
+        return metrics
+
+    def _ask(self, question: str, *arguments: object) -> Any:
+        """Put a question to the coordinator until it has an answer; meanwhile keep a lane going.
+
+        Tune may start a few more trials than there are lanes; those only listen.
+        """
+        while True:
+            if self.error:
+                raise RuntimeError(f"the lane ended: {self.error}")
+            try:
+                if self._call("open_lane", self.lane.lane) and self.thread is None:
+                    self.thread = threading.Thread(target=self._run_lane, daemon=True)
+                    self.thread.start()
+                answer = self._call(question, *arguments)
+            except ActorUnavailableError:  # it is being started again
+                answer = None
+                time.sleep(1)
+            if answer:
+                return answer
+
+    def _call(self, question: str, *arguments: object) -> Any:
+        return ray.get(getattr(self.coordinator, question).remote(*arguments))
+
+    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
+        """Nothing to keep: the store remembers every stage."""
+        return {"order": self.run.order}
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        """Tell the order from the start, so that its history is complete again."""
+        self.stage = 0
+
+    def cleanup(self) -> None:
+        """Let the lane end."""
+        self._call("dismiss", self.lane.lane)
+        if self.thread:
+            self.thread.join(LEAVE_SECONDS)

@@ -1,0 +1,63 @@
+"""Finds out which content a hub id or a folder stands for, without loading it."""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from pydantic import AfterValidator
+
+from sweep.errors import InputError
+
+
+def _same_place_for_every_process(path: str) -> str:
+    folder = Path(path).expanduser()
+    return str(folder.absolute()) if folder.is_dir() else path
+
+
+HubOrFolder = Annotated[str, AfterValidator(_same_place_for_every_process)]
+"""A hub id, or the absolute path of a folder."""
+
+
+def commit_of(
+    what: str,
+    path: str,
+    revision: str | None,
+    file: str,
+    repo_type: Literal["model", "dataset"] = "model",
+) -> str:
+    """The commit that a hub id stands for now; without a network, when it was last looked up.
+
+    Args:
+        what: What the hub id is given for, to be named in errors.
+        path: The hub id.
+        revision: Branch, tag or commit; None: the main branch.
+        file: A small file that every such repository has; it is fetched.
+        repo_type: Which part of the hub.
+
+    Raises:
+        InputError: it cannot be found.
+    """
+    try:
+        fetched = hf_hub_download(path, file, repo_type=repo_type, revision=revision)
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = str(error).strip().splitlines()[0].removesuffix(".")
+        raise InputError(
+            f"{what} '{path}' is neither a folder nor reachable on the hub: {reason}."
+        ) from None
+    return Path(fetched).parent.name
+
+
+MODEL_FILES = (".json", ".safetensors", ".bin", ".txt", ".model")
+
+
+def digest(folder: Path, suffixes: tuple[str, ...] = MODEL_FILES) -> str:
+    """SHA-256 of the names and contents of a folder's files; of all of them without suffixes."""
+    found = hashlib.sha256()
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and (not suffixes or file.suffix in suffixes):
+            found.update(file.relative_to(folder).as_posix().encode())
+            with file.open("rb") as stream:
+                found.update(hashlib.file_digest(stream, "sha256").digest())
+    return found.hexdigest()

@@ -1,0 +1,53 @@
+"""The trainings that measures of experts need."""
+
+from pathlib import Path
+
+from methods.baselines.individual import Individual
+from methods.seeds import derive_seed
+from sweep.plan.units import Unit
+from sweep.similarity.experts import Experts
+from sweep.similarity.sampled import sample
+from sweep.stage.trainer import Trainer, join_lane
+from sweep.study.backbones import Source
+from sweep.study.schema import MethodEntry, Study
+
+
+def entry(study: Study) -> MethodEntry:
+    """How an expert is trained: as the study's own method `individual` does, or its defaults."""
+    own = (e for e in study.methods.values() if issubclass(e.kind, Individual))
+    return next(own, MethodEntry.model_validate({"method": "individual"}))
+
+
+def train_experts(study: Study, backbone: str, source: Source, images: int, cache: Path) -> Experts:
+    """Train one expert for each of the study's tasks, in this process, and sample the tasks.
+
+    They are those of `individual` in the first replicate, bit for bit if lanes have one worker.
+
+    Args:
+        study: Data, settings of training, seed.
+        backbone: Label of the backbone; it lies at `source`.
+        source: The weights to start from.
+        images: Samples of every task, at most.
+        cache: Folder for prepared images.
+    """
+    answer = study.backbones[backbone].answer
+    benchmark = study.benchmark.load()
+    trainer = Trainer(study, entry(study), source, answer, benchmark, join_lane(study), cache)
+    seed = study.replicate_seed(0)
+    units = [
+        Unit(
+            key="",
+            kind="train",
+            backbone=backbone,
+            method="",
+            replicate=0,
+            seed=seed,
+            prefix=(task,),
+            parents=(),
+        )
+        for task in benchmark.tasks
+    ]
+    states = [trainer.train(unit, None) for unit in units]
+    trainer.method.reset(derive_seed(seed, "initial"))
+    samples = sample(trainer.backbone, benchmark.tasks, images)
+    return Experts(trainer.method, trainer.method.state(), states, samples)

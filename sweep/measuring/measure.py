@@ -1,0 +1,91 @@
+"""Measures the similarity of a study's tasks for its design, for a proposal, for its run folder."""
+
+import json
+
+import pyarrow as pa
+
+from sweep.errors import unknown
+from sweep.measuring.similarity_matrices import order_rows, recipe, similarities, task_rows
+from sweep.orders.by_similarity import Similarity
+from sweep.orders.order import Order
+from sweep.plan.plan import Plan
+from sweep.registry import check
+from sweep.similarity.proposals import propose
+from sweep.storage.folder import Folder
+from sweep.study.pinned import Pinned, pin
+from sweep.study.schema import Similarities, Study
+
+
+def make_plan(study: Study) -> Plan:
+    """Pins down data and backbones, measures what the design has to know, and plans.
+
+    Raises:
+        InputError: the study cannot be run.
+
+    >>> from sweep import Study
+    >>> plan = make_plan(Study.load("quickstart"))
+    >>> plan.counts()["orders"], len(plan.units)
+    (24, 384)
+    """
+    pinned = pin(study)
+    return Plan(resolve(study, pinned), pinned)
+
+
+def resolve(study: Study, pinned: Pinned) -> Study:
+    """Returns the study with all that its design has to measure; the same if that is nothing.
+
+    The matrix becomes part of the study: it is written to study.yaml, and a run goes on with it.
+
+    Raises:
+        InputError: the design names no backbone of the study.
+    """
+    design = study.design
+    if not isinstance(design, Similarity) or design.is_resolved:
+        return study
+    backbone = _label(study, design.backbone)
+    similarity = study.similarity or Similarities()
+    measures = dict.fromkeys([design.measure, *similarity.measures])
+    similarity = similarity.model_copy(update={"measures": tuple(measures)})
+    study = study.model_copy(update={"similarity": similarity})
+    S = similarities(study, backbone, pinned, [design.measure])[design.measure]
+    matrix = tuple(map(tuple, S.tolist()))
+    return study.model_copy(update={"design": design.model_copy(update={"matrix": matrix})})
+
+
+def proposed(study: Study, measure: str, score: str, best: bool, backbone: str | None) -> Order:
+    """Returns the order of a study's tasks that a score of one measure calls best or worst.
+
+    Raises:
+        InputError: there is no such measure, score or backbone, or there are too many tasks.
+    """
+    check("measures", measure)
+    label = _label(study, backbone)
+    pinned = pin(study)
+    S = similarities(study, label, pinned, [measure])[measure]
+    return tuple(pinned.tasks[i] for i in propose(S, score, best))
+
+
+def _label(study: Study, backbone: str | None) -> str:
+    if backbone is not None and backbone not in study.backbones:
+        raise unknown("backbone", backbone, study.backbones)
+    return backbone or next(iter(study.backbones))
+
+
+def save(plan: Plan, folder: Folder) -> None:
+    """Writes similarity/: tasks.parquet, orders.parquet (what it predicts of each), recipe.json.
+
+    Nothing for a study that does not measure similarity.
+    """
+    study, pinned = plan.study, plan.pinned
+    if not study.similarity:
+        return
+    planned = [run.order for run in plan.runs]
+    pairs, scores, recipes = [], [], {}
+    for backbone in pinned.sources:
+        tables = similarities(study, backbone, pinned)
+        pairs.append(task_rows(backbone, tables, pinned.tasks))
+        scores.append(order_rows(backbone, tables, pinned.tasks, planned))
+        recipes[backbone] = recipe(study, backbone, pinned, tables)
+    folder.write_table(pa.concat_tables(pairs), "similarity", "tasks.parquet")
+    folder.write_table(pa.concat_tables(scores), "similarity", "orders.parquet")
+    folder.write(json.dumps(recipes, indent=1).encode(), "similarity", "recipe.json")

@@ -1,0 +1,171 @@
+"""Similarity of a benchmark's tasks: measured once per machine, and kept with its recipe."""
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from accelerate.utils.memory import clear_device_cache
+
+from methods.backbones import load_backbone
+from sweep.measuring.expert_training import entry, train_experts
+from sweep.orders.order import Order
+from sweep.registry import resolve
+from sweep.similarity.base import Material, Measure
+from sweep.similarity.embedded import embed
+from sweep.similarity.order_scores import SCORES
+from sweep.similarity.sampled import sample
+from sweep.study.backbones import Source
+from sweep.study.pinned import Pinned
+from sweep.study.schema import Similarities, Study
+from sweep.tasks.pixels import CACHE
+
+VERSION = 2
+"""Part of every recipe: raise it when the same inputs would give other numbers."""
+DIGITS = 4
+"""Kept of every number, counted from the largest; machines agree in more than that."""
+
+ORDERS_SCHEMA = pa.schema(
+    [
+        ("backbone", pa.string()),
+        ("measure", pa.string()),
+        ("order", pa.list_(pa.string())),
+        *((score, pa.float64()) for score in SCORES),
+    ]
+)
+
+Tables = Mapping[str, np.ndarray]
+"""Measure -> S, float [T, T], tasks in the order of the benchmark."""
+
+
+def recipe(study: Study, backbone: str, pinned: Pinned, measures: Iterable[str]) -> dict[str, Any]:
+    """Everything that some measures of similarity between a study's tasks depend on."""
+    config, source = study.similarity or Similarities(), pinned.sources[backbone]
+    measured = list(measures)
+    facts: dict[str, Any] = {
+        "version": VERSION,
+        "backbone": source.path,
+        "weights": source.fingerprint,
+        "answer": study.backbones[backbone].answer,
+        "data": pinned.data["benchmark"],
+        "tasks": list(pinned.tasks),
+        "split": "train",
+        "images": config.images,
+        "measures": measured,
+    }
+    if any(resolve("measures", measure).material == "experts" for measure in measured):
+        facts |= {
+            "experts": entry(study).model_dump(mode="json"),
+            "training": study.training.model_dump(mode="json"),
+            "seed": study.replicate_seed(0),
+        }
+    return facts
+
+
+def similarities(
+    study: Study, backbone: str, pinned: Pinned, measures: Sequence[str] | None = None
+) -> Tables:
+    """Similarities between all tasks of a study, by measure, on one of its backbones.
+
+    What has been measured on a machine is read again. What has not takes one forward pass over a
+    sample of every task, backward passes, or the training of experts, as the measures ask for.
+
+    Args:
+        study: Whose tasks; also says how many samples, and how experts are trained.
+        backbone: Label of the backbone.
+        pinned: The data and backbones of the study.
+        measures: Some of MEASURES; those of the study's section `similarity` by default.
+    """
+    measures = measures or (study.similarity or Similarities()).measures
+    files = {measure: _file(recipe(study, backbone, pinned, [measure])) for measure in measures}
+    missing = [measure for measure, file in files.items() if not file.exists()]
+    if missing:
+        source = pinned.sources[backbone]
+        source.verify()
+        for measure, S in _measure(study, backbone, source, missing).items():
+            _save(S, files[measure])
+        clear_device_cache(garbage_collection=True)  # lanes may need all of it
+    return {measure: np.load(file) for measure, file in files.items()}
+
+
+def _file(facts: Mapping[str, Any]) -> Path:
+    text = json.dumps(facts, sort_keys=True)
+    return CACHE / f"similarity-{hashlib.sha256(text.encode()).hexdigest()}.npy"
+
+
+def _save(S: np.ndarray, file: Path) -> None:
+    largest = float(np.abs(S).max())
+    rounded = S.round(DIGITS - math.ceil(math.log10(largest))) if largest else S
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+        np.save(Path(folder) / file.name, rounded)
+        os.replace(Path(folder) / file.name, file)
+
+
+def _measure(study: Study, label: str, source: Source, names: Sequence[str]) -> Tables:
+    images = (study.similarity or Similarities()).images
+    measures: dict[str, Measure] = {name: resolve("measures", name) for name in names}
+    materials = {measure.material for measure in measures.values()}
+    given: dict[Material, tuple[object, ...]] = {}
+    if materials & {"embeddings", "gradients"}:
+        answer = study.backbones[label].answer
+        backbone = load_backbone(source.location, source.revision, answer=answer)
+        if torch.accelerator.is_available():
+            backbone = backbone.to(torch.accelerator.current_accelerator())
+        samples = sample(backbone, study.benchmark.load().tasks, images)
+        parameters = dict(backbone.named_parameters())
+        weights = [parameters[name] for name in backbone.trainable()]
+        if "embeddings" in materials:
+            given["embeddings"] = (embed(backbone, samples),)
+        given["gradients"] = (backbone.train(), weights, samples)
+    if "experts" in materials:
+        given["experts"] = (train_experts(study, label, source, images, CACHE),)
+    return {name: measure.compute(*given[measure.material]) for name, measure in measures.items()}
+
+
+def task_rows(backbone: str, tables: Tables, tasks: Sequence[str]) -> pa.Table:
+    """One row per measure and ordered pair of tasks.
+
+    Columns: backbone, measure, task (i), other (j), similarity (S[i, j]), direction (what of both
+    is compared; "" if they can be exchanged).
+    """
+    rows = [
+        {
+            "backbone": backbone,
+            "measure": measure,
+            "task": task,
+            "other": other,
+            "similarity": float(S[i, j]),
+            "direction": resolve("measures", measure).direction,
+        }
+        for measure, S in tables.items()
+        for i, task in enumerate(tasks)
+        for j, other in enumerate(tasks)
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+def order_rows(
+    backbone: str, tables: Tables, tasks: Sequence[str], orders: Iterable[Order]
+) -> pa.Table:
+    """One row per measure and order of two or more tasks: backbone, measure, order, SCORES."""
+    number = {task: i for i, task in enumerate(tasks)}
+    by_length: dict[int, list[Order]] = {}
+    for order in dict.fromkeys(orders):
+        by_length.setdefault(len(order), []).append(order)
+    by_length.pop(1, None)
+    parts = [ORDERS_SCHEMA.empty_table()]
+    for alike in by_length.values():
+        rows = np.array([[number[task] for task in order] for order in alike])
+        for measure, S in tables.items():
+            heads = [backbone] * len(alike), [measure] * len(alike), alike
+            scores = (score(S, rows) for score in SCORES.values())
+            parts.append(pa.table([*heads, *scores], schema=ORDERS_SCHEMA))
+    return pa.concat_tables(parts)

@@ -1,0 +1,191 @@
+"""From a study to the distinct pieces of work: the prefix tries and what may be shared.
+
+A run is one (backbone, method, replicate, order): stages 0..T. Runs meet in units: what two
+stages have in common is one unit, computed once. How much they have in common is the method's
+`depends_on`:
+
+    nothing     every stage is stage 0 of the backbone
+    task        one training per task
+    set         one training per set of tasks
+    sequence    one training per prefix
+
+and, if trainings are only material, what it `combines`: one cheap combination per set of tasks or
+per prefix. Methods that train alike (`Method.trains`) meet in the same trainings.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from methods.base import Method
+from sweep.orders.order import Order
+from sweep.plan.units import Run, Unit, UnitGraph
+from sweep.registry import name_of
+from sweep.study.pinned import Pinned
+from sweep.study.schema import Study
+
+Where = tuple[str, str, int, int]
+"""Backbone, method, replicate and its seed."""
+VERSION = 2
+"""Part of every key: raise it when the same inputs would give other results."""
+
+
+class Plan(UnitGraph):
+    """All runs of a study and the units they are made of, in the order they should be worked on.
+
+    Whole replicates come first, then methods, then neighbouring orders of the trie, so that an
+    interrupted study still holds balanced blocks and a lane finds its next parent in memory.
+    """
+
+    def __init__(self, study: Study, pinned: Pinned) -> None:
+        """Plan a study; a pure function of its arguments.
+
+        Args:
+            study: Its design knows all that it has to measure (`sweep.measuring.make_plan`).
+            pinned: What the study's names stand for.
+
+        Raises:
+            InputError: the study does not fit its tasks.
+        """
+        self.study, self.pinned = study, pinned
+        self._methods = {label: entry.kind for label, entry in study.methods.items()}
+        self.blocks = study.blocks(pinned.tasks)
+        self._trainings = {
+            label: self._identity(label, kind.trains) for label, kind in self._methods.items()
+        }
+        """By method; equal for methods that share their trainings."""
+        self._shown = {
+            self._trainings[label] for label, kind in self._methods.items() if not kind.combines
+        }
+        super().__init__({}, [], study.keep_states, study.lanes.retries)
+        self.runs += self._runs()
+
+    def _runs(self) -> Iterator[Run]:
+        for replicate, block in enumerate(self.blocks):
+            for backbone in self.study.backbones:
+                for method in self.study.methods:
+                    for order in sorted(block):
+                        yield self.run(backbone, method, replicate, order)
+
+    def run(self, backbone: str, method: str, replicate: int, order: Order) -> Run:
+        """The run of any order, planned or not; adds its units to the plan."""
+        seed = self.study.replicate_seed(replicate)
+        start = self._add("start", backbone, "", 0, 0, (), ())
+        stages, path = [start], list[str]()
+        for k in range(1, len(order) + 1):
+            where = (backbone, method, replicate, seed)
+            stages.append(self._stage(where, order[:k], path) or start)
+        return Run(
+            backbone=backbone,
+            method=method,
+            replicate=replicate,
+            seed=seed,
+            order=order,
+            stages=tuple(stages),
+        )
+
+    def _stage(self, where: Where, prefix: Order, path: list[str]) -> str | None:
+        """The unit that gives the result of a prefix; `path`: the trainings before it, extended."""
+        kind = self._methods[where[1]]
+        tasks = prefix if kind.combines == "sequence" else tuple(sorted(prefix))
+        match kind.depends_on:
+            case "nothing":
+                return None
+            case "task":
+                trained = [self._add("train", *where, (task,), ()) for task in tasks]
+            case "set":
+                trained = [self._add("train", *where, tasks, ())]
+            case "sequence":
+                path.append(self._add("train", *where, prefix, tuple(path[-1:])))
+                trained = path
+        if not kind.combines:
+            return trained[-1]
+        return self._add("combine", *where, tasks, tuple(trained))
+
+    def _add(
+        self,
+        kind: Literal["start", "train", "combine"],
+        backbone: str,
+        method: str,
+        replicate: int,
+        seed: int,
+        prefix: Order,
+        parents: tuple[str, ...],
+    ) -> str:
+        unit = Unit(
+            key=self._key(kind, backbone, method, seed, prefix),
+            kind=kind,
+            backbone=backbone,
+            method=method,
+            replicate=replicate,
+            seed=seed,
+            prefix=prefix,
+            parents=parents,
+            evaluates=kind != "train" or self._trainings[method] in self._shown,
+        )
+        self.units.setdefault(unit.key, unit)
+        return unit.key
+
+    def _key(self, kind: str, backbone: str, method: str, seed: int, prefix: Order) -> str:
+        facts: dict[str, Any] = {
+            "version": VERSION,
+            "kind": kind,
+            "backbone": self.pinned.sources[backbone].fingerprint,
+            "answer": self.study.backbones[backbone].answer,
+            "data": self.pinned.data["benchmark"],
+        }
+        if self.study.evaluation.diagnostics:
+            facts["diagnostics"] = self.study.evaluation.diagnostics
+        if kind != "start":
+            training = self.study.training
+            own = {t: training.per_task[t].model_dump() for t in prefix if t in training.per_task}
+            facts |= {
+                "method": self._trainings[method] if kind == "train" else self._identity(method),
+                "training": training.model_dump(mode="json") | {"per_task": own},
+                "seed": seed,
+                "prefix": prefix,
+            }
+            facts |= {need: self.pinned.data[need] for need in self._methods[method].needs}
+        text = json.dumps(facts, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+    def _identity(self, label: str, trainer: type[Method] | None = None) -> str:
+        """What makes a method: its class, and its options as far as `trainer` has them."""
+        kind = trainer or self._methods[label]
+        options = self.study.methods[label].options
+        own = options.model_dump(mode="json", include=set(kind.Config.model_fields))
+        return json.dumps([name_of("methods", kind), own], sort_keys=True)
+
+    def steps(self, unit: Unit) -> int:
+        """Optimiser steps of a unit."""
+        if unit.kind != "train":
+            return 0
+        learnt = self._methods[unit.method].learns(unit.prefix)
+        return sum(self.study.training.steps_of(task) for task in learnt)
+
+    @property
+    def naive_stages(self) -> int:
+        """Stages that would be trained without sharing."""
+        return sum(
+            len(run.order) for run in self.runs if self._methods[run.method].depends_on != "nothing"
+        )
+
+    def trainings(self, method: str) -> set[str]:
+        """Keys of all trainings that the runs of a method need, whoever else needs them too."""
+        stages = {key for run in self.runs if run.method == method for key in run.stages}
+        parents = {parent for key in stages for parent in self.units[key].parents}
+        return {key for key in stages | parents if self.units[key].kind == "train"}
+
+    def counts(self) -> dict[str, Any]:
+        """Returns the plan in numbers."""
+        trainings = {label: self.trainings(label) for label in self.study.methods}
+        return {
+            "study": self.study.name,
+            "orders": sum(len(block) for block in self.blocks),
+            "runs": len(self.runs),
+            "stages_naive": self.naive_stages,
+            "trainings": {label: len(keys) for label, keys in trainings.items()},
+            "trainings_total": len(set().union(*trainings.values())),
+            "units": len(self.units),
+        }

@@ -1,0 +1,229 @@
+"""Who does what next: claims on units, retries, failures. Plain Python, no Ray.
+
+The scheduler holds nothing that cannot be rebuilt from the store: a unit is done when its record is
+there. Everything else (claims, failed attempts) may be lost without losing work.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from sweep.plan.units import Unit, UnitGraph
+
+MAX_LOSSES = 5
+"""How often the lane of a unit may vanish before the unit is held responsible. Spot machines
+vanish without any fault of the unit; one that is lost this often probably kills its worker."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What there is of a finished stage beside its record."""
+
+    state: bool = False
+    """It may have been deleted, or there never was one."""
+    scores: bool = True
+    """A training that was only material has not been evaluated, and has no embeddings either."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A unit for a lane to do."""
+
+    unit: Unit
+    ancestors: tuple[str, ...]
+    """Units whose states the lane should keep in memory: all that this one descends from."""
+    keep_state: bool
+    """Whether the state has to be stored: for other units, or because the study says so."""
+
+
+@dataclass
+class _Claim:
+    lane: str
+    since: float
+
+
+@dataclass
+class Scheduler:
+    """Hands every unit to one lane at a time until it is done or has failed for good."""
+
+    graph: UnitGraph
+    finished: Mapping[str, Kept]
+    """Keys of stages in the store, and what there is of each."""
+    lease: float
+    """Seconds without a sign of life after which a lane's claim is given back."""
+    done: dict[str, None] = field(default_factory=dict)
+    """Finished units in the order in which they became known."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Errors of units that are given up."""
+
+    def __post_init__(self) -> None:
+        units, children = self.graph.units, self.graph.children
+        self._index = {key: i for i, key in enumerate(units)}
+        self._claims: dict[str, _Claim] = {}
+        self._seen: dict[str, float] = {}
+        self._errors: dict[str, int] = {}
+        self._losses: dict[str, int] = {}
+        # A finished unit is redone if its state was deleted and a later unit now needs it, or if
+        # it was only material and is now a result.
+        self.todo: set[str] = set()
+        """Wanted and not done, whether or not it has failed."""
+        for key in reversed(units):
+            needed = any(child in self.todo for child in children[key])
+            kept, shown = self.finished.get(key), units[key].evaluates
+            if not (kept and (kept.state or not needed) and (kept.scores or not shown)):
+                self.todo.add(key)
+        self.done |= dict.fromkeys(key for key in units if key not in self.todo)
+        self.restored = len(self.done)
+        self._ready = {key for key in self.todo if self._parents_done(key)}
+
+    def _parents_done(self, key: str) -> bool:
+        return not any(parent in self.todo for parent in self.graph.units[key].parents)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left to do."""
+        return len(self.failed) == len(self.todo)
+
+    def claim(
+        self, lane: str, held: Collection[str], method: tuple[str, str] | None, now: float
+    ) -> Assignment | None:
+        """The next unit for a lane, or None if nothing is ready.
+
+        A lane that asks has lost whatever it held before. Earlier replicates come first; within
+        one, units of the backbone and method that the lane has loaded (another one takes longer to
+        load than a state), then units whose parents' states it holds in memory, then the plan's
+        order.
+        """
+        self._give_back(lane, now)
+        if not self._ready:
+            return None
+        units = self.graph.units
+
+        def cost(key: str) -> tuple[int, bool, bool, int]:
+            unit = units[key]
+            loaded = (unit.backbone, unit.method) == method
+            inherits = bool(unit.parents) and all(parent in held for parent in unit.parents)
+            return unit.replicate, not loaded, not inherits, self._index[key]
+
+        key = min(self._ready, key=cost)
+        self._ready.discard(key)
+        self._claims[key] = _Claim(lane, now)
+        return Assignment(units[key], self._ancestors(key), self._keeps_state(key))
+
+    def _ancestors(self, key: str) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        queue = list(self.graph.units[key].parents)
+        while queue:
+            parent = queue.pop()
+            found[parent] = None
+            queue += self.graph.units[parent].parents
+        return tuple(found)
+
+    def _keeps_state(self, key: str) -> bool:
+        unit, keep = self.graph.units[key], self.graph.keep_states
+        if unit.kind != "train":
+            return False
+        leaf = keep != "none" and key in self.graph.leaves
+        return (
+            keep == "all" or leaf or any(child in self.todo for child in self.graph.children[key])
+        )
+
+    def superfluous(self) -> list[str]:
+        """Returns finished units whose states are left over from a process that died."""
+        return [
+            key
+            for key, kept in self.finished.items()
+            if kept.state and key in self.done and not self._keeps_state(key)
+        ]
+
+    def alive(self, lane: str, key: str | None, now: float) -> None:
+        """A sign of life from a lane that works on `key`; its claim may have been forgotten."""
+        self._seen[lane] = now
+        if key in self._ready:
+            self._ready.discard(key)
+            self._claims[key] = _Claim(lane, now)
+
+    def expire(self, now: float) -> None:
+        """Give back the claims of lanes that were not heard of for the length of a lease."""
+        for lane in {claim.lane for claim in self._claims.values()}:
+            if now - self._seen.get(lane, 0.0) > self.lease:
+                self._give_back(lane, now, alive=False)
+
+    def _give_back(self, lane: str, now: float, alive: bool = True) -> None:
+        if alive:
+            self._seen[lane] = now
+        for key in [key for key, claim in self._claims.items() if claim.lane == lane]:
+            del self._claims[key]
+            self._losses[key] = self._losses.get(key, 0) + 1
+            if self._losses[key] >= MAX_LOSSES:
+                self._give_up(key, f"its worker died {MAX_LOSSES} times (out of memory?)")
+            else:
+                self._ready.add(key)
+
+    def finish(self, key: str) -> list[str]:
+        """A unit is in the store. Returns the units whose states are needed no more."""
+        if key not in self.todo:  # a lane thought lost was late, or the study has stopped before
+            return [] if self._keeps_state(key) else [key]
+        self._claims.pop(key, None)
+        self._ready.discard(key)
+        self.failed.pop(key, None)
+        self.todo.discard(key)
+        self.done[key] = None
+        children = self.graph.children[key]
+        self._ready |= (
+            {child for child in children if child in self.todo and self._parents_done(child)}
+            - set(self._claims)
+            - set(self.failed)
+        )
+        return [parent for parent in self.graph.units[key].parents if not self._keeps_state(parent)]
+
+    def fail(self, lane: str, key: str, error: str, final: bool) -> None:
+        """An attempt raised an error; `final` if trying again is pointless."""
+        if key not in self._claims or self._claims[key].lane != lane:
+            return
+        del self._claims[key]
+        self._errors[key] = self._errors.get(key, 0) + 1
+        if final or self._errors[key] > self.graph.retries:
+            self._give_up(key, error)
+        else:
+            self._ready.add(key)
+
+    def abort(self, error: str) -> None:
+        """Nothing more can be done: everything that is left has failed."""
+        self._claims.clear()
+        self._ready.clear()
+        for key in self.todo:
+            self.failed.setdefault(key, error)
+
+    def stop_after(self, replicates: int) -> list[str]:
+        """Later replicates are not wanted: what is left of them is not done, nor has it failed.
+
+        What lanes still do for them is wasted. Returns the units whose states are needed no more.
+        """
+        late = {key for key, unit in self.graph.units.items() if unit.replicate >= replicates}
+        for key in late & self.todo:
+            self.todo.discard(key)
+            self._ready.discard(key)
+            self._claims.pop(key, None)
+            self.failed.pop(key, None)
+        return [key for key in self.done if key in late and not self._keeps_state(key)]
+
+    def _give_up(self, key: str, error: str) -> None:
+        """Record a failure, and with it all that would have started from there."""
+        self._ready.discard(key)
+        self.failed[key] = error
+        title = self.graph.units[key].title
+        for child in self._descendants(key):
+            self.failed.setdefault(child, f"starts from '{title}', which failed: {error}")
+
+    def _descendants(self, key: str) -> Iterable[str]:
+        """What is still to be done and cannot be without `key`."""
+        queue = [key]
+        while queue:
+            children = [c for c in self.graph.children[queue.pop()] if c in self.todo]
+            yield from children
+            queue += children
+
+    @property
+    def claimed(self) -> dict[str, str]:
+        """Units being worked on, with their lanes."""
+        return {key: claim.lane for key, claim in self._claims.items()}

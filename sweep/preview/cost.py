@@ -1,0 +1,201 @@
+"""What a study will cost: measured on a few steps, then played through without training."""
+
+import heapq
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from methods.base import State
+from sweep.plan.plan import Plan
+from sweep.plan.scheduler import Kept, Scheduler
+from sweep.plan.units import Unit
+from sweep.stage.trainer import join_lane
+from sweep.stage.worker import Worker
+from sweep.storage.store import Record, Store
+from sweep.study.schema import Study, Training
+
+PROBES = (2, 10)
+"""Steps of two trial stages: what they differ by is steps, the rest what every stage has once."""
+LANE_START_SECONDS = 15.0
+"""Starting Ray and the first lane (five to seven processes that import torch)."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one backbone with one method, on one lane."""
+
+    seconds_per_step: float
+    seconds_per_evaluation: float
+    state_bytes: int
+    seconds_per_combination: float = 0.0
+    seconds_per_training: float = 0.0
+    """Beside its steps: importances of weights, memories, and the like."""
+
+    def seconds(self, plan: Plan, unit: Unit) -> float:
+        """Expected time of a unit."""
+        evaluation = self.seconds_per_evaluation if unit.evaluates else 0.0
+        if unit.kind == "combine":
+            return self.seconds_per_combination + evaluation
+        return self.seconds_per_training + plan.steps(unit) * self.seconds_per_step + evaluation
+
+
+Costs = Mapping[tuple[str, str], Cost]
+
+
+@dataclass(frozen=True)
+class CostEstimate:
+    """What is still to be done."""
+
+    units: int
+    seconds: float
+    """Wall time."""
+    peak_state_bytes: int
+    """Most that all states take at any time."""
+
+
+def measure_costs(plan: Plan) -> dict[tuple[str, str], Cost]:
+    """Time a few steps and one evaluation of every backbone with every method, here and now.
+
+    The second task of an order is timed, so that what a method does with its past counts.
+    """
+    study = _shortened(plan.study, min(PROBES))
+    worker = Worker(study, plan.pinned.sources, join_lane(study))
+    return {
+        (backbone, method): _measure(worker, plan, backbone, method)
+        for backbone in study.backbones
+        for method in study.methods
+    }
+
+
+def _shortened(study: Study, steps: int) -> Study:
+    training = study.training.model_dump() | {"steps": steps, "per_task": {}}
+    return study.model_copy(update={"training": Training(**training)})
+
+
+def _measure(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost:
+    kind = plan.study.methods[method].kind
+    if kind.depends_on == "nothing":
+        return Cost(0.0, 0.0, 0)
+    tasks = plan.pinned.tasks[:2]
+    unit = Unit(
+        key="",
+        kind="train",
+        backbone=backbone,
+        method=method,
+        replicate=0,
+        seed=0,
+        prefix=tasks[:1],
+        parents=(),
+        evaluates=not kind.combines,
+    )
+    states: dict[str, State] = {}
+
+    def timed(name: str, unit: Unit) -> dict[str, float]:
+        result = worker.compute(unit, states.__getitem__)
+        if result.state is not None:
+            states[name] = result.state
+        return dict(result.record.seconds)
+
+    timed("first", unit)
+    if kind.depends_on == "task":
+        second = replace(unit, prefix=tasks[-1:])
+    else:
+        second = replace(unit, prefix=tasks, parents=("first",))
+    trained = []
+    for steps in PROBES:
+        worker.trainer.study = _shortened(plan.study, steps)
+        seconds = timed("second", second)
+        trained.append(seconds["train"])
+    worker.trainer.study = worker.study
+    if kind.combines:
+        parents = ("first", "second")[-len(tasks) :]
+        seconds = timed(
+            "both", replace(unit, kind="combine", prefix=tasks, parents=parents, evaluates=True)
+        )
+    fixed, per_step = _line(PROBES, trained)
+    return Cost(
+        per_step / max(1, len(worker.trainer.method.learns(second.prefix))),
+        seconds["evaluate"],
+        sum(tensor.nbytes for tensor in states["first"].values()),
+        seconds.get("combine", 0.0),
+        fixed,
+    )
+
+
+def _line(steps: tuple[int, int], seconds: Sequence[float]) -> tuple[float, float]:
+    """What a stage costs once, and per step; neither is negative, whatever the noise."""
+    (few, many), (short, long) = steps, seconds
+    per_step = min(max(0.0, (long - short) / (many - few)), long / many)
+    return max(0.0, long - many * per_step), per_step
+
+
+def recorded(plan: Plan, store: Store) -> dict[tuple[str, str], Cost]:
+    """Costs as the finished stages of a run had them; only for what has been run."""
+    found: dict[tuple[str, str], list[tuple[Unit, Record]]] = {}
+    for key in store.finished():
+        unit = plan.units.get(key)
+        if unit and unit.method:
+            found.setdefault((unit.backbone, unit.method), []).append((unit, store.record(key)))
+    return {label: _mean_cost(plan, rows) for label, rows in found.items()}
+
+
+def _mean_cost(plan: Plan, rows: Sequence[tuple[Unit, Record]]) -> Cost:
+    steps = sum(plan.steps(unit) for unit, _ in rows)
+    trained = [record.seconds["train"] for unit, record in rows if unit.kind == "train"]
+    evaluations = [record.seconds["evaluate"] for unit, record in rows if unit.evaluates]
+    combinations = [record.seconds["combine"] for unit, record in rows if unit.kind == "combine"]
+    return Cost(
+        # These stages are as long as those to come: what they have once is in their steps.
+        sum(trained) / steps if steps else 0.0,
+        _mean(evaluations),
+        max(record.state_bytes for _, record in rows),
+        _mean(combinations),
+        0.0 if steps else _mean(trained),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / max(1, len(values))
+
+
+def estimate_cost(
+    plan: Plan, finished: Mapping[str, Kept], costs: Costs, lanes: int
+) -> CostEstimate:
+    """Play the rest of a study through with the engine's own rules, without training anything."""
+    scheduler = Scheduler(plan, finished, lease=float("inf"))
+    waiting = [f"lane-{i}" for i in range(lanes)]
+    loaded: dict[str, tuple[str, str] | None] = dict.fromkeys(waiting)
+    held: dict[str, tuple[str, ...]] = dict.fromkeys(waiting, ())
+    working: list[tuple[float, str, str]] = []
+    stored: dict[str, int] = {}
+    now, peak, units = 0.0, 0, len(scheduler.todo)
+    seconds = _seconds(plan, costs)
+    while True:
+        for lane in list(waiting):
+            assignment = scheduler.claim(lane, held[lane], loaded[lane], now)
+            if assignment:
+                unit = assignment.unit
+                waiting.remove(lane)
+                loaded[lane] = (unit.backbone, unit.method)
+                held[lane] = (*assignment.ancestors, unit.key)
+                heapq.heappush(working, (now + seconds(unit), unit.key, lane))
+                if assignment.keep_state:
+                    stored[unit.key] = costs[unit.backbone, unit.method].state_bytes
+        if not working:
+            return CostEstimate(units, now + LANE_START_SECONDS if units else 0.0, peak)
+        now, key, lane = heapq.heappop(working)
+        peak = max(peak, sum(stored.values()))
+        waiting.append(lane)
+        for dropped in scheduler.finish(key):
+            stored.pop(dropped, None)
+
+
+def _seconds(plan: Plan, costs: Costs) -> Callable[[Unit], float]:
+    """Time of a unit; the untouched backbone is evaluated like any method's result."""
+    evaluation = max((cost.seconds_per_evaluation for cost in costs.values()), default=0.0)
+
+    def seconds(unit: Unit) -> float:
+        if unit.kind == "start":
+            return evaluation
+        return costs[unit.backbone, unit.method].seconds(plan, unit)
+
+    return seconds

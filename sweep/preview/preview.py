@@ -1,0 +1,186 @@
+"""Before and while a study runs: what it takes, and how far it is."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+
+from analysis import FIRST_LOOK, metrics
+from sweep.measuring.measure import make_plan
+from sweep.orders.balance import ranges, sentence
+from sweep.plan.plan import Plan
+from sweep.plan.scheduler import Scheduler
+from sweep.preview.cost import CostEstimate, Costs, estimate_cost, measure_costs, recorded
+from sweep.preview.precision_forecast import PrecisionForecast, precision_forecast, results_in
+from sweep.storage.run_folder import RunFolder
+from sweep.storage.store import Store
+from sweep.study.schema import Study
+from sweep.study.stopping import Stop
+from sweep.texts import duration, size
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A study's plan with its cost."""
+
+    plan: Plan
+    todo: set[str]
+    costs: Costs
+    lanes: int
+    expected: CostEstimate
+    precision_forecast: PrecisionForecast
+    stop: Stop | None
+    """Why the study leaves out replicates; the plan is without them."""
+
+    def _methods(self) -> list[dict[str, Any]]:
+        plan = self.plan
+        naive = {
+            label: sum(len(run.order) for run in plan.runs if run.method == label)
+            for label in plan.study.methods
+        }
+        rows = []
+        for label in plan.study.methods:
+            # Of trainings that methods share, those before have the time, all have the number.
+            work = [u for u in plan.units.values() if u.method == label and u.key in self.todo]
+            trainings = plan.trainings(label)
+            stages = {key for run in plan.runs if run.method == label for key in run.stages}
+            rows.append(
+                {
+                    "method": label,
+                    "runs": sum(run.method == label for run in plan.runs),
+                    "stages_naive": naive[label],
+                    "trainings": len(trainings),
+                    "shared": 1 - len(trainings) / naive[label] if trainings else 0.0,
+                    "combinations": sum(plan.units[key].kind == "combine" for key in stages),
+                    "trainings_to_do": len(trainings & self.todo),
+                    "lane_seconds": sum(
+                        self.costs[unit.backbone, label].seconds(plan, unit) for unit in work
+                    ),
+                }
+            )
+        return rows
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, for programs."""
+        return self.plan.counts() | {
+            "methods": self._methods(),
+            "lanes": self.lanes,
+            "units_to_do": self.expected.units,
+            "seconds": round(self.expected.seconds, 1),
+            "peak_state_bytes": self.expected.peak_state_bytes,
+            "balance": self._balance(),
+            "stopped": self.stop.reason if self.stop else "",
+            "precision": self.precision_forecast.as_dict(),
+        }
+
+    def _balance(self) -> dict[str, tuple[int, int]]:
+        return ranges(self.plan.blocks, self.plan.pinned.tasks)
+
+    def balance(self) -> str:
+        """How evenly the orders of a replicate treat the tasks."""
+        return sentence(self._balance())
+
+    def table(self) -> Table:
+        """A row per method."""
+        table = Table(title=self.plan.study.name, title_justify="left")
+        table.add_column("method", no_wrap=True)
+        shown: dict[str, tuple[str, Callable[[Any], str]]] = {
+            "runs": ("runs", "{:,}".format),
+            "stages": ("stages_naive", "{:,}".format),
+            "trained": ("trainings", "{:,}".format),
+            "shared": ("shared", "{:.0%}".format),
+            "combined": ("combinations", "{:,}".format),
+            "to train": ("trainings_to_do", "{:,}".format),
+            "lane time": ("lane_seconds", duration),
+        }
+        rows = self._methods()
+        if all(row["trainings_to_do"] == row["trainings"] for row in rows):
+            del shown["to train"]
+        for title in shown:
+            table.add_column(title, justify="right")
+        for row in rows:
+            table.add_row(row["method"], *(show(row[key]) for key, show in shown.values()))
+        return table
+
+    def sentence(self) -> str:
+        """The sum of it."""
+        plan, facts = self.plan, self.plan.counts()
+        naive, trained = facts["stages_naive"], facts["trainings_total"]
+        return (
+            f"{facts['orders']} orders in {len(plan.blocks)} replicates, {facts['runs']} runs: "
+            f"{naive:,} stages, of which {trained:,} have to be trained "
+            f"({1 - trained / max(1, naive):.0%} shared). On {self.lanes} lanes as fast as this "
+            f"machine: about {duration(self.expected.seconds)}, at most "
+            f"{size(self.expected.peak_state_bytes)} of states on disk.{self._until()}"
+        )
+
+    def _until(self) -> str:
+        stopping = self.plan.study.stopping
+        if self.stop:
+            return f" It has {self.stop.reason}."
+        if not stopping:
+            return ""
+        return (
+            f" It may stop early, from replicate {FIRST_LOOK} on, once the half-width of "
+            f"{stopping.contrast} is below {stopping.half_width:g}."
+        )
+
+
+def preview(study: Study, out: str | None = None) -> Preview:
+    """Plan a study and measure what a stage costs on this machine. Writes nothing.
+
+    Args:
+        study: What would be run.
+        out: Where; what is finished there counts as done, and its times are taken.
+
+    Raises:
+        InputError: the study cannot be run, or `out` holds another study.
+    """
+    everything = make_plan(study)
+    run_folder = RunFolder(out or f"runs/{study.name}", everything)
+    run_folder.check()
+    study.check_data()
+    plan, stop = _until_stop(everything, run_folder.store)
+    finished = run_folder.store.finished()
+    costs: Costs = recorded(plan, run_folder.store)
+    pairs = {(unit.backbone, unit.method) for unit in plan.units.values() if unit.kind == "train"}
+    if not pairs <= set(costs):
+        costs = measure_costs(plan) | dict(costs)
+    lanes = _lanes(study)
+    spent = sum(
+        costs[u.backbone, u.method].seconds(plan, u) for u in plan.units.values() if u.method
+    )
+    return Preview(
+        plan=plan,
+        todo=Scheduler(plan, finished, lease=float("inf")).todo,
+        costs=costs,
+        lanes=lanes,
+        expected=estimate_cost(plan, finished, costs, lanes),
+        precision_forecast=precision_forecast(
+            study, run_folder.folder, spent / plan.study.replicates
+        ),
+        stop=stop,
+    )
+
+
+def _until_stop(plan: Plan, store: Store) -> tuple[Plan, Stop | None]:
+    """The plan without the replicates that a study leaves out, as it has seen enough."""
+    study = plan.study
+    complete = plan.complete_replicates(store.finished(), study.replicates)
+    results = results_in(store.folder) if study.stopping and complete else None
+    if not study.stopping or not results:
+        return plan, None
+    stop = study.stopping.look(metrics(results), complete, study.replicates)
+    if stop is None:
+        return plan, None
+    return Plan(study.model_copy(update={"replicates": stop.replicates}), plan.pinned), stop
+
+
+def _lanes(study: Study) -> int:
+    lanes = study.lanes
+    if isinstance(lanes.count, int):
+        return lanes.count
+    room = (os.cpu_count() or 1) / (max(1.0, lanes.cpus_per_worker) * lanes.workers)
+    return max(1, int(room))

@@ -1,0 +1,45 @@
+"""How far a run is, from its folder alone: neither data nor models nor Ray are needed."""
+
+import shlex
+
+from sweep.plan.scheduler import Scheduler
+from sweep.plan.units import UnitGraph
+from sweep.storage.folder import Folder
+from sweep.storage.lock import RunLock
+from sweep.storage.planned import read_plan
+from sweep.storage.store import Store
+
+
+def status(out: str) -> str:
+    """Returns one sentence on how far the run in a folder is.
+
+    Args:
+        out: The folder or URI of a run.
+
+    Raises:
+        InputError: the folder holds no run.
+
+    >>> status("nowhere")
+    Traceback (most recent call last):
+    ...
+    sweep.errors.InputError: '...nowhere' holds no run (there is no plan.json in it).
+    """
+    folder = Folder(out)
+    plan = read_plan(folder)
+    scheduler = Scheduler(UnitGraph.from_dict(plan["graph"]), Store(out).finished(), lease=0.0)
+    stopped = plan["stopped"]
+    if stopped:
+        scheduler.stop_after(stopped["replicates"])
+    name, done, total = (
+        plan["study"],
+        len(scheduler.done),
+        len(scheduler.done) + len(scheduler.todo),
+    )
+    if not scheduler.todo:
+        why = f" ({stopped['reason']})" if stopped else ""
+        return f"{name}: all {total} stages are done{why}. Report: sweep report {out}"
+    said = f"{name}: {done} of {total} stages are done"
+    if other := RunLock(folder).other():
+        return f"{said}; {other[0]} is at work on the rest."
+    source = "STUDY" if "://" in out else shlex.quote(f"{out.rstrip('/')}/study.yaml")
+    return f"{said}. Go on with: sweep run {source} --out {shlex.quote(out)}"

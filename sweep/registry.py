@@ -1,0 +1,172 @@
+"""Finds parts by name: methods, benchmarks, designs, and all else that can be brought from outside.
+
+A part is called by the name that it ships under, by the name that an installed package gives it in
+an entry point of the group "task_order_sweep.KIND", or as "package.module:Object". Nothing is
+imported before it is asked for.
+"""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from sweep.errors import InputError, unknown
+
+LISTED = 16
+"""Names that an error spells out; of more it says where they are listed."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of part."""
+
+    noun: str
+    """What one of them is called in sentences."""
+    table: str
+    """Where the shipped ones are registered: a mapping of names to "package.module:Object"."""
+    base: str
+    """What a part is a subclass of, or, if it is no class, an instance of."""
+
+
+KINDS: Mapping[str, Kind] = {
+    "methods": Kind("method", "methods:METHODS", "methods.base:Method"),
+    "benchmarks": Kind("benchmark", "sweep.tasks:BENCHMARKS", "sweep.tasks.base:BenchmarkConfig"),
+    "references": Kind("reference", "sweep.tasks:REFERENCES", "sweep.tasks.base:ReferenceConfig"),
+    "generators": Kind("generator", "sweep.tasks:GENERATORS", "sweep.tasks.base:GeneratorConfig"),
+    "designs": Kind("design", "sweep.orders:DESIGNS", "sweep.orders.base:Design"),
+    "measures": Kind("measure", "sweep.similarity:MEASURES", "sweep.similarity.base:Measure"),
+    "diagnostics": Kind(
+        "diagnostic", "sweep.stage:DIAGNOSTICS", "sweep.stage.diagnostics.base:Diagnostic"
+    ),
+    "metrics": Kind("metric", "analysis:METRICS", "analysis.metrics:Metric"),
+    "panels": Kind("panel", "analysis.report:PANELS", "analysis.report.panels.base:Panel"),
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part that can be named, before it is imported."""
+
+    name: str
+    path: str
+    """Where it is: "package.module:Object"."""
+    source: str
+    """"shipped", or the distribution that brings it."""
+
+
+def parts(kind: str) -> Mapping[str, Part]:
+    """Returns what can be named without a path: shipped parts, then those of installed packages.
+
+    Args:
+        kind: One of KINDS.
+
+    >>> parts("designs")["williams"]
+    Part(name='williams', path='sweep.orders.williams:Williams', source='shipped')
+    """
+    shipped = {name: Part(name, path, "shipped") for name, path in _shipped(kind).items()}
+    return {part.name: part for part in reversed(_installed(kind))} | shipped
+
+
+def _shipped(kind: str) -> Mapping[str, str]:
+    """Paths by name; a table may hold the parts themselves."""
+    table = KINDS[kind].table
+    return {
+        name: part if isinstance(part, str) else f"{table}[{name}]"
+        for name, part in _import(table).items()
+    }
+
+
+@cache
+def _installed(kind: str) -> Sequence[Part]:
+    """What installed packages bring; reading their metadata takes milliseconds."""
+    return [
+        Part(entry.name, entry.value, entry.dist.name if entry.dist else "an installed package")
+        for entry in entry_points(group=f"task_order_sweep.{kind}")
+    ]
+
+
+def resolve(kind: str, name: str) -> Any:
+    """Returns the part called `name`.
+
+    Args:
+        kind: One of KINDS.
+        name: Of a shipped or installed part, or "package.module:Object".
+
+    Raises:
+        InputError: there is no such part, or it is something else.
+
+    >>> resolve("designs", "williams")
+    <class 'sweep.orders.williams.Williams'>
+    >>> resolve("designs", "wiliams")
+    Traceback (most recent call last):
+    ...
+    sweep.errors.InputError: Unknown design 'wiliams'; ... Did you mean 'williams'?
+    """
+    noun, known = KINDS[kind].noun, parts(kind)
+    path = known[name].path if name in known else name
+    if ":" not in path:
+        raise _unknown(kind, name)
+    others = {part.path: part.source for part in _installed(kind) if part.name == name}
+    if name in known and len({path, *others}) > 1:
+        both = [f"{path} (shipped)"] if path not in others else []
+        both += [f"{path} ({source})" for path, source in others.items()]
+        raise InputError(
+            f"{noun} '{name}' is ambiguous: {' and '.join(both)}; give one of these paths instead."
+        )
+    try:
+        part = _import(path)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"{noun.capitalize()} '{name}' cannot be imported: {error}.") from error
+    base = _import(KINDS[kind].base)
+    if not (issubclass(part, base) if isinstance(part, type) else isinstance(part, base)):
+        raise InputError(
+            f"'{name}' is no {noun}: it is not a {KINDS[kind].base.replace(':', '.')}."
+        )
+    return part
+
+
+def check(kind: str, name: str) -> None:
+    """Makes sure that there is such a part; imports it only if it is not among `parts`.
+
+    Raises:
+        InputError: there is no such part, or it is something else.
+
+    >>> check("measures", "otdd")
+    """
+    if name not in parts(kind):
+        resolve(kind, name)
+
+
+def name_of(kind: str, part: Any) -> str:
+    """Returns the inverse of `resolve`: the same name, whatever a study called the part.
+
+    >>> name_of("designs", resolve("designs", "sweep.orders.williams:Williams"))
+    'williams'
+    """
+    path = f"{part.__module__}:{part.__qualname__}"
+    shipped = {known.path: name for name, known in parts(kind).items() if known.source == "shipped"}
+    return shipped.get(path, path)
+
+
+def _unknown(kind: str, name: str) -> InputError:
+    known, noun = parts(kind), KINDS[kind].noun
+    own = f"package.module:Object for a {noun} of your own"
+    if len(known) <= LISTED:
+        return unknown(noun, name, known, also=own)
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return InputError(
+        f"Unknown {noun} '{name}'; allowed: the {len(known)} that `sweep list {kind}` shows, or "
+        f"{own}.{hint}"
+    )
+
+
+def _import(path: str) -> Any:
+    """Returns what a path stands for: "package.module:Object", or a table's "[entry]"."""
+    module, _, name = path.partition(":")
+    name, _, entry = name.removesuffix("]").partition("[")
+    found = getattr(importlib.import_module(module), name)
+    return found[entry] if entry else found

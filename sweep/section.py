@@ -1,0 +1,79 @@
+"""Validates the sections of a study file, and says in one sentence what is wrong with one."""
+
+from types import UnionType
+from typing import Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from sweep.errors import InputError, unknown
+from sweep.registry import KINDS, name_of, resolve
+
+
+class Section(BaseModel):
+    """A part of the study file: no unknown keys, no NaN, no changes afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def named(kind: str, optional: bool = False) -> BeforeValidator:
+    """Returns a validator that builds the class which a section's `name` stands for.
+
+    Args:
+        kind: One of `sweep.registry.KINDS`.
+        optional: Whether there may be no such section.
+    """
+    noun = KINDS[kind].noun
+
+    def build(value: Any) -> Any:
+        if isinstance(value, BaseModel) or (optional and value is None):
+            return value
+        section = {"name": value} if isinstance(value, str) else value
+        if not isinstance(section, dict) or not isinstance(section.get("name"), str):
+            raise InputError(f"{noun}: must be a name or a mapping with the key 'name'.")
+        chosen = resolve(kind, section["name"])
+        try:
+            return chosen.model_validate(section | {"name": name_of(kind, chosen)})
+        except ValidationError as error:
+            raise InputError(explain(error, chosen)) from None
+
+    return BeforeValidator(build)
+
+
+def explain(error: ValidationError, root: type[BaseModel], source: str = "") -> str:
+    """The first problem of a validation as one sentence."""
+    first, *others = error.errors()
+    where = ".".join(str(part) for part in first["loc"])
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, ValueError):
+        message = str(cause)
+    elif first["type"] == "extra_forbidden":
+        key = str(first["loc"][-1])
+        where = ".".join(str(part) for part in first["loc"][:-1])
+        message = str(unknown("key", key, _keys(root, first["loc"][:-1])))
+    elif first["type"] == "missing":
+        message = f"the key '{first['loc'][-1]}' is missing."
+        where = ".".join(str(part) for part in first["loc"][:-1])
+    else:
+        message = f"{first['msg']}, got {first['input']!r}."
+        words = [
+            other["msg"].removeprefix("Input should be ")
+            for other in others
+            if other["loc"][:-1] == first["loc"][:-1] and "literal[" in str(other["loc"][-1])
+        ]
+        if words:  # a value or one of a few words
+            where = ".".join(str(part) for part in first["loc"][:-1])
+            message = f"{first['msg']}, or {words[0]}, got {first['input']!r}."
+    return ": ".join(part for part in (source, where, message) if part)
+
+
+def _keys(model: Any, path: tuple[int | str, ...]) -> list[str]:
+    """The keys that the section at `path` takes."""
+    for part in path:
+        fields = getattr(model, "model_fields", {})
+        if part in fields:
+            model = fields[part].annotation
+            if isinstance(model, UnionType):  # a section or null
+                model = model.__args__[0]
+        else:  # a label inside dict[str, Section]
+            model = next(iter(getattr(model, "__args__", ())[1:]), None)
+    return [field.alias or name for name, field in getattr(model, "model_fields", {}).items()]

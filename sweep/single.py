@@ -1,0 +1,118 @@
+"""One order in this process, without Ray: for a debugger, and to check what the engine does."""
+
+from contextlib import ExitStack
+
+import pandas as pd
+
+from methods.base import State
+from sweep.errors import InputError, unknown
+from sweep.measuring.measure import make_plan, save
+from sweep.orders.given import Fixed
+from sweep.orders.order import Order
+from sweep.plan.plan import Plan
+from sweep.stage.trainer import join_lane
+from sweep.stage.worker import Result, Worker
+from sweep.storage.lock import RunLock
+from sweep.storage.run_folder import RunFolder
+from sweep.storage.store import Record
+from sweep.study.schema import Lanes, Study
+
+
+def plan_single(
+    study: Study, method: str, order: Order, replicate: int, backbone: str | None
+) -> Plan:
+    """The plan of a single run of a study; its units have the keys they have in the study.
+
+    Raises:
+        InputError: the study has no such method, backbone, replicate or tasks.
+    """
+    if method not in study.methods:
+        raise unknown("method", method, study.methods)
+    backbone = backbone or next(iter(study.backbones))
+    if backbone not in study.backbones:
+        raise unknown("backbone", backbone, study.backbones)
+    if not 0 <= replicate < study.replicates:
+        raise InputError(f"replicate {replicate}: the study has 0 to {study.replicates - 1}.")
+    single = study.model_copy(
+        update={
+            "backbones": {backbone: study.backbones[backbone]},
+            "methods": {method: study.methods[method]},
+            "design": Fixed(orders=(order,), whole=False),
+            "replicates": replicate + 1,
+            "lanes": Lanes(cpus_per_worker=study.lanes.cpus_per_worker),
+        }
+    )
+    plan = make_plan(single)
+    run = plan.runs[-1]
+    own = {key for stage in run.stages for key in (*plan.units[stage].parents, stage)}
+    plan.runs, plan.blocks = [run], plan.blocks[-1:]
+    plan.units = {key: unit for key, unit in plan.units.items() if key in own}
+    return plan
+
+
+def run_single(
+    study: Study,
+    method: str,
+    order: Order,
+    replicate: int = 0,
+    backbone: str | None = None,
+    out: str | None = None,
+) -> tuple[list[Record], State | None]:
+    """Train one order here and now.
+
+    Args:
+        study: Where everything but the order comes from.
+        method: Label of a method of the study.
+        order: Any order of some of the study's tasks, planned or not.
+        replicate: Whose seed is taken.
+        backbone: Label of a backbone of the study; the first one by default.
+        out: If given, everything that `sweep run` writes is written there too.
+
+    Returns:
+        The records of stages 0..T and the state after the last.
+
+    Raises:
+        InputError: the study has no such method, backbone, replicate or tasks.
+    """
+    study.check_data()
+    plan = plan_single(study, method, order, replicate, backbone)
+    run_folder = RunFolder(out, plan) if out else None
+    with ExitStack() as stack:
+        if run_folder:
+            run_folder.check()
+            lock = RunLock(run_folder.folder)
+            lock.check()
+            run_folder.prepare()
+            save(plan, run_folder.folder)
+            stack.enter_context(lock)
+        results = _compute(plan, run_folder)
+        if run_folder:
+            run_folder.flush(plan.units, {})
+            run_folder.write_manifest(lanes=1)
+    stages = [results[key] for key in plan.runs[0].stages]
+    return [stage.record for stage in stages], stages[-1].state
+
+
+def _compute(plan: Plan, run_folder: RunFolder | None) -> dict[str, Result]:
+    worker = Worker(plan.study, plan.pinned.sources, join_lane(plan.study))
+    results: dict[str, Result] = {}
+
+    def state_of(key: str) -> State:
+        state = results[key].state
+        assert state is not None
+        return state
+
+    for key, unit in plan.units.items():
+        results[key] = worker.compute(unit, state_of)
+        if run_folder:
+            run_folder.store.save(results[key].record, results[key].state, results[key].embeddings)
+    return results
+
+
+def matrix(order: Order, records: list[Record]) -> pd.DataFrame:
+    """The accuracy matrix of a run: a row per stage, a column per task in order of learning."""
+    rows = [
+        {row["eval_task"]: row["value"] for row in record.scores if row["split"] == "task"}
+        for record in records
+    ]
+    return pd.DataFrame(rows, index=["untouched", *order])[list(order)]

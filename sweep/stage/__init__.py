@@ -1,0 +1,12 @@
+"""Computes stages in this process: trains, combines, evaluates.
+
+A unit and its parents' states come in; scores, embeddings and a state go out.
+"""
+
+DIAGNOSTICS = {
+    "modality": "sweep.stage.diagnostics.modality:Modality",
+    "towers": "sweep.stage.diagnostics.towers:Towers",
+    "cka": "sweep.stage.diagnostics.cka:CKA",
+    "features": "sweep.stage.diagnostics.embedded_samples:EmbeddedSamples",
+    "mm_shap": "sweep.stage.diagnostics.mm_shap:MMShap",
+}

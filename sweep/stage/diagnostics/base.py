@@ -1,0 +1,44 @@
+"""What a diagnostic is."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from sweep.stage.rows import Scores
+from sweep.stage.samples import TestSamples
+
+
+class Diagnostic:
+    """Something that is measured of a method after every stage, beside its scores.
+
+    One object lives as long as its worker keeps the method loaded; it is made while the backbone
+    is still untouched.
+    """
+
+    def __init__(self, samples: TestSamples) -> None:
+        """Remember what there is to measure.
+
+        Args:
+            samples: The test samples; `samples.trainer` has the method, the backbone, the tasks.
+        """
+        self.samples = samples
+        trainer = samples.trainer
+        self.method, self.backbone = trainer.method, trainer.backbone
+        self.tasks = trainer.benchmark.tasks
+
+    def of_tasks(self, given: Mapping[str, Tensor]) -> Scores:
+        """Returns scores of tasks that the same weights answer.
+
+        Args:
+            given: The method's answers, by task: int64 [N].
+        """
+        return []
+
+    def of_model(self) -> Scores:
+        """Returns scores of the model as a whole; not called for methods that use task ids."""
+        return []
+
+    def embeddings(self, names: Iterable[str]) -> list[dict[str, Any]]:
+        """Returns rows of the embeddings table for tasks that the same weights answer."""
+        return []

@@ -1,0 +1,65 @@
+"""How far representations have moved: linear CKA with those of the untouched backbone.
+
+Of the first SAMPLES test images of each task, all tasks together, and of all their texts.
+"""
+
+import torch
+from torch import Tensor
+
+from sweep.stage.diagnostics.base import Diagnostic
+from sweep.stage.rows import ALL_TASKS, Scores, score
+from sweep.stage.samples import TestSamples
+
+SAMPLES = 256
+"""Test images of each task."""
+
+
+class CKA(Diagnostic):
+    """Compares embeddings of now with those of the untouched backbone."""
+
+    @torch.no_grad()
+    def __init__(self, samples: TestSamples) -> None:
+        """Embed samples before anything was trained.
+
+        What a method adds to weights changes nothing yet; prompts would, so they are left out.
+        """
+        super().__init__(samples)
+        self.method.eval()
+        with samples.trainer.accelerator.autocast(), self.backbone.prompting.absent():
+            self._untouched = self._embeddings()
+
+    def of_model(self) -> Scores:
+        """Returns the CKA of either modality."""
+        return [
+            score(
+                "cka",
+                ALL_TASKS,
+                modality,
+                round(linear_cka(now, self._untouched[modality]), 6),
+                len(now),
+            )
+            for modality, now in self._embeddings().items()
+        ]
+
+    def _embeddings(self) -> dict[str, Tensor]:
+        """Of the same samples always: float32 [N, D] by modality, on the CPU."""
+        images, texts = [], []
+        for task in self.tasks.values():
+            ids = torch.arange(min(SAMPLES, len(task.test.labels)))
+            images.append(self.samples.image_embeddings(task, ids))
+            texts.append(self.samples.text_embeddings(task))
+        return {"image": torch.cat(images), "text": torch.cat(texts)}
+
+
+def linear_cka(x: Tensor, y: Tensor) -> float:
+    """Returns |Y'X|^2 / (|X'X| |Y'Y|) of centred columns, Frobenius norms.
+
+    Kornblith et al. (ICML 2019, arXiv 1905.00414); 1: equal up to rotation and scale.
+
+    Args:
+        x: float [N, D].
+        y: float [N, E].
+    """
+    x, y = (z.double() - z.double().mean(dim=0) for z in (x, y))
+    both, one, other = (torch.linalg.norm(a.T @ b) for a, b in ((y, x), (x, x), (y, y)))
+    return float(both**2 / (one * other))

@@ -1,0 +1,88 @@
+"""Reference pools and synthetic samples, prepared once per machine for all trainings."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from methods.backbones.base import Backbone
+from methods.data import ArraySplit, Images, Task
+from sweep.tasks.base import BenchmarkConfig, GeneratorConfig, ReferenceConfig
+from sweep.tasks.pixels import Pixels
+
+_AT_ONCE = 256
+
+
+class ReferencePool:
+    """Image-caption pairs with their embeddings by the untouched backbone."""
+
+    def __init__(self, config: ReferenceConfig, backbone: Backbone, cache_dir: Path) -> None:
+        """Prepare the pool, or find it prepared.
+
+        Args:
+            config: Where the pairs come from.
+            backbone: Untouched, on its device.
+            cache_dir: Folder for prepared images and embeddings; created if needed.
+        """
+        images, self.captions = config.load()
+        self._device = backbone.device
+        split = ArraySplit(images, np.zeros(len(self.captions), np.int64))
+        self._pixels = Pixels(split, backbone, cache_dir, f"reference/{config.fingerprint()}")
+        # Sums are rounded by device and number of threads: what one lane rounded so is not
+        # quite what another would have had.
+        place = f"{self._device.type}/{torch.get_num_threads()}"
+        key = f"{backbone.fingerprint}/{config.fingerprint()}/{place}"
+        self.image_embeddings = _cached(cache_dir, f"{key}/images", self._embed_images, backbone)
+        self.text_embeddings = _cached(cache_dir, f"{key}/texts", self._embed_texts, backbone)
+
+    def pixels(self, ids: Tensor) -> Tensor:
+        """The images `ids` on the model's device."""
+        return self._pixels[ids].to(self._device, non_blocking=True)
+
+    def _embed_images(self, backbone: Backbone) -> Tensor:
+        ids = torch.arange(len(self.captions))
+        return torch.cat(
+            [backbone.embed_images(self.pixels(p)) for p in torch.split(ids, _AT_ONCE)]
+        )
+
+    def _embed_texts(self, backbone: Backbone) -> Tensor:
+        return backbone.embed_texts(self.captions)
+
+
+def _cached(
+    cache_dir: Path, key: str, embed: Callable[[Backbone], Tensor], backbone: Backbone
+) -> Tensor:
+    file = cache_dir / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
+    if not file.exists():
+        training = backbone.training
+        with torch.no_grad():
+            embeddings = embed(backbone.eval()).float().cpu().numpy()
+        backbone.train(training)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+            np.save(Path(folder) / file.name, embeddings)
+            os.replace(Path(folder) / file.name, file)
+    return torch.from_numpy(np.load(file))
+
+
+class Generated:
+    """Synthetic samples of a task, drawn when asked for; every choice equally often.
+
+    What draws them may be a large model: it is loaded when asked, and never kept.
+    """
+
+    questions: Sequence[str] | None = None
+
+    def __init__(self, config: GeneratorConfig, benchmark: BenchmarkConfig, task: Task) -> None:
+        self.labels = np.arange(config.images) % len(task.choices)
+        self._config, self._benchmark, self._task = config, benchmark, task
+
+    def images(self, ids: np.ndarray) -> Images:
+        """The images of the samples `ids`."""
+        draw = self._config.load(self._benchmark)
+        return draw(self._task, self.labels[ids], ids.tolist())

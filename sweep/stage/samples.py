@@ -1,0 +1,81 @@
+"""The test samples of a benchmark, as evaluation and diagnostics read them."""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from accelerate.utils import gather_object
+from torch import Tensor
+
+from methods.data import Batch, Retrieval, Task
+from sweep.stage.trainer import Trainer, make_batch
+from sweep.tasks.pixels import Pixels
+
+
+class TestSamples:
+    """Prepared test images of tasks and image-text pairs; each worker takes its share of them."""
+
+    __test__ = False  # pytest collects what is called Test...
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+        self._pixels: dict[str, Pixels] = {}
+
+    def batches(self, task: Task) -> Iterator[Batch]:
+        """Yields this worker's share of a task's test samples."""
+        pixels = self.pixels(task)
+        labels = torch.from_numpy(task.test.labels)
+        device = self.trainer.accelerator.device
+        for ids in self.shares(len(labels)):
+            yield make_batch(task, pixels, labels, task.test.questions, ids, device)
+
+    def gathered(self, task: Task, answers: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+        """Returns the answers of all workers to the samples of a task: int64 [N], on the CPU.
+
+        Args:
+            task: The task.
+            answers: This worker's: ids of samples, and what was answered to them.
+        """
+        given = torch.empty(len(task.test.labels), dtype=torch.int64)
+        for ids, part in gather_object([(ids, part.cpu()) for ids, part in answers]):
+            given[ids] = part
+        return given
+
+    def pixels(self, task: Task) -> Pixels:
+        """Returns the prepared test images of a task."""
+        if task.name not in self._pixels:
+            self._pixels[task.name] = self.trainer.pixels("test", task)
+        return self._pixels[task.name]
+
+    def retrieval_pixels(self, pairs: Retrieval) -> Pixels:
+        """Returns the prepared images of image-text pairs."""
+        if pairs.name not in self._pixels:
+            self._pixels[pairs.name] = self.trainer.retrieval_pixels(pairs)
+        return self._pixels[pairs.name]
+
+    def shares(self, count: int) -> Iterator[Tensor]:
+        """Yields this worker's sample ids, in batches."""
+        accelerator = self.trainer.accelerator
+        ids = torch.arange(accelerator.process_index, count, accelerator.num_processes)
+        yield from torch.split(ids, self.trainer.study.evaluation.batch_size)
+
+    def image_embeddings(self, task: Task, ids: Tensor) -> Tensor:
+        """Returns embeddings of some test images, on every worker: float32 [N, D], on the CPU."""
+        backbone, images = self.trainer.backbone, []
+        for part in torch.split(ids, self.trainer.study.evaluation.batch_size):
+            pixels = self.pixels(task)[part].to(backbone.device)
+            images.append(backbone.embed_images(pixels).float().cpu())
+        return torch.cat(images)
+
+    def text_embeddings(self, task: Task) -> Tensor:
+        """Returns embeddings of the texts of all choices, template by template: float32 [N, D]."""
+        backbone = self.trainer.backbone
+        return backbone.embed_texts(backbone.texts(task)).float().cpu()
+
+
+def spread(count: int, most: int) -> Tensor:
+    """Returns at most so many of `count` sample ids, evenly spaced: int64 [N].
+
+    >>> spread(10, 4)
+    tensor([0, 3, 6, 9])
+    """
+    return torch.linspace(0, count - 1, min(most, count)).round().long()

@@ -1,0 +1,261 @@
+"""One method on one backbone in one process: trains units and hands their states on.
+
+The same code runs in a lane's data-parallel workers, in `sweep trial`, and in tests.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import Tensor
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
+from methods import resolve
+from methods.backbones import load_backbone
+from methods.backbones.base import Backbone
+from methods.base import State
+from methods.data import ArraySplit, Batch, Retrieval, Split, Stage, Task
+from methods.seeds import derive_seed
+from sweep.plan.units import Unit
+from sweep.stage.pools import Generated, ReferencePool
+from sweep.study.backbones import Source
+from sweep.study.schema import MethodEntry, Study
+from sweep.tasks.base import Benchmark, GeneratorConfig
+from sweep.tasks.pixels import Pixels
+
+Stream = Sequence[tuple[str, Tensor]]
+
+
+def join_lane(study: Study) -> Accelerator:
+    """Set this process up as a worker of a lane: its threads, device, peers and precision.
+
+    The number of threads is fixed, because sums over more threads round differently.
+    """
+    torch.set_num_threads(max(1, int(study.lanes.cpus_per_worker)))
+    return Accelerator(
+        # Without this Accelerate takes several CPU workers for strangers.
+        cpu=not torch.accelerator.is_available(),
+        mixed_precision="bf16" if study.training.precision == "bf16" else "no",
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+
+
+def draw_stream(
+    sizes: Mapping[str, int], steps: Mapping[str, int], batch: int, seed: int
+) -> Stream:
+    """Which samples every step trains on, over all workers together.
+
+    Each task goes through shuffled epochs of its own; with several tasks, their steps are
+    shuffled among one another. A function of the arguments alone.
+
+    Returns:
+        Per step the task and the sample ids, int64 [batch].
+    """
+    steps_by_task: list[tuple[str, Tensor]] = []
+    for task, count in steps.items():
+        generator = torch.Generator().manual_seed(derive_seed(seed, "data", task))
+        epochs = math.ceil(count * batch / sizes[task])
+        ids = torch.cat([torch.randperm(sizes[task], generator=generator) for _ in range(epochs)])
+        steps_by_task += [(task, ids[i * batch : (i + 1) * batch]) for i in range(count)]
+    if len(steps) == 1:
+        return steps_by_task
+    shuffle = torch.Generator().manual_seed(derive_seed(seed, "tasks"))
+    return [steps_by_task[i] for i in torch.randperm(len(steps_by_task), generator=shuffle)]
+
+
+class TrainingTask:
+    """Samples to train on, of a task, as batches on the learner's device."""
+
+    def __init__(self, task: Task, samples: Split, pixels: Pixels, device: torch.device) -> None:
+        self.task = task
+        self._samples = samples
+        self._pixels = pixels
+        self._labels = torch.from_numpy(samples.labels)
+        self._device = device
+
+    def batch(self, ids: Tensor) -> Batch:
+        """The samples `ids` as one batch."""
+        return make_batch(
+            self.task, self._pixels, self._labels, self._samples.questions, ids, self._device
+        )
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+
+def make_batch(
+    task: Task,
+    pixels: Pixels,
+    labels: Tensor,
+    questions: Sequence[str] | None,
+    ids: Tensor,
+    device: torch.device,
+) -> Batch:
+    """Samples `ids` of a split as one batch on `device`."""
+    return Batch(
+        task=task,
+        pixels=pixels[ids].to(device, non_blocking=True),
+        labels=labels[ids].to(device, non_blocking=True),
+        ids=ids,
+        questions=tuple(questions[i] for i in ids.tolist()) if questions else None,
+    )
+
+
+class Trainer:
+    """Trains the units of one method on one backbone."""
+
+    def __init__(
+        self,
+        study: Study,
+        entry: MethodEntry,
+        source: Source,
+        answer: Literal["score", "generate"],
+        benchmark: Benchmark,
+        accelerator: Accelerator,
+        cache: Path,
+    ) -> None:
+        self.study = study
+        self.lr = entry.options.lr
+        self.benchmark = benchmark
+        self.accelerator = accelerator
+        self.cache = cache
+        method = resolve(entry.method)
+        backbone = load_backbone(source.location, source.revision, answer=answer)
+        backbone = backbone.to(accelerator.device)
+        # Before the method gets hold of the backbone.
+        self.reference = (
+            ReferencePool(study.reference_pool(), backbone, cache)
+            if "reference" in method.needs
+            else None
+        )
+        self.generator = study.image_generator() if "generator" in method.needs else None
+        self.pretrained = set(backbone.parameters())
+        """The backbone's own weights; what a method adds is not among them."""
+        self.method = method(backbone, entry.options).to(accelerator.device)
+        self._data_key = study.benchmark.fingerprint()
+        self._tasks: dict[str, TrainingTask] = {}
+        self._synthetic: dict[str, TrainingTask] = {}
+        # One process needs no wrapper: data parallelism of one costs time and changes nothing.
+        # What trains nothing must have none.
+        shares = accelerator.num_processes > 1 and self.method.trainable()
+        self._step = accelerator.prepare_model(self.method) if shares else self.method
+
+    @property
+    def backbone(self) -> Backbone:
+        """The backbone under the method."""
+        return self.method.backbone
+
+    def pixels(self, kind: str, task: Task) -> Pixels:
+        """The prepared images of a task's training or test split."""
+        split = task.train if kind == "train" else task.test
+        return Pixels(split, self.backbone, self.cache, f"{self._data_key}/{task.name}/{kind}")
+
+    def retrieval_pixels(self, pairs: Retrieval) -> Pixels:
+        """The prepared images of a retrieval set."""
+        split = ArraySplit(pairs.pixels, np.arange(len(pairs.captions)))
+        return Pixels(split, self.backbone, self.cache, f"{self._data_key}/{pairs.name}")
+
+    def _task(self, name: str) -> TrainingTask:
+        if name not in self._tasks:
+            task = self.benchmark.tasks[name]
+            pixels = self.pixels("train", task)
+            self._tasks[name] = TrainingTask(task, task.train, pixels, self.accelerator.device)
+        return self._tasks[name]
+
+    def _generated(self, name: str, config: GeneratorConfig) -> TrainingTask:
+        if name not in self._synthetic:
+            task = self.benchmark.tasks[name]
+            samples = Generated(config, self.study.benchmark, task)
+            key = f"{config.fingerprint()}/{self._data_key}/{name}"
+            pixels = Pixels(samples, self.backbone, self.cache, key)
+            self._synthetic[name] = TrainingTask(task, samples, pixels, self.accelerator.device)
+        return self._synthetic[name]
+
+    def _stage(self, unit: Unit) -> Stage:
+        training = self.study.training
+        seed = derive_seed(unit.seed, *unit.prefix)
+        learnt = self.method.learns(unit.prefix) if unit.kind == "train" else ()
+        return Stage(
+            prefix=unit.prefix,
+            tasks={name: self._task(name) for name in unit.prefix},
+            batch_size=training.batch_size,
+            seed=seed,
+            replicate_seed=unit.seed,
+            reference=self.reference,
+            synthetic={
+                name: self._generated(name, self.generator)
+                for name in unit.prefix[:-1]
+                if self.generator
+            },
+            stream=draw_stream(
+                {name: len(self.benchmark.tasks[name].train.labels) for name in learnt},
+                {name: training.steps_of(name) for name in learnt},
+                training.batch_size,
+                seed,
+            ),
+            rank=self.accelerator.process_index,
+            world_size=self.accelerator.num_processes,
+        )
+
+    def combine(self, unit: Unit, trained: Sequence[State]) -> None:
+        """Make of the states of a combination's parents what the method predicts with."""
+        self.method.combine(dict(zip(unit.prefix, trained, strict=True)), self._stage(unit))
+
+    def train(self, unit: Unit, parent: State | None) -> State:
+        """Train the last task of a unit from its parent's state (None: the untouched backbone).
+
+        Raises:
+            FloatingPointError: the loss is not finite.
+        """
+        if parent is None:
+            self.method.reset(derive_seed(unit.seed, "initial"))
+        else:
+            self.method.load_state(parent)
+        stage = self._stage(unit)
+        # For what draws from torch's own generator, such as dropout.
+        torch.manual_seed(derive_seed(stage.seed, "torch", stage.rank))
+        self.method.train()
+        self.method.before_task(stage)
+        if stage.stream:
+            self._optimise(stage)
+        self.method.after_task(stage)
+        return self.method.state()
+
+    def _optimise(self, stage: Stage) -> None:
+        training = self.study.training
+        parameters = [p for p in self.method.parameters() if p.requires_grad]
+        optimizer = AdamW(parameters, lr=1.0, weight_decay=training.weight_decay, fused=True)
+        schedule = LambdaLR(optimizer, lambda step: self._lr(step, stage.stream))
+        self.method.optimised_by(optimizer)
+        for task, ids in stage.stream:
+            batch = stage.tasks[task].batch(stage.shard(ids))
+            with self.accelerator.autocast():
+                loss = self._step(batch)
+            self.accelerator.backward(loss)
+            self.method.after_backward()
+            if training.clip_norm is not None:
+                self.accelerator.clip_grad_norm_(parameters, training.clip_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+            schedule.step()
+            self.method.after_step()
+        if not math.isfinite(float(loss.detach())):
+            raise FloatingPointError(
+                f"the loss is {float(loss.detach())} at the end of training '{stage.task}'; "
+                f"lower the learning rate"
+            )
+
+    def _lr(self, step: int, stream: Stream) -> float:
+        """Linear warm-up to the task's peak, then cosine to zero over the whole stage."""
+        training, total = self.study.training, len(stream)
+        peak = training.lr_of(stream[min(step, total - 1)][0], self.lr)
+        warmup = min(training.warmup_steps, total)
+        if step < warmup:
+            return peak * (step + 1) / (warmup + 1)
+        return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))

@@ -1,0 +1,64 @@
+"""A folder on any filesystem: local disk, NFS, or an object store."""
+
+import io
+import posixpath
+import uuid
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+
+class Folder:
+    """A folder on a local disk, NFS, or an object store that pyarrow can reach."""
+
+    def __init__(self, uri: str) -> None:
+        if "://" in uri:
+            self.filesystem, self.path = fs.FileSystem.from_uri(uri)
+        else:
+            self.filesystem = fs.LocalFileSystem()
+            self.path = posixpath.abspath(uri)
+        self.uri = uri if "://" in uri else self.path
+
+    def join(self, *parts: str) -> str:
+        """The path of something inside the folder, as the filesystem knows it."""
+        return posixpath.join(self.path, *parts)
+
+    def exists(self, *parts: str) -> bool:
+        """Whether there is such a file or folder."""
+        return bool(self.filesystem.get_file_info(self.join(*parts)).type != fs.FileType.NotFound)
+
+    def list(self, *parts: str, recursive: bool = False) -> list[fs.FileInfo]:
+        """Everything in a sub-folder; nothing if it does not exist."""
+        selector = fs.FileSelector(self.join(*parts), allow_not_found=True, recursive=recursive)
+        return list(self.filesystem.get_file_info(selector))
+
+    def read(self, *parts: str) -> bytes:
+        """The content of a file."""
+        with self.filesystem.open_input_stream(self.join(*parts)) as stream:
+            return bytes(stream.read())
+
+    def write(self, content: bytes, *parts: str) -> None:
+        """Write a file so that readers see all of it or none.
+
+        Object stores publish a file when it is closed; on disks it is renamed into place.
+        """
+        path = self.join(*parts)
+        local = isinstance(self.filesystem, fs.LocalFileSystem)
+        target = f"{path}.{uuid.uuid4().hex[:8]}.tmp" if local else path
+        self.filesystem.create_dir(posixpath.dirname(path), recursive=True)
+        with self.filesystem.open_output_stream(target) as stream:
+            stream.write(content)
+        if local:
+            self.filesystem.move(target, path)
+
+    def write_table(self, table: pa.Table, *parts: str) -> None:
+        """Write a Parquet file."""
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer)
+        self.write(buffer.getvalue(), *parts)
+
+    def delete(self, *parts: str) -> None:
+        """Delete a file if it is there."""
+        if self.exists(*parts):
+            self.filesystem.delete_file(self.join(*parts))

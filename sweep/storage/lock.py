@@ -1,0 +1,83 @@
+"""Keeps two drivers out of one folder: each would delete what the other has just written."""
+
+import json
+import os
+import platform
+import threading
+import time
+from contextlib import suppress
+
+from sweep.errors import InputError
+from sweep.storage.folder import Folder
+
+NAME = "running.json"
+BEAT = 15.0
+"""Seconds between two signs of life of a driver."""
+PATIENCE = 4 * BEAT
+"""Seconds of silence after which a driver is taken for dead."""
+
+
+class RunLock:
+    """While it is open, a file in the folder says that this process works there."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def other(self) -> tuple[str, float] | None:
+        """Who else works in the folder, if anybody does, and the seconds since it was last seen."""
+        if not self.folder.exists(NAME):
+            return None
+        other = json.loads(self.folder.read(NAME))
+        silence = time.time() - other["seen"]
+        here = other["host"] == platform.node()
+        if silence > PATIENCE or (here and not _lives(other["pid"])):
+            return None
+        return f"process {other['pid']} on {other['host']}", silence
+
+    def check(self) -> None:
+        """Whether the folder is free.
+
+        Raises:
+            InputError: another process works in it.
+        """
+        if other := self.other():
+            who, silence = other
+            raise InputError(
+                f"--out '{self.folder.uri}' is being worked on by {who} (last seen {silence:.0f} s "
+                f"ago); wait for it, give a new folder, or, if it was killed, try again in "
+                f"{PATIENCE - silence:.0f} s."
+            )
+
+    def __enter__(self) -> "RunLock":
+        self._write()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.folder.delete(NAME)
+
+    def _beat(self) -> None:
+        while not self._stop.wait(BEAT):
+            with suppress(OSError):  # the next one may come through
+                self._write()
+
+    def _write(self) -> None:
+        facts = {"host": platform.node(), "pid": os.getpid(), "seen": time.time()}
+        self.folder.write(json.dumps(facts).encode(), NAME)
+
+
+def _lives(pid: int) -> bool:
+    """Whether there is another process of this number."""
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

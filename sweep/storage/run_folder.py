@@ -1,0 +1,264 @@
+"""The folder of a run: study, plan, orders, results, manifest. The stages are the store's."""
+
+import importlib.metadata
+import json
+import platform
+import time
+from collections import Counter
+from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import yaml
+from pyarrow import fs
+
+from analysis.accuracy import metrics
+from analysis.results import (
+    COSTS_SCHEMA,
+    EMBEDDINGS_SCHEMA,
+    ORDERS_SCHEMA,
+    RESULTS_SCHEMA,
+    load,
+)
+from sweep.errors import InputError
+from sweep.orders.order import Order
+from sweep.plan.plan import Plan
+from sweep.storage.folder import Folder
+from sweep.storage.planned import PLAN
+from sweep.storage.store import Record, Store
+from sweep.study.schema import Study
+from sweep.study.stopping import Stop
+
+MAY_CHANGE = {"lanes", "keep_states", "replicates", "methods", "similarity", "stopping"}
+"""What may differ when a study goes on: where it runs, additions, and how far it goes."""
+READERS = 32
+PARTS = ("results", "costs", "embeddings")
+PACKAGES = ("ray", "torch", "transformers", "peft", "accelerate", "task-order-sweep")
+
+Place = tuple[str, str, int, int, Order]
+"""Backbone, method, replicate, seed and prefix: where a stage stands in the results."""
+
+
+class RunFolder:
+    """What a run writes beside its stages, readable at any time while it runs."""
+
+    def __init__(self, out: str, plan: Plan) -> None:
+        self.folder = Folder(out)
+        self.store = Store(out)
+        self.plan = plan
+        self.places = places(plan)
+        self._written: set[str] = set()
+        self._failed: dict[str, str] = {}
+        self._seconds: Counter[str] = Counter()
+        self._trained: dict[str, float] = {}
+        """Seconds of training of every unit written."""
+        self._workers: set[str] = set()
+        self._started = self._flushed = time.monotonic()
+        self._looked = 0
+        self.stop: Stop | None = None
+
+    def check(self) -> None:
+        """Refuse a folder that holds something else; writes nothing.
+
+        Raises:
+            InputError: with what is there and what to do.
+        """
+        kind = self.folder.filesystem.get_file_info(self.folder.path).type
+        if kind == fs.FileType.File:
+            raise InputError(f"--out '{self.folder.uri}' is a file; give a folder.")
+        if not self.folder.exists("study.yaml"):
+            if self.folder.list():
+                raise InputError(
+                    f"--out '{self.folder.uri}' holds other files and no study; give a new folder."
+                )
+            return
+        held = Study.from_dict(
+            yaml.safe_load(self.folder.read("study.yaml")), f"{self.folder.uri}/study.yaml"
+        )
+        difference = conflict(held, self.plan.study)
+        if difference:
+            raise InputError(
+                f"--out '{self.folder.uri}' holds another study (its {difference} differs); "
+                f"give a new folder, or run that study again to go on with it."
+            )
+
+    def prepare(self) -> None:
+        """Write what is known before the first stage."""
+        study = self.plan.study
+        if self.folder.exists("tune"):
+            self.folder.filesystem.delete_dir(self.folder.join("tune"))
+        self._stale = [file.path for kind in PARTS for file in self.folder.list(kind)]
+        self.folder.write(dump(study).encode(), "study.yaml")
+        self._write_plan()
+        self._write_orders(study.replicates)
+
+    def _write_plan(self) -> None:
+        """All that the engine and `status` have to know, so that neither needs data or models."""
+        facts = self.plan.counts() | {
+            "stopped": asdict(self.stop) if self.stop else None,
+            "graph": self.plan.as_dict(),
+        }
+        self.folder.write(json.dumps(facts).encode(), PLAN)
+
+    def _write_orders(self, replicates: int) -> None:
+        runs = (run for run in self.plan.runs if run.replicate < replicates)
+        rows = [
+            {"design": self.plan.study.design.name, "block": r, "replicate": r, "order": list(o)}
+            for r, o in dict.fromkeys((run.replicate, run.order) for run in runs)
+        ]
+        self.folder.write_table(pa.Table.from_pylist(rows, ORDERS_SCHEMA), "orders.parquet")
+
+    def look(self, done: Collection[str], failed: dict[str, str]) -> Stop | None:
+        """At the end of a replicate: whether the study has seen enough, and may stop.
+
+        Once it has, the orders of later replicates are no longer planned, so none is missing.
+        """
+        stopping, most = self.plan.study.stopping, self.plan.study.replicates
+        if stopping is None or self.stop:
+            return self.stop
+        complete = self.plan.complete_replicates({*done, *failed}, most)
+        if complete > self._looked:
+            self._looked = complete
+            self.flush(done, failed)
+            self.stop = stopping.look(metrics(load(self.folder.uri)), complete, most)
+            if self.stop:
+                self._write_orders(self.stop.replicates)
+                self._write_plan()
+        return self.stop
+
+    def flush_is_due(self) -> bool:
+        """Ever more rarely, so that a long study does not leave thousands of small files."""
+        now = time.monotonic()
+        return now - self._flushed > max(10.0, 0.05 * (now - self._started))
+
+    def flush(self, done: Iterable[str], failed: dict[str, str]) -> None:
+        """Write the results of all units not written yet."""
+        self._flushed = time.monotonic()
+        new = [key for key in done if key not in self._written]
+        if new:
+            with ThreadPoolExecutor(READERS) as pool:
+                records = list(pool.map(self.store.record, new))
+                embeddings = list(pool.map(self.store.embeddings, new))
+            for record in records:
+                self._seconds.update(record.seconds)
+                self._trained[record.key] = record.seconds.get("train", 0.0)
+                self._workers.add(json.dumps(record.worker))
+            part = f"part-{time.time_ns():x}.parquet"
+            rows = [row for record in records for row in self._rows(record)]
+            self.folder.write_table(pa.Table.from_pylist(rows, RESULTS_SCHEMA), "results", part)
+            costs = [row for record in records for row in self._costs(record)]
+            self.folder.write_table(pa.Table.from_pylist(costs, COSTS_SCHEMA), "costs", part)
+            vectors = [
+                placed | vector
+                for key, table in zip(new, embeddings, strict=True)
+                if table is not None
+                for placed in self._placed(key)
+                for vector in table.to_pylist()
+            ]
+            self.folder.write_table(
+                pa.Table.from_pylist(vectors, EMBEDDINGS_SCHEMA), "embeddings", part
+            )
+            self._written |= set(new)
+        for path in self._stale:  # from an earlier run; all of it has just been written again
+            self.folder.filesystem.delete_file(path)
+        self._stale = []
+        if failed != self._failed:
+            self._write_failures(failed)
+
+    def _write_failures(self, failed: dict[str, str]) -> None:
+        rows = [
+            placed
+            | self._stage_facts(placed["prefix"])
+            | {"value": float("nan"), "n": 0, "status": "failed", "error": error}
+            for key, error in failed.items()
+            for placed in self._placed(key)
+        ]
+        self.folder.write_table(
+            pa.Table.from_pylist(rows, RESULTS_SCHEMA), "results", "failed.parquet"
+        )
+        self._failed = dict(failed)
+
+    def _rows(self, record: Record) -> Iterable[dict[str, Any]]:
+        for placed in self._placed(record.key):
+            for score in record.scores:
+                yield placed | self._stage_facts(placed["prefix"]) | score | {"status": "ok"}
+
+    def _costs(self, record: Record) -> Iterable[dict[str, Any]]:
+        """What a stage takes: learning its last task (and combining), then evaluating."""
+        unit = self.plan.units[record.key]
+        for placed in self._placed(record.key):
+            key = record.key
+            if unit.kind == "combine":  # the training behind it is that of the last task
+                key = unit.parents[unit.prefix.index(placed["prefix"][-1])]
+            yield placed | {
+                "train_seconds": self._trained[key] + record.seconds.get("combine", 0.0),
+                "evaluate_seconds": record.seconds.get("evaluate", 0.0),
+            }
+
+    def _stage_facts(self, prefix: list[str]) -> dict[str, Any]:
+        return {"stage": len(prefix), "trained_task": prefix[-1] if prefix else None}
+
+    def _placed(self, key: str) -> Iterable[dict[str, Any]]:
+        for backbone, method, replicate, seed, prefix in self.places.get(key, ()):
+            yield {
+                "study": self.plan.study.name,
+                "backbone": backbone,
+                "method": method,
+                "replicate": replicate,
+                "seed": seed,
+                "prefix": list(prefix),
+            }
+
+    def write_manifest(self, lanes: int) -> None:
+        """Write versions, hardware, cost and failures; last of all."""
+        facts = {
+            "study": self.plan.study.name,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+            "lanes": lanes,
+            "workers": [json.loads(worker) for worker in sorted(self._workers)],
+            "wall_seconds": round(time.monotonic() - self._started, 1),
+            "lane_seconds": {name: round(spent, 1) for name, spent in self._seconds.items()},
+            "units": len(self._written),
+            "stopped": self.stop.reason if self.stop else "",
+            "failed": {
+                key: f"{self.plan.units[key].title}: {error}" for key, error in self._failed.items()
+            },
+        }
+        self.folder.write(json.dumps(facts, indent=1).encode(), "manifest.json")
+
+
+def places(plan: Plan) -> dict[str, dict[Place, None]]:
+    """Where every unit stands in the results: all prefixes of all runs that it serves."""
+    found: dict[str, dict[Place, None]] = {}
+    for run in plan.runs:
+        for key, prefix in zip(run.stages, run.prefixes, strict=True):
+            place = (run.backbone, run.method, run.replicate, run.seed, prefix)
+            found.setdefault(key, {})[place] = None
+    return found
+
+
+def dump(study: Study) -> str:
+    """The study with all defaults filled in, as YAML."""
+    content = study.model_dump(mode="json", by_alias=True)
+    content["methods"] = {
+        label: {"method": entry["method"], **entry["options"]}
+        for label, entry in content["methods"].items()
+    }
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+def conflict(held: Study, new: Study) -> str:
+    """The first key in which two studies differ beyond what may change; "" if they agree."""
+    for key in Study.model_fields:
+        if key not in MAY_CHANGE and getattr(held, key) != getattr(new, key):
+            return key
+    for label, entry in held.methods.items():
+        if new.methods.get(label) != entry:
+            return f"methods.{label}"
+    return "replicates" if new.replicates < held.replicates else ""

@@ -1,0 +1,76 @@
+"""Where weights and data are, and exactly which ones, without loading them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from sweep.errors import InputError, unknown
+from sweep.hub import commit_of, digest
+from sweep.section import Section
+
+EMBEDDED = Path(__file__).parent.parent / "assets"
+
+
+class BackboneConfig(Section):
+    """A pretrained vision-language model."""
+
+    path: str = Field(description="'tiny-clip', a Hugging Face id, or a local folder.")
+    revision: str | None = Field(default=None, description="Branch, tag or commit on the hub.")
+    answer: Literal["score", "generate"] = Field(
+        default="score",
+        description="Fusion backbones answer with the likeliest choice, or with greedy text.",
+    )
+
+
+@dataclass(frozen=True)
+class Source:
+    """A pinned backbone: the same `path` and `revision` always load the same weights."""
+
+    path: str
+    revision: str | None
+    fingerprint: str
+
+    @property
+    def location(self) -> str:
+        """What transformers loads from; embedded backbones lie elsewhere on every machine."""
+        return str(EMBEDDED / self.path) if self.path in embedded() else self.path
+
+    def verify(self) -> None:
+        """Make sure that what is about to be loaded is what the study was planned with.
+
+        Raises:
+            ValueError: files of a local folder have changed since.
+        """
+        if self.revision is None and digest(Path(self.location)) != self.fingerprint:
+            raise ValueError(
+                f"backbone '{self.path}': its files have changed since the study was planned; "
+                f"run the study again, which trains with the new ones"
+            )
+
+
+def embedded() -> list[str]:
+    """Names of the backbones that ship with the package."""
+    return sorted(folder.name for folder in EMBEDDED.iterdir() if (folder / "config.json").exists())
+
+
+def find_source(config: BackboneConfig) -> Source:
+    """Pin down a backbone: an embedded name, a local folder, or a hub id.
+
+    A local folder is identified by the content of its files, a hub id by its commit.
+
+    Raises:
+        InputError: there is no such backbone, or it cannot be reached.
+    """
+    if config.path in embedded():
+        return Source(config.path, None, digest(EMBEDDED / config.path))
+    folder = Path(config.path).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise InputError(f"backbone '{config.path}': the folder holds no config.json.")
+        return Source(str(folder.resolve()), None, digest(folder))
+    if config.path.count("/") != 1 or config.path.startswith((".", "/", "~")):
+        raise unknown("backbone (or hub id, or folder)", config.path, embedded())
+    commit = commit_of("backbone", config.path, config.revision, "config.json")
+    return Source(config.path, commit, f"{config.path}@{commit}")

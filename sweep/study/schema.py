@@ -1,0 +1,325 @@
+"""The study file: what is swept, with what, and how; validated before anything runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from methods.base import Method, MethodConfig, Need
+from methods.seeds import derive_seed
+from sweep.errors import InputError, unknown
+from sweep.orders.base import Design
+from sweep.orders.order import Order
+from sweep.orders.williams import Williams
+from sweep.registry import check, parts, resolve
+from sweep.section import Section, explain, named
+from sweep.similarity import OF_EMBEDDINGS, OF_EXPERTS, OF_GRADIENTS
+from sweep.study.backbones import BackboneConfig
+from sweep.study.reading import read_yaml
+from sweep.study.stopping import StoppingRule
+from sweep.tasks.base import BenchmarkConfig, DataConfig, GeneratorConfig, ReferenceConfig
+
+STUDIES = Path(__file__).parent.parent / "studies"
+
+
+def _labelled(value: Any) -> Any:
+    """A list of names, or a mapping of labels to options (none: null)."""
+    if isinstance(value, str):
+        value = [value]
+    if isinstance(value, list):
+        if len(set(map(str, value))) < len(value):
+            raise InputError(f"got the same name twice in {value}; give every entry its own label.")
+        value = {str(name): {} for name in value}
+    if isinstance(value, dict):
+        return {str(label): {} if options is None else options for label, options in value.items()}
+    return value
+
+
+class MethodEntry(Section):
+    """A method with its options."""
+
+    method: str = Field(description="A method's name or package.module:Class.")
+    options: SerializeAsAny[MethodConfig]
+
+    @property
+    def kind(self) -> type[Method]:
+        """The method's class."""
+        kind: type[Method] = resolve("methods", self.method)
+        return kind
+
+    @model_validator(mode="before")
+    @classmethod
+    def _options(cls, value: Any) -> Any:
+        made = isinstance(value, dict) and isinstance(value.get("options"), MethodConfig)
+        if made or not isinstance(value, dict) or not isinstance(value.get("method"), str):
+            return value
+        options = {key: option for key, option in value.items() if key != "method"}
+        config = resolve("methods", value["method"]).Config
+        try:
+            return {"method": value["method"], "options": config.model_validate(options)}
+        except ValidationError as error:
+            raise InputError(explain(error, config)) from None
+
+
+class TaskTraining(Section):
+    """Training settings of one task, wherever it stands in an order."""
+
+    lr: float | None = Field(default=None, gt=0)
+    steps: int | None = Field(default=None, ge=1)
+
+
+class Training(Section):
+    """How every stage is trained: AdamW, linear warm-up, then cosine to zero."""
+
+    steps: int = Field(default=1000, ge=1, description="Optimiser steps of one task.")
+    batch_size: int = Field(default=64, ge=1, description="Over all workers together.")
+    lr: float = Field(default=1e-5, gt=0)
+    warmup_steps: int = Field(default=0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    clip_norm: float | None = Field(default=None, gt=0, description="Largest gradient norm.")
+    precision: Literal["fp32", "bf16"] = "fp32"
+    per_task: dict[str, TaskTraining] = Field(default_factory=dict)
+
+    def steps_of(self, task: str) -> int:
+        """Optimiser steps for `task`."""
+        special = self.per_task.get(task)
+        return special.steps if special and special.steps else self.steps
+
+    def lr_of(self, task: str, method_lr: float | None) -> float:
+        """Peak learning rate for `task`: the task's own, else the method's, else the study's."""
+        special = self.per_task.get(task)
+        return special.lr if special and special.lr else method_lr or self.lr
+
+
+class Evaluation(Section):
+    """How every stage is evaluated."""
+
+    batch_size: int = Field(default=512, ge=1, description="Images of one forward pass.")
+    diagnostics: tuple[str, ...] = Field(
+        default=(),
+        description="What is measured beside scores and mean embeddings: which modality and which "
+        "tower accuracy comes from (modality, towers, mm_shap), how far representations move "
+        "(cka), single embeddings for a picture (features); or package.module:Class.",
+    )
+
+    @field_validator("diagnostics")
+    @classmethod
+    def _known_and_once(cls, diagnostics: tuple[str, ...]) -> tuple[str, ...]:
+        for diagnostic in diagnostics:
+            check("diagnostics", diagnostic)
+        return tuple(sorted(set(diagnostics)))
+
+
+class Similarities(Section):
+    """How the similarity of tasks is measured on the untouched backbones."""
+
+    images: int = Field(default=500, ge=2, description="Training images of every task, at most.")
+    measures: tuple[str, ...] = Field(
+        default=tuple(OF_EMBEDDINGS),
+        min_length=1,
+        description="By default those that take a forward pass. Those of gradients take backward "
+        f"passes, curvature T^2 of them: {', '.join(OF_GRADIENTS)}. Those of experts first train "
+        f"one expert per task, on the machine that plans: {', '.join(OF_EXPERTS)}. Or "
+        "package.module:Measure.",
+    )
+
+    @field_validator("measures")
+    @classmethod
+    def _known(cls, measures: tuple[str, ...]) -> tuple[str, ...]:
+        for measure in measures:
+            check("measures", measure)
+        return tuple(dict.fromkeys(measures))
+
+
+class Lanes(Section):
+    """The long-lived training jobs that work through the study's stages."""
+
+    count: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default="auto", description="Jobs at the same time; auto: as many as the cluster can hold."
+    )
+    workers: int = Field(default=1, ge=1, description="Data-parallel workers of a lane.")
+    cpus_per_worker: float = Field(default=1, ge=0)
+    gpus_per_worker: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
+        default="auto", description="auto: 1 if the cluster has GPUs, else 0."
+    )
+    retries: int = Field(default=2, ge=0, description="How often a failing stage is tried again.")
+
+
+class Study(Section):
+    """Benchmark x backbones x methods x design x replicates."""
+
+    name: str = Field(pattern=r"^[\w.-]+$", description="Letters, digits, '_', '-' and '.'.")
+    benchmark: Annotated[SerializeAsAny[BenchmarkConfig], named("benchmarks")]
+    backbones: Annotated[dict[str, BackboneConfig], BeforeValidator(_labelled)] = Field(
+        min_length=1
+    )
+    methods: Annotated[dict[str, MethodEntry], BeforeValidator(_labelled)] = Field(min_length=1)
+    design: Annotated[SerializeAsAny[Design], named("designs")] = Williams()
+    replicates: int = Field(default=1, ge=1, description="Seeds, each with a block of orders.")
+    stopping: StoppingRule | None = Field(
+        default=None, description="When to stop before the last replicate; null: never."
+    )
+    seed: int = Field(default=0, ge=0)
+    reference: Annotated[
+        SerializeAsAny[ReferenceConfig] | None, named("references", optional=True)
+    ] = Field(default=None, description="Image-caption pairs of no task; null: the benchmark's.")
+    generator: Annotated[
+        SerializeAsAny[GeneratorConfig] | None, named("generators", optional=True)
+    ] = Field(default=None, description="Draws images for choices; null: the benchmark's.")
+    similarity: Similarities | None = Field(
+        default=None, description="Measured before training; null: only if the design needs it."
+    )
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+    lanes: Lanes = Lanes()
+    keep_states: Literal["all", "leaves", "none"] = Field(
+        default="none", description="Which states stay on disk once no stage needs them any more."
+    )
+
+    @field_validator("backbones", mode="before")
+    @classmethod
+    def _paths(cls, value: Any) -> Any:
+        labelled = _labelled(value)
+        if not isinstance(labelled, dict):
+            return labelled
+        return {
+            label: {"path": label, **options} if isinstance(options, dict) else options
+            for label, options in labelled.items()
+        }
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        labelled = _labelled(value)
+        if not isinstance(labelled, dict):
+            return labelled
+        return {
+            label: {"method": label, **options} if isinstance(options, dict) else options
+            for label, options in labelled.items()
+        }
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Study":
+        for method in self.stopping.methods if self.stopping else ():
+            if method not in self.methods:
+                raise unknown("method in stopping", method, self.methods)
+        if self.training.batch_size % self.lanes.workers:
+            raise InputError(
+                f"training.batch_size {self.training.batch_size} must be a multiple of "
+                f"lanes.workers {self.lanes.workers}."
+            )
+        generator = self.data().get("generator")
+        if isinstance(generator, GeneratorConfig):
+            generator.check_draws_for(self.benchmark)
+        return self
+
+    @classmethod
+    def from_dict(cls, raw: Any, source: str = "study") -> "Study":
+        """Validate the content of a study file.
+
+        Raises:
+            InputError: with one sentence that names the offending key.
+        """
+        if not isinstance(raw, dict):
+            raise InputError(f"{source}: must be a mapping of keys to values, got {raw!r}.")
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            raise InputError(explain(error, cls, source)) from None
+
+    @classmethod
+    def load(cls, study: str | Path, overrides: tuple[str, ...] = ()) -> "Study":
+        """Read a YAML path or a shipped study by name; `overrides` are "key.path=value" texts.
+
+        Raises:
+            InputError: there is no such study, or it cannot be used.
+        """
+        path = Path(study)
+        shipped = {file.stem: file for file in STUDIES.glob("*.yaml")}
+        if str(study) in shipped and not path.is_file():
+            path = shipped[str(study)]
+        elif not path.exists():
+            if path.suffix in (".yaml", ".yml") or path.parent != Path():
+                raise InputError(f"Study file '{study}' does not exist.")
+            raise unknown("study", str(study), shipped)
+        return cls.from_dict(read_yaml(path, overrides), str(study))
+
+    def replicate_seed(self, replicate: int) -> int:
+        """The seed from which everything random in a replicate is derived."""
+        return derive_seed(self.seed, "replicate", replicate)
+
+    def reference_pool(self) -> ReferenceConfig:
+        """The study's reference pool, or the one that fits its benchmark.
+
+        Raises:
+            InputError: there is neither.
+        """
+        pool = self.reference or self.benchmark.reference()
+        if pool is None:
+            raise InputError(self._lacks("reference"))
+        return pool
+
+    def image_generator(self) -> GeneratorConfig:
+        """The study's generator, or the one that fits its benchmark.
+
+        Raises:
+            InputError: there is neither.
+        """
+        generator = self.generator or self.benchmark.generator()
+        if generator is None:
+            raise InputError(self._lacks("generator"))
+        return generator
+
+    def _lacks(self, need: Need) -> str:
+        methods = [label for label, entry in self.methods.items() if need in entry.kind.needs]
+        return (
+            f"method '{methods[0]}' needs a {need}, and benchmark '{self.benchmark.name}' has "
+            f"none; add '{need}:' to the study, with name one of {', '.join(parts(f'{need}s'))}."
+        )
+
+    def data(self) -> dict[str, DataConfig]:
+        """Where all data come from that this study's methods need, by section."""
+        needs = {need for entry in self.methods.values() for need in entry.kind.needs}
+        found: dict[str, DataConfig] = {"benchmark": self.benchmark}
+        if "reference" in needs:
+            found["reference"] = self.reference_pool()
+        if "generator" in needs:
+            found["generator"] = self.image_generator()
+        return found
+
+    def check_data(self) -> None:
+        """Look at all data once, before anything starts.
+
+        Raises:
+            InputError: some of them cannot be used.
+        """
+        for config in self.data().values():
+            config.check()
+
+    def blocks(self, tasks: Sequence[str]) -> list[list[Order]]:
+        """Returns the orders of every replicate.
+
+        Args:
+            tasks: Those of the benchmark.
+
+        Raises:
+            InputError: the design or `training.per_task` does not fit these tasks.
+        """
+        for task in self.training.per_task:
+            if task not in tasks:
+                raise unknown("task in training.per_task", task, tasks)
+        return [
+            self.design.orders(
+                tasks, np.random.default_rng(derive_seed(self.replicate_seed(r), "orders"))
+            )
+            for r in range(self.replicates)
+        ]

@@ -1,0 +1,33 @@
+"""Numbers as people say them."""
+
+
+def duration(seconds: float) -> str:
+    """Returns seconds as people say them.
+
+    >>> duration(45), duration(12_000)
+    ('45 s', '3 h 20 min')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h"
+
+
+def size(count: int) -> str:
+    """Returns bytes as people say them.
+
+    >>> size(1_234_000)
+    '1.23 MB'
+    """
+    value = float(count)
+    for unit in ("B", "KB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} TB"

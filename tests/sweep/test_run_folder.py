@@ -1,0 +1,218 @@
+"""The folder of a run: results are there once, and only the same study goes on in it."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from analysis.results import COSTS_SCHEMA, EMBEDDINGS_SCHEMA, ORDERS_SCHEMA, RESULTS_SCHEMA
+from sweep.errors import InputError
+from sweep.plan.plan import Plan
+from sweep.stage.evaluator import EMBEDDINGS
+from sweep.storage.run_folder import RunFolder, conflict
+from sweep.storage.store import Record
+from sweep.study.schema import Study
+from tests.sweep.plans import plan_of, study_of
+
+ORDERS = [("a", "b"), ("b", "a")]
+
+
+@pytest.fixture
+def plan() -> Plan:
+    return plan_of(study_of(ORDERS, ["finetune", "joint"], replicates=2))
+
+
+def opened(out: Path, plan: Plan) -> RunFolder:
+    run_folder = RunFolder(str(out), plan)
+    run_folder.check()
+    run_folder.prepare()
+    return run_folder
+
+
+def finish(run_folder: RunFolder, keys: Iterable[str]) -> list[str]:
+    """Store made-up results of units."""
+    finished = list(keys)
+    for key in finished:
+        value = int(key[:4], 16) / 2**16
+        row = {"split": "task", "eval_task": "a", "metric": "accuracy", "value": value, "n": 30}
+        vector = {"eval_task": "a", "modality": "image", "vector": [value]}
+        run_folder.store.save(
+            Record(key=key, scores=(row,), seconds={"train": 1.0}),
+            None,
+            pa.Table.from_pylist([vector], EMBEDDINGS),
+        )
+    return finished
+
+
+def rows(out: Path, kind: str = "results") -> list[dict[str, Any]]:
+    return [
+        row for file in sorted((out / kind).iterdir()) for row in pq.read_table(file).to_pylist()
+    ]
+
+
+def stages(plan: Plan) -> set[tuple[str, int, tuple[str, ...]]]:
+    """All prefixes of all runs."""
+    return {(run.method, run.replicate, p) for run in plan.runs for p in run.prefixes}
+
+
+def placed(found: list[dict[str, Any]]) -> list[tuple[str, int, tuple[str, ...]]]:
+    return [(row["method"], row["replicate"], tuple(row["prefix"])) for row in found]
+
+
+def test_every_stage_of_every_run_has_its_rows_once(tmp_path: Path, plan: Plan) -> None:
+    run_folder = opened(tmp_path, plan)
+    run_folder.flush(finish(run_folder, plan.units), {})
+    for kind in ("results", "costs", "embeddings"):
+        found = placed(rows(tmp_path, kind))
+        assert len(found) == len(set(found))
+        assert set(found) == stages(plan)
+
+
+def test_rows_hold_what_their_unit_got(tmp_path: Path, plan: Plan) -> None:
+    run_folder = opened(tmp_path, plan)
+    run_folder.flush(finish(run_folder, plan.units), {})
+    values = {
+        place: row["value"]
+        for place, row in zip(placed(rows(tmp_path)), rows(tmp_path), strict=True)
+    }
+    for run in plan.runs:
+        for key, prefix in zip(run.stages, run.prefixes, strict=True):
+            assert values[run.method, run.replicate, prefix] == int(key[:4], 16) / 2**16
+    row = next(row for row in rows(tmp_path) if row["prefix"] == ["b", "a"])
+    assert (row["stage"], row["trained_task"], row["status"]) == (2, "a", "ok")
+    start = next(row for row in rows(tmp_path) if not row["prefix"])
+    assert (start["stage"], start["trained_task"]) == (0, None)
+
+
+def test_flushing_twice_counts_once(tmp_path: Path, plan: Plan) -> None:
+    run_folder = opened(tmp_path, plan)
+    keys = finish(run_folder, plan.units)
+    run_folder.flush(keys[:3], {})
+    run_folder.flush(keys, {})
+    run_folder.flush(keys, {})
+    found = placed(rows(tmp_path))
+    assert len(found) == len(set(found))
+    assert set(found) == stages(plan)
+
+
+def test_a_resumed_run_writes_everything_anew(tmp_path: Path, plan: Plan) -> None:
+    first = opened(tmp_path, plan)
+    keys = finish(first, plan.units)
+    first.flush(keys[:5], {keys[6]: "boom"})
+    before = set((tmp_path / "results").iterdir())
+    second = opened(tmp_path, plan)
+    assert set((tmp_path / "results").iterdir()) == before
+    second.flush(keys, {})
+    assert set(placed(rows(tmp_path))) == stages(plan)
+    assert len(rows(tmp_path)) == len(stages(plan))
+    assert not any(row["status"] == "failed" for row in rows(tmp_path))
+
+
+def test_files_follow_the_schemas_of_the_reader(tmp_path: Path, plan: Plan) -> None:
+    run_folder = opened(tmp_path, plan)
+    first, *keys = finish(run_folder, plan.units)
+    run_folder.flush([first], {keys[0]: "boom"})
+    schemas = {"results": RESULTS_SCHEMA, "costs": COSTS_SCHEMA, "embeddings": EMBEDDINGS_SCHEMA}
+    for kind, schema in schemas.items():
+        for file in (tmp_path / kind).iterdir():
+            assert pq.read_schema(file).equals(schema)
+    assert pq.read_schema(tmp_path / "orders.parquet").equals(ORDERS_SCHEMA)
+    orders = pq.read_table(tmp_path / "orders.parquet").to_pylist()
+    assert [(row["replicate"], tuple(row["order"])) for row in orders] == [
+        (replicate, order) for replicate in range(2) for order in ORDERS
+    ]
+
+
+def test_failures_say_which_stages_and_why(tmp_path: Path, plan: Plan) -> None:
+    run_folder = opened(tmp_path, plan)
+    run = plan.runs[-1]
+    run_folder.flush([], {run.stages[1]: "boom", run.stages[2]: "follows"})
+    failed = [row for row in rows(tmp_path) if row["status"] == "failed"]
+    assert {(tuple(row["prefix"]), row["error"]) for row in failed} >= {
+        (run.prefixes[1], "boom"),
+        (run.prefixes[2], "follows"),
+    }
+    run_folder.flush([], {})
+    assert not any(row["status"] == "failed" for row in rows(tmp_path))
+
+
+def test_manifest_counts_all_work_and_all_failures(tmp_path: Path) -> None:
+    plan = plan_of(study_of(ORDERS, "individual", replicates=2))
+    run_folder = opened(tmp_path, plan)
+    keys = finish(run_folder, plan.units)
+    last = {run.stages[-1]: "boom" for run in plan.runs}
+    run_folder.flush([key for key in keys if key not in last], last)
+    run_folder.write_manifest(1)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["lane_seconds"]["train"] == len(keys) - len(last)
+    assert len(manifest["failed"]) == len(last) == 2
+
+
+class TestFolder:
+    def test_new_folder(self, tmp_path: Path, plan: Plan) -> None:
+        RunFolder(str(tmp_path / "new"), plan).check()
+        assert not (tmp_path / "new").exists()
+
+    def test_file(self, tmp_path: Path, plan: Plan) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(InputError, match="is a file; give a folder"):
+            RunFolder(str(tmp_path / "file"), plan).check()
+
+    def test_folder_with_something_else(self, tmp_path: Path, plan: Plan) -> None:
+        (tmp_path / "thesis.tex").write_text("")
+        with pytest.raises(InputError, match="holds other files and no study"):
+            RunFolder(str(tmp_path), plan).check()
+
+    def test_same_study_goes_on(self, tmp_path: Path, plan: Plan) -> None:
+        opened(tmp_path, plan)
+        RunFolder(str(tmp_path), plan).check()
+
+    def test_another_study(self, tmp_path: Path, plan: Plan) -> None:
+        opened(tmp_path, plan)
+        other = plan_of(study_of(ORDERS, ["finetune", "joint"], replicates=2, seed=1))
+        with pytest.raises(InputError, match=r"holds another study \(its seed differs\)"):
+            RunFolder(str(tmp_path), other).check()
+
+    def test_tune_starts_afresh(self, tmp_path: Path, plan: Plan) -> None:
+        opened(tmp_path, plan)
+        (tmp_path / "tune").mkdir()
+        opened(tmp_path, plan)
+        assert not (tmp_path / "tune").exists()
+
+    def test_study_is_written_with_all_defaults(self, tmp_path: Path, plan: Plan) -> None:
+        opened(tmp_path, plan)
+        written = yaml.safe_load((tmp_path / "study.yaml").read_text())
+        assert written["training"]["weight_decay"] == 0.0
+        assert Study.from_dict(written) == plan.study
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({}, ""),
+        ({"lanes": {"count": 7}}, ""),
+        ({"keep_states": "all"}, ""),
+        ({"replicates": 3}, ""),
+        ({"replicates": 1}, "replicates"),
+        ({"methods": ["joint", "finetune", "lora"]}, ""),
+        ({"methods": ["finetune"]}, "methods.joint"),
+        ({"methods": {"finetune": {"lr": 0.5}, "joint": {}}}, "methods.finetune"),
+        ({"name": "other"}, "name"),
+        ({"seed": 1}, "seed"),
+        ({"benchmark": {"name": "toy", "num_tasks": 2, "questions": True}}, "benchmark"),
+        ({"backbones": {"clip": {"path": "other/clip"}}}, "backbones"),
+        ({"design": "exhaustive"}, "design"),
+        ({"training": {"steps": 3}}, "training"),
+        ({"evaluation": {"batch_size": 3}}, "evaluation"),
+    ],
+    ids=str,
+)
+def test_conflict_is_named(changes: dict[str, Any], difference: str) -> None:
+    held = study_of(ORDERS, ["finetune", "joint"], replicates=2)
+    settings = {"methods": ["finetune", "joint"], "replicates": 2} | changes
+    assert conflict(held, study_of(ORDERS, **settings)) == difference

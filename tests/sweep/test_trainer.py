@@ -1,0 +1,111 @@
+"""Training a unit: which samples, which learning rates, and what stops it."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from methods.seeds import derive_seed
+from sweep.stage.trainer import draw_stream
+from tests.methods.conformance import Desk, study_of
+from tests.toy import toy_study
+
+SIZES = st.integers(1, 40)
+
+
+def drawn(size: int, steps: int, batch: int, seed: int) -> torch.Tensor:
+    return torch.cat([ids for _, ids in draw_stream({"a": size}, {"a": steps}, batch, seed)])
+
+
+@given(size=SIZES, steps=st.integers(1, 12), batch=st.integers(1, 9), seed=st.integers(0, 99))
+def test_every_epoch_is_a_permutation(size: int, steps: int, batch: int, seed: int) -> None:
+    ids = drawn(size, steps, batch, seed)
+    assert len(ids) == steps * batch
+    for epoch in ids.split(size)[:-1]:
+        assert sorted(epoch.tolist()) == list(range(size))
+    rest = ids.split(size)[-1].tolist()
+    assert len(set(rest)) == len(rest)
+
+
+def test_epochs_and_seeds_differ() -> None:
+    first, second = drawn(30, 2, 30, seed=0).split(30)
+    assert not torch.equal(first, second)
+    assert not torch.equal(first, drawn(30, 1, 30, seed=1))
+
+
+@given(size=SIZES, steps=st.integers(1, 6), seed=st.integers(0, 99))
+def test_a_stream_is_a_function_of_its_arguments(size: int, steps: int, seed: int) -> None:
+    torch.manual_seed(seed + 1)
+    assert torch.equal(drawn(size, steps, 4, seed), drawn(size, steps, 4, seed))
+
+
+def test_a_longer_stream_begins_as_the_shorter_one() -> None:
+    assert torch.equal(drawn(10, 9, 4, seed=3)[:20], drawn(10, 5, 4, seed=3))
+
+
+@given(steps=st.dictionaries(st.sampled_from("abcd"), st.integers(1, 9), min_size=2))
+def test_tasks_are_mixed_and_each_keeps_its_own_stream(steps: dict[str, int]) -> None:
+    sizes = {task: 7 + i for i, task in enumerate(sorted(steps))}
+    together = draw_stream(sizes, steps, 3, seed=5)
+    assert Counter(task for task, _ in together) == steps
+    for task, count in steps.items():
+        mixed = sorted(tuple(ids.tolist()) for name, ids in together if name == task)
+        alone = draw_stream({task: sizes[task]}, {task: count}, 3, seed=5)
+        assert mixed == sorted(tuple(ids.tolist()) for _, ids in alone)
+
+
+def test_mixed_tasks_are_shuffled() -> None:
+    names = [task for task, _ in draw_stream({"a": 9, "b": 9}, {"a": 20, "b": 20}, 2, seed=0)]
+    assert names != sorted(names)
+
+
+def learning_rates(models: Path, **training: object) -> list[float]:
+    """Of every step of task b in the order a, b."""
+    settings = {"steps": 8, "batch_size": 16, "lr": 0.1} | training
+    desk = Desk(study_of(models, "clip", training=settings), "finetune")
+    unit = desk.units(("a", "b", "c"))[1]
+    desk.learn(("a", "b", "c"))
+    stream = desk.worker.trainer._stage(unit).stream
+    return [desk.worker.trainer._lr(step, stream) for step in range(len(stream))]
+
+
+def test_learning_rate_warms_up_and_falls_to_zero(models: Path) -> None:
+    rates = learning_rates(models, warmup_steps=3)
+    assert rates[:4] == pytest.approx([0.025, 0.05, 0.075, 0.1])
+    assert rates[3:] == sorted(rates[3:], reverse=True)
+    assert 0 < rates[-1] < 0.02
+
+
+def test_learning_rate_belongs_to_the_task(models: Path) -> None:
+    special = {"per_task": {"b": {"lr": 0.5, "steps": 4}}}
+    rates = learning_rates(models, **special)
+    assert len(rates) == 4
+    assert rates[0] == 0.5
+
+
+def test_a_loss_that_is_not_finite_is_an_error(models: Path) -> None:
+    training = {"steps": 3, "batch_size": 16, "lr": 1e18}
+    desk = Desk(study_of(models, "clip", training=training), "finetune")
+    with pytest.raises(FloatingPointError, match="end of training 'a'; lower the learning rate"):
+        desk.learn(("a", "b", "c"))
+
+
+def test_what_ran_before_does_not_matter(models: Path) -> None:
+    """Not even to what draws from torch's own generator."""
+    desk = Desk(toy_study(models, {"lora": {"dropout": 0.5}}), "lora")
+    first, *_ = desk.units(("a", "b", "c"))
+    states = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        states.append(desk.worker.compute(first, lambda _: {}).state)
+    assert states[0]
+    assert states[1]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_seeds_are_stable() -> None:
+    """All results hang on them."""
+    assert derive_seed(0, "replicate", 1) == 6508790911784911818
