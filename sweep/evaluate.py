@@ -93,8 +93,8 @@ class Evaluator:
     def _groups(self) -> Iterator[list[tuple[str, Task]]]:
         """Tasks that are evaluated with the same weights; data of no task comes last."""
         method, backbone = self.learner.method, self.learner.backbone
-        groups = [[item] for item in self.tasks if item[0] == "task"] if method.routes else []
-        groups.append([item for item in self.tasks if item[0] != "task" or not method.routes])
+        groups = [[item] for item in self.tasks if item[0] == "task"] if method.uses_task_id else []
+        groups.append([item for item in self.tasks if item[0] != "task" or not method.uses_task_id])
         for group in groups:
             method.select(group[0][1].name if group and group[0][0] == "task" else None)
             with backbone.frozen_texts([task for _, task in group]):

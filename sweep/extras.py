@@ -69,7 +69,7 @@ class Extras:
         Methods that choose weights by the task of a sample have none of them.
         """
         scores: Scores = []
-        if self.method.routes:
+        if self.method.uses_task_id:
             return scores
         if self.weights:
             shares = self.weights.update_shares()

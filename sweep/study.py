@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from methods import resolve
-from methods.base import Method, MethodConfig, Need
+from methods.base import Method, MethodConfig, Requirement
 from methods.seeds import derive_seed
 from sweep.errors import InputError, unknown
 from sweep.orders import DESIGNS, Design, Williams
@@ -306,8 +306,8 @@ class Study(Section):
             raise InputError(self._lacks("generator", GENERATORS))
         return generator
 
-    def _lacks(self, need: Need, allowed: Mapping[str, type[BaseModel]]) -> str:
-        methods = [label for label, entry in self.methods.items() if need in entry.kind.needs]
+    def _lacks(self, need: Requirement, allowed: Mapping[str, type[BaseModel]]) -> str:
+        methods = [label for label, entry in self.methods.items() if need in entry.kind.requires]
         return (
             f"method '{methods[0]}' needs a {need}, and benchmark "
             f"'{self.benchmark.model_dump()['name']}' has none; add '{need}:' to the study, "
@@ -316,7 +316,7 @@ class Study(Section):
 
     def data(self) -> dict[str, DataConfig]:
         """Where all data come from that this study's methods need, by section."""
-        needs = {need for entry in self.methods.values() for need in entry.kind.needs}
+        needs = {need for entry in self.methods.values() for need in entry.kind.requires}
         found: dict[str, DataConfig] = {"benchmark": self.benchmark}
         if "reference" in needs:
             found["reference"] = self.reference_pool()

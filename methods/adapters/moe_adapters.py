@@ -65,7 +65,7 @@ class MoEAdapters(Prompted):
 
     Config = MoEAdaptersConfig
     config: MoEAdaptersConfig
-    routes: ClassVar[bool] = True
+    uses_task_id: ClassVar[bool] = True
 
     def build(self) -> None:
         """Put experts beside the MLP of every block."""

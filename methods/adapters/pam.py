@@ -106,7 +106,7 @@ class PAM(FineTune):
             return weight.new_zeros(())
         return self._initial[f"weights/{name}"].to(weight.device)
 
-    def optimised_by(self, optimizer: Optimizer) -> None:
+    def on_optimizer_created(self, optimizer: Optimizer) -> None:
         """Hold on to the optimiser, whose momentum may have to be cleared."""
         self.optimizer = optimizer
 

@@ -78,7 +78,7 @@ class RAIL(Method):
     Config = RAILConfig
     config: RAILConfig
     depends_on: ClassVar[DependsOn] = "task"
-    combines: ClassVar[Literal["set", "sequence"] | None] = "set"
+    combines_over: ClassVar[Literal["set", "sequence"] | None] = "set"
 
     def build(self) -> None:
         """Nothing learnt yet."""
@@ -97,7 +97,7 @@ class RAIL(Method):
         return []
 
     @classmethod
-    def learns(cls, prefix: tuple[str, ...]) -> tuple[str, ...]:
+    def tasks_trained_on(cls, prefix: tuple[str, ...]) -> tuple[str, ...]:
         """Nothing step by step."""
         return ()
 

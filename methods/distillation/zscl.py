@@ -27,7 +27,7 @@ from pydantic import Field
 from torch import Tensor
 
 from methods.averaging.weight_ensemble import WeightEnsemble, WeightEnsembleConfig
-from methods.base import Need
+from methods.base import Requirement
 from methods.data import Batch, Stage
 from methods.distillation.distill import (
     ReferenceBatch,
@@ -57,7 +57,7 @@ class ZSCL(WeightEnsemble):
 
     Config = ZSCLConfig
     config: ZSCLConfig
-    needs: ClassVar[frozenset[Need]] = frozenset({"reference"})
+    requires: ClassVar[frozenset[Requirement]] = frozenset({"reference"})
 
     def before_task(self, stage: Stage) -> None:
         """Look up what the pretrained model made of the captions; note where the task starts."""

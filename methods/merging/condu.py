@@ -54,7 +54,7 @@ class ConDU(Masked):
 
     Config = ConDUConfig
     config: ConDUConfig
-    combines: ClassVar[Literal["set", "sequence"] | None] = "sequence"
+    combines_over: ClassVar[Literal["set", "sequence"] | None] = "sequence"
 
     def build(self) -> None:
         """No prototypes yet."""

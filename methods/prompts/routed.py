@@ -57,7 +57,7 @@ class Routed(Prompted):
     Config: ClassVar[type[RoutedConfig]] = RoutedConfig
     config: RoutedConfig
     depends_on: ClassVar[DependsOn] = "task"
-    combines: ClassVar[Literal["set", "sequence"] | None] = "set"
+    combines_over: ClassVar[Literal["set", "sequence"] | None] = "set"
     prompts: Prompts
 
     def build(self) -> None:

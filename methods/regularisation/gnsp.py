@@ -41,7 +41,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from methods.base import Need, State
+from methods.base import Requirement, State
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Batch, Stage
 from methods.distillation.distill import (
@@ -81,7 +81,7 @@ class GNSP(FineTune):
 
     Config = GNSPConfig
     config: GNSPConfig
-    needs: ClassVar[frozenset[Need]] = frozenset({"reference"})
+    requires: ClassVar[frozenset[Requirement]] = frozenset({"reference"})
 
     def build(self) -> None:
         """Choose the layers to project."""

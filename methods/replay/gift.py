@@ -34,7 +34,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from methods.backbones.base import Backbone
-from methods.base import Need
+from methods.base import Requirement
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Batch, Stage
 from methods.distillation.distill import Strength, Temperature, distillation_both_ways
@@ -73,7 +73,7 @@ class GIFT(FineTune):
 
     Config = GIFTConfig
     config: GIFTConfig
-    needs: ClassVar[frozenset[Need]] = frozenset({"reference", "generator"})
+    requires: ClassVar[frozenset[Requirement]] = frozenset({"reference", "generator"})
 
     def build(self) -> None:
         """Make room for the teacher."""
