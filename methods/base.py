@@ -174,10 +174,13 @@ class Method(nn.Module, ABC):
         parameters = dict(self.named_parameters())
         for name in self.trainable():
             parameters[name].copy_(state[f"weights/{name}"])
-        self.load_extra_state(
-            {
-                name.removeprefix("extra/"): t
-                for name, t in state.items()
-                if name.startswith("extra/")
-            }
-        )
+        self.load_extra_state(part_of(state, "extra/"))
+
+
+def part_of(state: Mapping[str, Tensor], prefix: str) -> State:
+    """Returns the tensors whose names begin with `prefix`, without it."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in state.items()
+        if name.startswith(prefix)
+    }

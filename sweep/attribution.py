@@ -37,10 +37,10 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
-from methods.adapters.low_rank import lora_layers
 from methods.base import Method
 from methods.data import Task
 from methods.seeds import derive_seed
+from methods.tools.low_rank import lora_layers
 
 Coalition = tuple[str, ...]
 MODALITIES = ("image", "text")

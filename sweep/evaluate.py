@@ -15,7 +15,7 @@ import pyarrow as pa
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy
 
 from methods.data import Batch, Retrieval, Task
 from sweep.extras import Extras
@@ -105,8 +105,7 @@ class Evaluator:
         """What the method makes of a task's test samples, over all workers."""
         method, backbone = self.learner.method, self.learner.backbone
         texts = backbone.embed_texts(backbone.texts(task)).float()
-        # They come template by template.
-        choices = normalize(texts.view(-1, len(task.choices), texts.shape[1]).mean(0), dim=-1)
+        choices = backbone.embed_choices(task)
         total = torch.zeros(2 + texts.shape[1], dtype=torch.float64, device=backbone.device)
         answers = []
         for batch in self.batches(task):

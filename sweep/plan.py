@@ -10,7 +10,7 @@ stages have in common is one unit, computed once. How much they have in common i
     sequence    one training per prefix
 
 and, for methods that combine trained states, its `combines_over`: one cheap combination per set of
-tasks or per prefix. A method that reuses the trainings of another shares them (`reuses_training_of`).
+tasks or per prefix. Methods may reuse the trainings of another method (`reuses_training_of`).
 """
 
 import hashlib

@@ -35,9 +35,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.optim import Optimizer
 
-from methods.adapters.low_rank import LoraOptions
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Stage
+from methods.tools.low_rank import LoraOptions
 
 
 class PAMConfig(FineTuneConfig):

@@ -41,10 +41,10 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from methods.analytic.ridge import Dual, Primal, Ridge
-from methods.base import DependsOn, Method, MethodConfig, State
+from methods.base import DependsOn, Method, MethodConfig, State, part_of
 from methods.data import Batch, Stage, Task
-from methods.features import image_features
 from methods.seeds import derive_seed
+from methods.tools.image_features import image_features
 
 
 class RAILConfig(MethodConfig):
@@ -116,10 +116,7 @@ class RAIL(Method):
 
     def combine(self, experts: Mapping[str, State], stage: Stage) -> None:
         """Solve for all tasks at once."""
-        summaries = {
-            task: {name.removeprefix("extra/"): part for name, part in experts[task].items()}
-            for task in sorted(experts)
-        }
+        summaries = {task: part_of(experts[task], "extra/") for task in sorted(experts)}
         self.summary = {}
         self.learnt = {task: stage.tasks[task].task for task in summaries}
         self.solution = self.regression.solve(summaries, self.backbone.device)

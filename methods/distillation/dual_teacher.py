@@ -28,8 +28,8 @@ from torch import Tensor
 from methods.base import Requirement
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Batch, Stage
-from methods.distillation.distill import ReferenceBatch, ReferenceDraws
-from methods.distillation.teacher import Teacher
+from methods.tools.soft_targets import ReferenceBatch, ReferenceDraws
+from methods.tools.teacher import Teacher
 
 
 class DualTeacherConfig(FineTuneConfig):
