@@ -12,6 +12,7 @@ from scipy.stats import chi2
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from methods.backbones import Backbone
 from methods.data import Batch, Stage
 from methods.regularisation.importance import FisherConfig, draw_labels, fisher
 from tests.methods.conformance import BACKBONES
@@ -96,6 +97,8 @@ def test_dropout_is_off_only_while_it_is_measured(models: Path) -> None:
 
 class Softmax:
     """A linear classifier of four features, whose Fisher information is known."""
+
+    without_dropout = Backbone.without_dropout
 
     def __init__(self) -> None:
         self.model = nn.Identity()
