@@ -100,3 +100,20 @@ for module in {MODULES}:
 print([was == now for was, now in zip(before, world())])
 """
     assert in_a_new_process(code) == str([True] * 7)
+
+
+def test_families_of_methods_stand_apart() -> None:
+    """A family imports from `tools`, `backbones` and `baselines` alone; these form no circle."""
+    below: dict[str, set[str]] = {"backbones": set(), "tools": {"backbones"}}
+    below["baselines"] = {"backbones", "tools"}
+    for file in sorted((ROOT / "methods").glob("*/**/*.py")):
+        folder = file.relative_to(ROOT).parts[1]
+        if folder == "testing":  # tests whole studies, hence everything
+            continue
+        modules = [module.split(".") for module in imports(file) if module.startswith("methods.")]
+        used = {parts[1] for parts in modules if (ROOT / "methods" / parts[1]).is_dir()} - {folder}
+        assert used <= below.get(folder, {"backbones", "tools", "baselines"}), file
+    for file in (ROOT / "methods").glob("*.py"):  # what folders stand on, but for the list of all
+        used = {module for module in imports(file) if module.startswith("methods.")}
+        allowed = {"methods.base", "methods.data", "methods.seeds", "methods.backbones.base"}
+        assert used <= allowed or file.stem == "__init__", file

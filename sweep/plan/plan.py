@@ -9,8 +9,8 @@ stages have in common is one unit, computed once. How much they have in common i
     set         one training per set of tasks
     sequence    one training per prefix
 
-and, if trainings are only material, what it `combines`: one cheap combination per set of tasks or
-per prefix. Methods that train alike (`Method.trains`) meet in the same trainings.
+and, if trainings are only material, what it `combines_over`: one cheap combination per set of tasks or
+per prefix. Methods that train alike (`Method.reuses_training_of`) meet in the same trainings.
 """
 
 import hashlib
@@ -52,11 +52,14 @@ class Plan(UnitGraph):
         self._methods = {label: entry.kind for label, entry in study.methods.items()}
         self.blocks = study.blocks(pinned.tasks)
         self._trainings = {
-            label: self._identity(label, kind.trains) for label, kind in self._methods.items()
+            label: self._identity(label, kind.reuses_training_of)
+            for label, kind in self._methods.items()
         }
         """By method; equal for methods that share their trainings."""
         self._shown = {
-            self._trainings[label] for label, kind in self._methods.items() if not kind.combines
+            self._trainings[label]
+            for label, kind in self._methods.items()
+            if not kind.combines_over
         }
         super().__init__({}, [], study.keep_states, study.lanes.retries)
         self.runs += self._runs()
@@ -88,7 +91,7 @@ class Plan(UnitGraph):
     def _stage(self, where: Where, prefix: Order, path: list[str]) -> str | None:
         """The unit that gives the result of a prefix; `path`: the trainings before it, extended."""
         kind = self._methods[where[1]]
-        tasks = prefix if kind.combines == "sequence" else tuple(sorted(prefix))
+        tasks = prefix if kind.combines_over == "sequence" else tuple(sorted(prefix))
         match kind.depends_on:
             case "nothing":
                 return None
@@ -99,7 +102,7 @@ class Plan(UnitGraph):
             case "sequence":
                 path.append(self._add("train", *where, prefix, tuple(path[-1:])))
                 trained = path
-        if not kind.combines:
+        if not kind.combines_over:
             return trained[-1]
         return self._add("combine", *where, tasks, tuple(trained))
 
@@ -146,7 +149,7 @@ class Plan(UnitGraph):
                 "seed": seed,
                 "prefix": prefix,
             }
-            facts |= {need: self.pinned.data[need] for need in self._methods[method].needs}
+            facts |= {need: self.pinned.data[need] for need in self._methods[method].requires}
         text = json.dumps(facts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
@@ -161,7 +164,7 @@ class Plan(UnitGraph):
         """Optimiser steps of a unit."""
         if unit.kind != "train":
             return 0
-        learnt = self._methods[unit.method].learns(unit.prefix)
+        learnt = self._methods[unit.method].tasks_trained_on(unit.prefix)
         return sum(self.study.training.steps_of(task) for task in learnt)
 
     @property

@@ -280,7 +280,7 @@ class Study(Section):
         return generator
 
     def _lacks(self, need: Need) -> str:
-        methods = [label for label, entry in self.methods.items() if need in entry.kind.needs]
+        methods = [label for label, entry in self.methods.items() if need in entry.kind.requires]
         return (
             f"method '{methods[0]}' needs a {need}, and benchmark '{self.benchmark.name}' has "
             f"none; add '{need}:' to the study, with name one of {', '.join(parts(f'{need}s'))}."
@@ -288,7 +288,7 @@ class Study(Section):
 
     def data(self) -> dict[str, DataConfig]:
         """Where all data come from that this study's methods need, by section."""
-        needs = {need for entry in self.methods.values() for need in entry.kind.needs}
+        needs = {need for entry in self.methods.values() for need in entry.kind.requires}
         found: dict[str, DataConfig] = {"benchmark": self.benchmark}
         if "reference" in needs:
             found["reference"] = self.reference_pool()

@@ -27,16 +27,16 @@ class MergedConfig(FineTuneConfig):
 class Merged(Individual):
     """Combines the experts that `individual` trains, per sequence."""
 
-    combines: ClassVar[Literal["set", "sequence"] | None] = "sequence"
-    trains: ClassVar[type[Method] | None] = Individual
+    combines_over: ClassVar[Literal["set", "sequence"] | None] = "sequence"
+    reuses_training_of: ClassVar[type[Method] | None] = Individual
     Config = MergedConfig
 
 
 class ReadOut(FineTune):
     """Combines the path that `finetune` trains."""
 
-    combines: ClassVar[Literal["set", "sequence"] | None] = "sequence"
-    trains: ClassVar[type[Method] | None] = FineTune
+    combines_over: ClassVar[Literal["set", "sequence"] | None] = "sequence"
+    reuses_training_of: ClassVar[type[Method] | None] = FineTune
     Config = MergedConfig
 
 

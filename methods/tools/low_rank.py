@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from methods.backbones.base import Backbone
+from methods.seeds import torch_seeded
 
 if TYPE_CHECKING:
     from peft.tuners.lora import LoraLayer
@@ -55,8 +56,7 @@ def lora_layers(model: nn.Module) -> "dict[str, LoraLayer]":
 
 def draw_lora(model: nn.Module, seed: int) -> None:
     """A as peft draws it, B zero; torch's own generator is left as it was."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with torch_seeded(seed):
         for layer in lora_layers(model).values():
             layer.reset_lora_parameters("default", init_lora_weights=True)
 

@@ -1,12 +1,23 @@
 """What the backbone sees in the images of a task: for methods that fit something to features."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from methods.backbones.base import Backbone
-from methods.data import Stage
-from methods.parallel import sum_over_workers
-from methods.regularisation.importance import without_dropout
+from methods.data import Batch, Stage
+from methods.tools.parallel import sum_over_workers
+
+_IMAGES_AT_ONCE = 256
+"""Bounds memory where sums over images do not depend on how these are divided into batches."""
+
+
+def training_batches(stage: Stage) -> Iterator[Batch]:
+    """This worker's share of all training samples of the stage's task, for sums over images."""
+    data = stage.tasks[stage.task]
+    ids = stage.shard(torch.arange(len(data)))
+    return (data.batch(some) for some in torch.split(ids, _IMAGES_AT_ONCE))
 
 
 @torch.no_grad()
@@ -22,7 +33,7 @@ def image_features(backbone: Backbone, stage: Stage) -> Tensor:
     data = stage.tasks[stage.task]
     features = torch.zeros(len(data), backbone.width, device=backbone.device)
     batches = torch.split(torch.arange(len(data)), stage.batch_size)
-    with without_dropout(backbone):
+    with backbone.without_dropout():
         for ids in batches[stage.rank :: stage.world_size]:
             pixels = data.batch(ids).pixels
             features[ids.to(features.device)] = backbone.untouched(pixels).float()

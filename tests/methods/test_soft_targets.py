@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import kl_div
 
 from methods.data import Stage
-from methods.distillation.distill import ReferenceDraws, distillation, distillation_both_ways
+from methods.tools.soft_targets import ReferenceDraws, distillation, distillation_both_ways
 
 SEEDS = st.integers(0, 2**31)
 TEMPERATURES = st.sampled_from([0.5, 1.0, 2.0, 10.0])
