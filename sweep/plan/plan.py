@@ -9,8 +9,9 @@ stages have in common is one unit, computed once. How much they have in common i
     set         one training per set of tasks
     sequence    one training per prefix
 
-and, if trainings are only material, what it `combines_over`: one cheap combination per set of tasks or
-per prefix. Methods that train alike (`Method.reuses_training_of`) meet in the same trainings.
+Where trainings are only material, `combines_over` says what the cheap second step depends on: there
+is one combination per set of tasks or per prefix. Methods that train alike
+(`Method.reuses_training_of`) share their trainings.
 """
 
 import hashlib

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from methods.base import Method, MethodConfig, Need
+from methods.base import Method, MethodConfig, Requirement
 from methods.seeds import derive_seed
 from sweep.errors import InputError, unknown
 from sweep.orders.base import Design
@@ -279,7 +279,7 @@ class Study(Section):
             raise InputError(self._lacks("generator"))
         return generator
 
-    def _lacks(self, need: Need) -> str:
+    def _lacks(self, need: Requirement) -> str:
         methods = [label for label, entry in self.methods.items() if need in entry.kind.requires]
         return (
             f"method '{methods[0]}' needs a {need}, and benchmark '{self.benchmark.name}' has "
