@@ -1,4 +1,4 @@
-"""The rooms of `sweep`: each imports from lower floors alone, so there is no way around in a circle."""
+"""The rooms of `sweep`: each imports from lower floors alone, so no way leads round in a circle."""
 
 import ast
 from collections.abc import Iterator
@@ -66,9 +66,7 @@ def test_rooms_import_from_lower_floors(file: Path) -> None:
 
 def test_files_form_no_circle() -> None:
     graph = {
-        name: {
-            module for module in imported(file) if module != name and not file.name == "__init__.py"
-        }
+        name: {module for module in imported(file) if module != name and file.name != "__init__.py"}
         for name, file in MODULES.items()
     }
     assert list(TopologicalSorter(graph).static_order())
