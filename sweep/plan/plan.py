@@ -132,13 +132,16 @@ class Plan(UnitGraph):
         return unit.key
 
     def _key(self, kind: str, backbone: str, method: str, seed: int, prefix: Order) -> str:
+        source = self.pinned.sources[backbone]
         facts: dict[str, Any] = {
             "version": VERSION,
             "kind": kind,
-            "backbone": self.pinned.sources[backbone].fingerprint,
-            "answer": self.study.backbones[backbone].answer,
+            "backbone": source.fingerprint,
+            "answer": source.config.answer,
             "data": self.pinned.data["benchmark"],
         }
+        if source.config.family:
+            facts["family"] = source.config.family
         if self.study.evaluation.diagnostics:
             facts["diagnostics"] = self.study.evaluation.diagnostics
         if kind != "start":

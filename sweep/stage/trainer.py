@@ -6,7 +6,6 @@ The same code runs in a lane's data-parallel workers, in `sweep trial`, and in t
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -17,7 +16,6 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from methods import resolve
-from methods.backbones import load_backbone
 from methods.backbones.base import Backbone
 from methods.base import State
 from methods.data import ArraySplit, Batch, Retrieval, Split, Stage, Task
@@ -115,7 +113,6 @@ class Trainer:
         study: Study,
         entry: MethodEntry,
         source: Source,
-        answer: Literal["score", "generate"],
         benchmark: Benchmark,
         accelerator: Accelerator,
         cache: Path,
@@ -126,8 +123,7 @@ class Trainer:
         self.accelerator = accelerator
         self.cache = cache
         method = resolve(entry.method)
-        backbone = load_backbone(source.location, source.revision, answer=answer)
-        backbone = backbone.to(accelerator.device)
+        backbone = source.load().to(accelerator.device)
         # Before the method gets hold of the backbone.
         self.reference = (
             ReferencePool(study.reference_pool(), backbone, cache)

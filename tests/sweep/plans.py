@@ -58,7 +58,9 @@ def study_of(orders: Sequence[Sequence[str]], methods: Any = "finetune", **chang
 def plan_of(study: Study, weights: Mapping[str, str] | None = None) -> Plan:
     """A plan for backbones that are known by `weights`, or by their labels."""
     known = {label: label for label in study.backbones} | dict(weights or {})
-    sources = {label: Source(label, None, known[label]) for label in study.backbones}
+    sources = {
+        label: Source(config, None, known[label]) for label, config in study.backbones.items()
+    }
     data = {section: config.fingerprint() for section, config in study.data().items()}
     return Plan(study, Pinned(study.benchmark.task_names(), data, sources))
 
