@@ -20,8 +20,8 @@ def card(study: Study) -> str:
             {"config_name": "results", "data_files": "results/*.parquet", "default": True},
             *(
                 {"config_name": name, "data_files": f"tables/{name}.parquet"}
-                for name in study.tables
-                if len(study.tables[name])
+                for name, table in sorted(study.tables.items())
+                if len(table)
             ),
         ],
     }

@@ -107,7 +107,7 @@ def ranks(study: Study) -> Section:
         f"Unit: share of runs; n = {runs} per method, no interval. Methods that are equal share "
         "the places that they take together; best mean place on top."
     )
-    body = parts.figure("ranks", "places", caption, "ranks")
+    body = parts.figure("ranks", "Places over orders", caption, "ranks")
     return Section("ranks", "Places over orders", parts.about(about) + body)
 
 
@@ -125,5 +125,5 @@ def convergence(study: Study) -> Section:
         f"and 95 % confidence sequence (Lai 1976) from {FIRST_LOOK} replicates on. Each panel has "
         f"its own range, which holds the t intervals from {FIRST_SHOWN} replicates on."
     )
-    body = parts.figure("convergence", "convergence", caption, "convergence")
+    body = parts.figure("convergence", "How much is enough?", caption, "convergence")
     return Section("convergence", "How much is enough?", parts.about(about) + body)

@@ -35,7 +35,7 @@ def section(study: Study) -> Section:
     names = [text(f"{label(b, m, many(found))}: {task}", 60) for b, m, task in shown(study)]
     chosen = parts.select("feature-traces", "method, task", names, css="wide", traces="features")
     body = f'<div class="controls">{chosen}</div>'
-    body += parts.figure("features", "features", caption, "feature_maps")
+    body += parts.figure("features", "How features move", caption, "feature_maps")
     return Section("features", "How features move", parts.about(about) + body)
 
 

@@ -38,7 +38,7 @@ def pairs(study: Study) -> Section:
         f"backbone); {words.sample(study.summary)} (hover)."
     )
     body = f'<div class="controls">{chosen}</div>' * bool(names)
-    body += parts.figure("pairs", "contributions", caption, "cells") * bool(names)
+    body += parts.figure("pairs", "How robust contributions are", caption, "cells") * bool(names)
     body += robust_table(study)
     return Section("pairs", "How robust contributions are", parts.about(about) + body)
 
@@ -82,7 +82,7 @@ def modes(study: Study) -> Section:
         f"Unit: cosine, distance of unit vectors or fraction, by stage; "
         f"{words.sample(study.summary)} (hover). {formulas}."
     )
-    plot = parts.figure("modes", "failure modes", caption, "failure_modes")
+    plot = parts.figure("modes", "Failure modes", caption, "failure_modes")
     return Section("modes", "Failure modes", parts.about(about) + plot)
 
 

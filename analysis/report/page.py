@@ -80,10 +80,10 @@ FIGURES: dict[str, Callable[[Study], go.Figure]] = {
     "contributions": lambda s: panels.contribution_heatmap(s.contributions, s.baseline_first),
     "robustness": lambda s: panels.robustness_scatter(s.contributions, s.groups),
     "pairs": lambda s: cells.cell_heatmap(s.cells, s.baseline_first),
-    "modes": lambda s: cells.mode_curves(s.failure_modes, s.groups),
-    "features": features.feature_paths,
     "positions": lambda s: panels.position_profiles(s.profiles, s.groups),
     "forgetting": lambda s: figures.trade_off(s.dots(s.runs), s.groups),
+    "modes": lambda s: cells.mode_curves(s.failure_modes, s.groups),
+    "features": features.feature_paths,
     "tree": lambda s: figures.order_tree(frames.shallow(s.trie), s.groups),
     "models": lambda s: panels.order_model_bars(s.order_models, s.groups),
     "similarity": lambda s: similarity.order_scatter(
@@ -92,8 +92,8 @@ FIGURES: dict[str, Callable[[Study], go.Figure]] = {
     "similar_pairs": lambda s: similarity.pair_scatter(s.similarity_pairs, s.similarity, s.groups),
     "proposals": lambda s: proposals.proposal_dots(s.regret, s.groups),
     "ranks": lambda s: enough.rank_bars(s.ranks),
-    "convergence": lambda s: enough.convergence_curves(s.convergence, s.groups),
     "stability": lambda s: panels.stability_curve(s.stability),
+    "convergence": lambda s: enough.convergence_curves(s.convergence, s.groups),
     "variance": lambda s: panels.variance_bars(s.variance),
     "d_study": lambda s: panels.d_study_curve(s.d_study),
 }

@@ -24,7 +24,7 @@ def figure(key: str, title: str, text: str, table: str) -> str:
 
 def about(text: str) -> str:
     """The sentence below a heading."""
-    return f'<p class="about">{text}</p>'
+    return f'<p class="about">{escape(text)}</p>'
 
 
 def caption(text: str, table: str, in_figure: bool = False) -> str:

@@ -98,7 +98,7 @@ def section(study: Study) -> Section:
         f"Unit: share of all orders; n = {runs} runs per method, averaged over "
         f"{plural(int(replicates), 'replicate')}; no interval (of the gain: hover)."
     )
-    body = parts.figure("proposals", "orders that were foretold", caption, "regret")
+    body = parts.figure("proposals", "Was it foretold?", caption, "regret")
     body += proposal_table(study) + parts.caption(
         f"{min(SHOWN, len(found))} of {plural(len(found), 'proposal')}, the smallest p first. "
         "Regret: the best order's average accuracy minus the proposed one's. Against random: minus "

@@ -71,7 +71,7 @@ def differences(study: Study) -> Section:
     if study.pairs.empty:
         return Section("differences", "", "")
     about = (
-        f"Each dot is a method minus {escape(study.baseline or '')} on the same order and "
+        f"Each dot is a method minus {study.baseline} on the same order and "
         "replicate; right of the line the method is better."
     )
     caption = (
@@ -179,7 +179,7 @@ def variance(study: Study) -> Section:
         "no interval."
     )
     return bars._replace(
-        html=bars.html + parts.figure("d_study", "reliability", caption, "d_study")
+        html=bars.html + parts.figure("d_study", "Reliability by size", caption, "d_study")
     )
 
 

@@ -1,7 +1,5 @@
 """The part of the report on similarity: do orders of similar neighbours end better or worse?"""
 
-from html import escape
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -111,6 +109,6 @@ def section(study: Study) -> Section:
         f"effect on another, over n = {runs} runs; no interval. r and p: Mantel, over permutations "
         "of the tasks."
     )
-    body = parts.figure("similarity", "orders and similarity", by_order, "similarity")
-    body += parts.figure("similar_pairs", "pairs and similarity", by_pair, "similarity_pairs")
-    return Section("similarity", "Similar neighbours", parts.about(escape(about)) + body)
+    body = parts.figure("similarity", "Similar neighbours", by_order, "similarity")
+    body += parts.figure("similar_pairs", "Similar pairs", by_pair, "similarity_pairs")
+    return Section("similarity", "Similar neighbours", parts.about(about) + body)
