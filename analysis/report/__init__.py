@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from analysis.matrices import combine
+from analysis.data.accuracy_matrices import combine
+from analysis.data.results import load, open_folder
 from analysis.report.card import card
 from analysis.report.markdown import markdown
 from analysis.report.page import page
 from analysis.report.study import Study
-from analysis.results import load, open_folder
 
 
 def write_report(out: str, *others: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.failure_modes import MEASURES
+from analysis.mechanisms.failure_modes import MEASURES
 from analysis.report.figures import Groups, interval, label, many
 from analysis.report.frames import group, rows
 from analysis.report.panels import present

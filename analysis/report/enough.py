@@ -5,6 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
+from analysis.inference.confidence_sequences import FIRST_LOOK
 from analysis.report import parts
 from analysis.report.figures import Groups, label, many
 from analysis.report.findings import plural
@@ -13,7 +14,6 @@ from analysis.report.panels import present
 from analysis.report.parts import Section
 from analysis.report.study import Study
 from analysis.report.style import INK, SCALE, TEMPLATE, Looks, small_multiples
-from analysis.stopping import FIRST_LOOK
 
 FIRST_SHOWN = 3
 """Replicates whose interval a panel has room for; that of two is four times as wide."""

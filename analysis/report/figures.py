@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.inference import ROPE
+from analysis.inference.estimates import ROPE
 from analysis.report.frames import by_metric, group
 from analysis.report.style import INK, SCALE, SYMBOL_VARIANTS, TEMPLATE, Looks, text
 

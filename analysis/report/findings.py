@@ -5,13 +5,13 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.inference import LEVEL
+from analysis.data.results import Results
+from analysis.inference.intervals import LEVEL
+from analysis.orders.steadiness import FEW
+from analysis.orders.variance import reliability
 from analysis.report.figures import interval
 from analysis.report.frames import rows
 from analysis.report.study import Study
-from analysis.results import Results
-from analysis.steadiness import FEW
-from analysis.variance import reliability
 
 MAX_NAMED = 6
 """Methods named in one sentence."""

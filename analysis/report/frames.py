@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.results import Results
+from analysis.data.results import Results
 
 MAX_DOTS = 1000
 """Runs of one method drawn in a figure."""

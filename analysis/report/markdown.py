@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from analysis.accuracy import METRICS
-from analysis.comparing import BOUNDS, COMPARED
+from analysis.orders.comparison import BOUNDS, COMPARED
 from analysis.report import words
 from analysis.report.figures import interval
 from analysis.report.findings import findings
 from analysis.report.frames import by_metric, group, rows
 from analysis.report.study import Study
+from analysis.run_metrics.metric import METRICS
 
-ARROWS = {"higher": "(up)", "lower": "(down)"}
+ARROWS = {True: "(up)", False: "(down)"}
+"""By whether higher is better."""
 
 
 def markdown(study: Study) -> str:
@@ -35,7 +36,7 @@ def markdown(study: Study) -> str:
     if len(study.extremes):
         parts += ["## Worst and best orders", _extremes(study)]
     parts += ["## Missing and failed", _gaps(study), "## How it is computed", *words.METHODS_TEXT]
-    parts += ["\n".join(f"- {metric.label}: {metric.formula}" for metric in METRICS.values())]
+    parts += ["\n".join(f"- {metric.title}: {metric.formula}" for metric in METRICS.values())]
     return "\n\n".join([*parts, f"Written by {words.versions(study)}."]) + "\n"
 
 
@@ -55,7 +56,7 @@ def _methods(study: Study) -> str:
         cells.insert(places, f"{row['seed_sd']:.3f}")
         name = f"{row['method']} ({row['backbone']})" if several else row["method"]
         lines.append([name, *(cell.replace("nan", "-") for cell in cells), str(row["runs"])])
-    heads = {m: f"{METRICS[m].label} {ARROWS[METRICS[m].better]}" for m in COMPARED}
+    heads = {m: f"{METRICS[m].title} {ARROWS[METRICS[m].higher_is_better]}" for m in COMPARED}
     heads |= {"order_sd": "SD over orders", "cost": "training time (relative)"}
     titles = [heads[column] for column in columns]
     titles.insert(places, "SD over seeds")
@@ -65,7 +66,7 @@ def _methods(study: Study) -> str:
 def _metrics(study: Study) -> str:
     by_group = [by_metric(study.summary, *pair) for pair in study.groups]
     lines = [
-        [f"{metric.label} {ARROWS[metric.better]}"]
+        [f"{metric.title} {ARROWS[metric.higher_is_better]}"]
         + [_estimate(found.get(key)) for found in by_group]
         for key, metric in METRICS.items()
         if any(key in found for found in by_group)

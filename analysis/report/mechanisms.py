@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from analysis.failure_modes import MEASURES
+from analysis.mechanisms.failure_modes import MEASURES
 from analysis.report import cells, parts, tables, words
 from analysis.report.figures import label
 from analysis.report.findings import plural

@@ -2,16 +2,16 @@
 
 from html import escape
 
-from analysis.accuracy import METRICS
-from analysis.inference import ROPE
-from analysis.ranking import DRAWS
+from analysis.inference.estimates import ROPE
+from analysis.orders.ranking import DRAWS
+from analysis.orders.steadiness import FEW
 from analysis.report import figures, frames, panels, parts, tables, words
 from analysis.report.findings import findings, plural
 from analysis.report.frames import rows
 from analysis.report.markup import emphasised
 from analysis.report.parts import Section
 from analysis.report.study import Study
-from analysis.steadiness import FEW
+from analysis.run_metrics.metric import METRICS
 
 MAX_FAILURES = 50
 """Failed stages shown on the page; the table holds all."""

@@ -9,27 +9,28 @@ from typing import Any
 import pandas as pd
 from pyarrow import fs
 
-from analysis.accuracy import metrics
-from analysis.alignment import alignment_drift, alignments
-from analysis.attribution import attribution_stages, attributions
-from analysis.cells import Contributions, agreement, by_kind, cells
-from analysis.comparing import PREFERRED_BASELINE, comparison, preferred_baseline
-from analysis.contributions import gains, method_contributions, of_gains, profiles
-from analysis.failure_modes import failure_modes
-from analysis.features import feature_maps
-from analysis.inference import compare, paired, summary
-from analysis.order_models import order_models
-from analysis.predictors import order_scores, regret
-from analysis.ranking import method_pairs, rank_shares, rankings, stability
+from analysis.data.results import Results
+from analysis.inference.confidence_sequences import block_means, convergence
+from analysis.inference.estimates import compare, summary
+from analysis.inference.replicates import paired
+from analysis.mechanisms.contribution_table import Contributions, agreement, by_kind, cells
+from analysis.mechanisms.embedding_alignment import alignment_drift, alignments
+from analysis.mechanisms.failure_modes import failure_modes
+from analysis.mechanisms.feature_motion import feature_maps
+from analysis.mechanisms.shapley_attribution import attribution_stages, attributions
+from analysis.mechanisms.task_contributions import gains, method_contributions, of_gains, profiles
+from analysis.mechanisms.transitions import transition_models, transitions
+from analysis.orders.comparison import PREFERRED_BASELINE, comparison, preferred_baseline
+from analysis.orders.order_models import order_models
+from analysis.orders.predictors import order_scores, regret
+from analysis.orders.ranking import method_pairs, rank_shares, rankings, stability
+from analysis.orders.robustness import disparity, robustness
+from analysis.orders.similarity_effects import adjacencies, effects, task_pairs
+from analysis.orders.steadiness import steadiness
+from analysis.orders.variance import d_study, task_factors, variance_components
 from analysis.report import frames
 from analysis.report.browser import browser_data, places
-from analysis.results import Results
-from analysis.robustness import disparity, robustness
-from analysis.similarity_effects import adjacencies, effects, task_pairs
-from analysis.steadiness import steadiness
-from analysis.stopping import block_means, convergence
-from analysis.transitions import transition_models, transitions
-from analysis.variance import d_study, task_factors, variance_components
+from analysis.run_metrics.metrics_table import metrics
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,14 +7,15 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from analysis.accuracy import METRICS
-from analysis.comparing import BOUNDS, COMPARED
+from analysis.orders.comparison import BOUNDS, COMPARED
+from analysis.orders.steadiness import FEW
 from analysis.report.frames import by_metric, group, rows
 from analysis.report.study import Study
 from analysis.report.style import Looks
-from analysis.steadiness import FEW
+from analysis.run_metrics.metric import METRICS
 
-ARROWS = {"higher": "&uarr;", "lower": "&darr;"}
+ARROWS = {True: "&uarr;", False: "&darr;"}
+"""By whether higher is better."""
 
 
 class Cell(NamedTuple):
@@ -199,7 +200,7 @@ def evaluations_table(study: Study) -> str:
 
 def heading(metric: str) -> str:
     """The label of a metric with the direction in which it is better."""
-    return f"{escape(METRICS[metric].label)}&nbsp;{ARROWS[METRICS[metric].better]}"
+    return f"{escape(METRICS[metric].title)}&nbsp;{ARROWS[METRICS[metric].higher_is_better]}"
 
 
 def name(study: Study, backbone: str, method: str) -> Cell:

@@ -13,7 +13,7 @@ from ray import cloudpickle
 
 import sweep
 from analysis import anytime_interval, load, metrics, summary, t_factor
-from analysis.stopping import FIRST_LOOK
+from analysis.inference.confidence_sequences import FIRST_LOOK
 from methods.base import State
 from sweep.coordinator import Coordinator, Progress
 from sweep.errors import InputError

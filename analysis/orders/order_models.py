@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.accuracy import METRICS
-from analysis.inference import counted
+from analysis.inference.replicates import centred, with_same_tasks
+from analysis.run_metrics.metric import METRICS
 
 PENALTIES = np.geomspace(1e-3, 1e3, 13)
 """Of the ridge, times the number of runs over the number of parameters."""
@@ -69,25 +69,21 @@ def order_models(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.Dat
         (predicted; None where there are too many tasks to search), runs.
     """
     rows = []
-    for (backbone, method), group in runs.groupby(["backbone", "method"]):
-        used = counted(group.dropna(subset=metric))
-        sets = {frozenset(order) for order in used["order"]}
-        if len(sets) != 1 or used["replicate"].nunique() < 3:
-            continue
-        tasks = sorted(next(iter(sets)))
+    for used, tasks in with_same_tasks(runs.dropna(subset=metric)):
         orders = np.array([[tasks.index(task) for task in order] for order in used["order"]])
         replicate = used["replicate"].to_numpy()
-        y = (used[metric] - used.groupby("replicate")[metric].transform("mean")).to_numpy()
-        if len(tasks) < 2 or y.std() < 1e-9:
+        y = centred(used[metric].to_numpy(), replicate)
+        if len(set(replicate)) < 3 or len(tasks) < 2 or y.std() < 1e-9:
             continue
-        sign = 1 if METRICS[metric].better == "higher" else -1
+        sign = METRICS[metric].sign
         for name, features in MODELS.items():
             X = features(orders)
             r2, penalty = _out_of_sample(X, y, replicate)
             weights = _ridge(X, y)[penalty]
             ends = _extreme_orders(name, sign * weights, len(tasks))
             rows.append(
-                {"backbone": backbone, "method": method, "model": name, "r2": r2}
+                {name: used[name].iloc[0] for name in ("backbone", "method")}
+                | {"model": name, "r2": r2}
                 | {"penalty": PENALTIES[penalty], "parameters": X.shape[1]}
                 | {
                     which: None if order is None else tuple(tasks[i] for i in order)

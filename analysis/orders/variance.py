@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from analysis.inference import counted
-from analysis.ranking import paired_values
-from analysis.results import Results, as_runs
+from analysis.data.results import Results, as_runs
+from analysis.inference.replicates import complete_replicates
+from analysis.orders.ranking import paired_values
 
 FACTORS = ("method", "seed", "order")
 """The axes of y."""
@@ -186,25 +186,6 @@ def _sizes(now: int) -> list[int]:
     return sorted({1, 2, 3, 5, 8, 12, now, 2 * now, 4 * now})
 
 
-def icc(table: ArrayLike) -> tuple[float, float]:
-    """Intraclass correlations ICC(2,1) and ICC(3,1) of a table [methods, runs] (Shrout 1979).
-
-    ICC(2,1) is the reliability of absolute numbers measured with one order and seed, ICC(3,1)
-    that of differences between methods measured so.
-    """
-    y = np.asarray(table, float)
-    n, k = y.shape
-    rows = k * y.mean(axis=1).var(ddof=1)
-    columns = n * y.mean(axis=0).var(ddof=1)
-    residual = y - y.mean(axis=1, keepdims=True) - y.mean(axis=0) + y.mean()
-    error = (residual**2).sum() / ((n - 1) * (k - 1))
-    common = rows + (k - 1) * error
-    return (
-        float((rows - error) / (common + k * (columns - error) / n)),
-        float((rows - error) / common),
-    )
-
-
 def task_factors(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
     """What the final accuracy on a task depends on: the task, its position, what came before it.
 
@@ -221,7 +202,7 @@ def task_factors(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for (backbone, method), group in runs.groupby(["backbone", "method"]):
-        long = _final(results, counted(group))
+        long = _final(results, complete_replicates(group))
         dummies = {
             factor: pd.get_dummies(long[factor], dtype=float).to_numpy()
             for factor in ("task", "position", "predecessor", "replicate")

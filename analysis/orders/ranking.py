@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.accuracy import METRICS
-from analysis.inference import counted, t_interval
-from analysis.significance import holm, significance
+from analysis.inference.intervals import t_interval, without_rounding
+from analysis.inference.replicates import complete_replicates
+from analysis.inference.significance import holm, significance
+from analysis.run_metrics.metric import METRICS
 
 DRAWS = 400
 """Random sequences of runs behind a stability curve."""
@@ -19,8 +20,8 @@ DRAWS = 400
 
 def paired_values(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
     """A metric [(replicate, order), method] of one backbone, higher = better, without gaps."""
-    sign = 1 if METRICS[metric].better == "higher" else -1
-    parts = [counted(part) for _, part in runs.dropna(subset=metric).groupby("method")]
+    sign = METRICS[metric].sign
+    parts = [complete_replicates(part) for _, part in runs.dropna(subset=metric).groupby("method")]
     used = pd.concat(parts) if parts else runs.iloc[:0]
     wide = used.pivot(index=["replicate", "order"], columns="method", values=metric).dropna()
     return sign * wide.sort_index()
@@ -158,16 +159,12 @@ def stability(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFr
         tau, top = np.empty((DRAWS, len(sizes))), np.empty((DRAWS, len(sizes)))
         for draw in range(DRAWS):
             means = y[rng.permutation(m)].cumsum(axis=0)[sizes - 1] / sizes[:, None]
-            tau[draw] = (np.sign(_clean(means[:, first] - means[:, second])) * agreed).mean(axis=1)
+            tau[draw] = (
+                np.sign(without_rounding(means[:, first] - means[:, second])) * agreed
+            ).mean(axis=1)
             top[draw] = means.argmax(axis=1) == final.argmax()
         for i, k in enumerate(sizes):
             low = float(np.quantile(tau[:, i], 0.05))
             row = {"backbone": backbone, "k": int(k), "tau": tau[:, i].mean(), "tau_low": low}
             rows.append(row | {"top_1": top[:, i].mean()})
     return pd.DataFrame(rows, columns=["backbone", "k", "tau", "tau_low", "top_1"])
-
-
-def _clean(differences: np.ndarray) -> np.ndarray:
-    """Differences with what rounding leaves of equal numbers set to 0."""
-    cleaned: np.ndarray = np.where(np.abs(differences) < 1e-12, 0, differences)
-    return cleaned

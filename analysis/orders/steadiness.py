@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.accuracy import DECIMALS
-from analysis.inference import counted, is_whole, t_interval
-from analysis.significance import holm
+from analysis.inference.intervals import t_interval
+from analysis.inference.replicates import are_complete, complete_replicates
+from analysis.inference.significance import holm
+from analysis.run_metrics.metric import DECIMALS
 
 FEW = 3
 """The number of orders of a careful paper."""
@@ -41,7 +42,7 @@ def steadiness(runs: pd.DataFrame, baseline: str, metric: str = "average_accurac
     """
     tables = []
     for backbone, group in runs.dropna(subset=metric).groupby("backbone"):
-        used = {str(method): counted(part) for method, part in group.groupby("method")}
+        used = {str(method): complete_replicates(part) for method, part in group.groupby("method")}
         found = [
             {"backbone": backbone, "method": method, "baseline": baseline} | row
             for method in used
@@ -71,15 +72,14 @@ def _ratio(runs: pd.DataFrame, reference: pd.DataFrame, metric: str) -> dict[str
         return {}
     logs = np.array([_log_ratio(block) for block in blocks])
     few = np.concatenate([_log_ratio(block[_choices(len(block))]) for block in blocks])
-    whole = is_whole(runs) and is_whole(reference)
-    centre, low, high = t_interval(logs)
-    tested = whole and len(logs) > 1
+    complete = are_complete(runs) and are_complete(reference)
+    centre, low, high = t_interval(logs).only_if(complete)
     few_low, few_high = np.quantile(few, [0.025, 0.975], method="nearest")
     return {
         "ratio": float(np.exp(centre)),
-        "ratio_low": float(np.exp(low)) if tested else np.nan,
-        "ratio_high": float(np.exp(high)) if tested else np.nan,
-        "p": float(stats.ttest_1samp(logs, 0).pvalue) if tested else np.nan,
+        "ratio_low": float(np.exp(low)),
+        "ratio_high": float(np.exp(high)),
+        "p": float(stats.ttest_1samp(logs, 0).pvalue) if complete and len(logs) > 1 else np.nan,
         "few_low": float(np.exp(few_low)),
         "few_high": float(np.exp(few_high)),
         "reversed": float((few * centre < 0).mean()),

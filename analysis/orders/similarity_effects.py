@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike
 from pyarrow import fs
 
-from analysis.predictors import dose_response, order_scores
-from analysis.results import Results
+from analysis.data.results import Results
+from analysis.inference.intervals import correlation
+from analysis.orders.predictors import dose_response, order_scores
 
 EXACT = 6
 """Tasks up to which all permutations are tried."""
@@ -94,8 +95,8 @@ def mantel(x: ArrayLike, y: ArrayLike, num: int = 4999) -> tuple[float, float]:
     """
     x, y = np.asarray(x, float), np.asarray(y, float)
     off = ~np.eye(len(x), dtype=bool)
-    r = _correlation(x[off], y[off])
-    others = [_correlation(x[np.ix_(p, p)][off], y[off]) for p in _permutations(len(x), num)]
+    r = correlation(x[off], y[off])
+    others = [correlation(x[np.ix_(p, p)][off], y[off]) for p in _permutations(len(x), num)]
     return r, float(np.mean(np.abs(others) >= abs(r) - 1e-12))
 
 
@@ -141,10 +142,6 @@ def _permutations(num_tasks: int, num: int) -> np.ndarray:
     rng = np.random.default_rng(0)
     drawn = [rng.permutation(num_tasks) for _ in range(num)]
     return np.array([np.arange(num_tasks), *drawn])
-
-
-def _correlation(x: np.ndarray, y: np.ndarray) -> float:
-    return float(np.corrcoef(x, y)[0, 1])
 
 
 def _least_squares(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:

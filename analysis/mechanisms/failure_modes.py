@@ -13,11 +13,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.alignment import Space, spaces
-from analysis.contributions import same_tasks
-from analysis.inference import is_whole, t_interval
-from analysis.results import Results, as_runs
-from analysis.scores import Evaluation
+from analysis.data.results import Results, as_runs
+from analysis.data.score_array import Evaluation
+from analysis.inference.replicates import over_replicates, with_same_tasks
+from analysis.mechanisms.embedding_alignment import Space, spaces
 
 
 class Measure(NamedTuple):
@@ -77,19 +76,16 @@ def failure_modes(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
         for space in spaces(results, runs)
     }
     rows = []
-    for used, _ in same_tasks(runs):
+    for used, _ in with_same_tasks(runs):
         head = {name: used[name].iloc[0] for name in ("backbone", "method")}
         replicate = used["replicate"].to_numpy()
         space = found.get((head["backbone"], head["method"]))
         for name, values in _measured(results, used, space):
             for stage in np.flatnonzero(~np.isnan(values).any(axis=0)):
-                by_replicate = pd.Series(values[:, stage]).groupby(replicate)
-                mean, low, high = t_interval(by_replicate.mean())
-                whole = is_whole(used)
-                bounds = {"low": low if whole else np.nan, "high": high if whole else np.nan}
+                mine = values[:, stage]
                 row = head | {"mode": MEASURES[name].mode, "measure": name, "stage": int(stage)}
-                row |= {"mean": mean} | bounds
-                order_sd = float(np.sqrt(by_replicate.var(ddof=1).mean()))
+                row |= over_replicates(mine, used)._asdict()
+                order_sd = float(np.sqrt(pd.Series(mine).groupby(replicate).var(ddof=1).mean()))
                 rows.append(row | {"order_sd": order_sd, "runs": len(used)})
     names = ["backbone", "method", "mode", "measure", "stage", "mean", "low", "high"]
     return pd.DataFrame(rows, columns=[*names, "order_sd", "runs"])

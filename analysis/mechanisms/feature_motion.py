@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.manifold import TSNE
 
-from analysis.results import RUN, STAGE, Results
+from analysis.data.results import RUN, STAGE, Results
 
 PERPLEXITY = 15.0
 """Neighbours that count, of some 150 points."""

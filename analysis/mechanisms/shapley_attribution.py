@@ -16,10 +16,9 @@ from math import factorial
 import numpy as np
 import pandas as pd
 
-from analysis.cells import Contributions
-from analysis.contributions import same_tasks
-from analysis.inference import is_whole, t_interval
-from analysis.results import Results, as_runs
+from analysis.data.results import Results, as_runs
+from analysis.inference.replicates import over_replicates, with_same_tasks
+from analysis.mechanisms.contribution_table import Contributions
 
 PLAYERS = {
     "modality": ("image", "text"),
@@ -89,13 +88,10 @@ def attribution_stages(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for used, _, kind, values in _measured(results, runs):
         head = {name: used[name].iloc[0] for name in ("backbone", "method")} | {"kind": kind}
-        replicate = used["replicate"].to_numpy()
         for place, player in enumerate(PLAYERS[kind]):
             for stage, own in enumerate(values[..., place].mean(axis=2).T):
-                mean, low, high = t_interval(pd.Series(own).groupby(replicate).mean())
-                bounds = (low, high) if is_whole(used) else (np.nan, np.nan)
-                row = head | {"player": player, "stage": stage, "mean": mean}
-                rows.append(row | {"low": bounds[0], "high": bounds[1], "runs": len(used)})
+                row = head | {"player": player, "stage": stage}
+                rows.append(row | over_replicates(own, used)._asdict() | {"runs": len(used)})
     names = ["backbone", "method", "kind", "player", "stage", "mean", "low", "high", "runs"]
     return pd.DataFrame(rows, columns=names)
 
@@ -105,7 +101,7 @@ def _measured(
 ) -> Iterator[tuple[pd.DataFrame, list[str], str, np.ndarray]]:
     """Per method and kind: runs, tasks, kind, Shapley values [runs, T + 1, tasks, players]."""
     scores = results.scores
-    for used, tasks in same_tasks(runs):
+    for used, tasks in with_same_tasks(runs):
         for kind, players in PLAYERS.items():
             evaluations = [
                 (kind, task, coalition(found)) for task in tasks for found in subsets(players)

@@ -19,7 +19,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import optimize, stats
 
-from analysis.inference import LEVEL, Interval, counted, is_whole, paired, t_interval
+from analysis.inference.intervals import LEVEL, Interval, t_interval
+from analysis.inference.replicates import are_complete, complete_replicates, paired
 
 FIRST_LOOK = 4
 """Replicates before the first look. The price of looking: from here on the sequence is 1.7 to 1.8
@@ -80,8 +81,8 @@ def block_means(runs: pd.DataFrame, metric: str, baseline: str | None = None) ->
     values = runs if baseline is None else paired(runs, baseline)
     found = {}
     for pair, group in values.dropna(subset=metric).groupby(["backbone", "method"]):
-        used = counted(group)
-        if is_whole(used):
+        used = complete_replicates(group)
+        if are_complete(used):
             found[pair] = used.groupby("replicate")[metric].mean()
     columns = pd.MultiIndex.from_tuples(list(found), names=["backbone", "method"])
     return pd.DataFrame(found, columns=columns).sort_index()

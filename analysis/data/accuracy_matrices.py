@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from analysis.results import RESULTS_SCHEMA, Results
+from analysis.data.results import RESULTS_SCHEMA, Results
 
 PLANNED = ["backbone", "method", "design", "block", "replicate", "order"]
 

@@ -15,9 +15,10 @@ are those of the untouched backbone ("frozen") or of the model just before the s
 import numpy as np
 import pandas as pd
 
-from analysis.alignment import Space, spaces
-from analysis.inference import is_whole, t_interval
-from analysis.results import Results
+from analysis.data.results import Results
+from analysis.inference.intervals import t_interval
+from analysis.inference.replicates import are_complete
+from analysis.mechanisms.embedding_alignment import Space, spaces
 
 SCORES = ("frozen", "adaptive")
 RESPONSES = {
@@ -39,13 +40,13 @@ def transitions(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
         runs: what `metrics` returns for them.
 
     Returns:
-        One row per (backbone, method, replicate, prefix of two tasks or more): whole (whether
-        all replicates that count are), before, new (the last two tasks), Con_IT and Con_TI of
+        One row per (backbone, method, replicate, prefix of two tasks or more): complete (whether
+        the replicates are), before, new (the last two tasks), Con_IT and Con_TI of
         before to new as frozen_image_text, ..., adaptive_text_image, and RESPONSES (change from
         just before the stage to just after it; NaN where not recorded).
     """
     parts = [_transitions(results, space) for space in spaces(results, runs)]
-    names = ["backbone", "method", "replicate", "prefix", "whole", "before", "new"]
+    names = ["backbone", "method", "replicate", "prefix", "complete", "before", "new"]
     names += [f"{score}_{way}" for score in SCORES for way in WAYS] + list(RESPONSES)
     return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)
 
@@ -62,7 +63,7 @@ def _transitions(results: Results, space: Space) -> pd.DataFrame:
     found = pd.DataFrame(stages, columns=["backbone", "method", "replicate", "prefix"])
     found["before"] = [prefix[-2] for prefix in found["prefix"]]
     found["new"] = [prefix[-1] for prefix in found["prefix"]]
-    found["whole"] = is_whole(space.runs)
+    found["complete"] = are_complete(space.runs)
     s, t = (found[name].map(space.tasks.index).to_numpy(int) for name in ("before", "new"))
     each = np.arange(len(found))
     for score, where in zip(SCORES, (start, parent), strict=True):
@@ -119,9 +120,8 @@ def _fitted(found: pd.DataFrame, predictors: list[str], response: str) -> dict[s
         "sign": np.mean([_sign(y, X @ beta) for X, y, beta in blocks]),
     }
     for column, values in zip(_COEFFICIENTS, np.array([b for *_, b in blocks]).T, strict=True):
-        mean, low, high = t_interval(values)
-        bounds = (low, high) if found["whole"].all() else (np.nan, np.nan)
-        row |= {column: mean, f"{column}_low": bounds[0], f"{column}_high": bounds[1]}
+        mean, low, high = t_interval(values).only_if(bool(found["complete"].all()))
+        row |= {column: mean, f"{column}_low": low, f"{column}_high": high}
     row |= {"r2_out": _r2_out(blocks), "transitions": sum(len(y) for _, y, _ in blocks)}
     return row | {"replicates": len(blocks)}
 

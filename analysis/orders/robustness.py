@@ -12,9 +12,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import special, stats
 
-from analysis.accuracy import METRICS
-from analysis.inference import Interval, counted, is_whole, positive_interval, t_interval
-from analysis.results import Results, as_runs
+from analysis.data.results import Results, as_runs
+from analysis.inference.intervals import positive_interval
+from analysis.inference.replicates import are_complete, complete_replicates, over_replicates
+from analysis.run_metrics.metric import METRICS
 
 WORST = 0.1
 """The share of orders that the bad-order average is over."""
@@ -70,9 +71,9 @@ def _residual_variance(y: np.ndarray, variances: np.ndarray) -> float:
 
 
 def by_order(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The counted runs of one method: a row per order, a column per replicate."""
+    """Returns the runs of one method's complete replicates: a row per order, a column per seed."""
     defined = runs.dropna(subset=metric)
-    return counted(defined).pivot(index="order", columns="replicate", values=metric)
+    return complete_replicates(defined).pivot(index="order", columns="replicate", values=metric)
 
 
 def rarefied_range(values: np.ndarray, m: int) -> float:
@@ -128,21 +129,20 @@ def robustness(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataF
         of orders: range_m, range_m_low, range_m_high (the expected range of m orders of
         one seed, with its interval over replicates); replicates, runs.
     """
-    sign = 1 if METRICS[metric].better == "higher" else -1
+    sign = METRICS[metric].sign
     rows = []
     for (backbone, method), group in runs.groupby(["backbone", "method"]):
-        used = counted(group.dropna(subset=metric))
+        used = complete_replicates(group.dropna(subset=metric))
         if used.empty:
             continue
         values = used[metric].to_numpy()
         good = np.sort(sign * values)
         low, high = np.quantile(values, [0.05, 0.95])
         by_replicate = [part.to_numpy() for _, part in used.groupby("replicate")[metric]]
-        whole = is_whole(used)
-        nothing = Interval(float(np.mean([part.mean() for part in by_replicate])), np.nan, np.nan)
+        complete = are_complete(used)
         row = {"backbone": backbone, "method": method, "metric": metric}
-        row |= (t_interval([p.mean() for p in by_replicate]) if whole else nothing)._asdict()
-        row |= spread(by_order(group, metric))._asdict() if whole else {}
+        row |= over_replicates(values, used)._asdict()
+        row |= spread(by_order(group, metric))._asdict() if complete else {}
         row |= {
             "worst": sign * good[0],
             "best": sign * good[-1],
@@ -151,7 +151,7 @@ def robustness(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataF
             "iqr": stats.iqr(values),
             "bad_order_average": sign * bad_order_average(good),
             "tolerance": tolerance(len(values))
-            if set(used["design"]) == {"random"} and whole
+            if set(used["design"]) == {"random"} and complete
             else np.nan,
         }
         for m in RAREFIED:
@@ -189,7 +189,7 @@ def disparity(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for (backbone, method), group in runs.groupby(["backbone", "method"]):
-        used = counted(group)
+        used = complete_replicates(group)
         final = _final_accuracy(results, used)
         for task, mine in final.groupby("task"):
             parts = [part.to_numpy() for _, part in mine.groupby("replicate")["accuracy"]]

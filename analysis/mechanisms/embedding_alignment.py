@@ -22,11 +22,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.cells import Contributions
-from analysis.contributions import same_tasks
-from analysis.inference import is_whole, t_interval
-from analysis.results import Results
-from analysis.scores import Stage
+from analysis.data.results import Results
+from analysis.data.score_array import Stage
+from analysis.inference.replicates import over_replicates, with_same_tasks
+from analysis.mechanisms.contribution_table import Contributions
 
 KINDS = ("image_text", "text_image", "image_image", "text_text")
 """Con_IT, Con_TI, Con_II and Con_TT."""
@@ -70,7 +69,7 @@ def spaces(results: Results, runs: pd.DataFrame) -> Iterator[Space]:
         runs: what `metrics` returns for them.
     """
     known = dict(iter(results.embeddings.groupby(["backbone", "method"])))
-    for used, tasks in same_tasks(runs):
+    for used, tasks in with_same_tasks(runs):
         first = used.iloc[0]
         found = known.get((first["backbone"], first["method"]))
         if found is None:
@@ -132,7 +131,6 @@ def alignment_drift(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for space in spaces(results, runs):
-        replicate = space.runs["replicate"].to_numpy()
         head = {name: space.runs[name].iloc[0] for name in ("backbone", "method")}
         for kind in KINDS:
             frozen = space.table(kind, space.where[:1, 0])
@@ -143,11 +141,8 @@ def alignment_drift(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
                     if not chosen.any():
                         continue
                     mine = moved[:, chosen]
-                    means = pd.Series(mine.mean(axis=1)).groupby(replicate).mean()
-                    mean, low, high = t_interval(means)
-                    bounds = (low, high) if is_whole(space.runs) else (np.nan, np.nan)
-                    row = head | {"kind": kind, "pairs": pairs, "stage": stage, "mean": mean}
-                    row |= dict(zip(("low", "high"), bounds, strict=True))
+                    row = head | {"kind": kind, "pairs": pairs, "stage": stage}
+                    row |= over_replicates(mine.mean(axis=1), space.runs)._asdict()
                     rows.append(row | {"size": float(np.abs(mine).mean()), "runs": len(mine)})
     return pd.DataFrame(rows, columns=_DRIFT)
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyarrow import fs
 
-from analysis.scores import Run, Scores
+from analysis.data.score_array import Run, Scores
 
 RESULTS_SCHEMA = pa.schema(
     [

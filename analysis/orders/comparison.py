@@ -1,12 +1,15 @@
 """The one table that compares methods."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
-from analysis.accuracy import metrics
-from analysis.inference import counted, is_whole, t_interval
-from analysis.results import Results
-from analysis.robustness import by_order, spread
+from analysis.data.results import Results
+from analysis.inference.replicates import are_complete, complete_replicates, over_replicates
+from analysis.orders.robustness import by_order, spread
+from analysis.run_metrics.metric import Metric
+from analysis.run_metrics.metrics_table import metrics
 
 COMPARED = ("average_accuracy", "forgetting_max", "bwt", "zero_shot_erosion", "retrieval_erosion")
 """Metrics of the comparison table."""
@@ -22,39 +25,42 @@ def preferred_baseline(runs: pd.DataFrame) -> str | None:
     return PREFERRED_BASELINE if PREFERRED_BASELINE in methods else methods[0]
 
 
-def comparison(results: Results | pd.DataFrame, baseline: str = PREFERRED_BASELINE) -> pd.DataFrame:
-    """Every method on one line: what it reaches, how sure, how far orders move it, what it costs.
+def comparison(
+    results: Results | pd.DataFrame,
+    baseline: str = PREFERRED_BASELINE,
+    extra: Sequence[Metric] = (),
+) -> pd.DataFrame:
+    """Returns every method on one line: what it reaches, how far orders move it, what it costs.
 
     Args:
         results: what `load` or `metrics` returns.
         baseline: the method that costs are relative to.
+        extra: metrics of your own; a table of runs has to hold them.
 
     Returns:
         One row per (backbone, method), best average accuracy first. For every metric of COMPARED
-        its mean over replicates, METRIC, with the 95 % t interval over replicates, METRIC_low
-        and METRIC_high; order_sd, order_sd_low, order_sd_high and seed_sd of the average
+        and of `extra` its mean over replicates, METRIC, with the 95 % t interval over replicates,
+        METRIC_low and METRIC_high; order_sd, order_sd_low, order_sd_high and seed_sd of the average
         accuracy (see `robustness.spread`); cost, cost_low, cost_high: seconds of training of a
         run, relative to the baseline's mean in the same replicate; train_seconds (of a run,
         mean); replicates, runs. NaN where undefined, not recorded, or unknown because no
         replicate is whole.
     """
-    runs = metrics(results) if isinstance(results, Results) else results
+    runs = metrics(results, extra=extra) if isinstance(results, Results) else results
     relative = _relative_cost(runs, baseline)
+    columns = (*COMPARED, *(metric.key for metric in extra))
     rows = []
     for (backbone, method), group in relative.groupby(["backbone", "method"]):
         row: dict[str, object] = {"backbone": backbone, "method": method}
-        used = counted(group)
-        whole = is_whole(used)
-        for metric in (*COMPARED, "cost"):
-            means = used.dropna(subset=metric).groupby("replicate")[metric].mean()
-            mean, *bounds = t_interval(means)
-            values = (mean, *(bounds if whole else (np.nan, np.nan)))
+        used = complete_replicates(group)
+        for metric in (*columns, "cost"):
+            values = over_replicates(used[metric], used)
             row |= {metric + end: v for end, v in zip(BOUNDS, values, strict=True)}
-        if whole:
+        if are_complete(used):
             row |= spread(by_order(group, "average_accuracy"))._asdict()
         row["train_seconds"] = used["train_seconds"].mean()
         rows.append(row | {"replicates": used["replicate"].nunique(), "runs": len(used)})
-    table = pd.DataFrame(rows, columns=_COLUMNS)
+    table = pd.DataFrame(rows, columns=_columns(columns))
     return table.sort_values(
         ["backbone", "average_accuracy", "method"],
         ascending=[True, False, True],
@@ -62,13 +68,14 @@ def comparison(results: Results | pd.DataFrame, baseline: str = PREFERRED_BASELI
     )
 
 
-_COLUMNS = [
-    *("backbone", "method"),
-    *(metric + end for metric in COMPARED for end in BOUNDS),
-    *("order_sd", "order_sd_low", "order_sd_high", "seed_sd"),
-    *(f"cost{end}" for end in BOUNDS),
-    *("train_seconds", "replicates", "runs"),
-]
+def _columns(compared: Sequence[str]) -> list[str]:
+    return [
+        *("backbone", "method"),
+        *(metric + end for metric in compared for end in BOUNDS),
+        *("order_sd", "order_sd_low", "order_sd_high", "seed_sd"),
+        *(f"cost{end}" for end in BOUNDS),
+        *("train_seconds", "replicates", "runs"),
+    ]
 
 
 def _relative_cost(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.inference import LEVEL
+from analysis.inference.intervals import LEVEL
 
 MOST = 100_000
 """Replicates beyond which nobody would go."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.matrices import combine, from_matrices
-from analysis.results import Results
+from analysis.data.accuracy_matrices import combine, from_matrices
+from analysis.data.results import Results
 
 MAMMOTH = re.compile(r"accuracy_(\d+)_task(\d+)")
 

@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.inference import LEVEL, is_whole
-from analysis.robustness import bad_order_average, spread
+from analysis.inference.intervals import LEVEL, without_rounding
+from analysis.inference.replicates import are_complete, centred
+from analysis.orders.robustness import bad_order_average, spread
 
 HEAD = ["kind", "backbone", "method"]
 Order = tuple[str, ...]
@@ -111,7 +112,7 @@ def _cells(part: Contributions) -> pd.DataFrame:
     runs, y, start = part.runs, part.flat, part.start.ravel()
     # Of changes, which are exactly 0 where nothing changed.
     means = pd.DataFrame(part.changes).groupby(runs["replicate"].to_numpy()).mean().to_numpy()
-    low, high = _t_bounds(means) if is_whole(runs) else (np.nan, np.nan)
+    low, high = _t_bounds(means) if are_complete(runs) else (np.nan, np.nan)
     drift = means.mean(axis=0)
     spreads = pd.DataFrame([spread(table) for table in _layout(runs, y)])
     order, seed = spreads["order_sd"].to_numpy() ** 2, spreads["seed_sd"].to_numpy() ** 2
@@ -190,18 +191,12 @@ def mean_tau(table: np.ndarray) -> float:
     """
     agreed = possible = 0.0
     for i in range(1, table.shape[1]):
-        signs = np.sign(_clean(table[:, i, None] - table[:, :i]))
+        signs = np.sign(without_rounding(table[:, i, None] - table[:, :i]))
         untied = np.abs(signs)
         own = untied.sum(axis=0)
         agreed += float((signs.sum(axis=0) ** 2 - own).sum())
         possible += float((own**2 - own).sum())
     return agreed / possible if possible else np.nan
-
-
-def _clean(differences: np.ndarray) -> np.ndarray:
-    """Differences with what rounding leaves of equal numbers set to 0."""
-    cleaned: np.ndarray = np.where(np.abs(differences) < 1e-12, 0, differences)
-    return cleaned
 
 
 def _layout(runs: pd.DataFrame, columns: np.ndarray) -> Iterator[np.ndarray]:
@@ -249,27 +244,20 @@ def _explained(part: Contributions, feature: Callable[[Order, str], object]) -> 
     NaN where the player is no task, or too few runs are there to tell.
     """
     shares = np.full(part.start.shape, np.nan)
-    member = pd.get_dummies(part.runs["replicate"]).to_numpy(float)
+    replicate = part.runs["replicate"].to_numpy()
     for i, player in enumerate(part.players):
         if not all(player in order for order in part.runs["order"]):
             continue
         levels = pd.Series([feature(order, player) for order in part.runs["order"]])
-        x = _centred(pd.get_dummies(levels).to_numpy(float), member)
-        y = _centred(part.values[:, i], member)
+        x = centred(pd.get_dummies(levels).to_numpy(float), replicate)
+        y = centred(part.values[:, i], replicate)
         solution, _, rank, _ = np.linalg.lstsq(x, y, rcond=None)
         total, left = (y**2).sum(axis=0), ((y - x @ solution) ** 2).sum(axis=0)
-        spare = len(y) - member.shape[1] - int(rank)
+        spare = len(y) - len(np.unique(replicate)) - int(rank)
         if spare > 0:
             error = left / spare
             shares[i] = _ratio(np.maximum(0, total - left - rank * error), total + error)
     return shares.ravel()
-
-
-def _centred(x: np.ndarray, member: np.ndarray) -> np.ndarray:
-    """Columns less their mean in the replicate; `member` [runs, replicates] holds 0 and 1."""
-    means = member.T @ x / member.sum(axis=0)[:, None]
-    centred: np.ndarray = x - member @ means
-    return centred
 
 
 def _position(order: Order, player: str) -> object:

@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 from scipy import stats
 
-from analysis.accuracy import METRICS
-from analysis.inference import LEVEL, counted, t_interval
-from analysis.results import Results
+from analysis.data.results import Results
+from analysis.inference.intervals import LEVEL, correlation, t_interval
+from analysis.inference.replicates import centred, with_same_tasks
+from analysis.run_metrics.metric import METRICS
 
 LARGEST = 6
 """Tasks up to which all orders are compared: their relabellings are T! times T! numbers."""
@@ -151,14 +152,14 @@ def _proposals(
     metric: str,
 ) -> list[dict[str, Any]]:
     """The rows of one method; y: [replicates, orders]."""
-    mean, sign = y.mean(axis=0), 1 if METRICS[metric].better == "higher" else -1
+    mean, sign = y.mean(axis=0), METRICS[metric].sign
     relabelled = _relabellings(group.tasks)
     rows, nulls = [], []
     for (measure, score), predicted in _predictors(scores, group, every):
         close = TINY * np.abs(predicted).max()  # measures have units of all sizes
         if score not in CLAIMS or np.ptp(predicted) <= close:
             continue
-        r = [_correlation(predicted[names], mean) for names in relabelled]
+        r = [correlation(predicted[names], mean) for names in relabelled]
         for proposal in ("easiest", "hardest"):
             lowest = (CLAIMS[score] == "lower") == (proposal == "easiest")
             extreme = predicted.min() if lowest else predicted.max()
@@ -199,12 +200,10 @@ def _relabellings(tasks: list[str]) -> np.ndarray:
 
 def _groups(runs: pd.DataFrame, metric: str) -> Iterator[Group]:
     """Every method whose counting runs are orders of the same tasks, which move the metric."""
-    for (backbone, method), found in runs.dropna(subset=metric).groupby(["backbone", "method"]):
-        used = counted(found)
-        sets = {frozenset(order) for order in used["order"]}
-        moved = _inside(used[metric].to_numpy(), used["replicate"].to_numpy()).std() > TINY
-        if len(sets) == 1 and moved:
-            yield Group(str(backbone), str(method), used, sorted(next(iter(sets))))
+    for used, tasks in with_same_tasks(runs.dropna(subset=metric)):
+        first = used.iloc[0]
+        if centred(used[metric].to_numpy(), used["replicate"].to_numpy()).std() > TINY:
+            yield Group(first["backbone"], first["method"], used, tasks)
 
 
 def _predictors(
@@ -225,24 +224,16 @@ def _ends(group: Group) -> np.ndarray:
     return np.array(dummies, float)
 
 
-def _inside(x: np.ndarray, replicate: np.ndarray) -> np.ndarray:
-    """Columns [runs, ...] minus their means in each replicate."""
-    centred = np.array(x, float)
-    for r in np.unique(replicate):
-        centred[replicate == r] -= centred[replicate == r].mean(axis=0)
-    return centred
-
-
 def _standardised(values: np.ndarray, replicate: np.ndarray) -> np.ndarray | None:
     """Centred over all runs, in units of the SD inside replicates; None if there is none."""
-    deviation = _inside(values, replicate).std()
+    deviation = centred(values, replicate).std()
     flat = deviation <= TINY * np.abs(values).max()
     return None if flat else (values - values.mean()) / deviation
 
 
 def _determined(x: np.ndarray, ends: np.ndarray, replicate: np.ndarray) -> bool:
     """Whether the covariates leave (almost) nothing of x."""
-    x, ends = _inside(x, replicate), _inside(ends, replicate)
+    x, ends = centred(x, replicate), centred(ends, replicate)
     left = x - ends @ np.linalg.lstsq(ends, x, rcond=None)[0]
     return bool((left**2).sum() < 1e-6 * (x**2).sum())
 
@@ -255,7 +246,7 @@ def _jackknife(X: np.ndarray, y: np.ndarray, replicate: np.ndarray) -> tuple[flo
     """
 
     def first(kept: np.ndarray) -> float:
-        design, response = _inside(X[kept], replicate[kept]), _inside(y[kept], replicate[kept])
+        design, response = centred(X[kept], replicate[kept]), centred(y[kept], replicate[kept])
         return float(np.linalg.lstsq(design, response, rcond=None)[0][0])
 
     names = np.unique(replicate)
@@ -264,7 +255,3 @@ def _jackknife(X: np.ndarray, y: np.ndarray, replicate: np.ndarray) -> tuple[flo
     m = len(names)
     half = stats.t.ppf((1 + LEVEL) / 2, m - 1) * np.sqrt((m - 1) / m * squares)
     return whole, whole - half, whole + half
-
-
-def _correlation(x: np.ndarray, y: np.ndarray) -> float:
-    return float(np.corrcoef(x, y)[0, 1])

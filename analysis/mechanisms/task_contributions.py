@@ -11,11 +11,12 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from analysis.accuracy import METRICS
-from analysis.cells import Contributions, cells
-from analysis.comparing import COMPARED
-from analysis.inference import ROPE, counted, paired
-from analysis.results import Results, as_runs
+from analysis.data.results import Results, as_runs
+from analysis.inference.estimates import ROPE
+from analysis.inference.replicates import complete_replicates, paired, with_same_tasks
+from analysis.mechanisms.contribution_table import Contributions, cells
+from analysis.orders.comparison import COMPARED
+from analysis.run_metrics.metric import METRICS
 
 HEAD = ["backbone", "method"]
 
@@ -82,9 +83,9 @@ def method_contributions(runs: pd.DataFrame, baseline: str) -> Iterator[Contribu
         Per (backbone, method): values[run, 0, metric].
     """
     for _, group in paired(runs, baseline).groupby(HEAD):
-        used = counted(group)
+        used = complete_replicates(group)
         names = [name for name in COMPARED if used[name].notna().all()]
-        signs = [1 if METRICS[name].better == "higher" else -1 for name in names]
+        signs = [METRICS[name].sign for name in names]
         if names:
             yield Contributions(
                 kind="method",
@@ -125,20 +126,11 @@ def profiles(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(rows)[names] if rows else pd.DataFrame(columns=names)
 
 
-def same_tasks(runs: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, list[str]]]:
-    """Per (backbone, method) whose orders hold the same tasks: the runs that count, the tasks."""
-    for _, group in runs.groupby(HEAD):
-        used = counted(group)
-        sets = {frozenset(order) for order in used["order"].unique()}
-        if len(sets) == 1:
-            yield used, sorted(next(iter(sets)))
-
-
 def _matrices(
     results: Results, runs: pd.DataFrame
 ) -> Iterator[tuple[pd.DataFrame, list[str], np.ndarray, np.ndarray]]:
     """Per (backbone, method) whose orders hold the same tasks: runs, tasks, orders, R."""
-    for used, tasks in same_tasks(runs):
+    for used, tasks in with_same_tasks(runs):
         at = {task: i for i, task in enumerate(tasks)}
         order = np.array([[at[task] for task in o] for o in used["order"]])
         R = results.scores.matrices(as_runs(used))

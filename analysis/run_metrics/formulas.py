@@ -1,18 +1,11 @@
-"""Metrics of one run, from its accuracy matrix.
+"""Formulas of the metrics of a run, from its accuracy matrix.
 
 R[k, i] is the score on task i after k tasks, k = 0..T, with the tasks in learning order: task i
 (1..T) is learnt at stage i, and row 0 is the untouched backbone. All functions take R as an array
 [..., T + 1, T] and return [...]; means over no task (T = 1) are NaN, never 0.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
-import pandas as pd
-
-from analysis.results import RUN, Results, as_runs
 
 
 def average_accuracy(R: np.ndarray) -> np.ndarray:
@@ -145,109 +138,6 @@ def erosion(R: np.ndarray) -> np.ndarray:
     What training took away from the untouched backbone; here i are held-out evaluations.
     """
     return _mean(R[..., 0, :] - R[..., -1, :])
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric of a run."""
-
-    label: str
-    better: Literal["higher", "lower"]
-    function: Callable[[np.ndarray], np.ndarray]
-    of: str = "task"
-    """Which scores are given to `function`: of tasks ("task"), of a jointly trained reference
-    minus those of the run ("reference"), of held-out probes ("probe"), recall at 1 in both
-    directions ("retrieval"), or one recall ("i2t_r5")."""
-
-    @property
-    def formula(self) -> str:
-        """The formula, with R[k, i] as in this module."""
-        return (self.function.__doc__ or "").splitlines()[0]
-
-
-RECALLS = [f"{way}_r{k}" for way in ("i2t", "t2i") for k in (1, 5, 10)]
-
-METRICS: dict[str, Metric] = {
-    "average_accuracy": Metric("Average accuracy", "higher", average_accuracy),
-    "average_incremental_accuracy": Metric(
-        "Average incremental accuracy", "higher", average_incremental_accuracy
-    ),
-    "transfer": Metric("Transfer (MTIL)", "higher", transfer),
-    "avg": Metric("Avg (MTIL)", "higher", mtil_avg),
-    "last": Metric("Last (MTIL)", "higher", average_accuracy),
-    "learning_accuracy": Metric("Learning accuracy", "higher", learning_accuracy),
-    "learning": Metric("Learning", "higher", learning),
-    "intransigence": Metric("Intransigence", "lower", intransigence, "reference"),
-    "forgetting_max": Metric("Forgetting (from the best)", "lower", forgetting_max),
-    "forgetting_last": Metric("Forgetting (from just learnt)", "lower", forgetting_last),
-    "bwt": Metric("Backward transfer", "higher", backward_transfer),
-    "fwt": Metric("Forward transfer", "higher", forward_transfer),
-    "zsd_figure": Metric("Zero-shot degradation (from the best)", "lower", zsd_figure),
-    "zsd_text": Metric("Zero-shot degradation (from stage 1)", "lower", zsd_text),
-    "zero_shot_accuracy": Metric("Zero-shot accuracy", "higher", average_accuracy, "probe"),
-    "zero_shot_erosion": Metric("Zero-shot erosion", "lower", erosion, "probe"),
-    "retrieval_r1": Metric("Retrieval R@1", "higher", average_accuracy, "retrieval"),
-    "retrieval_erosion": Metric("Retrieval erosion", "lower", erosion, "retrieval"),
-} | {
-    recall: Metric(
-        f"{'Text' if recall.startswith('i2t') else 'Image'} retrieval R@{recall[5:]}",
-        "higher",
-        average_accuracy,
-        recall,
-    )
-    for recall in RECALLS
-}
-"""Every metric of a run by the name of its column."""
-
-
-DECIMALS = 12
-"""Of every metric: more than any test set can tell, fewer than sums agree in."""
-
-
-def metrics(results: Results, reference: str = "joint") -> pd.DataFrame:
-    """All metrics of every complete run.
-
-    Args:
-        results: what `load`, `from_matrices` or `load_csv` returns.
-        reference: the method that intransigence is measured against, on the same backbone,
-            replicate and order; trained jointly on the tasks of every prefix.
-
-    Returns:
-        One row per run: backbone, method, replicate, seed, design, block, order (tuple), planned
-        (number of runs that its replicate holds for this backbone and method, complete or not),
-        train_seconds (of its stages, as if trained alone; NaN where not recorded), and one column
-        per entry of METRICS: in the unit of the scores, fractions as a study records them; NaN
-        where undefined.
-    """
-    runs = results.runs
-    planned = runs.groupby(RUN[:3])["order"].transform("size")
-    runs = runs.assign(planned=planned)
-    complete = runs[runs["missing"] == 0].drop(columns=["missing", "error"])
-    parts = [
-        _with_metrics(results, part, reference)
-        for _, part in complete.groupby(complete["order"].map(len))
-    ]
-    if not parts:
-        return complete.reindex(columns=[*complete.columns, "train_seconds", *METRICS])
-    return pd.concat(parts).sort_index().reset_index(drop=True)
-
-
-def _with_metrics(results: Results, runs: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """The metrics of runs of one length."""
-    keys, scores = as_runs(runs), results.scores
-    where = scores.locate(keys)
-    R = scores.matrices(keys, where)
-    joint = scores.matrices([run._replace(method=reference) for run in keys])
-    arrays = {
-        "task": R,
-        "reference": joint - R,
-        "probe": scores.along(where, scores.probes),
-        "retrieval": scores.along(where, scores.retrieval(("i2t_r1", "t2i_r1"))),
-    } | {recall: scores.along(where, scores.retrieval((recall,))) for recall in RECALLS}
-    values = {name: metric.function(arrays[metric.of]) for name, metric in METRICS.items()}
-    # Sums in another task order differ in their last bits; equal results must compare equal.
-    rounded = {name: value.round(DECIMALS) for name, value in values.items()}
-    return runs.assign(train_seconds=results.train_seconds(keys), **rounded)
 
 
 def _learnt(R: np.ndarray) -> np.ndarray:
