@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from analysis.data.results import Results
-from analysis.report.style import Looks
+from analysis.report.figure_style import Looks
 
 MAX_SCORES = 500_000
 """Numbers in the page (about 3 MB); orders beyond are only in the data table."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
@@ -36,11 +37,13 @@ TEMPLATE = go.layout.Template(
 
 COLUMNS = 3
 """Of small multiples."""
-Panels = tuple[go.Figure, list[dict[str, int]]]
+Multiples = tuple[go.Figure, list[dict[str, int]]]
 """A figure of small multiples, and where each is: arguments of its `add_trace`."""
 
 
-def small_multiples(titles: Sequence[str], row: int, head: int, gap: float, **axes: Any) -> Panels:
+def small_multiples(
+    titles: Sequence[str], row: int, head: int, gap: float, **axes: Any
+) -> Multiples:
     """Panels of equal size, at most COLUMNS beside one another, the legend below them.
 
     Args:
@@ -85,3 +88,34 @@ class Looks:
 def text(name: str, width: int = 24) -> str:
     """A name for plotly, which reads HTML: escaped, and shortened to `width` characters."""
     return escape(name if len(name) <= width else name[: width - 1] + "\u2026", quote=False)
+
+
+Groups = Sequence[tuple[str, str]]
+"""(backbone, method), in the order in which they are shown."""
+
+
+def empty_figure(**layout: object) -> go.Figure:
+    """Returns a figure with the look of all others and nothing in it."""
+    return go.Figure(layout={"template": TEMPLATE, **layout})
+
+
+def present(frame: pd.DataFrame, groups: Groups) -> Groups:
+    """Returns the groups that a frame has rows of."""
+    there = set(zip(frame["backbone"], frame["method"], strict=True))
+    return [pair for pair in groups if pair in there]
+
+
+def many(frame: pd.DataFrame) -> bool:
+    """Returns whether methods have to be told apart by their backbone, too."""
+    return bool(frame["backbone"].nunique() > 1)
+
+
+def label(backbone: str, method: str, with_backbone: bool, between: str = " ") -> str:
+    """Returns how a method is called in figures."""
+    return text(method) + (f"{between}({text(backbone)})" if with_backbone else "")
+
+
+def labels(groups: Groups) -> list[str]:
+    """Returns how methods are called in choices."""
+    several = len({backbone for backbone, _ in groups}) > 1
+    return [label(*pair, several) for pair in groups]

@@ -10,49 +10,56 @@ import pandas as pd
 from pyarrow import fs
 
 from analysis.data.results import Results
-from analysis.inference.confidence_sequences import block_means, convergence
 from analysis.inference.estimates import compare, summary
 from analysis.inference.replicates import paired
 from analysis.mechanisms.contribution_table import Contributions, agreement, by_kind, cells
 from analysis.mechanisms.embedding_alignment import alignment_drift, alignments
-from analysis.mechanisms.failure_modes import failure_modes
-from analysis.mechanisms.feature_motion import feature_maps
 from analysis.mechanisms.shapley_attribution import attribution_stages, attributions
-from analysis.mechanisms.task_contributions import gains, method_contributions, of_gains, profiles
-from analysis.mechanisms.transitions import transition_models, transitions
+from analysis.mechanisms.task_contributions import gains, method_contributions, of_gains
 from analysis.orders.comparison import PREFERRED_BASELINE, comparison, preferred_baseline
-from analysis.orders.order_models import order_models
-from analysis.orders.predictors import order_scores, regret
-from analysis.orders.ranking import method_pairs, rank_shares, rankings, stability
+from analysis.orders.ranking import method_pairs, rankings, stability
 from analysis.orders.robustness import disparity, robustness
 from analysis.orders.similarity_effects import adjacencies, effects, task_pairs
 from analysis.orders.steadiness import steadiness
-from analysis.orders.variance import d_study, task_factors, variance_components
-from analysis.report import frames
+from analysis.orders.variance import task_factors, variance_components
+from analysis.report import report_frames
 from analysis.report.browser import browser_data, places
+from analysis.report.phrases import plural
+from analysis.run_metrics.metric import Metric, with_extra
 from analysis.run_metrics.metrics_table import metrics
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
-    """The frames behind the report of one study."""
+class StudyStatistics:
+    """Computes what several parts of a report show, once.
+
+    Attributes:
+        results: of the study.
+        extra: metrics of your own.
+    """
 
     results: Results
+    extra: tuple[Metric, ...] = ()
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """All metrics by the names of their columns."""
+        return with_extra(self.extra)
 
     @cached_property
     def runs(self) -> pd.DataFrame:
         """The metrics of every complete run."""
-        return metrics(self.results)
+        return metrics(self.results, extra=self.extra)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
         """Every metric of every method."""
-        return summary(self.runs)
+        return summary(self.runs, self.extra)
 
     @cached_property
     def groups(self) -> list[tuple[str, str]]:
         """(backbone, method) with complete runs, best first."""
-        return frames.ranked(self.summary)
+        return report_frames.ranked(self.summary)
 
     @cached_property
     def methods(self) -> list[str]:
@@ -72,12 +79,14 @@ class Study:
     @cached_property
     def pairs(self) -> pd.DataFrame:
         """Runs minus the baseline's run."""
-        return paired(self.runs, self.baseline) if self.baseline else self.runs.iloc[:0]
+        if not self.baseline:
+            return self.runs.iloc[:0]
+        return paired(self.runs, self.baseline, self.extra)
 
     @cached_property
     def methods_table(self) -> pd.DataFrame:
         """Every method on one line."""
-        return comparison(self.runs, self.baseline or PREFERRED_BASELINE)
+        return comparison(self.runs, self.baseline or PREFERRED_BASELINE, self.extra)
 
     @cached_property
     def robustness(self) -> pd.DataFrame:
@@ -113,40 +122,9 @@ class Study:
             yield from method_contributions(self.runs, self.baseline)
 
     @cached_property
-    def failure_modes(self) -> pd.DataFrame:
-        """What goes wrong, mode by mode and stage by stage."""
-        return failure_modes(self.results, self.runs)
-
-    @cached_property
-    def feature_maps(self) -> pd.DataFrame:
-        """Where the features of a task go."""
-        return feature_maps(self.results, self.runs)
-
-    @cached_property
-    def transition_models(self) -> pd.DataFrame:
-        """Whether contributions foretell transitions."""
-        return transition_models(transitions(self.results, self.runs))
-
-    @cached_property
-    def profiles(self) -> pd.DataFrame:
-        """What a task gains and loses by its position."""
-        return profiles(self.results, self.runs)
-
-    @cached_property
     def rankings(self) -> pd.DataFrame:
         """How well the runs agree about which method is better."""
         return rankings(self.runs)
-
-    @cached_property
-    def ranks(self) -> pd.DataFrame:
-        """Which places every method takes."""
-        return rank_shares(self.runs)
-
-    @cached_property
-    def convergence(self) -> pd.DataFrame:
-        """What was known after every replicate."""
-        found = convergence(block_means(self.runs, "average_accuracy"))
-        return found if (found["replicates"] > 1).any() else found.iloc[:0]
 
     @cached_property
     def adjacencies(self) -> pd.DataFrame:
@@ -164,11 +142,6 @@ class Study:
         return effects(self.runs, self.adjacencies, self.similarity_pairs)
 
     @cached_property
-    def regret(self) -> pd.DataFrame:
-        """What the orders are worth that similarities propose."""
-        return regret(self.runs, order_scores(self.results))
-
-    @cached_property
     def stability(self) -> pd.DataFrame:
         """How soon the ranking is the one of all runs."""
         return stability(self.runs)
@@ -179,40 +152,26 @@ class Study:
         return variance_components(self.runs)
 
     @cached_property
-    def order_models(self) -> pd.DataFrame:
-        """What of an order decides how a run ends."""
-        return order_models(self.runs)
-
-    @cached_property
-    def d_study(self) -> pd.DataFrame:
-        """How reliable other sizes of study would be."""
-        return d_study(self.variance)
-
-    @cached_property
     def comparison(self) -> pd.DataFrame:
         """Methods minus the baseline."""
-        empty = self.summary.iloc[:0].assign(baseline="")
-        return compare(self.runs, self.baseline) if self.baseline else empty
-
-    @cached_property
-    def trie(self) -> pd.DataFrame:
-        """Where the runs through every prefix end."""
-        return frames.trie(self.runs)
+        if not self.baseline:
+            return self.summary.iloc[:0].assign(baseline="")
+        return compare(self.runs, self.baseline, extra=self.extra)
 
     @cached_property
     def extremes(self) -> pd.DataFrame:
         """The worst and best runs."""
-        return frames.extremes(self.runs, self.results.folder is not None)
+        return report_frames.extremes(self.runs, self.results.folder is not None)
 
     @cached_property
     def progress(self) -> pd.DataFrame:
         """How far every replicate is."""
-        return frames.progress(self.results)
+        return report_frames.progress(self.results)
 
     @cached_property
     def evaluations(self) -> pd.DataFrame:
         """What is evaluated."""
-        return frames.evaluations(self.results)
+        return report_frames.evaluations(self.results)
 
     @cached_property
     def manifest(self) -> dict[str, object]:
@@ -239,7 +198,7 @@ class Study:
 
     def dots(self, runs: pd.DataFrame) -> pd.DataFrame:
         """The runs that figures draw, see `placed`."""
-        return self.placed(frames.thinned(runs))
+        return self.placed(report_frames.thinned(runs))
 
     def placed(self, runs: pd.DataFrame) -> pd.DataFrame:
         """Runs with the number by which dots in figures name their order."""
@@ -247,44 +206,35 @@ class Study:
         pairs = zip(runs["replicate"], runs["order"], strict=True)
         return runs.assign(place=[numbers[pair] for pair in pairs])
 
+    @property
+    def dot(self) -> str:
+        """Returns what a dot of a figure is, for captions."""
+        largest = max(self.runs.groupby(["backbone", "method"]).size(), default=0)
+        if largest <= report_frames.MAX_DOTS:
+            return "Dot: one run."
+        runs = plural(largest, "run")
+        return f"Dot: one run, {report_frames.MAX_DOTS} of {runs} per method, evenly by rank."
+
+    @property
+    def num_incomplete(self) -> int:
+        """Returns how many planned runs lack a stage."""
+        return int((self.results.runs["missing"] > 0).sum())
+
     @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """What is written beside the report, by file name."""
+        """Returns what is written beside the report by file name, panels' own frames apart."""
         return {
-            "runs": self.runs,
-            "methods": self.methods_table,
             "summary": self.summary,
             "robustness": self.robustness,
             "steadiness": self.steadiness,
             "disparity": disparity(self.results, self.runs),
-            "contributions": self.contributions,
-            "cells": self.cells,
             "kinds": self.kinds,
             "alignment_drift": alignment_drift(self.results, self.runs),
             "attribution_stages": attribution_stages(self.results, self.runs),
-            "failure_modes": self.failure_modes,
-            "feature_maps": self.feature_maps,
-            "transition_models": self.transition_models,
-            "profiles": self.profiles,
             "rankings": self.rankings,
             "method_pairs": method_pairs(self.runs),
-            "stability": self.stability,
-            "ranks": self.ranks,
-            "convergence": self.convergence,
-            "similarity": self.similarity,
-            "similarity_pairs": self.similarity_pairs,
             "similarity_orders": self.adjacencies,
-            "regret": self.regret,
-            "variance": self.variance,
             "task_factors": task_factors(self.results, self.runs),
-            "d_study": self.d_study,
-            "order_models": self.order_models,
             "comparison": self.comparison,
-            "differences": self.pairs,
-            "tree": self.trie,
-            "extremes": self.extremes,
-            "accuracies": frames.accuracies(self.results),
-            "evaluations": self.evaluations,
-            "progress": self.progress,
             "failures": self.results.failures,
         }

@@ -9,19 +9,17 @@ from analysis.data.results import Results
 from analysis.inference.intervals import LEVEL
 from analysis.orders.steadiness import FEW
 from analysis.orders.variance import reliability
-from analysis.report.figures import interval
-from analysis.report.frames import rows
-from analysis.report.study import Study
+from analysis.report.phrases import NOTHING, interval, plural
+from analysis.report.report_frames import rows
+from analysis.report.study_statistics import StudyStatistics
 
 MAX_NAMED = 6
 """Methods named in one sentence."""
-NOTHING = 5e-4
-"""Differences below this read as 0.000."""
 AGREEMENT = 0.9
 """Kendall's tau from which two rankings count as the same in practice."""
 
 
-def findings(study: Study) -> list[str]:
+def findings(study: StudyStatistics) -> list[str]:
     """Sentences about accuracy, order, ranking, size, zero-shot loss, end, gaps; names **bold**."""
     found = []
     for backbone, part in study.summary.groupby("backbone"):
@@ -247,8 +245,3 @@ def _condition(summary: pd.DataFrame) -> str:
 
 def _interval(row: Any, sign: str = "") -> str:
     return interval(row.mean, row.low, row.high, sign)
-
-
-def plural(count: int, noun: str) -> str:
-    """A count with its noun."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}".replace(",", "\u202f")

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from analysis.report.findings import plural
-from analysis.report.study import Study
+from analysis.report.phrases import number, plural
+from analysis.report.study_statistics import StudyStatistics
 
 PACKAGES = ("task-order-sweep", "numpy", "scipy", "pandas", "plotly")
 
@@ -63,12 +63,12 @@ class Fact(NamedTuple):
     detail: str = ""
 
 
-def title(study: Study) -> str:
+def title(study: StudyStatistics) -> str:
     """The name of the study."""
     return ", ".join(sorted(set(study.results.stages["study"])))
 
 
-def lead(study: Study) -> str:
+def lead(study: StudyStatistics) -> str:
     """The question of the study, with its size."""
     runs = study.results.runs
     backbones = ", ".join(sorted(set(runs["backbone"])))
@@ -79,7 +79,7 @@ def lead(study: Study) -> str:
     )
 
 
-def facts(study: Study) -> list[Fact]:
+def facts(study: StudyStatistics) -> list[Fact]:
     """The size of the study, as far as it has come."""
     runs, orders = study.results.runs, study.results.orders
     trained = sum(bool(prefix) for *_, prefix in study.results.scores.rows)
@@ -89,10 +89,10 @@ def facts(study: Study) -> list[Fact]:
     return [
         Fact("methods", f"{len(study.methods)}", ", ".join(study.methods)),
         Fact("tasks", f"{len(_tasks(study))}", ", ".join(_tasks(study))),
-        Fact("orders", _count(orders["order"].nunique()), f"design: {designs}"),
+        Fact("orders", number(orders["order"].nunique()), f"design: {designs}"),
         Fact("replicates", f"{orders['replicate'].nunique()}", "one seed and one block each"),
-        Fact("complete runs", _count(complete), f"of {_count(len(runs))} planned"),
-        Fact("stages", _count(trained), f"distinct; {_count(naive)} without shared prefixes"),
+        Fact("complete runs", number(complete), f"of {number(len(runs))} planned"),
+        Fact("stages", number(trained), f"distinct; {number(naive)} without shared prefixes"),
     ]
 
 
@@ -109,7 +109,7 @@ def sample(estimates: pd.DataFrame, unit: str = "run") -> str:
     return f"n = {runs} per method; {kind}"
 
 
-def notes(study: Study) -> list[str]:
+def notes(study: StudyStatistics) -> list[str]:
     """What the numbers are conditional on, once per note."""
     noted = study.summary[study.summary["note"] != ""]
     return [
@@ -117,7 +117,7 @@ def notes(study: Study) -> list[str]:
     ]
 
 
-def versions(study: Study) -> str:
+def versions(study: StudyStatistics) -> str:
     """The software that wrote the report, and the run's own if its manifest is there."""
     found = {name: metadata.version(name) for name in PACKAGES}
     ran = study.manifest.get("versions", {})
@@ -126,9 +126,5 @@ def versions(study: Study) -> str:
     return f"Python {platform.python_version()}, {listed}"
 
 
-def _tasks(study: Study) -> list[str]:
+def _tasks(study: StudyStatistics) -> list[str]:
     return sorted({task for order in study.results.orders["order"] for task in order})
-
-
-def _count(number: int) -> str:
-    return f"{number:,}".replace(",", "\u202f")

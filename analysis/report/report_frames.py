@@ -11,8 +11,6 @@ from analysis.data.results import Results
 
 MAX_DOTS = 1000
 """Runs of one method drawn in a figure."""
-MAX_NODES = 12_000
-"""Prefixes drawn in the tree of orders."""
 NUM_EXTREMES = 3
 """Worst and best runs listed per method."""
 
@@ -46,27 +44,6 @@ def thinned(runs: pd.DataFrame) -> pd.DataFrame:
         chosen = np.linspace(0, len(part) - 1, min(len(part), MAX_DOTS)).round().astype(int)
         parts.append(part.iloc[chosen])
     return pd.concat(parts).sort_index() if parts else runs
-
-
-def shallow(trie: pd.DataFrame) -> pd.DataFrame:
-    """The first levels of a trie, as many as have at most MAX_NODES nodes."""
-    depth = trie["prefix"].map(len)
-    nodes = depth.value_counts().sort_index().cumsum()
-    deepest = int(nodes[nodes <= MAX_NODES].index.max())
-    return trie.loc[depth <= deepest]
-
-
-def trie(runs: pd.DataFrame) -> pd.DataFrame:
-    """What became of the runs through every prefix.
-
-    Returns:
-        One row per (backbone, method, prefix): runs, and the mean of their average accuracy.
-    """
-    prefixes = [[order[:k] for k in range(len(order) + 1)] for order in runs["order"]]
-    head = ["backbone", "method", "prefix"]
-    long = runs.assign(prefix=pd.Series(prefixes, runs.index, dtype=object)).explode("prefix")
-    found = long.groupby(head)["average_accuracy"].agg(["size", "mean"]).reset_index()
-    return found.rename(columns={"size": "runs", "mean": "average_accuracy"})
 
 
 def extremes(runs: pd.DataFrame, in_folder: bool = True) -> pd.DataFrame:

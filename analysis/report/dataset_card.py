@@ -1,26 +1,29 @@
 """The run folder as a data set of the Hugging Face Hub: its card."""
 
 import json
+from collections.abc import Mapping
 
-from analysis.report import words
-from analysis.report.findings import findings
-from analysis.report.study import Study
+import pandas as pd
+
+from analysis.report import report_text
+from analysis.report.sentences import findings
+from analysis.report.study_statistics import StudyStatistics
 
 
-def card(study: Study) -> str:
+def card(study: StudyStatistics, tables: Mapping[str, pd.DataFrame]) -> str:
     """CARD.md: front matter that the Hub reads, what is inside, the verdict, how to use it.
 
     It names no licence: that is for whoever ran the study to choose, and follows neither from this
     project's licence nor from those of backbones and data.
     """
     front = {
-        "pretty_name": f"{words.title(study)}: task orders",
+        "pretty_name": f"{report_text.title(study)}: task orders",
         "tags": ["continual-learning", "vision-language", "task-order"],
         "configs": [
             {"config_name": "results", "data_files": "results/*.parquet", "default": True},
             *(
                 {"config_name": name, "data_files": f"tables/{name}.parquet"}
-                for name, table in sorted(study.tables.items())
+                for name, table in sorted(tables.items())
                 if len(table)
             ),
         ],
@@ -29,11 +32,11 @@ def card(study: Study) -> str:
     return "\n".join(["---", *lines, "---", "", *_body(study)]) + "\n"
 
 
-def _body(study: Study) -> list[str]:
+def _body(study: StudyStatistics) -> list[str]:
     return [
-        f"# {words.title(study)}",
+        f"# {report_text.title(study)}",
         "",
-        words.lead(study),
+        report_text.lead(study),
         "",
         *(f"- {sentence}" for sentence in findings(study)),
         "",
