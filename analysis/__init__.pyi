@@ -29,6 +29,7 @@ from .orders.similarity_effects import mantel, mrqap
 from .orders.steadiness import steadiness
 from .orders.variance import d_study, task_factors, variance_components
 from .report import write_report
+from .report.panels.base import Panel
 from .run_metrics.metric import METRICS, Metric
 from .run_metrics.metrics_table import metrics
 
@@ -36,6 +37,7 @@ __all__ = [
     "FIRST_LOOK",
     "METRICS",
     "Metric",
+    "Panel",
     "Results",
     "agreement",
     "alignment_drift",

@@ -8,7 +8,6 @@ the embedding space, far ones may lie anywhere. Studies keep single features whe
 
 import numpy as np
 import pandas as pd
-from sklearn.manifold import TSNE
 
 from analysis.data.results import RUN, STAGE, Results
 
@@ -51,6 +50,8 @@ def _embedded(before: pd.DataFrame, after: pd.DataFrame, task: str) -> pd.DataFr
         after[after["eval_task"] == task], on=_SAMPLE, suffixes=("", "_after")
     )
     vectors = np.stack([*both["vector"], *both["vector_after"]]).astype(np.float64)
+    from sklearn.manifold import TSNE  # half a second, which only studies with features take
+
     perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init="pca", random_state=0)
     start, end = np.split(tsne.fit_transform(vectors), 2)
