@@ -183,7 +183,7 @@ def test_the_analysis_works_alone(tmp_path: Path, alone: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     python = environment / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", alone], check=True)
-    write_study(tmp_path / "run", random_orders(4, 2, 3))
+    write_study(tmp_path / "run", random_orders(("cars", "flowers", "pets"), 2, 3))
     done = subprocess.run(  # -I: neither PYTHONPATH nor this folder is looked at
         [python, "-I", "-c", USE_ALONE], cwd=tmp_path, capture_output=True, text=True, check=False
     )
