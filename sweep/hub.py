@@ -27,7 +27,7 @@ def commit_of(
     file: str,
     repo_type: Literal["model", "dataset"] = "model",
 ) -> str:
-    """The commit that a hub id stands for now; without a network, when it was last looked up.
+    """Returns the commit a hub id stands for; without a network, the one last looked up.
 
     Args:
         what: What the hub id is given for, to be named in errors.
@@ -53,7 +53,7 @@ MODEL_FILES = (".json", ".safetensors", ".bin", ".txt", ".model")
 
 
 def digest(folder: Path, suffixes: tuple[str, ...] = MODEL_FILES) -> str:
-    """SHA-256 of the names and contents of a folder's files; of all of them without suffixes."""
+    """Returns the SHA-256 of names and contents of a folder's files; `()` takes all files."""
     found = hashlib.sha256()
     for file in sorted(folder.rglob("*")):
         if file.is_file() and (not suffixes or file.suffix in suffixes):

@@ -71,7 +71,7 @@ def parts(kind: str) -> Mapping[str, Part]:
 
 
 def _shipped(kind: str) -> Mapping[str, str]:
-    """Paths by name; a table may hold the parts themselves."""
+    """Returns paths by name; a table may hold the parts themselves."""
     table = KINDS[kind].table
     return {
         name: part if isinstance(part, str) else f"{table}[{name}]"
@@ -81,7 +81,7 @@ def _shipped(kind: str) -> Mapping[str, str]:
 
 @cache
 def _installed(kind: str) -> Sequence[Part]:
-    """What installed packages bring; reading their metadata takes milliseconds."""
+    """Returns what installed packages bring; reading their metadata takes milliseconds."""
     return [
         Part(entry.name, entry.value, entry.dist.name if entry.dist else "an installed package")
         for entry in entry_points(group=f"task_order_sweep.{kind}")

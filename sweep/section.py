@@ -40,7 +40,7 @@ def named(kind: str, optional: bool = False) -> BeforeValidator:
 
 
 def explain(error: ValidationError, root: type[BaseModel], source: str = "") -> str:
-    """The first problem of a validation as one sentence."""
+    """Returns the first problem of a validation as one sentence."""
     first, *others = error.errors()
     where = ".".join(str(part) for part in first["loc"])
     cause = first.get("ctx", {}).get("error")
@@ -67,7 +67,7 @@ def explain(error: ValidationError, root: type[BaseModel], source: str = "") -> 
 
 
 def _keys(model: Any, path: tuple[int | str, ...]) -> list[str]:
-    """The keys that the section at `path` takes."""
+    """Returns the keys that the section at `path` takes."""
     for part in path:
         fields = getattr(model, "model_fields", {})
         if part in fields:

@@ -21,7 +21,7 @@ from sweep.study.schema import Lanes, Study
 def plan_single(
     study: Study, method: str, order: Order, replicate: int, backbone: str | None
 ) -> Plan:
-    """The plan of a single run of a study; its units have the keys they have in the study.
+    """Returns the plan of one run of a study; its units keep their keys.
 
     Raises:
         InputError: the study has no such method, backbone, replicate or tasks.
@@ -58,7 +58,7 @@ def run_single(
     backbone: str | None = None,
     out: str | None = None,
 ) -> tuple[list[Record], State | None]:
-    """Train one order here and now.
+    """Trains one order in this process, without Ray.
 
     Args:
         study: Where everything but the order comes from.
@@ -110,7 +110,7 @@ def _compute(plan: Plan, run_folder: RunFolder | None) -> dict[str, Result]:
 
 
 def matrix(order: Order, records: list[Record]) -> pd.DataFrame:
-    """The accuracy matrix of a run: a row per stage, a column per task in order of learning."""
+    """Returns the accuracy matrix: a row per stage, a column per task in order of learning."""
     rows = [
         {row["eval_task"]: row["value"] for row in record.scores if row["split"] == "task"}
         for record in records

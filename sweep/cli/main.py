@@ -222,7 +222,7 @@ def pretrain(
 def _command(
     study: str, out: str | None, address: str | None, changes: Sequence[str] | None
 ) -> str:
-    """The command that runs a study, or goes on with it."""
+    """Returns the command that runs a study or resumes it."""
     words = ["sweep", "run", study]
     for option, value in (("--out", out), ("--address", address)):
         words += [option, value] if value else []
@@ -232,19 +232,19 @@ def _command(
 
 
 def _say(text: str) -> None:
-    """One line, however long, that can be copied."""
+    """Prints one line, however long, without wrapping it, so that it can be copied."""
     console.print(text, soft_wrap=True)
 
 
 def _quiet() -> None:
-    """No bars for loading small files; they would tear up the output."""
+    """Hides the bars for loading small files, which would tear up the output."""
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The console script: returns its exit code; user errors become one sentence and a 2."""
+    """Runs the console script and returns its exit code; 2 after an error of the user's."""
     # Methods of one's own lie where one works; what is installed comes first.
     sys.path.append(os.getcwd())
     logging.getLogger("ray").setLevel(logging.ERROR)

@@ -57,7 +57,7 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         self._bar.stop()
 
     def update(self, progress: Progress, lanes: int) -> None:
-        """Draw a snapshot."""
+        """Draws a snapshot of the progress."""
         if not self._begun:
             self._begun = True
             self._say_what_is_run()
@@ -88,7 +88,7 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         self.console.print(text, soft_wrap=True)
 
     def _time_left(self, progress: Progress) -> str:
-        """From the pace since the first stage finished in this run."""
+        """Estimates from the pace since the first stage finished in this run."""
         done = sum(self._weights[key] for key in progress.done)
         now = time.monotonic()
         if self._first is None:

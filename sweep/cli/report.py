@@ -5,7 +5,7 @@ from sweep.errors import InputError
 
 
 def report(out: str, *others: str) -> str:
-    """Write OUT/report.html, report.md and tables; returns the report's path.
+    """Writes OUT/report.html, report.md and tables/; returns the report's path.
 
     With more than one run, one report that compares them, in a folder beside the first.
 

@@ -49,7 +49,7 @@ ON_ONE_MACHINE = {
 
 @contextmanager
 def connected(address: str | None, lanes: Lanes) -> Iterator[None]:
-    """A connection to a cluster; without an address, a Ray of our own that ends with us.
+    """Connects to a cluster or, without an address, starts a Ray that ends with this process.
 
     Raises:
         InputError: there is a connection already, and an address of another.
@@ -96,7 +96,7 @@ def _set(environment: Mapping[str, str]) -> Iterator[None]:
 
 
 def fit_lanes(lanes: Lanes, num_runs: int, grows: bool) -> Lanes:
-    """Settle what is "auto": GPUs if the cluster has any, and as many lanes as it can hold.
+    """Resolves "auto": GPUs if the cluster has any, and as many lanes as it can hold.
 
     Args:
         lanes: As the study has them.
@@ -133,7 +133,7 @@ def fit_lanes(lanes: Lanes, num_runs: int, grows: bool) -> Lanes:
 
 
 def check_head() -> None:
-    """Whether the head of the cluster is free for a study.
+    """Waits a moment until the head of the cluster is free for a study.
 
     Raises:
         InputError: another study, or something else, has taken its place.

@@ -22,5 +22,5 @@ class LaneConfig:
 
 
 def find_coordinator(config: LaneConfig) -> Any:
-    """The handle of the coordinator; looked up by name, so that it survives a restart."""
+    """Returns the coordinator's handle, looked up by name so that it survives a restart."""
     return ray.get_actor(config.coordinator, namespace=config.namespace)

@@ -53,7 +53,7 @@ class Coordinator:
     """Async methods that wait for something return after WAIT seconds at the latest."""
 
     def __init__(self, out: str, max_lanes: int) -> None:
-        """Read what is to be done and what has been done.
+        """Reads what is to be done and what has been done.
 
         Args:
             out: The run's folder or URI. The plan is read from it, since a large argument would
@@ -87,7 +87,7 @@ class Coordinator:
             self._news.notify_all()
 
     def open_lane(self, lane: str) -> bool:
-        """Whether a trial may have a lane, or keep it; trials that stop asking give theirs up."""
+        """Returns whether a trial may have or keep a lane; one that stops asking loses it."""
         now = time.monotonic()
         self._lanes = {name: seen for name, seen in self._lanes.items() if now - seen < LEASE}
         # A trial that Tune lets wait may be silent for long; its lane's workers are not.
@@ -101,7 +101,7 @@ class Coordinator:
     async def next(
         self, lane: str, held: list[str], loaded: tuple[str, str] | None
     ) -> Assignment | Literal["stop"] | None:
-        """Work for a lane; None: ask again; "stop": there will be none."""
+        """Returns work for a lane; None: ask again; "stop": there will be none."""
         assignment: Assignment | None = None
 
         def found() -> bool:
@@ -119,13 +119,13 @@ class Coordinator:
         return assignment
 
     def alive(self, lane: str, key: str | None, room: PlacementGroup) -> None:
-        """A lane's heartbeat, with the unit it is working on and the resources that it holds."""
+        """Takes a lane's heartbeat: the unit it is working on and the resources that it holds."""
         now = time.monotonic()
         self.scheduler.alive(lane, key, now)
         self._rooms[lane] = room, now
 
     def evict(self, lane: str) -> None:
-        """The trial or the Train job of a lane has died: free what the lane held.
+        """Frees what a lane held whose trial or Train job has died.
 
         Train has a helper for that, which can tell only where Ray's dashboard runs.
         """
@@ -135,36 +135,36 @@ class Coordinator:
             remove_placement_group(room)
 
     def dismiss(self, lane: str) -> None:
-        """The lane gets no more work."""
+        """Gives a lane no more work."""
         self._dismissed.add(lane)
         self._lanes.pop(lane, None)
 
     async def finish(self, record: Record) -> None:
-        """A lane has stored a unit."""
+        """Takes note of a unit that a lane has stored."""
         self._records[record.key] = record
         for key in self.scheduler.finish(record.key):
             await asyncio.to_thread(self.store.drop_state, key)
         await self._announce()
 
     async def fail(self, lane: str, key: str, error: str, final: bool) -> None:
-        """An attempt at a unit raised an error."""
+        """Takes note of an attempt at a unit that raised an error."""
         self.scheduler.fail(lane, key, error, final)
         await self._announce()
 
     async def abort(self, error: str) -> None:
-        """A lane found something that no lane can get over."""
+        """Ends the study, since a lane met an error that every lane would meet."""
         self.scheduler.abort(error)
         await self._announce()
 
     async def stop_after(self, replicates: int, reason: str) -> None:
-        """So many replicates are enough."""
+        """Leaves out the replicates after the first `replicates`."""
         self._stopped = reason
         for key in self.scheduler.stop_after(replicates):
             await asyncio.to_thread(self.store.drop_state, key)
         await self._announce()
 
     async def outcome(self, run: Run, stage: int) -> Outcome | None:
-        """How a stage of a run ended; None: ask again."""
+        """Returns how a stage of a run ended; None: ask again."""
         self._started.add((run.backbone, run.method, str(run.replicate), *run.order))
         key = run.stages[stage]
         scheduler = self.scheduler
@@ -178,13 +178,13 @@ class Coordinator:
         )
 
     async def record(self, key: str) -> Record:
-        """The record of a finished unit."""
+        """Returns the record of a finished unit."""
         if key not in self._records:
             self._records[key] = await asyncio.to_thread(self.store.record, key)
         return self._records[key]
 
     async def may_leave(self) -> bool:
-        """Whether a trial that has all its stages may end.
+        """Returns whether a trial that has all its stages may end.
 
         While other runs wait to be started the lane stays with them. The last runs stay until
         everything is is_settled, so that their lanes go on helping the others.
@@ -194,7 +194,7 @@ class Coordinator:
         return await self._until(lambda: self.scheduler.is_settled)
 
     def progress(self) -> Progress:
-        """A snapshot for whoever shows it."""
+        """Returns a snapshot of the study's progress."""
         scheduler = self.scheduler
         return Progress(
             units=len(scheduler.done) + len(scheduler.todo),
@@ -208,5 +208,5 @@ class Coordinator:
 
 
 def flat(record: Record) -> dict[str, Any]:
-    """The scores of a stage as Tune metrics: "shapes/accuracy", "captions/i2t_r1"."""
+    """Returns the scores of a stage as Tune metrics: "shapes/accuracy", "captions/i2t_r1"."""
     return {f"{row['eval_task']}/{row['metric']}": row["value"] for row in record.scores}

@@ -52,7 +52,7 @@ def run(
     address: str | None = None,
     on_progress: Callable[[Progress, int], None] | None = None,
 ) -> Finished:
-    """Run a study, or go on with it: finished stages in `out` are never trained again.
+    """Runs a study or resumes it: finished stages in `out` are never trained again.
 
     Args:
         study: What to run, or its plan if that has been made already.
@@ -153,7 +153,7 @@ def _tuner(plan: Plan, lane: LaneConfig, run_folder: RunFolder, lanes: int) -> "
 
 
 def _choices(runs: Sequence[Run]) -> dict[str, Any]:
-    """Tune's choice of a run, with what its table shows of it.
+    """Returns Tune's search space: the index of a run, and what its table shows of it.
 
     Tune copies the whole grid for every trial, so that has numbers alone.
     """

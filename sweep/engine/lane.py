@@ -32,7 +32,7 @@ class LaneTrainer(TorchTrainer):  # type: ignore[misc]  # ray is untyped
 
 
 def run_lane(config: LaneConfig) -> None:
-    """Run a lane until there is no work left for it."""
+    """Runs a lane until there is no work left for it."""
     resources = {"CPU": config.cpus_per_worker, "GPU": config.gpus_per_worker}
     folder = Folder(config.out)
     LaneTrainer(

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 def work(config: LaneConfig) -> None:
-    """Ask for units and compute them; the first worker of the lane speaks for all."""
+    """Asks for units and computes them; the first worker of the lane speaks for all."""
     study, sources = pickle.loads(config.setup)
     coordinator, store = find_coordinator(config), Store(config.out)
     accelerator = join_lane(study)
@@ -75,7 +75,7 @@ def work(config: LaneConfig) -> None:
 
 
 def _start(read: Callable[[], T]) -> T:
-    """What `read` gives, unless it fails again and again."""
+    """Returns what `read` returns; tries again where a disk or server does not answer."""
     for _ in range(STARTS - 1):
         try:
             return read()

@@ -25,7 +25,7 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
     """Reports the stages of one order after the other, whoever trained them."""
 
     def setup(self, config: dict[str, Any], *, lane: LaneConfig, runs: list[Run]) -> None:
-        """Take up the first run."""
+        """Starts with the first run."""
         self.lane = replace(lane, lane=f"lane-{self.trial_id}-{time.time_ns():x}")
         self.runs = runs
         self.coordinator = find_coordinator(self.lane)
@@ -41,13 +41,13 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
             self.error = error
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take up another run on the same lane."""
+        """Goes on with another run on the same lane."""
         self.run = self.runs[new_config["index"]]
         self.stage = 0
         return True
 
     def step(self) -> dict[str, Any]:
-        """Wait for the next stage of the run and report it."""
+        """Waits for the next stage of the run and reports it."""
         self.stage += 1
         started = time.monotonic()
         outcome: Outcome = self._ask("outcome", self.run, self.stage)
@@ -69,7 +69,7 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
         return metrics
 
     def _ask(self, question: str, *arguments: object) -> Any:
-        """Put a question to the coordinator until it has an answer; meanwhile keep a lane going.
+        """Asks the coordinator until it has an answer, and keeps a lane going meanwhile.
 
         Tune may start a few more trials than there are lanes; those only listen.
         """
@@ -91,15 +91,15 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
         return ray.get(getattr(self.coordinator, question).remote(*arguments))
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
-        """Nothing to keep: the store remembers every stage."""
+        """Saves next to nothing, since the store holds every stage."""
         return {"order": self.run.order}
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
-        """Tell the order from the start, so that its history is complete again."""
+        """Reports the order from its start again, so that its history is complete."""
         self.stage = 0
 
     def cleanup(self) -> None:
-        """Let the lane end."""
+        """Lets the lane end."""
         self._call("dismiss", self.lane.lane)
         if self.thread:
             self.thread.join(LEAVE_SECONDS)

@@ -13,13 +13,13 @@ from sweep.study.schema import MethodEntry, Study
 
 
 def entry(study: Study) -> MethodEntry:
-    """How an expert is trained: as the study's own method `individual` does, or its defaults."""
+    """Returns how an expert is trained: as the study's method `individual`, or its defaults."""
     own = (e for e in study.methods.values() if issubclass(e.kind, Individual))
     return next(own, MethodEntry.model_validate({"method": "individual"}))
 
 
 def train_experts(study: Study, backbone: str, source: Source, images: int, cache: Path) -> Experts:
-    """Train one expert for each of the study's tasks, in this process, and sample the tasks.
+    """Trains one expert for each of the study's tasks in this process, and samples the tasks.
 
     They are those of `individual` in the first replicate, bit for bit if lanes have one worker.
 

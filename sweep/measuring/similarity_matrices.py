@@ -46,7 +46,7 @@ Tables = Mapping[str, np.ndarray]
 
 
 def recipe(study: Study, backbone: str, pinned: Pinned, measures: Iterable[str]) -> dict[str, Any]:
-    """Everything that some measures of similarity between a study's tasks depend on."""
+    """Returns everything that some measures of similarity between a study's tasks depend on."""
     config, source = study.similarity or Similarities(), pinned.sources[backbone]
     measured = list(measures)
     facts: dict[str, Any] = {
@@ -72,7 +72,7 @@ def recipe(study: Study, backbone: str, pinned: Pinned, measures: Iterable[str])
 def similarities(
     study: Study, backbone: str, pinned: Pinned, measures: Sequence[str] | None = None
 ) -> Tables:
-    """Similarities between all tasks of a study, by measure, on one of its backbones.
+    """Returns similarities between all tasks of a study, by measure, on one of its backbones.
 
     What has been measured on a machine is read again. What has not takes one forward pass over a
     sample of every task, backward passes, or the training of experts, as the measures ask for.
@@ -131,7 +131,7 @@ def _measure(study: Study, label: str, source: Source, names: Sequence[str]) -> 
 
 
 def task_rows(backbone: str, tables: Tables, tasks: Sequence[str]) -> pa.Table:
-    """One row per measure and ordered pair of tasks.
+    """Returns one row per measure and ordered pair of tasks.
 
     Columns: backbone, measure, task (i), other (j), similarity (S[i, j]), direction (what of both
     is compared; "" if they can be exchanged).
@@ -155,7 +155,7 @@ def task_rows(backbone: str, tables: Tables, tasks: Sequence[str]) -> pa.Table:
 def order_rows(
     backbone: str, tables: Tables, tasks: Sequence[str], orders: Iterable[Order]
 ) -> pa.Table:
-    """One row per measure and order of two or more tasks: backbone, measure, order, SCORES."""
+    """Returns a row per measure and order of two or more tasks, with all SCORES."""
     number = {task: i for i, task in enumerate(tasks)}
     by_length: dict[int, list[Order]] = {}
     for order in dict.fromkeys(orders):

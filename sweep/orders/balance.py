@@ -21,7 +21,7 @@ class Balance:
     """int [T, T]: how often task i comes anywhere before task j."""
 
     def ranges(self) -> dict[str, tuple[int, int]]:
-        """The smallest and the largest of each kind of count; (0, 0) where there is none."""
+        """Returns the smallest and the largest count of each kind; (0, 0) where there is none."""
         pairs = ~np.eye(len(self.tasks), dtype=bool)
         cells = {
             "positions": self.positions.ravel(),
@@ -35,7 +35,7 @@ class Balance:
 
 
 def balance(orders: Sequence[Order], tasks: Sequence[str] | None = None) -> Balance:
-    """Count positions, successions and precedences.
+    """Counts positions, successions and precedences.
 
     Args:
         orders: One or more, of any lengths.
@@ -55,7 +55,7 @@ def balance(orders: Sequence[Order], tasks: Sequence[str] | None = None) -> Bala
 
 
 def ranges(blocks: Iterable[Sequence[Order]], tasks: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """The smallest and the largest count inside any block, of each kind."""
+    """Returns the smallest and the largest count inside any block, of each kind."""
     found = [balance(block, tasks).ranges() for block in blocks]
     return {
         kind: (min(each[kind][0] for each in found), max(each[kind][1] for each in found))
@@ -64,7 +64,7 @@ def ranges(blocks: Iterable[Sequence[Order]], tasks: Sequence[str]) -> dict[str,
 
 
 def sentence(counts: dict[str, tuple[int, int]]) -> str:
-    """What `ranges` found, in words."""
+    """Returns what `ranges` found, as a sentence."""
     times = {kind: _times(*bounds) for kind, bounds in counts.items()}
     return (
         f"In a replicate each task is {times['positions']} at every position, "

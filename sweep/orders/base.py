@@ -25,7 +25,7 @@ class Design(Section, ABC):
 
     @abstractmethod
     def orders(self, tasks: Sequence[str], rng: np.random.Generator) -> list[Order]:
-        """The orders of one replicate (one block), all different.
+        """Returns the orders of one replicate (one block), all different.
 
         Raises:
             InputError: the design cannot be made from these tasks.
@@ -35,7 +35,7 @@ class Design(Section, ABC):
 def relabelled(
     rows: Iterable[Sequence[int]], tasks: Sequence[str], rng: np.random.Generator
 ) -> list[Order]:
-    """Rows of the numbers 0..T-1 as orders, with the tasks numbered at random.
+    """Returns rows of the numbers 0..T-1 as orders, with the tasks numbered at random.
 
     Whatever the rows are, each of the orders by itself is then uniform over all T!, so that plain
     means over them have no bias; their balance stays.

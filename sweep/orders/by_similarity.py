@@ -71,7 +71,7 @@ class Similarity(Design):
         return self.matrix is not None
 
     def orders(self, tasks: Sequence[str], rng: np.random.Generator) -> list[Order]:
-        """Band by band; an order that two bands share comes once."""
+        """Returns the orders band by band; an order that two bands share comes once."""
         if [len(row) for row in self.matrix or ()] != [len(tasks)] * len(tasks):
             raise InputError(
                 f"design 'similarity': the matrix must have {len(tasks)} rows of {len(tasks)} "

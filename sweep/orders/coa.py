@@ -23,7 +23,7 @@ class ComponentOrthogonalArray(Design):
     name: str = "coa"
 
     def orders(self, tasks: Sequence[str], rng: np.random.Generator) -> list[Order]:
-        """One array; every single order is uniform over all n!."""
+        """Returns one array; each single order is uniform over all n!."""
         n = len(tasks)
         prime, power = _as_power(n)
         if prime**power != n:
@@ -37,7 +37,7 @@ class ComponentOrthogonalArray(Design):
 
 
 def _as_power(n: int) -> tuple[int, int]:
-    """The smallest prime in n, and how often it is in n; (2, 1) if there is none."""
+    """Returns the smallest prime in n, and how often it is in n; (2, 1) if there is none."""
     prime = next((d for d in range(2, n + 1) if n % d == 0), 2)
     power = 1
     while n % prime ** (power + 1) == 0 and n:
@@ -46,7 +46,7 @@ def _as_power(n: int) -> tuple[int, int]:
 
 
 def _field(prime: int, power: int) -> tuple[np.ndarray, np.ndarray]:
-    """Addition and multiplication of the field of q = prime^power numbers: two int [q, q].
+    """Returns addition and multiplication of the field of q = prime^power numbers: int [q, q].
 
     A number stands for the polynomial whose coefficients are its digits to the base `prime`;
     products are taken modulo x^power = r, with the first r that leaves no divisors of zero.

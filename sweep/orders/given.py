@@ -57,7 +57,7 @@ class Fixed(Design):
     )
 
     def orders(self, tasks: Sequence[str], rng: np.random.Generator) -> list[Order]:
-        """The given orders, checked against the tasks."""
+        """Returns the given orders, checked against the tasks."""
         orders = [
             published(order, tasks) if isinstance(order, str) else order for order in self.given
         ]
@@ -84,7 +84,7 @@ class Fixed(Design):
 
 
 def published(name: str, tasks: Sequence[str]) -> Order:
-    """A published order, in the names that a benchmark gives its tasks.
+    """Returns a published order, in the names that a benchmark gives its tasks.
 
     Raises:
         InputError: there is no such order, or it is one of other tasks.

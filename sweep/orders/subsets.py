@@ -36,7 +36,7 @@ class Subsets(Design):
         return design
 
     def orders(self, tasks: Sequence[str], rng: np.random.Generator) -> list[Order]:
-        """Subsets drawn uniformly without replacement; every order is uniform over all of them."""
+        """Returns orders of subsets that are drawn uniformly without replacement."""
         possible = math.comb(len(tasks), self.size)
         if self.num_subsets > possible:
             raise InputError(

@@ -26,7 +26,7 @@ class Williams(Design):
     name: str = "williams"
 
     def orders(self, tasks: Sequence[str], rng: np.random.Generator) -> list[Order]:
-        """One square; every single order is uniform over all n!."""
+        """Returns one square; each single order is uniform over all n!."""
         if len(tasks) < 2:
             raise InputError(f"design 'williams' takes two or more tasks, got {len(tasks)}.")
         return relabelled(_square(len(tasks)), tasks, rng)

@@ -39,7 +39,7 @@ class Plan(UnitGraph):
     """
 
     def __init__(self, study: Study, pinned: Pinned) -> None:
-        """Plan a study; a pure function of its arguments.
+        """Plans a study; a pure function of its arguments.
 
         Args:
             study: Its design knows all that it has to measure (`sweep.measuring.make_plan`).
@@ -69,7 +69,7 @@ class Plan(UnitGraph):
                         yield self.run(backbone, method, replicate, order)
 
     def run(self, backbone: str, method: str, replicate: int, order: Order) -> Run:
-        """The run of any order, planned or not; adds its units to the plan."""
+        """Returns the run of any order, planned or not; adds its units to the plan."""
         seed = self.study.replicate_seed(replicate)
         start = self._add("start", backbone, "", 0, 0, (), ())
         stages, path = [start], list[str]()
@@ -86,7 +86,7 @@ class Plan(UnitGraph):
         )
 
     def _stage(self, where: Where, prefix: Order, path: list[str]) -> str | None:
-        """The unit that gives the result of a prefix; `path`: the trainings before it, extended."""
+        """Returns the unit with the result of a prefix; extends `path`, the trainings before it."""
         kind = self._methods[where[1]]
         tasks = prefix if kind.combines == "sequence" else tuple(sorted(prefix))
         match kind.depends_on:
@@ -151,14 +151,14 @@ class Plan(UnitGraph):
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
     def _identity(self, label: str, trainer: type[Method] | None = None) -> str:
-        """What makes a method: its class, and its options as far as `trainer` has them."""
+        """Returns what identifies a method: its class, and its options that `trainer` has too."""
         kind = trainer or self._methods[label]
         options = self.study.methods[label].options
         own = options.model_dump(mode="json", include=set(kind.Config.model_fields))
         return json.dumps([name_of("methods", kind), own], sort_keys=True)
 
     def steps(self, unit: Unit) -> int:
-        """Optimiser steps of a unit."""
+        """Returns the optimiser steps of a unit."""
         if unit.kind != "train":
             return 0
         learnt = self._methods[unit.method].learns(unit.prefix)
@@ -172,7 +172,7 @@ class Plan(UnitGraph):
         )
 
     def trainings(self, method: str) -> set[str]:
-        """Keys of all trainings that the runs of a method need, whoever else needs them too."""
+        """Returns keys of all trainings that a method's runs need, shared ones included."""
         stages = {key for run in self.runs if run.method == method for key in run.stages}
         parents = {parent for key in stages for parent in self.units[key].parents}
         return {key for key in stages | parents if self.units[key].kind == "train"}

@@ -86,7 +86,7 @@ class Scheduler:
     def claim(
         self, lane: str, held: Collection[str], method: tuple[str, str] | None, now: float
     ) -> Assignment | None:
-        """The next unit for a lane, or None if nothing is ready.
+        """Returns the next unit for a lane, or None if nothing is ready.
 
         A lane that asks has lost whatever it held before. Earlier replicates come first; within
         one, units of the backbone and method that the lane has loaded (another one takes longer to
@@ -136,14 +136,14 @@ class Scheduler:
         ]
 
     def alive(self, lane: str, key: str | None, now: float) -> None:
-        """A sign of life from a lane that works on `key`; its claim may have been forgotten."""
+        """Takes note that a lane is alive and works on `key`, even if its claim was forgotten."""
         self._seen[lane] = now
         if key in self._ready:
             self._ready.discard(key)
             self._claims[key] = _Claim(lane, now)
 
     def expire(self, now: float) -> None:
-        """Give back the claims of lanes that were not heard of for the length of a lease."""
+        """Releases the claims of lanes that were silent for longer than a lease."""
         for lane in {claim.lane for claim in self._claims.values()}:
             if now - self._seen.get(lane, 0.0) > self.lease:
                 self._give_back(lane, now, alive=False)
@@ -160,7 +160,7 @@ class Scheduler:
                 self._ready.add(key)
 
     def finish(self, key: str) -> list[str]:
-        """A unit is in the store. Returns the units whose states are needed no more."""
+        """Takes note of a stored unit; returns the units whose states are no longer needed."""
         if key not in self.todo:  # a lane thought lost was late, or the study has stopped before
             return [] if self._keeps_state(key) else [key]
         self._claims.pop(key, None)
@@ -177,7 +177,7 @@ class Scheduler:
         return [parent for parent in self.graph.units[key].parents if not self._keeps_state(parent)]
 
     def fail(self, lane: str, key: str, error: str, final: bool) -> None:
-        """An attempt raised an error; `final` if trying again is pointless."""
+        """Takes note of a failed attempt; `final` if trying again is pointless."""
         if key not in self._claims or self._claims[key].lane != lane:
             return
         del self._claims[key]
@@ -188,14 +188,14 @@ class Scheduler:
             self._ready.add(key)
 
     def abort(self, error: str) -> None:
-        """Nothing more can be done: everything that is left has failed."""
+        """Gives everything up that is left."""
         self._claims.clear()
         self._ready.clear()
         for key in self.todo:
             self.failed.setdefault(key, error)
 
     def stop_after(self, replicates: int) -> list[str]:
-        """Later replicates are not wanted: what is left of them is not done, nor has it failed.
+        """Leaves out later replicates: what is left of them is neither done nor failed.
 
         What lanes still do for them is wasted. Returns the units whose states are needed no more.
         """
@@ -208,7 +208,7 @@ class Scheduler:
         return [key for key in self.done if key in late and not self._keeps_state(key)]
 
     def _give_up(self, key: str, error: str) -> None:
-        """Record a failure, and with it all that would have started from there."""
+        """Records a failure, and that of all units that start from it."""
         self._ready.discard(key)
         self.failed[key] = error
         title = self.graph.units[key].title
@@ -216,7 +216,7 @@ class Scheduler:
             self.failed.setdefault(child, f"starts from '{title}', which failed: {error}")
 
     def _descendants(self, key: str) -> Iterable[str]:
-        """What is still to be done and cannot be without `key`."""
+        """Yields the units left to do that cannot be done without `key`."""
         queue = [key]
         while queue:
             children = [c for c in self.graph.children[queue.pop()] if c in self.todo]

@@ -13,7 +13,7 @@ _SPECIAL = ("<pad>", "<bos>", "<unk>", "<eos>")
 
 
 def word_tokenizer(words: Sequence[str], max_length: int) -> PreTrainedTokenizerFast:
-    """A tokenizer that knows the words, and puts a text between <bos> and <eos>."""
+    """Returns a tokenizer that knows the words and puts a text between <bos> and <eos>."""
     ids = {token: i for i, token in enumerate((*_SPECIAL, *words))}
     tokenizer = Tokenizer(WordLevel(ids, unk_token="<unk>"))
     tokenizer.pre_tokenizer = Whitespace()

@@ -31,7 +31,7 @@ class Cost:
     """Beside its steps: importances of weights, memories, and the like."""
 
     def seconds(self, plan: Plan, unit: Unit) -> float:
-        """Expected time of a unit."""
+        """Returns the expected time of a unit, in seconds."""
         evaluation = self.seconds_per_evaluation if unit.evaluates else 0.0
         if unit.kind == "combine":
             return self.seconds_per_combination + evaluation
@@ -53,7 +53,7 @@ class CostEstimate:
 
 
 def measure_costs(plan: Plan) -> dict[tuple[str, str], Cost]:
-    """Time a few steps and one evaluation of every backbone with every method, here and now.
+    """Times a few steps and one evaluation of every backbone with every method.
 
     The second task of an order is timed, so that what a method does with its past counts.
     """
@@ -122,14 +122,14 @@ def _measure(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost:
 
 
 def _line(steps: tuple[int, int], seconds: Sequence[float]) -> tuple[float, float]:
-    """What a stage costs once, and per step; neither is negative, whatever the noise."""
+    """Returns fixed seconds and seconds per step; neither is negative, however noisy."""
     (few, many), (short, long) = steps, seconds
     per_step = min(max(0.0, (long - short) / (many - few)), long / many)
     return max(0.0, long - many * per_step), per_step
 
 
 def recorded(plan: Plan, store: Store) -> dict[tuple[str, str], Cost]:
-    """Costs as the finished stages of a run had them; only for what has been run."""
+    """Returns the mean costs of a run's finished stages, for the methods that have some."""
     found: dict[tuple[str, str], list[tuple[Unit, Record]]] = {}
     for key in store.finished():
         unit = plan.units.get(key)
@@ -160,7 +160,7 @@ def _mean(values: Sequence[float]) -> float:
 def estimate_cost(
     plan: Plan, finished: Mapping[str, Kept], costs: Costs, lanes: int
 ) -> CostEstimate:
-    """Play the rest of a study through with the engine's own rules, without training anything."""
+    """Simulates the rest of a study with the engine's own scheduler; trains nothing."""
     scheduler = Scheduler(plan, finished, lease=float("inf"))
     waiting = [f"lane-{i}" for i in range(lanes)]
     loaded: dict[str, tuple[str, str] | None] = dict.fromkeys(waiting)
@@ -190,7 +190,7 @@ def estimate_cost(
 
 
 def _seconds(plan: Plan, costs: Costs) -> Callable[[Unit], float]:
-    """Time of a unit; the untouched backbone is evaluated like any method's result."""
+    """Returns a function for a unit's time; a start unit takes as long as an evaluation."""
     evaluation = max((cost.seconds_per_evaluation for cost in costs.values()), default=0.0)
 
     def seconds(unit: Unit) -> float:

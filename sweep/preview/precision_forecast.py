@@ -62,7 +62,7 @@ class PrecisionForecast:
     contrasts: list[Contrast]
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, for programs."""
+        """Returns everything, for programs."""
         rows = [
             {"replicates": n, "lane_seconds": round(seconds, 1)}
             | ({"reliability": self.reliability[i]} if self.reliability else {})
@@ -78,7 +78,7 @@ class PrecisionForecast:
         return {"known_replicates": self.known, "sd": sd, "budgets": rows, "needs": needs}
 
     def table(self) -> Table:
-        """What so many replicates would buy; a row per number of them."""
+        """Returns the precision for each number of replicates, one per row."""
         table = Table(
             title=f"What more replicates buy, going by {self.known}", title_justify="left"
         )
@@ -93,7 +93,7 @@ class PrecisionForecast:
         return table
 
     def sentences(self) -> list[str]:
-        """What a precision would take; or why nothing can be said yet."""
+        """Returns how many replicates a precision needs, or why this is not known yet."""
         if not self.contrasts:
             return [
                 f"How precise results will be cannot be said yet: that takes two whole replicates, "
@@ -117,7 +117,7 @@ class PrecisionForecast:
 
 
 def precision_forecast(study: Study, folder: Folder, lane_seconds: float) -> PrecisionForecast:
-    """What more replicates of a study would buy.
+    """Returns how precise the results become with more replicates.
 
     Args:
         study: whose `stopping:` says what is to be known; otherwise it is the mean average accuracy
@@ -143,7 +143,7 @@ def precision_forecast(study: Study, folder: Folder, lane_seconds: float) -> Pre
 
 
 def results_in(folder: Folder) -> Results | None:
-    """What a run folder holds so far, if anything."""
+    """Returns the results in a run folder so far; None if there are none."""
     try:
         return load(folder.uri)
     except FileNotFoundError:
@@ -151,7 +151,7 @@ def results_in(folder: Folder) -> Results | None:
 
 
 def _means(study: Study, runs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """What is to be known, by name; a column per method and a row per replicate."""
+    """Returns what is estimated, by name: a column per method and a row per replicate."""
     if study.stopping:
         return [(study.stopping.contrast, study.stopping.means(runs, study.replicates))]
     found = [("mean of {}", block_means(runs, "average_accuracy"))]
@@ -165,7 +165,7 @@ def _means(study: Study, runs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 def _contrast(
     study: Study, name: str, means: pd.DataFrame, sizes: list[int], factor: Callable[[int], float]
 ) -> Contrast | None:
-    """The least known column of `means`."""
+    """Returns the least precise column of `means`."""
     table = precision(means, sizes, factor)
     if table.empty:
         return None
@@ -185,7 +185,7 @@ def _contrast(
 
 
 def _reliability(runs: pd.DataFrame, sizes: list[int]) -> list[float] | None:
-    """G of the backbone whose methods are told apart least."""
+    """Returns G of the backbone whose methods are told apart least; None for one method."""
     components = variance_components(runs)
     if components.empty:
         return None

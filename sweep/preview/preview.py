@@ -63,7 +63,7 @@ class Preview:
         return rows
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, for programs."""
+        """Returns everything, for programs."""
         return self.plan.counts() | {
             "methods": self._methods(),
             "lanes": self.lanes,
@@ -79,11 +79,11 @@ class Preview:
         return ranges(self.plan.blocks, self.plan.pinned.tasks)
 
     def balance(self) -> str:
-        """How evenly the orders of a replicate treat the tasks."""
+        """Returns a sentence on how evenly the orders of a replicate treat the tasks."""
         return sentence(self._balance())
 
     def table(self) -> Table:
-        """A row per method."""
+        """Returns a table with a row per method."""
         table = Table(title=self.plan.study.name, title_justify="left")
         table.add_column("method", no_wrap=True)
         shown: dict[str, tuple[str, Callable[[Any], str]]] = {
@@ -105,7 +105,7 @@ class Preview:
         return table
 
     def sentence(self) -> str:
-        """The sum of it."""
+        """Returns a sentence with the totals."""
         plan, facts = self.plan, self.plan.counts()
         naive, trained = facts["stages_naive"], facts["trainings_total"]
         return (
@@ -129,7 +129,7 @@ class Preview:
 
 
 def preview(study: Study, out: str | None = None) -> Preview:
-    """Plan a study and measure what a stage costs on this machine. Writes nothing.
+    """Plans a study and measures what a stage costs on this machine. Writes nothing.
 
     Args:
         study: What would be run.
@@ -166,7 +166,7 @@ def preview(study: Study, out: str | None = None) -> Preview:
 
 
 def _until_stop(plan: Plan, store: Store) -> tuple[Plan, Stop | None]:
-    """The plan without the replicates that a study leaves out, as it has seen enough."""
+    """Returns the plan without the replicates that an early stop leaves out."""
     study = plan.study
     complete = plan.complete_replicates(store.finished(), study.replicates)
     results = results_in(store.folder) if study.stopping and complete else None

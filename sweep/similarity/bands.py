@@ -49,7 +49,7 @@ class NullLaw:
     """
 
     def __init__(self, S: np.ndarray, size: int | None = None, held: Sequence[int] = ()) -> None:
-        """List or draw orders.
+        """Lists or draws orders.
 
         Args:
             S: Similarities in the pool, float [T, T].
@@ -66,7 +66,7 @@ class NullLaw:
         self.values = adjacent(S, self.orders)
 
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Uniform orders, each followed by the tasks that it leaves out: int [count, T]."""
+        """Returns uniform orders, each followed by the tasks that it leaves out: int [count, T]."""
         free = np.setdiff1d(np.arange(len(self.S)), self.held)
         rows = rng.permuted(np.tile(free, (count, 1)), axis=1)
         rows = np.hstack([np.tile(self.held, (count, 1)), rows])
@@ -74,20 +74,20 @@ class NullLaw:
         return rows
 
     def bounds(self, band: Band) -> tuple[float, float]:
-        """The similarities between which a band lies; without end at the levels 0 and 1."""
+        """Returns the similarities between which a band lies; infinite at the levels 0 and 1."""
         low, high = np.quantile(self.values, band)
         # Sums of the same numbers in another sequence differ in their last bits.
         return (low - TINY if band[0] > 0 else -np.inf, high + TINY if band[1] < 1 else np.inf)
 
     def off(self, rows: np.ndarray, low: float, high: float) -> np.ndarray:
-        """How far rows as of `draw` are from the band; 0 inside, infinite if they are no orders."""
+        """Returns how far rows of `draw` are from the band; 0 inside, infinite if no orders."""
         values = adjacent(self.S, rows[:, : self.size])
         without = (rows[:, self.size :, None] == self.held).any(axis=(1, 2))
         return np.where(without, np.inf, np.maximum(0.0, np.maximum(low - values, values - high)))
 
 
 def draw_band(law: NullLaw, band: Band, number: int, rng: np.random.Generator) -> np.ndarray:
-    """Different orders, uniform over those in a band: int [k, size], k <= number.
+    """Returns different orders, uniform over a band: int [k, size], k <= number.
 
     Fewer than `number` only if the band holds no more, or if chains find no more.
     """
@@ -105,7 +105,7 @@ def draw_band(law: NullLaw, band: Band, number: int, rng: np.random.Generator) -
 def _walk(
     law: NullLaw, rows: np.ndarray, low: float, high: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Where a chain from each of the rows ends; chains that never reach the band are left out."""
+    """Returns where a chain from each row ends, without those that never reach the band."""
     count, length = rows.shape
     place = np.arange(length)
     off = law.off(rows, low, high)
@@ -126,13 +126,13 @@ def _walk(
 
 
 def _different(orders: np.ndarray) -> np.ndarray:
-    """Every order once, in the sequence of their first appearance."""
+    """Returns every order once, in the sequence of first appearance."""
     _, first = np.unique(orders, axis=0, return_index=True)
     return orders[np.sort(first)]
 
 
 def balance_ends(candidates: np.ndarray, number: int) -> np.ndarray:
-    """Of some orders, `number` whose first and last tasks are spread most evenly: int [number, T].
+    """Returns `number` orders whose first and last tasks are spread evenly: int [number, T].
 
     Starts with the first ones and exchanges one order at a time, as long as that lowers the sum of
     squared counts of first and of last tasks.
@@ -157,7 +157,7 @@ def balance_ends(candidates: np.ndarray, number: int) -> np.ndarray:
 
 
 def orders_in_band(law: NullLaw, band: Band, number: int, rng: np.random.Generator) -> np.ndarray:
-    """Different orders of a band, with balanced ends: int [number, size].
+    """Returns different orders of a band, with balanced ends: int [number, size].
 
     Raises:
         InputError: the band holds fewer orders.

@@ -27,12 +27,12 @@ class Embedded:
     """float64 [C, D]: the bare choices."""
 
     def samples(self, modality: str) -> np.ndarray:
-        """The "image" or the "text" of every sample: [N, D]."""
+        """Returns the "image" or the "text" of every sample: [N, D]."""
         return self.images if modality == "image" else self.texts[self.labels]
 
 
 def embed(backbone: Backbone, samples: Sequence[Sampled]) -> list[Embedded]:
-    """Embed the samples and the choices of every task."""
+    """Embeds the samples and the choices of every task."""
     training = backbone.training
     with torch.no_grad():
         embedded = [_embed(backbone.eval(), task) for task in samples]
@@ -41,7 +41,7 @@ def embed(backbone: Backbone, samples: Sequence[Sampled]) -> list[Embedded]:
 
 
 def embed_images(backbone: Backbone, samples: Sampled) -> np.ndarray:
-    """L2-normalised image embeddings of the samples: float64 [N, D]."""
+    """Returns L2-normalised image embeddings of the samples: float64 [N, D]."""
     with torch.no_grad():
         parts = [backbone.embed_images(b.pixels).cpu() for b in samples.batches(_BATCH)]
     embeddings: np.ndarray = torch.cat(parts).double().numpy()

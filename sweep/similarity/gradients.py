@@ -24,7 +24,7 @@ _BATCH = 32
 def task2vec(
     backbone: Backbone, weights: Sequence[Tensor], samples: Sequence[Sampled]
 ) -> np.ndarray:
-    """Cosine of the tasks' normalised embeddings, each a Fisher information: float [T, T].
+    """Returns cosines of the tasks' embeddings, each a Fisher information: float [T, T].
 
     Achille et al., "Task2Vec: Task Embedding for Meta-Learning" (ICCV 2019, arXiv 1902.03545).
     The embedding F of a task is the diagonal of the Fisher information of a probe network's
@@ -51,7 +51,7 @@ def task2vec(
 
 
 def _filters(backbone: Backbone, weights: Sequence[Tensor], samples: Sampled) -> np.ndarray:
-    """The Fisher information of every row of the weights: float64 [filters]."""
+    """Returns the Fisher information of every row of the weights: float64 [filters]."""
     name = samples.task.name
     seed = derive_seed("similarity", name)
     stage = Stage(
@@ -71,7 +71,7 @@ def _filters(backbone: Backbone, weights: Sequence[Tensor], samples: Sampled) ->
 def curvature(
     backbone: Backbone, weights: Sequence[Tensor], samples: Sequence[Sampled]
 ) -> np.ndarray:
-    """Minus the curvature of one task's loss along the gradient of the other's: float [T, T].
+    """Returns minus the curvature of a loss along another task's gradient: float [T, T].
 
         S[i, j] = - g_j' H_i g_j,   g_j the gradient of task j's loss, H_i the Hessian of task i's
 
@@ -87,7 +87,7 @@ def curvature(
 def curvature_row(
     backbone: Backbone, weights: Sequence[Tensor], samples: Sequence[Sampled], i: int
 ) -> np.ndarray:
-    """The row of task i of `curvature`, where the weights are now: float [T]."""
+    """Returns the row of task i of `curvature`, where the weights are now: float [T]."""
     weights = list(weights)
     towards = [_gradient(backbone, weights, task) for task in samples]
     bent = np.zeros(len(samples))
@@ -104,7 +104,7 @@ def curvature_row(
 
 
 def _gradient(backbone: Backbone, weights: list[Tensor], samples: Sampled) -> list[Tensor]:
-    """Of the mean loss over the samples."""
+    """Returns the gradient of the mean loss over the samples."""
     total = [torch.zeros_like(weight) for weight in weights]
     with without_dropout(backbone):
         for part in _losses(backbone, samples):
@@ -113,7 +113,7 @@ def _gradient(backbone: Backbone, weights: list[Tensor], samples: Sampled) -> li
 
 
 def _losses(backbone: Backbone, samples: Sampled) -> Iterator[Tensor]:
-    """Parts of the mean loss, batch by batch; they sum up to it."""
+    """Yields parts of the mean loss, batch by batch; they sum up to it."""
     return (backbone.loss(batch).sum() / len(samples) for batch in samples.batches(_BATCH))
 
 

@@ -27,7 +27,7 @@ PAIRS = ("image_text", "text_image", "image_image", "text_text")
 
 
 def contributions(tasks: Sequence[Embedded], pair: str, draws: Draws = "independent") -> np.ndarray:
-    """Con_XY of every task to every other: float [T, T].
+    """Returns Con_XY of every task to every other: float [T, T].
 
     Args:
         tasks: Two samples or more of each.
@@ -46,7 +46,7 @@ def contributions(tasks: Sequence[Embedded], pair: str, draws: Draws = "independ
 
 
 def sigmas(tasks: Sequence[Embedded]) -> dict[str, float]:
-    """Three readings of how different the images of a benchmark's tasks are; 0: not at all.
+    """Returns three readings of how different the images of the tasks are; 0: not at all.
 
     Returns:
         image_contribution: 1 - mean of Con_II between different tasks;
@@ -62,7 +62,7 @@ def sigmas(tasks: Sequence[Embedded]) -> dict[str, float]:
 
 
 def centroid(tasks: Sequence[Embedded]) -> np.ndarray:
-    """Cosine of the tasks' mean image embeddings: float [T, T]."""
+    """Returns cosines of the tasks' mean image embeddings: float [T, T]."""
     means = np.stack([task.images.mean(axis=0) for task in tasks])
     means = means / np.linalg.norm(means, axis=1, keepdims=True)
     cosines: np.ndarray = means @ means.T

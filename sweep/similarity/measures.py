@@ -40,7 +40,7 @@ from sweep.similarity.transport import otdd
 
 
 def prototype(tasks: Sequence[Embedded]) -> np.ndarray:
-    """How well the classes of i are met by classes of j.
+    """Returns how close the nearest class of j is to each class of i, on average.
 
     Mean over the classes of i of the largest cosine of the class's mean image embedding with that
     of a class of j. Classes without a sample do not count.
@@ -56,7 +56,7 @@ def _prototypes(task: Embedded) -> np.ndarray:
 
 
 def frechet(tasks: Sequence[Embedded]) -> np.ndarray:
-    """Minus the Frechet distance of Gaussians fitted to the image embeddings.
+    """Returns minus the Frechet distance of Gaussians fitted to the image embeddings.
 
     |m_i - m_j|^2 + tr(C_i + C_j - 2 (C_i C_j)^(1/2)) (Dowson & Landau 1982; Heusel et al., NeurIPS
     2017, arXiv 1706.08500), with this backbone's embeddings instead of Inception's. The trace of
@@ -81,7 +81,7 @@ def _root(covariance: np.ndarray) -> np.ndarray:
 
 
 def cka(tasks: Sequence[Embedded]) -> np.ndarray:
-    """Linear CKA of two tasks' image embeddings, with the D dimensions as common examples.
+    """Returns linear CKA of image embeddings, with the D dimensions as common examples.
 
     CKA (Kornblith et al., ICML 2019, arXiv 1905.00414) compares two sets of features of the same
     examples; tasks have no examples in common, but dimensions. It is then the cosine of the two
@@ -94,7 +94,7 @@ def cka(tasks: Sequence[Embedded]) -> np.ndarray:
 
 
 def names(tasks: Sequence[Embedded]) -> np.ndarray:
-    """Mean cosine of the text embeddings of class names, over all pairs of classes."""
+    """Returns the mean cosine of the text embeddings of class names, over pairs of classes."""
     means = np.stack([task.names.mean(axis=0) for task in tasks])
     cosines: np.ndarray = means @ means.T
     return cosines

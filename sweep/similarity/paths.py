@@ -18,7 +18,7 @@ LIMIT = 15
 def extreme_path(
     S: np.ndarray, largest: bool, size: int | None = None, held: Sequence[int] = ()
 ) -> tuple[int, ...]:
-    """The order with the largest (or smallest) sum of S over neighbours.
+    """Returns the order with the largest (or smallest) sum of S over neighbours.
 
     Held & Karp, "A dynamic programming approach to sequencing problems" (1962): the best path
     through a set of tasks that ends with j is the best one through the others, and then j.
@@ -52,7 +52,7 @@ def extreme_path(
 
 
 def _trace(best: np.ndarray, steps: np.ndarray, left: int, size: int) -> tuple[int, ...]:
-    """The best path through the set `left`, from its end to its start and turned round."""
+    """Returns the best path through the set `left`, traced from its end to its start."""
     order = [int(best[left].argmax())]
     while len(order) < size:
         left ^= 1 << order[-1]
@@ -61,7 +61,7 @@ def _trace(best: np.ndarray, steps: np.ndarray, left: int, size: int) -> tuple[i
 
 
 def greedy_path(S: np.ndarray, start: int, largest: bool) -> tuple[int, ...]:
-    """From `start` always on to the most (or least) similar task that is left.
+    """Returns the path from `start` that always goes to the most (or least) similar task left.
 
     Better than a random order on average, but a single greedy pass can be far worse than random:
     what it has put off it must take in the end (Tsipory et al., "Are Greedy Task Orderings Better
@@ -76,5 +76,5 @@ def greedy_path(S: np.ndarray, start: int, largest: bool) -> tuple[int, ...]:
 
 
 def periphery_to_core(S: np.ndarray) -> tuple[int, ...]:
-    """The least typical task first, the most typical one last (Li & Hiratani, ICML 2025)."""
+    """Returns the tasks from least to most typical (Li & Hiratani, ICML 2025)."""
     return tuple(np.argsort(typicality(S), kind="stable").tolist())

@@ -12,7 +12,7 @@ from sweep.similarity.paths import extreme_path, periphery_to_core
 
 
 def propose(S: np.ndarray, score: str, best: bool) -> tuple[int, ...]:
-    """The order that a score calls the best or the worst of all, exactly.
+    """Returns the order that a score calls the best or the worst of all, exactly.
 
     Args:
         S: Similarities, float [T, T].

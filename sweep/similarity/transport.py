@@ -23,7 +23,7 @@ from sweep.similarity.embedded import Embedded
 
 
 def otdd(tasks: Sequence[Embedded]) -> np.ndarray:
-    """Minus the optimal transport data set distance (squared, per sample): float [T, T]."""
+    """Returns minus the optimal transport data set distance (squared, per sample): float [T, T]."""
     distance = np.zeros((len(tasks), len(tasks)))
     for i in range(len(tasks)):
         for j in range(i):
@@ -41,7 +41,7 @@ def _distance(a: Embedded, b: Embedded) -> float:
 
 
 def _between_classes(a: Embedded, b: Embedded) -> np.ndarray:
-    """W_2^2 between the Gaussians of every class of a and every class of b: [C, C'].
+    """Returns W_2^2 between the Gaussians of every class of a and of b: [C, C'].
 
     tr (A^(1/2) B A^(1/2))^(1/2) is the nuclear norm of X Y^T / sqrt(n m) for centred samples X [n,
     D] and Y [m, D], which is small where classes are.
@@ -59,7 +59,7 @@ def _between_classes(a: Embedded, b: Embedded) -> np.ndarray:
 
 
 def _gaussian(task: Embedded, label: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [D] and centred samples over sqrt(n) [n, D] of a class."""
+    """Returns the mean [D] and the centred samples over sqrt(n) [n, D] of a class."""
     samples = task.images[task.labels == label]
     mean = samples.mean(axis=0)
     return mean, (samples - mean) / np.sqrt(len(samples))

@@ -64,7 +64,7 @@ class Evaluator:
 
     @torch.no_grad()
     def evaluate(self) -> tuple[Scores, pa.Table]:
-        """Scores and mean embeddings of the method as it is now; equal on every worker.
+        """Returns scores and mean embeddings of the method as it is now; equal on every worker.
 
         Returns:
             Rows of the results table (split, eval_task, metric, value, n), and a table of
@@ -96,7 +96,7 @@ class Evaluator:
         return scores, pa.Table.from_pylist(embeddings, schema=EMBEDDINGS)
 
     def _groups(self) -> Iterator[list[tuple[str, Task]]]:
-        """Tasks that are evaluated with the same weights; data of no task comes last."""
+        """Yields tasks that are evaluated with the same weights; probes come last."""
         method, backbone = self.trainer.method, self.trainer.backbone
         groups = [[item] for item in self.tasks if item[0] == "task"] if method.routes else []
         groups.append([item for item in self.tasks if item[0] != "task" or not method.routes])
@@ -107,7 +107,7 @@ class Evaluator:
         method.select(None)
 
     def _answers(self, task: Task) -> Answers:
-        """What the method makes of a task's test samples, over all workers."""
+        """Returns what the method answers to a task's test samples, over all workers."""
         method, backbone = self.trainer.method, self.trainer.backbone
         texts = backbone.embed_texts(backbone.texts(task)).float()
         # They come template by template.
@@ -165,7 +165,7 @@ EMBEDDINGS = pa.schema(
 
 
 def recall(fit: Tensor, relevant: Tensor, k: int) -> float:
-    """Recall at k: the share of queries with a relevant candidate among the k best.
+    """Returns recall at k: the share of queries with a relevant candidate among the k best.
 
     Args:
         fit: float [Q, N], higher is better.

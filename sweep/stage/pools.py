@@ -22,7 +22,7 @@ class ReferencePool:
     """Image-caption pairs with their embeddings by the untouched backbone."""
 
     def __init__(self, config: ReferenceConfig, backbone: Backbone, cache_dir: Path) -> None:
-        """Prepare the pool, or find it prepared.
+        """Prepares the pool, or finds it prepared.
 
         Args:
             config: Where the pairs come from.
@@ -41,7 +41,7 @@ class ReferencePool:
         self.text_embeddings = _cached(cache_dir, f"{key}/texts", self._embed_texts, backbone)
 
     def pixels(self, ids: Tensor) -> Tensor:
-        """The images `ids` on the model's device."""
+        """Returns the images `ids` on the model's device."""
         return self._pixels[ids].to(self._device, non_blocking=True)
 
     def _embed_images(self, backbone: Backbone) -> Tensor:
@@ -83,6 +83,6 @@ class Generated:
         self._config, self._benchmark, self._task = config, benchmark, task
 
     def images(self, ids: np.ndarray) -> Images:
-        """The images of the samples `ids`."""
+        """Returns the images of the samples `ids`."""
         draw = self._config.load(self._benchmark)
         return draw(self._task, self.labels[ids], ids.tolist())

@@ -12,7 +12,7 @@ class StateCache:
     """States by key; what was not in use for longest goes first."""
 
     def __init__(self, load: Callable[[str], State], spare: int = SPARE) -> None:
-        """Start empty.
+        """Starts empty.
 
         Args:
             load: Reads a state from the store.
@@ -34,7 +34,7 @@ class StateCache:
         self._states[key] = state
 
     def make_room(self, needed: Collection[str]) -> None:
-        """Before a unit that needs some states: drop others until they fit into what is spare."""
+        """Drops states that are not `needed` until the rest of them fits into `spare`."""
         others = {key: size(self._states[key]) for key in self._states if key not in needed}
         total = sum(others.values())
         for key, freed in others.items():
@@ -45,5 +45,5 @@ class StateCache:
 
 
 def size(state: State) -> int:
-    """Bytes of all tensors."""
+    """Returns the bytes of all tensors."""
     return sum(tensor.nbytes for tensor in state.values())

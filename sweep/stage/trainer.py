@@ -33,7 +33,7 @@ Stream = Sequence[tuple[str, Tensor]]
 
 
 def join_lane(study: Study) -> Accelerator:
-    """Set this process up as a worker of a lane: its threads, device, peers and precision.
+    """Sets this process up as a worker of a lane: its threads, device, peers and precision.
 
     The number of threads is fixed, because sums over more threads round differently.
     """
@@ -49,7 +49,7 @@ def join_lane(study: Study) -> Accelerator:
 def draw_stream(
     sizes: Mapping[str, int], steps: Mapping[str, int], batch: int, seed: int
 ) -> Stream:
-    """Which samples every step trains on, over all workers together.
+    """Returns which samples every step trains on, over all workers together.
 
     Each task goes through shuffled epochs of its own; with several tasks, their steps are
     shuffled among one another. A function of the arguments alone.
@@ -80,7 +80,7 @@ class TrainingTask:
         self._device = device
 
     def batch(self, ids: Tensor) -> Batch:
-        """The samples `ids` as one batch."""
+        """Returns the samples `ids` as one batch."""
         return make_batch(
             self.task, self._pixels, self._labels, self._samples.questions, ids, self._device
         )
@@ -97,7 +97,7 @@ def make_batch(
     ids: Tensor,
     device: torch.device,
 ) -> Batch:
-    """Samples `ids` of a split as one batch on `device`."""
+    """Returns the samples `ids` of a split as one batch on `device`."""
     return Batch(
         task=task,
         pixels=pixels[ids].to(device, non_blocking=True),
@@ -152,12 +152,12 @@ class Trainer:
         return self.method.backbone
 
     def pixels(self, kind: str, task: Task) -> Pixels:
-        """The prepared images of a task's training or test split."""
+        """Returns the prepared images of a task's training or test split."""
         split = task.train if kind == "train" else task.test
         return Pixels(split, self.backbone, self.cache, f"{self._data_key}/{task.name}/{kind}")
 
     def retrieval_pixels(self, pairs: Retrieval) -> Pixels:
-        """The prepared images of a retrieval set."""
+        """Returns the prepared images of a retrieval set."""
         split = ArraySplit(pairs.pixels, np.arange(len(pairs.captions)))
         return Pixels(split, self.backbone, self.cache, f"{self._data_key}/{pairs.name}")
 
@@ -204,11 +204,11 @@ class Trainer:
         )
 
     def combine(self, unit: Unit, trained: Sequence[State]) -> None:
-        """Make of the states of a combination's parents what the method predicts with."""
+        """Combines the states of a unit's parents into what the method predicts with."""
         self.method.combine(dict(zip(unit.prefix, trained, strict=True)), self._stage(unit))
 
     def train(self, unit: Unit, parent: State | None) -> State:
-        """Train the last task of a unit from its parent's state (None: the untouched backbone).
+        """Trains the last task of a unit from its parent's state (None: the untouched backbone).
 
         Raises:
             FloatingPointError: the loss is not finite.
@@ -252,7 +252,7 @@ class Trainer:
             )
 
     def _lr(self, step: int, stream: Stream) -> float:
-        """Linear warm-up to the task's peak, then cosine to zero over the whole stage."""
+        """Returns the learning rate: linear warm-up to the task's peak, then cosine to zero."""
         training, total = self.study.training, len(stream)
         peak = training.lr_of(stream[min(step, total - 1)][0], self.lr)
         warmup = min(training.warmup_steps, total)

@@ -73,7 +73,7 @@ class Worker:
         self.loaded = (unit.backbone, unit.method)
 
     def compute(self, unit: Unit, state_of: Callable[[str], State]) -> Result:
-        """Do a unit; `state_of` gives the state of a parent by its key.
+        """Computes a unit; `state_of` gives the state of a parent by its key.
 
         With several workers all of them call this together, and all get the same result.
         """

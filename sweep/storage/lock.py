@@ -26,7 +26,7 @@ class RunLock:
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def other(self) -> tuple[str, float] | None:
-        """Who else works in the folder, if anybody does, and the seconds since it was last seen."""
+        """Returns the other process at work in the folder, if any, and seconds since its beat."""
         if not self.folder.exists(NAME):
             return None
         other = json.loads(self.folder.read(NAME))
@@ -37,7 +37,7 @@ class RunLock:
         return f"process {other['pid']} on {other['host']}", silence
 
     def check(self) -> None:
-        """Whether the folder is free.
+        """Makes sure that the folder is free.
 
         Raises:
             InputError: another process works in it.
@@ -71,7 +71,7 @@ class RunLock:
 
 
 def _lives(pid: int) -> bool:
-    """Whether there is another process of this number."""
+    """Returns whether another process on this machine has this number."""
     if pid == os.getpid():
         return False
     try:

@@ -47,7 +47,7 @@ class Store:
         self.folder = Folder(out)
 
     def finished(self) -> dict[str, Kept]:
-        """Keys of all complete stages, and what there is of each."""
+        """Returns keys of all complete stages, and which files each has."""
         names: dict[str, set[str]] = {}
         for info in self.folder.list("stages", recursive=True):
             names.setdefault(posixpath.basename(posixpath.dirname(info.path)), set()).add(
@@ -62,7 +62,7 @@ class Store:
     def save(
         self, record: Record, state: "State | None", embeddings: pa.Table | None = None
     ) -> Record:
-        """Write a finished stage; the record goes last. Returns it with its state's digest."""
+        """Writes a finished stage, its record last; returns the record with the state's digest."""
         from safetensors.torch import save  # imports torch, which the coordinator does without
 
         facts = asdict(record)
@@ -77,12 +77,12 @@ class Store:
         return Record(**facts | {"scores": tuple(facts["scores"])})
 
     def record(self, key: str) -> Record:
-        """The record of a finished stage."""
+        """Returns the record of a finished stage."""
         facts = json.loads(self.folder.read("stages", key, RECORD))
         return Record(**facts | {"scores": tuple(facts["scores"])})
 
     def state(self, key: str) -> "State":
-        """The state of a finished stage.
+        """Returns the state of a finished stage.
 
         Raises:
             OSError: it is not what was written.
@@ -96,11 +96,11 @@ class Store:
         return state
 
     def embeddings(self, key: str) -> pa.Table | None:
-        """The embeddings table of a finished stage, if it has one."""
+        """Returns the embeddings table of a finished stage, if it has one."""
         if not self.folder.exists("stages", key, EMBEDDINGS):
             return None
         return pq.read_table(io.BytesIO(self.folder.read("stages", key, EMBEDDINGS)))
 
     def drop_state(self, key: str) -> None:
-        """Delete a state that no stage needs any more."""
+        """Deletes a state that no stage needs any more."""
         self.folder.delete("stages", key, STATE)

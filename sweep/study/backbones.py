@@ -38,7 +38,7 @@ class Source:
         return str(EMBEDDED / self.path) if self.path in embedded() else self.path
 
     def verify(self) -> None:
-        """Make sure that what is about to be loaded is what the study was planned with.
+        """Makes sure that what is about to be loaded is what the study was planned with.
 
         Raises:
             ValueError: files of a local folder have changed since.
@@ -51,12 +51,12 @@ class Source:
 
 
 def embedded() -> list[str]:
-    """Names of the backbones that ship with the package."""
+    """Returns the names of the backbones that ship with the package."""
     return sorted(folder.name for folder in EMBEDDED.iterdir() if (folder / "config.json").exists())
 
 
 def find_source(config: BackboneConfig) -> Source:
-    """Pin down a backbone: an embedded name, a local folder, or a hub id.
+    """Pins down a backbone: an embedded name, a local folder, or a hub id.
 
     A local folder is identified by the content of its files, a hub id by its commit.
 

@@ -32,7 +32,7 @@ STUDIES = Path(__file__).parent.parent / "studies"
 
 
 def _labelled(value: Any) -> Any:
-    """A list of names, or a mapping of labels to options (none: null)."""
+    """Returns a mapping of labels to options; given a list of names, each is its own label."""
     if isinstance(value, str):
         value = [value]
     if isinstance(value, list):
@@ -90,12 +90,12 @@ class Training(Section):
     per_task: dict[str, TaskTraining] = Field(default_factory=dict)
 
     def steps_of(self, task: str) -> int:
-        """Optimiser steps for `task`."""
+        """Returns the optimiser steps for `task`."""
         special = self.per_task.get(task)
         return special.steps if special and special.steps else self.steps
 
     def lr_of(self, task: str, method_lr: float | None) -> float:
-        """Peak learning rate for `task`: the task's own, else the method's, else the study's."""
+        """Returns the peak learning rate: the task's own, else the method's, else the study's."""
         special = self.per_task.get(task)
         return special.lr if special and special.lr else method_lr or self.lr
 
@@ -224,7 +224,7 @@ class Study(Section):
 
     @classmethod
     def from_dict(cls, raw: Any, source: str = "study") -> "Study":
-        """Validate the content of a study file.
+        """Validates the content of a study file.
 
         Raises:
             InputError: with one sentence that names the offending key.
@@ -238,7 +238,7 @@ class Study(Section):
 
     @classmethod
     def load(cls, study: str | Path, overrides: tuple[str, ...] = ()) -> "Study":
-        """Read a YAML path or a shipped study by name; `overrides` are "key.path=value" texts.
+        """Reads a YAML file or a shipped study; `overrides` are "key.path=value" texts.
 
         Raises:
             InputError: there is no such study, or it cannot be used.
@@ -254,11 +254,11 @@ class Study(Section):
         return cls.from_dict(read_yaml(path, overrides), str(study))
 
     def replicate_seed(self, replicate: int) -> int:
-        """The seed from which everything random in a replicate is derived."""
+        """Returns the seed from which everything random in a replicate is derived."""
         return derive_seed(self.seed, "replicate", replicate)
 
     def reference_pool(self) -> ReferenceConfig:
-        """The study's reference pool, or the one that fits its benchmark.
+        """Returns the study's reference pool, or the one that fits its benchmark.
 
         Raises:
             InputError: there is neither.
@@ -269,7 +269,7 @@ class Study(Section):
         return pool
 
     def image_generator(self) -> GeneratorConfig:
-        """The study's generator, or the one that fits its benchmark.
+        """Returns the study's generator, or the one that fits its benchmark.
 
         Raises:
             InputError: there is neither.
@@ -287,7 +287,7 @@ class Study(Section):
         )
 
     def data(self) -> dict[str, DataConfig]:
-        """Where all data come from that this study's methods need, by section."""
+        """Returns where all data come from that this study's methods need, by section."""
         needs = {need for entry in self.methods.values() for need in entry.kind.needs}
         found: dict[str, DataConfig] = {"benchmark": self.benchmark}
         if "reference" in needs:
@@ -297,7 +297,7 @@ class Study(Section):
         return found
 
     def check_data(self) -> None:
-        """Look at all data once, before anything starts.
+        """Looks at all data once, before anything starts.
 
         Raises:
             InputError: some of them cannot be used.

@@ -47,7 +47,7 @@ class StoppingRule(Section):
         return f"{self.of.replace('_', ' ')} of {' minus '.join(self.methods)}"
 
     def means(self, runs: pd.DataFrame, replicates: int) -> pd.DataFrame:
-        """The contrast in each of the first replicates, a column per backbone; NaN: broken.
+        """Returns the contrast per replicate (rows) and backbone; NaN where runs are missing.
 
         Args:
             runs: What `analysis.metrics` returns.
@@ -61,7 +61,7 @@ class StoppingRule(Section):
         return block_means(runs, self.of, *self.methods[1:]).reindex(range(replicates))
 
     def look(self, runs: pd.DataFrame, replicates: int, most: int) -> "Stop | None":
-        """Whether the first so many replicates are enough, of at most so many.
+        """Returns the decision to stop within the first `replicates`, if there is one.
 
         The intervals may be looked at after every replicate, see `analysis.stopping`, and later
         replicates do not change the answer. So every look finds the same, whenever it is taken.

@@ -32,7 +32,7 @@ Generator = Callable[[Task, np.ndarray, Sequence[int]], Images]
 
 
 def check_template(template: str) -> None:
-    """Look for the place of the class name.
+    """Makes sure that a template has a place for the class name.
 
     Raises:
         InputError: there is none, or there is another.
@@ -51,7 +51,7 @@ class DataConfig(Section, ABC):
         """Identifies the data; equal data, equal fingerprint."""
 
     def check(self) -> None:
-        """Look at the data once, before anything starts.
+        """Looks at the data once, before anything starts.
 
         Raises:
             InputError: some of it cannot be used.
@@ -63,7 +63,7 @@ class ReferenceConfig(DataConfig):
 
     @abstractmethod
     def load(self) -> tuple[Images, tuple[str, ...]]:
-        """The images and their captions; every process loads them."""
+        """Returns the images and their captions; every process loads them."""
 
 
 class GeneratorConfig(DataConfig):
@@ -80,7 +80,7 @@ class GeneratorConfig(DataConfig):
 
     @abstractmethod
     def load(self, benchmark: "BenchmarkConfig") -> Generator:
-        """What draws for tasks of `benchmark`; every process that needs it loads it."""
+        """Returns what draws for tasks of `benchmark`; every process that needs it loads it."""
 
 
 class BenchmarkConfig(DataConfig):
@@ -88,16 +88,16 @@ class BenchmarkConfig(DataConfig):
 
     @abstractmethod
     def task_names(self) -> tuple[str, ...]:
-        """The tasks that orders are made of; cheap (loads no images)."""
+        """Returns the tasks that orders are made of; cheap (loads no images)."""
 
     def reference(self) -> ReferenceConfig | None:
-        """The pool that fits this benchmark; used where a study names none."""
+        """Returns the pool that fits this benchmark; used where a study names none."""
         return None
 
     def generator(self) -> GeneratorConfig | None:
-        """The generator that fits this benchmark; used where a study names none."""
+        """Returns the generator that fits this benchmark; used where a study names none."""
         return None
 
     @abstractmethod
     def load(self) -> Benchmark:
-        """Load or render everything; every process does."""
+        """Loads or renders everything; every process does."""

@@ -32,7 +32,7 @@ class Diffusion(GeneratorConfig):
     seed: int = Field(default=0, description="Another seed draws other images.")
 
     def fingerprint(self) -> str:
-        """SHA-256 of the settings, and of the folder's files or the hub's commit."""
+        """Returns the SHA-256 of the settings, and of the folder's files or the hub's commit."""
         settings = self.model_dump(exclude={"path", "revision"})
         return hashlib.sha256(repr((settings, self._version)).encode()).hexdigest()
 
@@ -47,7 +47,7 @@ class Diffusion(GeneratorConfig):
         return digest(folder)
 
     def check(self) -> None:
-        """Look for the package.
+        """Makes sure that the package is installed.
 
         Raises:
             InputError: it is not installed.
@@ -56,7 +56,7 @@ class Diffusion(GeneratorConfig):
             raise InputError("generator 'diffusers' needs a package: pip install diffusers.")
 
     def load(self, benchmark: BenchmarkConfig) -> Generator:
-        """Load the pipeline; any benchmark will do."""
+        """Loads the pipeline; it can draw for any benchmark."""
         from diffusers import DiffusionPipeline
 
         device = torch.accelerator.current_accelerator() or torch.device("cpu")

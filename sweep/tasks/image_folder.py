@@ -68,7 +68,7 @@ class ImageFolder(BenchmarkConfig):
         return self
 
     def task_names(self) -> tuple[str, ...]:
-        """The sub-folders that are tasks, sorted unless given."""
+        """Returns the sub-folders that are tasks, sorted unless given."""
         found = self._folders()
         named = (*(self.tasks or ()), *self.probes)
         for name in (*named, *(self.template if isinstance(self.template, dict) else ())):
@@ -80,7 +80,7 @@ class ImageFolder(BenchmarkConfig):
         return tasks
 
     def fingerprint(self) -> str:
-        """SHA-256 of the images, their places, the prompts and the question."""
+        """Returns the SHA-256 of the images, their places, the prompts and the question."""
         return self._fingerprint
 
     @cached_property
@@ -95,7 +95,7 @@ class ImageFolder(BenchmarkConfig):
         return digest.hexdigest()
 
     def check(self) -> None:
-        """Decode every image once.
+        """Decodes every image once.
 
         Raises:
             InputError: the folders are not as they should be, or an image cannot be decoded.
@@ -107,7 +107,7 @@ class ImageFolder(BenchmarkConfig):
                 pass
 
     def load(self) -> Benchmark:
-        """List all images; they are read when asked for.
+        """Lists all images; they are read when asked for.
 
         Raises:
             InputError: the folders are not as they should be.
@@ -164,7 +164,7 @@ class FolderSplit:
         )
 
     def images(self, ids: np.ndarray) -> list[Image.Image]:
-        """The pictures of the samples `ids`, turned as their EXIF data say."""
+        """Returns the pictures of the samples `ids`, turned as their EXIF data say."""
         pictures: list[Image.Image] = self._dataset[ids.tolist()]["image"]
         return pictures
 
@@ -187,7 +187,7 @@ def _hidden(path: Path) -> bool:
 
 
 def _by_class(task: Path, part: str) -> Mapping[str, list[Path]]:
-    """Image files by class."""
+    """Returns image files by class."""
     folder = task / part
     if not folder.is_dir():
         raise InputError(f"task '{task.name}': there is no folder '{folder}'.")
@@ -200,7 +200,7 @@ def _by_class(task: Path, part: str) -> Mapping[str, list[Path]]:
 
 
 def _decode(file: Path) -> None:
-    """Decode coarsely, which is enough to meet every byte of the file."""
+    """Decodes coarsely, which is enough to meet every byte of the file."""
     try:
         with Image.open(file) as image:
             image.draft("RGB", (1, 1))

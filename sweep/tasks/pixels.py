@@ -30,7 +30,7 @@ class Pixels:
     """
 
     def __init__(self, split: Split, backbone: Backbone, cache_dir: Path, key: str) -> None:
-        """Prepare the images, or find them prepared.
+        """Prepares the images, or finds them prepared.
 
         Args:
             split: Where the images come from.
@@ -54,7 +54,7 @@ class Pixels:
         return len(self._pixels)
 
     def __getitem__(self, ids: Tensor) -> Tensor:
-        """The images of the samples `ids` (int64 [B], CPU): uint8 [B, 3, H, W]."""
+        """Returns the images of the samples `ids` (int64 [B], CPU): uint8 [B, 3, H, W]."""
         return torch.from_numpy(self._pixels[ids.numpy()]).contiguous()
 
 

@@ -17,7 +17,7 @@ class Diagnostic:
     """
 
     def __init__(self, samples: TestSamples) -> None:
-        """Remember what there is to measure.
+        """Takes the samples to measure on.
 
         Args:
             samples: The test samples; `samples.trainer` has the method, the backbone, the tasks.

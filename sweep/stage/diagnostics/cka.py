@@ -19,7 +19,7 @@ class CKA(Diagnostic):
 
     @torch.no_grad()
     def __init__(self, samples: TestSamples) -> None:
-        """Embed samples before anything was trained.
+        """Embeds samples before anything is trained.
 
         What a method adds to weights changes nothing yet; prompts would, so they are left out.
         """
@@ -42,7 +42,7 @@ class CKA(Diagnostic):
         ]
 
     def _embeddings(self) -> dict[str, Tensor]:
-        """Of the same samples always: float32 [N, D] by modality, on the CPU."""
+        """Returns embeddings of a fixed set of samples: float32 [N, D] by modality, on the CPU."""
         images, texts = [], []
         for task in self.tasks.values():
             ids = torch.arange(min(SAMPLES, len(task.test.labels)))

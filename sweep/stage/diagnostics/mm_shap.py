@@ -60,7 +60,7 @@ class MMShap(Diagnostic):
 
 
 def text_share(backbone: Backbone, pixels: Tensor, text: str, seed: int) -> float:
-    """T-SHAP of one image and its text; one half if nothing matters to their fit.
+    """Returns T-SHAP of one image and its text; one half if nothing matters to their fit.
 
     Args:
         backbone: Embeds images and texts.
@@ -89,7 +89,7 @@ def text_share(backbone: Backbone, pixels: Tensor, text: str, seed: int) -> floa
 
 
 def _fits(backbone: Backbone, pixels: Tensor, words: list[str], there: Tensor) -> Tensor:
-    """Cosines of image and text with these words and patches: bool [N, players] -> float [N]."""
+    """Returns cosines of image and text with some words and patches: [N, players] -> [N]."""
     texts = [
         " ".join(word if seen else MASKED for word, seen in zip(words, row, strict=False))
         for row in there[:, : len(words)].tolist()
@@ -105,7 +105,7 @@ def _fits(backbone: Backbone, pixels: Tensor, words: list[str], there: Tensor) -
 
 
 def text_share_of_task(backbone: Backbone, task: Task, pixels: Tensor, labels: Tensor) -> float:
-    """Mean T-SHAP of some test images of a task.
+    """Returns the mean T-SHAP of some test images of a task.
 
     Args:
         backbone: Embeds images and texts.

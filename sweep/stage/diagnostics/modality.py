@@ -59,7 +59,7 @@ class Modality(Diagnostic):
 
 
 def partners(task: Task) -> Tensor:
-    """Another test sample for each: a cyclic permutation, int64 [N], the same in every stage."""
+    """Returns another test sample for each: a cyclic permutation, int64 [N], always the same."""
     size = len(task.test.labels)
     generator = torch.Generator().manual_seed(derive_seed("modality", task.name) % 2**63)
     cycle = torch.randperm(size, generator=generator)
@@ -69,7 +69,7 @@ def partners(task: Task) -> Tensor:
 
 
 def chance(answers: Tensor, labels: Tensor) -> float:
-    """The chance that an answer is right for a sample drawn by itself.
+    """Returns the chance that an answer is right for a sample drawn by itself.
 
     Args:
         answers: int64 [N]: given to all samples, -1 for none of the choices.

@@ -52,13 +52,13 @@ _VISIBLE = 0.35
 
 
 def sets_off(background: str, color: str) -> bool:
-    """Whether a thing of this color can be seen before this background."""
+    """Returns whether a thing of this color can be seen before this background."""
     behind = TINTS[background] if background in TINTS else np.mean(SCENES[background][:2], axis=0)
     return any(abs(a - b) > _VISIBLE for a, b in zip(COLORS[color], behind, strict=True))
 
 
 def paint(names: Sequence[str], x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Backgrounds by name over the square grid x by x: float32 [N, len(x), len(x), 3]."""
+    """Returns backgrounds by name over the square grid x by x: float32 [N, len(x), len(x), 3]."""
     canvas = np.empty((len(names), len(x), len(x), 3), np.float32)
     for name in sorted(set(names)):
         of = [i for i, other in enumerate(names) if other == name]

@@ -41,27 +41,27 @@ class Rendered(BenchmarkConfig):
 
     @abstractmethod
     def recipes(self) -> Mapping[str, Recipe]:
-        """How to render each of the tasks."""
+        """Returns how to render each of the tasks."""
 
     def task_names(self) -> tuple[str, ...]:
-        """The tasks; renders nothing."""
+        """Returns the tasks; renders nothing."""
         return tuple(self.recipes())
 
     def fingerprint(self) -> str:
-        """SHA-256 of all that pixels and prompts depend on."""
+        """Returns the SHA-256 of all that pixels and prompts depend on."""
         settings = self.model_dump(exclude={"tasks"})
         return _digest(WORLD_VERSION, sorted(self.task_names()), sorted(settings.items()))
 
     def reference(self) -> ReferenceConfig:
-        """Generic captions of the world."""
+        """Returns generic captions of the world."""
         return Captions()
 
     def generator(self) -> GeneratorConfig:
-        """The renderer itself."""
+        """Returns the renderer itself."""
         return Renderer()
 
     def load(self) -> Benchmark:
-        """Render the tasks, the held-out suites and the image-caption pairs."""
+        """Renders the tasks, the held-out suites and the image-caption pairs."""
         tasks = {
             name: make_task(name, recipe, self.train, self.test, self.seed)
             for name, recipe in self.recipes().items()
@@ -77,11 +77,11 @@ class Captions(ReferenceConfig):
     seed: int = Field(default=0, description="Another seed renders other pairs.")
 
     def fingerprint(self) -> str:
-        """SHA-256 of all that the pairs depend on."""
+        """Returns the SHA-256 of all that the pairs depend on."""
         return _digest(WORLD_VERSION, self.name, self.size, self.seed)
 
     def load(self) -> tuple[Images, tuple[str, ...]]:
-        """Render the pairs."""
+        """Renders the pairs."""
         pixels, captions = captioned(self.size, derive_seed(self.seed, "reference"))
         return pixels, tuple(captions)
 
@@ -93,11 +93,11 @@ class Renderer(GeneratorConfig):
     seed: int = Field(default=0, description="Another seed renders other images.")
 
     def fingerprint(self) -> str:
-        """SHA-256 of all that images depend on beside their task."""
+        """Returns the SHA-256 of all that images depend on besides their task."""
         return _digest(WORLD_VERSION, self.name, self.images, self.seed)
 
     def check_draws_for(self, benchmark: BenchmarkConfig) -> None:
-        """Refuse what is not rendered."""
+        """Refuses benchmarks that are not rendered."""
         if not isinstance(benchmark, Rendered):
             raise InputError(
                 "generator 'renderer' draws for the benchmarks 'world' and 'dial' only; "
@@ -105,7 +105,7 @@ class Renderer(GeneratorConfig):
             )
 
     def load(self, benchmark: BenchmarkConfig) -> Generator:
-        """Render as the benchmark does, from other seeds."""
+        """Returns a function that renders as the benchmark does, from other seeds."""
         assert isinstance(benchmark, Rendered)
         recipes = benchmark.recipes()
 
@@ -135,7 +135,7 @@ class World(Rendered):
         return tasks
 
     def recipes(self) -> Mapping[str, Recipe]:
-        """The recipes of the chosen tasks, in the order given."""
+        """Returns the recipes of the chosen tasks, in the order given."""
         return {name: _KNOWN[name] for name in self.tasks or TASKS}
 
 
@@ -162,5 +162,5 @@ class Dial(Rendered):
         return self
 
     def recipes(self) -> Mapping[str, Recipe]:
-        """Tasks dial1, dial2, ... that differ in what they do not share."""
+        """Returns tasks dial1, dial2, ... that differ in what they do not share."""
         return dialled(self.num_tasks, self.classes, self.similarity, self.seed)

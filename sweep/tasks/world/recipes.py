@@ -25,7 +25,7 @@ class Recipe:
 
 
 def _photo(look: Callable[[str], Look]) -> Draw:
-    """Photos of one thing, whose answer is some part of their look."""
+    """Returns what draws photos of one thing, whose answer is some part of their look."""
     return lambda dice, word: portrait(dice, replace(look(word), style="photo"))
 
 

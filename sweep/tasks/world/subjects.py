@@ -29,27 +29,27 @@ class Subject:
 
 
 def shape(name: str) -> Subject:
-    """A shape."""
+    """Returns a shape."""
     return Subject(name, shapes()[name])
 
 
 def blob(name: str) -> Subject:
-    """An invented thing with an invented name."""
+    """Returns an invented thing with an invented name."""
     return Subject(name, blobs()[name])
 
 
 def letter(name: str) -> Subject:
-    """A capital letter."""
+    """Returns a capital letter."""
     return Subject(f"letter {name}", letters()[name], (None, "big"), thin=True)
 
 
 def arrow(direction: str) -> Subject:
-    """An arrow that points somewhere."""
+    """Returns an arrow that points somewhere."""
     angle = _EIGHTHS.index(direction) * math.pi / 4
     return Subject(f"arrow pointing {direction}", shapes()["arrow"], (None, "big"), angle)
 
 
 def handwritten(digit: str, dice: Dice) -> Subject:
-    """One of the scans of a digit."""
+    """Returns one of the scans of a digit."""
     scan = dice.one_of(scans(dice.scans)[digit])
     return Subject(f"handwritten {digit}", scan, ("big",), thin=True)
