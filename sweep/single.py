@@ -1,4 +1,4 @@
-"""One order in this process, without Ray: for a debugger, and to check what the engine does."""
+"""Trains one order in this process, without Ray: for a debugger, and to check the engine."""
 
 from contextlib import ExitStack
 
@@ -32,7 +32,9 @@ def plan_single(
     if backbone not in study.backbones:
         raise unknown("backbone", backbone, study.backbones)
     if not 0 <= replicate < study.replicates:
-        raise InputError(f"replicate {replicate}: the study has 0 to {study.replicates - 1}.")
+        raise InputError(
+            f"replicate {replicate}: the study has replicates 0 to {study.replicates - 1}."
+        )
     single = study.model_copy(
         update={
             "backbones": {backbone: study.backbones[backbone]},
@@ -61,18 +63,33 @@ def run_single(
     """Trains one order in this process, without Ray.
 
     Args:
-        study: Where everything but the order comes from.
+        study: Everything but the order.
         method: Label of a method of the study.
         order: Any order of some of the study's tasks, planned or not.
-        replicate: Whose seed is taken.
-        backbone: Label of a backbone of the study; the first one by default.
-        out: If given, everything that `sweep run` writes is written there too.
+        replicate: Number of the replicate whose seed to use.
+        backbone: Label of a backbone of the study; default: the first.
+        out: Folder or URI for all that `sweep run` writes; default: write nothing.
 
     Returns:
         The records of stages 0..T and the state after the last.
 
     Raises:
         InputError: the study has no such method, backbone, replicate or tasks.
+
+    >>> from sweep import Study
+    >>> world = {"name": "world", "tasks": ["shapes", "colors"], "train": 16, "test": 8}
+    >>> study = Study.from_dict(
+    ...     {
+    ...         "name": "tiny",
+    ...         "benchmark": world,
+    ...         "backbones": ["tiny-clip"],
+    ...         "methods": ["finetune"],
+    ...         "training": {"steps": 1, "batch_size": 8},
+    ...     }
+    ... )
+    >>> records, state = run_single(study, "finetune", ("colors", "shapes"))
+    >>> len(records), records[-1].scores[0]["eval_task"]
+    (3, 'shapes')
     """
     study.check_data()
     plan = plan_single(study, method, order, replicate, backbone)

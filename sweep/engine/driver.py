@@ -62,6 +62,15 @@ def run(
 
     Raises:
         InputError: the study cannot be run, or `out` holds another study or is being worked on.
+
+    >>> from sweep import Study
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     open(f"{folder}/notes.txt", "w").close()
+    ...     run(Study.load("quickstart"), out=folder)
+    Traceback (most recent call last):
+    ...
+    sweep.errors.InputError: --out '...' holds other files and no study; give a new folder.
     """
     plan = study if isinstance(study, Plan) else make_plan(study)
     study = plan.study

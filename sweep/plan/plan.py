@@ -34,8 +34,13 @@ VERSION = 2
 class Plan(UnitGraph):
     """All runs of a study and the units they are made of, in the order they should be worked on.
 
-    Whole replicates come first, then methods, then neighbouring orders of the trie, so that an
-    interrupted study still holds balanced blocks and a lane finds its next parent in memory.
+    Replicates come one after another, within one the methods, then neighbouring orders of the trie,
+    so that an interrupted study has complete replicates and a lane has its next parent in memory.
+
+    >>> from sweep import Study, make_plan
+    >>> plan = make_plan(Study.load("quickstart"))
+    >>> plan.naive_stages, plan.counts()["trainings"]["individual"]
+    (480, 15)
     """
 
     def __init__(self, study: Study, pinned: Pinned) -> None:

@@ -137,6 +137,11 @@ def preview(study: Study, out: str | None = None) -> Preview:
 
     Raises:
         InputError: the study cannot be run, or `out` holds another study.
+
+    >>> from sweep import Study
+    >>> shown = preview(Study.load("quickstart", ("methods=[zero_shot]",)), out="nowhere")
+    >>> shown.expected.units, shown.sentence()
+    (1, '24 orders in 3 replicates, 24 runs: 0 stages, ...')
     """
     everything = make_plan(study)
     run_folder = RunFolder(out or f"runs/{study.name}", everything)

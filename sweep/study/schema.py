@@ -155,7 +155,16 @@ class Lanes(Section):
 
 
 class Study(Section):
-    """Benchmark x backbones x methods x design x replicates."""
+    """Benchmark x backbones x methods x design x replicates, as a study file states them.
+
+    >>> study = Study.load("quickstart", ("training.steps=10",))
+    >>> list(study.methods), study.training.steps
+    (['zero_shot', 'finetune', 'lora', 'er', 'individual'], 10)
+    >>> Study.load("quickstart", ("training.step=10",))
+    Traceback (most recent call last):
+    ...
+    sweep.errors.InputError: quickstart: training: Unknown key 'step'; ... Did you mean 'steps'?
+    """
 
     name: str = Field(pattern=r"^[\w.-]+$", description="Letters, digits, '_', '-' and '.'.")
     benchmark: Annotated[SerializeAsAny[BenchmarkConfig], named("benchmarks")]
