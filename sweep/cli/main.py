@@ -66,7 +66,8 @@ def run(
     path = write_report(finished.out)
     if finished.failed:
         errors = list(dict.fromkeys(finished.failed.values()))
-        console.print(f"[red]{len(finished.failed)} stages failed[/]. First error: {errors[0]}")
+        stages = "1 stage" if len(finished.failed) == 1 else f"{len(finished.failed)} stages"
+        console.print(f"[red]{stages} failed[/]. First error: {errors[0]}")
         _say(f"Retry them with: [bold]{again}[/]")
     _say(f"Open the report: [bold]{path}[/]")
     if finished.failed:

@@ -1,4 +1,4 @@
-"""What the processes of the engine tell each other; light, since all of them import it."""
+"""Holds what the engine's processes share; imports little, since all of them import it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ class LaneConfig:
     """What a lane needs to know."""
 
     setup: bytes
-    """The pickled study and sources, opened by the workers alone."""
+    """The pickled study and sources. Only workers unpickle them, since that imports torch."""
     out: str
     lane: str
     coordinator: str

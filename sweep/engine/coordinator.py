@@ -1,6 +1,6 @@
-"""The scheduler as a Ray actor: lanes ask it for work, trials ask it for results.
+"""Runs the scheduler as a Ray actor: lanes ask it for work, trials ask it for results.
 
-It may die at any time: Ray starts it again, and it reads from the store what has been done.
+It may die at any time: Ray restarts it, and it reads from the store what has been done.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from sweep.storage.planned import read_graph
 from sweep.storage.store import Record, Store
 
 LEASE = 30.0
-"""Seconds of silence after which a lane's work is given to another."""
+"""Seconds of silence after which a lane's work goes to another lane."""
 WAIT = 2.0
-"""Seconds that a question may stay open before the asker has to ask again."""
+"""Seconds after which a call returns without an answer, and the caller has to repeat it."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,14 @@ class Outcome:
     """How a unit ended."""
 
     status: Literal["ok", "failed", "skipped"]
-    """skipped: the study has stopped before."""
+    """skipped: the study stopped before it was trained."""
     record: Record | None = None
     error: str = ""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where the study stands."""
+    """How far a study is."""
 
     units: int
     done: list[str]
@@ -46,19 +46,20 @@ class Progress:
     failed: dict[str, str]
     is_settled: bool
     stopped: str = ""
-    """Why replicates are left out; "" as long as none are."""
+    """Why later replicates are left out; "" if none are."""
 
 
 class Coordinator:
-    """Async methods that wait for something return after WAIT seconds at the latest."""
+    """The actor. Its async methods that wait for something return within WAIT seconds."""
 
     def __init__(self, out: str, max_lanes: int) -> None:
         """Reads what is to be done and what has been done.
 
         Args:
-            out: The run's folder or URI. The plan is read from it, since a large argument would
-                not do: Ray may lose it, and could not start the actor again.
-            max_lanes: How many lanes there may be at a time.
+            out: The run's folder or URI. It also holds the plan, which is too large to be an
+                argument: Ray keeps large arguments in an object store that may lose them, and
+                then could not restart the actor.
+            max_lanes: Most lanes at a time.
         """
         self.store = Store(out)
         self.graph = read_graph(self.store.folder)
@@ -74,7 +75,7 @@ class Coordinator:
         self._stopped = ""
         self._news = asyncio.Condition()
 
-    async def _until(self, happened: Callable[[], bool]) -> bool:
+    async def _wait_until(self, happened: Callable[[], bool]) -> bool:
         async with self._news:
             try:
                 await asyncio.wait_for(self._news.wait_for(happened), WAIT)
@@ -90,7 +91,7 @@ class Coordinator:
         """Returns whether a trial may have or keep a lane; one that stops asking loses it."""
         now = time.monotonic()
         self._lanes = {name: seen for name, seen in self._lanes.items() if now - seen < LEASE}
-        # A trial that Tune lets wait may be silent for long; its lane's workers are not.
+        # Tune may leave a trial waiting for long; its lane's workers still send heartbeats.
         silent = [name for name, (_, seen) in self._rooms.items() if now - seen >= LEASE]
         for name in set(silent) - set(self._lanes):
             self.evict(name)
@@ -113,7 +114,7 @@ class Coordinator:
             assignment = self.scheduler.claim(lane, held, loaded, now)
             return assignment is not None
 
-        await self._until(found)
+        await self._wait_until(found)
         if assignment is None:
             return "stop" if self.scheduler.is_settled or lane in self._dismissed else None
         return assignment
@@ -127,7 +128,8 @@ class Coordinator:
     def evict(self, lane: str) -> None:
         """Frees what a lane held whose trial or Train job has died.
 
-        Train has a helper for that, which can tell only where Ray's dashboard runs.
+        Train has a helper process for this (see `LaneTrainer`), but it works only where Ray's
+        dashboard runs.
         """
         self._lanes.pop(lane, None)
         room, _ = self._rooms.pop(lane, (None, 0.0))
@@ -168,7 +170,7 @@ class Coordinator:
         self._started.add((run.backbone, run.method, str(run.replicate), *run.order))
         key = run.stages[stage]
         scheduler = self.scheduler
-        await self._until(lambda: key in scheduler.failed or key not in scheduler.todo)
+        await self._wait_until(lambda: key in scheduler.failed or key not in scheduler.todo)
         if key in scheduler.failed:
             return Outcome("failed", error=scheduler.failed[key])
         if key in scheduler.todo:
@@ -186,12 +188,13 @@ class Coordinator:
     async def may_leave(self) -> bool:
         """Returns whether a trial that has all its stages may end.
 
-        While other runs wait to be started the lane stays with them. The last runs stay until
-        everything is is_settled, so that their lanes go on helping the others.
+        As long as some runs have not started, Tune gives the trial's actor, and with it the lane,
+        another run. The last trials stay until every unit is done or failed, so that their lanes
+        keep working for the others.
         """
         if len(self._started) < len(self.graph.runs):
             return True
-        return await self._until(lambda: self.scheduler.is_settled)
+        return await self._wait_until(lambda: self.scheduler.is_settled)
 
     def progress(self) -> Progress:
         """Returns a snapshot of the study's progress."""

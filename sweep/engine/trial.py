@@ -1,6 +1,6 @@
-"""A Ray Tune trial: one run (one order), one iteration per stage; its actor owns a lane.
+"""Defines the Ray Tune trial: one run (one order), one iteration per stage; its actor owns a lane.
 
-Tune reuses the actor for the next run, so the lane's workers stay warm from order to order.
+Tune reuses the actor for the next run, so the lane's workers stay loaded from order to order.
 """
 
 import threading
@@ -21,8 +21,8 @@ LEAVE_SECONDS = 8.0
 """How long a lane may take to end by itself once it was told to."""
 
 
-class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
-    """Reports the stages of one order after the other, whoever trained them."""
+class OrderTrial(tune.Trainable):  # type: ignore[misc]  # mypy skips ray, so the base is Any
+    """Reports the stages of one order after the other, whichever lane trained them."""
 
     def setup(self, config: dict[str, Any], *, lane: LaneConfig, runs: list[Run]) -> None:
         """Starts with the first run."""
@@ -71,7 +71,7 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
     def _ask(self, question: str, *arguments: object) -> Any:
         """Asks the coordinator until it has an answer, and keeps a lane going meanwhile.
 
-        Tune may start a few more trials than there are lanes; those only listen.
+        Tune may start a few more trials than there are lanes; those only wait for results.
         """
         while True:
             if self.error:
@@ -81,7 +81,7 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
                     self.thread = threading.Thread(target=self._run_lane, daemon=True)
                     self.thread.start()
                 answer = self._call(question, *arguments)
-            except ActorUnavailableError:  # it is being started again
+            except ActorUnavailableError:  # Ray is restarting it
                 answer = None
                 time.sleep(1)
             if answer:

@@ -1,7 +1,7 @@
-"""From a study to the distinct pieces of work: the prefix tries and what may be shared.
+"""Turns a study into distinct pieces of work: the prefix tries and what may be shared.
 
-A run is one (backbone, method, replicate, order): stages 0..T. Runs meet in units: what two
-stages have in common is one unit, computed once. How much they have in common is the method's
+A run is one (backbone, method, replicate, order): stages 0..T. Runs share units: what two stages
+have in common is one unit, computed once. How much they have in common is the method's
 `depends_on`:
 
     nothing     every stage is stage 0 of the backbone
@@ -9,8 +9,8 @@ stages have in common is one unit, computed once. How much they have in common i
     set         one training per set of tasks
     sequence    one training per prefix
 
-and, if trainings are only material, what it `combines`: one cheap combination per set of tasks or
-per prefix. Methods that train alike (`Method.trains`) meet in the same trainings.
+and, if a result is made of several trainings, its `combines`: one cheap combination per set of
+tasks or per prefix. Methods that train alike (`Method.trains`) meet in the same trainings.
 """
 
 import hashlib
@@ -47,8 +47,9 @@ class Plan(UnitGraph):
         """Plans a study; a pure function of its arguments.
 
         Args:
-            study: Its design knows all that it has to measure (`sweep.measuring.make_plan`).
-            pinned: What the study's names stand for.
+            study: Its design is resolved: whatever it has to measure has been measured (see
+                `sweep.measuring.measure.make_plan`).
+            pinned: Versions of the study's data and backbones.
 
         Raises:
             InputError: the study does not fit its tasks.

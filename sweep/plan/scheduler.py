@@ -1,4 +1,4 @@
-"""Who does what next: claims on units, retries, failures. Plain Python, no Ray.
+"""Decides which lane computes which unit next: claims, retries, failures. Plain Python, no Ray.
 
 The scheduler holds nothing that cannot be rebuilt from the store: a unit is done when its record is
 there. Everything else (claims, failed attempts) may be lost without losing work.
@@ -10,27 +10,27 @@ from dataclasses import dataclass, field
 from sweep.plan.units import Unit, UnitGraph
 
 MAX_LOSSES = 5
-"""How often the lane of a unit may vanish before the unit is held responsible. Spot machines
-vanish without any fault of the unit; one that is lost this often probably kills its worker."""
+"""How often a unit's lane may vanish before the unit is given up. Spot machines vanish through no
+fault of the unit, but a unit that is lost this often probably kills its worker."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What there is of a finished stage beside its record."""
+    """What the store has of a finished stage besides its record."""
 
     state: bool = False
-    """It may have been deleted, or there never was one."""
+    """Whether there is a state; it may have been deleted, or never existed."""
     scores: bool = True
-    """A training that was only material has not been evaluated, and has no embeddings either."""
+    """Whether it was evaluated; trainings that are only combined with others are not."""
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """A unit for a lane to do."""
+    """A unit for a lane to compute."""
 
     unit: Unit
     ancestors: tuple[str, ...]
-    """Units whose states the lane should keep in memory: all that this one descends from."""
+    """Units whose states the lane should keep in memory: all ancestors of this one."""
     keep_state: bool
     """Whether the state has to be stored: for other units, or because the study says so."""
 
@@ -47,13 +47,13 @@ class Scheduler:
 
     graph: UnitGraph
     finished: Mapping[str, Kept]
-    """Keys of stages in the store, and what there is of each."""
+    """Keys of stages in the store, and what it has of each."""
     lease: float
-    """Seconds without a sign of life after which a lane's claim is given back."""
+    """Seconds without a heartbeat after which a lane loses its claim."""
     done: dict[str, None] = field(default_factory=dict)
     """Finished units in the order in which they became known."""
     failed: dict[str, str] = field(default_factory=dict)
-    """Errors of units that are given up."""
+    """Errors of units that have been given up."""
 
     def __post_init__(self) -> None:
         units, children = self.graph.units, self.graph.children
@@ -62,10 +62,10 @@ class Scheduler:
         self._seen: dict[str, float] = {}
         self._errors: dict[str, int] = {}
         self._losses: dict[str, int] = {}
-        # A finished unit is redone if its state was deleted and a later unit now needs it, or if
-        # it was only material and is now a result.
+        # A finished unit is computed again if its state was deleted and a later unit now needs it,
+        # or if it was not evaluated and now has to be.
         self.todo: set[str] = set()
-        """Wanted and not done, whether or not it has failed."""
+        """Units that are wanted and not done, failed ones included."""
         for key in reversed(units):
             needed = any(child in self.todo for child in children[key])
             kept, shown = self.finished.get(key), units[key].evaluates
@@ -80,7 +80,7 @@ class Scheduler:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether every unit is done or has failed for good."""
         return len(self.failed) == len(self.todo)
 
     def claim(
@@ -88,10 +88,10 @@ class Scheduler:
     ) -> Assignment | None:
         """Returns the next unit for a lane, or None if nothing is ready.
 
-        A lane that asks has lost whatever it held before. Earlier replicates come first; within
-        one, units of the backbone and method that the lane has loaded (another one takes longer to
-        load than a state), then units whose parents' states it holds in memory, then the plan's
-        order.
+        A lane that asks loses any claim that it had before. Earlier replicates come first; within
+        a replicate, units of the backbone and method that the lane has loaded (loading another one
+        takes longer than loading a state), then units whose parents' states it has in memory, then
+        units in the plan's order.
         """
         self._give_back(lane, now)
         if not self._ready:
@@ -128,7 +128,7 @@ class Scheduler:
         )
 
     def superfluous(self) -> list[str]:
-        """Returns finished units whose states are left over from a process that died."""
+        """Returns finished units with states that are not needed, left by a process that died."""
         return [
             key
             for key, kept in self.finished.items()
@@ -161,7 +161,7 @@ class Scheduler:
 
     def finish(self, key: str) -> list[str]:
         """Takes note of a stored unit; returns the units whose states are no longer needed."""
-        if key not in self.todo:  # a lane thought lost was late, or the study has stopped before
+        if key not in self.todo:  # a lane that was taken for dead, or the study has stopped
             return [] if self._keeps_state(key) else [key]
         self._claims.pop(key, None)
         self._ready.discard(key)
@@ -197,7 +197,10 @@ class Scheduler:
     def stop_after(self, replicates: int) -> list[str]:
         """Leaves out later replicates: what is left of them is neither done nor failed.
 
-        What lanes still do for them is wasted. Returns the units whose states are needed no more.
+        Lanes that are computing some of them do so in vain.
+
+        Returns:
+            Units whose states are no longer needed.
         """
         late = {key for key, unit in self.graph.units.items() if unit.replicate >= replicates}
         for key in late & self.todo:

@@ -1,4 +1,4 @@
-"""What a study will cost: measured on a few steps, then played through without training."""
+"""Estimates what a study will cost: measures a few steps, then simulates the schedule."""
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
@@ -14,21 +14,21 @@ from sweep.storage.store import Record, Store
 from sweep.study.schema import Study, Training
 
 PROBES = (2, 10)
-"""Steps of two trial stages: what they differ by is steps, the rest what every stage has once."""
+"""Steps of two timed stages: their difference is the cost of steps, the rest is fixed."""
 LANE_START_SECONDS = 15.0
-"""Starting Ray and the first lane (five to seven processes that import torch)."""
+"""Seconds to start Ray and the first lane (five to seven processes that import torch)."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one backbone with one method, on one lane."""
+    """Cost of the units of one backbone with one method, on one lane."""
 
     seconds_per_step: float
     seconds_per_evaluation: float
     state_bytes: int
     seconds_per_combination: float = 0.0
     seconds_per_training: float = 0.0
-    """Beside its steps: importances of weights, memories, and the like."""
+    """Fixed cost besides the steps, such as importances of weights, or filling a buffer."""
 
     def seconds(self, plan: Plan, unit: Unit) -> float:
         """Returns the expected time of a unit, in seconds."""
@@ -39,23 +39,25 @@ class Cost:
 
 
 Costs = Mapping[tuple[str, str], Cost]
+"""Costs by labels of backbone and method."""
 
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """What is still to be done."""
+    """Cost of the rest of a study."""
 
     units: int
     seconds: float
     """Wall time."""
     peak_state_bytes: int
-    """Most that all states take at any time."""
+    """Largest disk space that all states take at any one time."""
 
 
 def measure_costs(plan: Plan) -> dict[tuple[str, str], Cost]:
     """Times a few steps and one evaluation of every backbone with every method.
 
-    The second task of an order is timed, so that what a method does with its past counts.
+    The second task of an order is timed, so that the work that a method does about earlier tasks
+    counts.
     """
     study = _shortened(plan.study, min(PROBES))
     worker = Worker(study, plan.pinned.sources, join_lane(study))
@@ -144,7 +146,7 @@ def _mean_cost(plan: Plan, rows: Sequence[tuple[Unit, Record]]) -> Cost:
     evaluations = [record.seconds["evaluate"] for unit, record in rows if unit.evaluates]
     combinations = [record.seconds["combine"] for unit, record in rows if unit.kind == "combine"]
     return Cost(
-        # These stages are as long as those to come: what they have once is in their steps.
+        # These stages are as long as those to come, so their fixed cost may count as steps.
         sum(trained) / steps if steps else 0.0,
         _mean(evaluations),
         max(record.state_bytes for _, record in rows),

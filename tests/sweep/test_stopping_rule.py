@@ -182,7 +182,7 @@ def test_what_a_budget_buys_cannot_be_said_before_anything_is_known(
     assert "once the half-width of average accuracy of finetune is below 0.9" in shown.sentence()
     assert shown.as_dict()["precision"]["known_replicates"] == 0
     (sentence,) = shown.precision_forecast.sentences()
-    assert "takes two whole replicates, and there are none" in sentence
+    assert "needs two complete replicates in --out; there are none." in sentence
 
 
 def test_budgets_are_those_of_the_intervals(study: Study, stopped: Path) -> None:
