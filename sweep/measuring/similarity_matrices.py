@@ -1,4 +1,4 @@
-"""Similarity of a benchmark's tasks: measured once per machine, and kept with its recipe."""
+"""Measures the similarity of a benchmark's tasks once per machine; the cache's key is a recipe."""
 
 import hashlib
 import json
@@ -30,7 +30,8 @@ from sweep.tasks.pixels import CACHE
 VERSION = 2
 """Part of every recipe: raise it when the same inputs would give other numbers."""
 DIGITS = 4
-"""Kept of every number, counted from the largest; machines agree in more than that."""
+"""Decimal digits of the largest number that are stored, for all numbers of a matrix; different
+machines agree in more than that."""
 
 ORDERS_SCHEMA = pa.schema(
     [
@@ -42,11 +43,11 @@ ORDERS_SCHEMA = pa.schema(
 )
 
 Tables = Mapping[str, np.ndarray]
-"""Measure -> S, float [T, T], tasks in the order of the benchmark."""
+"""By measure, S: float [T, T], tasks in the order of the benchmark."""
 
 
 def recipe(study: Study, backbone: str, pinned: Pinned, measures: Iterable[str]) -> dict[str, Any]:
-    """Returns everything that some measures of similarity between a study's tasks depend on."""
+    """Returns everything that the similarities of a study's tasks by these measures depend on."""
     config, source = study.similarity or Similarities(), pinned.sources[backbone]
     measured = list(measures)
     facts: dict[str, Any] = {
@@ -74,11 +75,11 @@ def similarities(
 ) -> Tables:
     """Returns similarities between all tasks of a study, by measure, on one of its backbones.
 
-    What has been measured on a machine is read again. What has not takes one forward pass over a
-    sample of every task, backward passes, or the training of experts, as the measures ask for.
+    Reads what has been measured on this machine before. Otherwise costs one forward pass over a
+    sample of every task, backward passes, or the training of experts, as the measures need.
 
     Args:
-        study: Whose tasks; also says how many samples, and how experts are trained.
+        study: The tasks, the number of samples, and how experts are trained.
         backbone: Label of the backbone.
         pinned: The data and backbones of the study.
         measures: Some of MEASURES; those of the study's section `similarity` by default.
@@ -91,7 +92,7 @@ def similarities(
         source.verify()
         for measure, S in _measure(study, backbone, source, missing).items():
             _save(S, files[measure])
-        clear_device_cache(garbage_collection=True)  # lanes may need all of it
+        clear_device_cache(garbage_collection=True)  # lanes may need all the device's memory
     return {measure: np.load(file) for measure, file in files.items()}
 
 
@@ -133,8 +134,8 @@ def _measure(study: Study, label: str, source: Source, names: Sequence[str]) -> 
 def task_rows(backbone: str, tables: Tables, tasks: Sequence[str]) -> pa.Table:
     """Returns one row per measure and ordered pair of tasks.
 
-    Columns: backbone, measure, task (i), other (j), similarity (S[i, j]), direction (what of both
-    is compared; "" if they can be exchanged).
+    Columns: backbone, measure, task (i), other (j), similarity (S[i, j]), direction (which
+    properties of the two are compared; "" if the tasks can be exchanged).
     """
     rows = [
         {

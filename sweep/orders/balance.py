@@ -1,4 +1,4 @@
-"""How balanced orders are: who is where, who comes just before whom, who comes before whom."""
+"""Counts how balanced orders are: positions of tasks, direct successions, precedences."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ class Balance:
     def ranges(self) -> dict[str, tuple[int, int]]:
         """Returns the smallest and the largest count of each kind; (0, 0) where there is none."""
         pairs = ~np.eye(len(self.tasks), dtype=bool)
-        cells = {
+        counts = {
             "positions": self.positions.ravel(),
             "successions": self.successions[pairs],
             "precedences": self.precedences[pairs],
         }
         return {
-            kind: (min(counts.tolist(), default=0), max(counts.tolist(), default=0))
-            for kind, counts in cells.items()
+            kind: (min(some.tolist(), default=0), max(some.tolist(), default=0))
+            for kind, some in counts.items()
         }
 
 

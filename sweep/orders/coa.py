@@ -1,11 +1,10 @@
-"""Component orthogonal arrays: balanced for every pair of positions.
+"""Makes component orthogonal arrays: balanced for every pair of positions.
 
 J.-F. Yang, F. Sun, H. Xu, "A component-position model, analysis and design for order-of-addition
-experiments" (Technometrics 63, 2021, doi 10.1080/00401706.2020.1764394), which was not at hand: the
-construction stands on its own. For n = p^m, p prime, the n(n-1) orders are the lines k -> a k + b,
-a != 0, over the finite field of n numbers, k being the position.
-Two points lie on one line, so every two tasks are at every two positions, in this arrangement, in
-exactly one order.
+experiments" (Technometrics 63, 2021, doi 10.1080/00401706.2020.1764394). That paper was not
+available; the construction here is our own. For n = p^m, p prime, the n(n-1) orders are the lines
+k -> a k + b, a != 0, over the finite field of n numbers, k being the position. Exactly one line
+passes through two points, so any two tasks are at any two positions in exactly one order.
 """
 
 from collections.abc import Sequence
@@ -28,7 +27,7 @@ class ComponentOrthogonalArray(Design):
         prime, power = _as_power(n)
         if prime**power != n:
             raise InputError(
-                f"design 'coa' takes a number of tasks that is a power of a prime (2, 3, 4, 5, 7, "
+                f"design 'coa' needs a number of tasks that is a power of a prime (2, 3, 4, 5, 7, "
                 f"8, 9, 11, 13, 16, ...), got {n}; use design 'williams'."
             )
         plus, times = _field(prime, power)

@@ -1,4 +1,4 @@
-"""Orders drawn at random: alone, or each with its reverse."""
+"""Draws orders at random: independently, or each with its reverse."""
 
 import math
 from collections.abc import Sequence

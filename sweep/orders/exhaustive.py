@@ -1,4 +1,4 @@
-"""All orders there are."""
+"""Makes all orders of the tasks."""
 
 import itertools
 import math

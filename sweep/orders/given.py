@@ -1,4 +1,4 @@
-"""Orders that somebody chose: given one by one, or published."""
+"""Takes orders as given: one by one, or by the name of a published one."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -25,7 +25,7 @@ _NAMED = {
     "ucit": "ImageNet-R ArxivQA VizWiz IconQA CLEVR-Math Flickr30k",
 }
 NAMED: dict[str, Order] = {name: tuple(order.split()) for name, order in _NAMED.items()}
-"""Published orders of tasks with names; case and punctuation of a task's name do not count."""
+"""Published orders of named tasks; case and punctuation of the names do not matter."""
 
 _NUMBERED = {
     # Orders A to E of the ten tasks of CIFAR-100-Split in Yoon et al., "Scalable and Order-robust
@@ -39,7 +39,7 @@ _NUMBERED = {
 NUMBERED: dict[str, tuple[int, ...]] = {
     name: tuple(map(int, order)) for name, order in _NUMBERED.items()
 }
-"""Published orders of tasks without names: places in the benchmark's own list of tasks."""
+"""Published orders of unnamed tasks: indices into the benchmark's list of tasks."""
 
 
 class Fixed(Design):
@@ -87,13 +87,13 @@ def published(name: str, tasks: Sequence[str]) -> Order:
     """Returns a published order, in the names that a benchmark gives its tasks.
 
     Raises:
-        InputError: there is no such order, or it is one of other tasks.
+        InputError: there is no such order, or it is for other tasks.
     """
     if name in NUMBERED:
         places = NUMBERED[name]
         if len(places) != len(tasks):
             raise InputError(
-                f"design 'fixed': order '{name}' is one of {len(places)} tasks, "
+                f"design 'fixed': order '{name}' is for {len(places)} tasks, "
                 f"but the benchmark has {len(tasks)}."
             )
         return tuple(tasks[place] for place in places)

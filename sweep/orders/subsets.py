@@ -1,4 +1,4 @@
-"""Sequences of some of a benchmark's tasks: would other tasks have given the same result?"""
+"""Makes orders of subsets of the tasks: would other tasks have given the same result?"""
 
 import math
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class Subsets(Design):
         if not design.fits_any_tasks:
             raise InputError(
                 f"design 'subsets' cannot make the orders of a subset with '{design.name}', which "
-                "is tied to certain tasks; give williams, coa, antithetic, random or exhaustive."
+                "needs particular tasks; give williams, coa, antithetic, random or exhaustive."
             )
         return design
 

@@ -1,4 +1,4 @@
-"""A folder on any filesystem: local disk, NFS, or an object store."""
+"""Reads and writes files in a folder on any filesystem."""
 
 import io
 import posixpath
@@ -41,7 +41,7 @@ class Folder:
     def write(self, content: bytes, *parts: str) -> None:
         """Writes a file so that readers see all of it or none.
 
-        Object stores publish a file when it is closed; on disks it is renamed into place.
+        Object stores publish a file when it is closed; on disks it is renamed when complete.
         """
         path = self.join(*parts)
         local = isinstance(self.filesystem, fs.LocalFileSystem)

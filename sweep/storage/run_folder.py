@@ -1,4 +1,4 @@
-"""The folder of a run: study, plan, orders, results, manifest. The stages are the store's."""
+"""Writes the folder of a run: study, plan, orders, results, manifest; `Store` writes stages."""
 
 import importlib.metadata
 import json
@@ -33,9 +33,11 @@ from sweep.study.schema import Study
 from sweep.study.stopping import Stop
 
 MAY_CHANGE = {"lanes", "keep_states", "replicates", "methods", "similarity", "stopping"}
-"""What may differ when a study goes on: where it runs, additions, and how far it goes."""
+"""Keys that may differ when a study resumes: where it runs, additions, and how far it goes."""
 READERS = 32
+"""Threads that read records at the same time: object stores are slow to answer."""
 PARTS = ("results", "costs", "embeddings")
+"""Tables that are written in parts."""
 PACKAGES = ("ray", "torch", "transformers", "peft", "accelerate", "task-order-sweep")
 
 Place = tuple[str, str, int, int, Order]
@@ -43,7 +45,7 @@ Place = tuple[str, str, int, int, Order]
 
 
 class RunFolder:
-    """What a run writes beside its stages, readable at any time while it runs."""
+    """Everything that a run writes besides its stages; readable at any time while it runs."""
 
     def __init__(self, out: str, plan: Plan) -> None:
         self.folder = Folder(out)
@@ -64,7 +66,7 @@ class RunFolder:
         """Refuses a folder that holds something else; writes nothing.
 
         Raises:
-            InputError: with what is there and what to do.
+            InputError: says what the folder holds and what to do.
         """
         kind = self.folder.filesystem.get_file_info(self.folder.path).type
         if kind == fs.FileType.File:
@@ -82,7 +84,7 @@ class RunFolder:
         if difference:
             raise InputError(
                 f"--out '{self.folder.uri}' holds another study (its {difference} differs); "
-                f"give a new folder, or run that study again to go on with it."
+                f"give a new folder, or run that study again to resume it."
             )
 
     def prepare(self) -> None:
@@ -114,7 +116,7 @@ class RunFolder:
     def look(self, done: Collection[str], failed: dict[str, str]) -> Stop | None:
         """Returns, at the end of a replicate, the decision to stop if there is one.
 
-        Once it has, the orders of later replicates are no longer planned, so none is missing.
+        After a stop the orders of later replicates are no longer planned, so none is missing.
         """
         stopping, most = self.plan.study.stopping, self.plan.study.replicates
         if stopping is None or self.stop:

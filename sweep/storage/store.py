@@ -1,8 +1,8 @@
-"""Finished stages on any filesystem: the only truth about what has been done.
+"""Stores finished stages on any filesystem: the single source of truth about what is done.
 
-OUT/stages/KEY/state.safetensors    what is needed to go on from this prefix (may be deleted)
+OUT/stages/KEY/state.safetensors    the state to continue from this prefix with (may be deleted)
 OUT/stages/KEY/embeddings.parquet   mean embeddings of every task
-OUT/stages/KEY/stage.json           the record, written last: its presence means complete
+OUT/stages/KEY/stage.json           the record, written last: its presence marks completeness
 """
 
 import hashlib
@@ -26,7 +26,7 @@ RECORD, STATE, EMBEDDINGS = "stage.json", "state.safetensors", "embeddings.parqu
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What is known about a finished stage."""
+    """Facts about a finished stage."""
 
     key: str
     scores: tuple[dict[str, Any], ...] = ()
@@ -63,7 +63,7 @@ class Store:
         self, record: Record, state: "State | None", embeddings: pa.Table | None = None
     ) -> Record:
         """Writes a finished stage, its record last; returns the record with the state's digest."""
-        from safetensors.torch import save  # imports torch, which the coordinator does without
+        from safetensors.torch import save  # imports torch, which the coordinator need not load
 
         facts = asdict(record)
         if state is not None:
@@ -85,7 +85,7 @@ class Store:
         """Returns the state of a finished stage.
 
         Raises:
-            OSError: it is not what was written.
+            OSError: the file is not what was written.
         """
         from safetensors.torch import load
 

@@ -171,7 +171,7 @@ def test_antithetic_puts_reverses_side_by_side() -> None:
 
 
 def test_williams_needs_two_tasks() -> None:
-    with pytest.raises(InputError, match="takes two or more tasks, got 1"):
+    with pytest.raises(InputError, match="needs two or more tasks, got 1"):
         made(Williams(), tasks=("a",))
 
 
@@ -236,7 +236,7 @@ class TestFixed:
             ([["c"]], False, "Unknown task in design 'fixed' 'c'"),
             (["mtil-3"], True, "Unknown published order 'mtil-3'.*Did you mean 'mtil-"),
             (["mtil-1"], True, "order 'mtil-1' needs a task 'Aircraft'; the benchmark has a, b"),
-            (["apd-a"], True, "order 'apd-a' is one of 10 tasks, but the benchmark has 2"),
+            (["apd-a"], True, "order 'apd-a' is for 10 tasks, but the benchmark has 2"),
         ],
     )
     def test_says_what_is_wrong(self, orders: Any, whole: bool, message: str) -> None:
