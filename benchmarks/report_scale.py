@@ -32,7 +32,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.results import COSTS_SCHEMA, ORDERS_SCHEMA, RESULTS_SCHEMA
+from analysis.data.results import COSTS_SCHEMA, ORDERS_SCHEMA, RESULTS_SCHEMA
 from tests.analysis.chromium import CHROMIUM, browser
 
 PARTS = ("load", "metrics", "tables", "page")

@@ -34,8 +34,8 @@ import argparse
 
 import numpy as np
 
-from analysis.precision import t_factor
-from analysis.stopping import FIRST_LOOK, anytime_factor
+from analysis.inference.confidence_sequences import FIRST_LOOK, anytime_factor
+from analysis.inference.expected_precision import t_factor
 
 RUNS = 8
 SHAPE = 2.0

@@ -7,7 +7,7 @@ the data, evaluation and recording belong to the engine.
 Per stage the engine calls
 
     before_task(stage)
-    optimised_by(optimizer)
+    on_optimizer_created(optimizer)
     per step:  loss(batch) -> backward -> after_backward() -> optimiser step -> after_step()
     after_task(stage)
     state()
@@ -28,8 +28,8 @@ from methods.backbones.base import Backbone
 from methods.data import Batch, Stage
 
 DependsOn = Literal["nothing", "task", "set", "sequence"]
-Need = Literal["reference", "generator"]
-"""Stage.reference, Stage.synthetic."""
+Requirement = Literal["reference", "generator"]
+"""What a stage can bring beside its tasks: `Stage.reference`, `Stage.synthetic`."""
 State = dict[str, Tensor]
 """Everything needed to go on from a prefix: CPU tensors by name."""
 
@@ -58,20 +58,22 @@ class Method(nn.Module, ABC):
     """What the result of one training depends on: nothing (there is none), the task alone, the
     set of tasks, or their sequence. The planner shares trainings accordingly."""
 
-    combines: ClassVar[Literal["set", "sequence"] | None] = None
-    """If the results of training are only material: what the cheap second step depends on that
-    makes of them the predictor of a prefix (`combine`). A method that depends on the task alone
-    combines one expert per task; one that depends on the sequence, the states along the path."""
+    combines_over: ClassVar[Literal["set", "sequence"] | None] = None
+    """What a second, cheap step (`combine`) depends on, for methods whose predictor of a prefix is
+    made from several trained states; None for methods that have no such step.
 
-    trains: ClassVar[type["Method"] | None] = None
-    """Whose trainings these are, if another method's: with equal options (those that it has) they
-    are done once for both. Its `Config` has to be a part of this one's."""
+    A method that depends on the task alone combines one expert per task, a method that depends on
+    the sequence combines the states along the path."""
 
-    needs: ClassVar[frozenset[Need]] = frozenset()
-    """What a stage must bring beside the data of the tasks."""
+    reuses_training_of: ClassVar[type["Method"] | None] = None
+    """Another method whose trainings this one reuses: where the options that both have are equal,
+    they are trained once for both. Its `Config` must be a part of this method's."""
 
-    routes: ClassVar[bool] = False
-    """Whether predictions use the known task of the test data (`select` then matters)."""
+    requires: ClassVar[frozenset[Requirement]] = frozenset()
+    """What the study must provide beside the tasks: `Stage.reference`, `Stage.synthetic`."""
+
+    uses_task_id: ClassVar[bool] = False
+    """Whether predictions use the identity of the test data's task, which `select` names."""
 
     def __init__(self, backbone: Backbone, config: MethodConfig) -> None:
         super().__init__()
@@ -91,21 +93,20 @@ class Method(nn.Module, ABC):
         return [f"backbone.{name}" for name in self.backbone.trainable()]
 
     @classmethod
-    def learns(cls, prefix: tuple[str, ...]) -> tuple[str, ...]:
-        """The tasks whose training data the last stage of `prefix` draws batches from.
+    def tasks_trained_on(cls, prefix: tuple[str, ...]) -> tuple[str, ...]:
+        """Returns the tasks from which the last stage of `prefix` draws its training batches.
 
-        Methods with a closed form learn in `after_task`: they draw from none and take no steps.
+        Methods in closed form learn in `after_task`: they name no task and take no steps.
         """
         return prefix[-1:]
 
     def before_task(self, stage: Stage) -> None:
         """Called once before the first step of a stage, with the parent's state loaded."""
 
-    def optimised_by(self, optimizer: Optimizer) -> None:
+    def on_optimizer_created(self, optimizer: Optimizer) -> None:
         """Called once before the first step, for methods that edit `optimizer.state`.
 
-        That is what the stage's optimiser remembers of every weight; all else of it is the
-        engine's.
+        That is the optimiser's memory of each weight; everything else in it belongs to the engine.
         """
 
     @abstractmethod
@@ -173,10 +174,13 @@ class Method(nn.Module, ABC):
         parameters = dict(self.named_parameters())
         for name in self.trainable():
             parameters[name].copy_(state[f"weights/{name}"])
-        self.load_extra_state(
-            {
-                name.removeprefix("extra/"): t
-                for name, t in state.items()
-                if name.startswith("extra/")
-            }
-        )
+        self.load_extra_state(part_of(state, "extra/"))
+
+
+def part_of(state: Mapping[str, Tensor], prefix: str) -> State:
+    """Returns the tensors whose names begin with `prefix`, without it."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in state.items()
+        if name.startswith(prefix)
+    }

@@ -18,6 +18,8 @@ FORBIDDEN = {
     "analysis": {"methods", "sweep", "ray", "torch", "transformers", "peft", "accelerate"},
     "methods": {"analysis", "sweep", "ray"},
 }
+ROOMS = {"analysis": ("data", "run_metrics", "inference", "orders", "mechanisms", "report")}
+"""Of a package, from the ground up: a room imports from itself and from those before it."""
 FILES = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
 
 
@@ -59,6 +61,29 @@ def test_imports_go_one_way(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=MODULES)
+def test_rooms_import_downwards(file: Path) -> None:
+    """One order of all rooms, so nothing can lead back up, by whatever detour."""
+    package, *path = module_of(file).split(".")
+    rooms = ROOMS.get(package, ())
+    if not rooms or not path:
+        return
+    assert path[0] in rooms, f"{file} stands in no room"
+    allowed = rooms[: rooms.index(path[0]) + 1]
+    for module in imports(file):
+        root, *rest = module.split(".")
+        if root == package:
+            assert rest, f"{file} imports from the front door of its own package"
+            assert rest[0] in allowed, f"{package}/{path[0]} may not import {module}"
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_no_file_names_are_used_twice(package: str) -> None:
+    names = [file.name for file in FILES if file.name not in ("__init__.py", "base.py")]
+    own = {file.name for file in (ROOT / package).rglob("*.py")}
+    assert not {name for name in names if names.count(name) > 1 and name in own}
+
+
+@pytest.mark.parametrize("file", FILES, ids=MODULES)
 def test_files_are_short(file: Path) -> None:
     assert len(file.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
 
@@ -73,7 +98,9 @@ def test_public_names_exist(package: str) -> None:
 @pytest.mark.parametrize(
     ("modules", "absent"),
     [
-        ("analysis", ("torch", "ray", "transformers")),
+        ("analysis", ("torch", "ray", "transformers", "plotly", "sklearn", "scipy", "pandas")),
+        ("analysis.run_metrics.metrics_table", ("plotly", "sklearn", "scipy")),
+        ("analysis.orders.variance, analysis.mechanisms.feature_motion", ("plotly", "sklearn")),
         ("sweep", ("torch", "ray", "transformers")),
         (
             "methods, sweep.study.schema, sweep.plan.plan, sweep.single, sweep.preview.cost",
@@ -100,3 +127,20 @@ for module in {MODULES}:
 print([was == now for was, now in zip(before, world())])
 """
     assert in_a_new_process(code) == str([True] * 7)
+
+
+def test_families_of_methods_stand_apart() -> None:
+    """A family imports from `tools`, `backbones` and `baselines` alone; these form no circle."""
+    below: dict[str, set[str]] = {"backbones": set(), "tools": {"backbones"}}
+    below["baselines"] = {"backbones", "tools"}
+    for file in sorted((ROOT / "methods").glob("*/**/*.py")):
+        folder = file.relative_to(ROOT).parts[1]
+        if folder == "testing":  # tests whole studies, hence everything
+            continue
+        modules = [module.split(".") for module in imports(file) if module.startswith("methods.")]
+        used = {parts[1] for parts in modules if (ROOT / "methods" / parts[1]).is_dir()} - {folder}
+        assert used <= below.get(folder, {"backbones", "tools", "baselines"}), file
+    for file in (ROOT / "methods").glob("*.py"):  # what folders stand on, but for the list of all
+        used = {module for module in imports(file) if module.startswith("methods.")}
+        allowed = {"methods.base", "methods.data", "methods.seeds", "methods.backbones.base"}
+        assert used <= allowed or file.stem == "__init__", file

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.report.style import Looks
-from analysis.results import Results
+from analysis.data.results import Results
+from analysis.report.figure_style import Looks
 
 MAX_SCORES = 500_000
 """Numbers in the page (about 3 MB); orders beyond are only in the data table."""

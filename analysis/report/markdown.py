@@ -2,23 +2,27 @@
 
 from typing import Any
 
-from analysis.accuracy import METRICS
-from analysis.comparing import BOUNDS, COMPARED
-from analysis.report import words
-from analysis.report.figures import interval
-from analysis.report.findings import findings
-from analysis.report.frames import by_metric, group, rows
-from analysis.report.study import Study
+from analysis.orders.comparison import BOUNDS, COMPARED
+from analysis.report import report_text
+from analysis.report.phrases import interval
+from analysis.report.report_frames import by_metric, group, rows
+from analysis.report.sentences import findings
+from analysis.report.study_statistics import StudyStatistics
+from analysis.run_metrics.metric import METRICS
 
-ARROWS = {"higher": "(up)", "lower": "(down)"}
+ARROWS = {True: "(up)", False: "(down)"}
+"""By whether higher is better."""
 
 
-def markdown(study: Study) -> str:
+def markdown(study: StudyStatistics) -> str:
     """Facts, findings, all metrics, worst and best orders, gaps, and how it is computed."""
     parts = [
-        f"# {words.title(study)}",
-        words.lead(study),
-        table(["", "", ""], [[fact.value, fact.label, fact.detail] for fact in words.facts(study)]),
+        f"# {report_text.title(study)}",
+        report_text.lead(study),
+        table(
+            ["", "", ""],
+            [[fact.value, fact.label, fact.detail] for fact in report_text.facts(study)],
+        ),
         "## Findings",
         "\n".join(f"- {sentence}" for sentence in findings(study)) or "No run is complete yet.",
     ]
@@ -26,17 +30,22 @@ def markdown(study: Study) -> str:
         parts += [
             "## Methods compared",
             _methods(study),
-            words.sample(study.summary).capitalize() + ".",
+            report_text.sample(study.summary).capitalize() + ".",
             "## All metrics",
             _metrics(study),
-            f"Unit: fraction; {words.sample(study.summary)}.",
+            f"Unit: fraction; {report_text.sample(study.summary)}.",
         ]
-        parts += words.notes(study)
+        parts += report_text.notes(study)
     if len(study.extremes):
         parts += ["## Worst and best orders", _extremes(study)]
-    parts += ["## Missing and failed", _gaps(study), "## How it is computed", *words.METHODS_TEXT]
-    parts += ["\n".join(f"- {metric.label}: {metric.formula}" for metric in METRICS.values())]
-    return "\n\n".join([*parts, f"Written by {words.versions(study)}."]) + "\n"
+    parts += [
+        "## Missing and failed",
+        _gaps(study),
+        "## How it is computed",
+        *report_text.METHODS_TEXT,
+    ]
+    parts += ["\n".join(f"- {metric.title}: {metric.formula}" for metric in study.metrics.values())]
+    return "\n\n".join([*parts, f"Written by {report_text.versions(study)}."]) + "\n"
 
 
 def table(head: list[str], lines: list[list[str]]) -> str:
@@ -45,7 +54,7 @@ def table(head: list[str], lines: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in every)
 
 
-def _methods(study: Study) -> str:
+def _methods(study: StudyStatistics) -> str:
     columns = [m for m in (*COMPARED, "order_sd", "cost") if study.methods_table[m].notna().any()]
     places = columns.index("order_sd") + 1 if "order_sd" in columns else len(columns)
     several = study.methods_table["backbone"].nunique() > 1
@@ -55,19 +64,19 @@ def _methods(study: Study) -> str:
         cells.insert(places, f"{row['seed_sd']:.3f}")
         name = f"{row['method']} ({row['backbone']})" if several else row["method"]
         lines.append([name, *(cell.replace("nan", "-") for cell in cells), str(row["runs"])])
-    heads = {m: f"{METRICS[m].label} {ARROWS[METRICS[m].better]}" for m in COMPARED}
+    heads = {m: f"{METRICS[m].title} {ARROWS[METRICS[m].higher_is_better]}" for m in COMPARED}
     heads |= {"order_sd": "SD over orders", "cost": "training time (relative)"}
     titles = [heads[column] for column in columns]
     titles.insert(places, "SD over seeds")
     return table(["method", *titles, "runs"], lines)
 
 
-def _metrics(study: Study) -> str:
+def _metrics(study: StudyStatistics) -> str:
     by_group = [by_metric(study.summary, *pair) for pair in study.groups]
     lines = [
-        [f"{metric.label} {ARROWS[metric.better]}"]
+        [f"{metric.title} {ARROWS[metric.higher_is_better]}"]
         + [_estimate(found.get(key)) for found in by_group]
-        for key, metric in METRICS.items()
+        for key, metric in study.metrics.items()
         if any(key in found for found in by_group)
     ]
     several = len({backbone for backbone, _ in study.groups}) > 1
@@ -79,7 +88,7 @@ def _estimate(found: Any) -> str:
     return interval(found.mean, found.low, found.high) if found else "-"
 
 
-def _extremes(study: Study) -> str:
+def _extremes(study: StudyStatistics) -> str:
     lines = [
         [
             row.method,
@@ -94,7 +103,7 @@ def _extremes(study: Study) -> str:
     return table(["method", "", "average accuracy", "order", "train it again"], lines)
 
 
-def _gaps(study: Study) -> str:
+def _gaps(study: StudyStatistics) -> str:
     gaps = study.progress[study.progress["complete"] < study.progress["planned"]]
     if gaps.empty:
         return "All planned runs are complete."

@@ -19,14 +19,14 @@ a fusion backbone's vision tower gets none.
 
 from typing import Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from methods.adapters.low_rank import LoraOptions
 from methods.backbones.base import Backbone
 from methods.base import MethodConfig
 from methods.baselines.finetune import FineTune
+from methods.seeds import torch_seeded
+from methods.tools.low_rank import LoraOptions
 
 
 class AdapterConfig(MethodConfig):
@@ -86,8 +86,7 @@ class Adapter(FineTune):
     def reset(self, seed: int) -> None:
         """Back to the untouched backbone, with newly drawn bottlenecks that change nothing yet."""
         super().reset(seed)
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with torch_seeded(seed):
             for module in self.modules():
                 if isinstance(module, Bottleneck):
                     module.draw()

@@ -39,12 +39,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from methods.adapters.low_rank import lora_layers, lora_parameters
 from methods.adapters.merged_lora import MergedLora, MergedLoraConfig
 from methods.base import State
 from methods.data import Stage
-from methods.inputs import input_grams, some_batches
-from methods.regularisation.importance import without_dropout
+from methods.tools.layer_inputs import input_grams, some_batches
+from methods.tools.low_rank import lora_layers, lora_parameters
 
 
 class InfLoraConfig(MergedLoraConfig):
@@ -142,7 +141,7 @@ class InfLora(MergedLora):
 
     def measure(self, stage: Stage) -> State:
         """Gram matrices of the task's inputs to all layers, without dropout."""
-        with without_dropout(self.backbone):
+        with self.backbone.without_dropout():
             batches = some_batches(stage, self.config.samples)
             return input_grams(self.backbone, self.layers, batches)
 

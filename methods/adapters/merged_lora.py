@@ -7,11 +7,11 @@ neither time nor memory, and no more is trained than one adapter.
 State: the adapter, and the merged weights of all layers that have one.
 """
 
-from methods.adapters.low_rank import LoraOptions, draw_lora, lora_layers, merge_lora
 from methods.base import MethodConfig, State
 from methods.baselines.finetune import FineTune
 from methods.data import Stage
 from methods.seeds import derive_seed
+from methods.tools.low_rank import LoraOptions, draw_lora, lora_layers, merge_lora
 
 
 class MergedLoraConfig(MethodConfig, LoraOptions):

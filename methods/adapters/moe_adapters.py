@@ -5,11 +5,11 @@ Yu et al., "Boosting Continual Learning of Vision-Language Models via Mixture-of
 
     y = MLP(x) + sum_i W_i E_i(x),    W = softmax(top-k(R_t(c)))              (eq. 1, 2)
 
-with experts E_i (`experts.py`) that all tasks share and a router R_t of the task's own, which looks
-at one token c: the class token of an image. Experts and the new router are trained on the task's
-loss; then the k experts that it chose most often are frozen for ever, block by block ("activate and
-freeze"). Which router a test sample gets is found out by autoencoders (`ddas.py`); a sample of no
-task that was learnt goes to the untouched backbone.
+with experts E_i (`mixture_of_experts.py`) that all tasks share and one router R_t per task, which
+looks at one token c: the class token of an image. Experts and the new router are trained on the
+task's loss; then the k experts that it chose most often are frozen for ever, block by block
+("activate and freeze"). Autoencoders (`ddas.py`) choose the router of a test sample; a sample of no
+learnt task goes to the untouched backbone.
 
 Left open there and decided here:
 - Experts read what the MLP reads, after its normalisation; in the authors' code, before.
@@ -37,17 +37,18 @@ from torch import Tensor, nn
 
 from methods.adapters.adapter import mlps
 from methods.adapters.ddas import SelectorOptions, fit_autoencoder, select_task
-from methods.adapters.experts import ExpertOptions, Mixture, Noise
+from methods.adapters.mixture_of_experts import ExpertOptions, Mixture, Noise
 from methods.backbones.prompting import Route
 from methods.base import State
 from methods.data import Stage
-from methods.features import image_features
-from methods.parallel import sum_over_workers
-from methods.prompts.base import Prompted, PromptedConfig
-from methods.seeds import derive_seed
+from methods.seeds import derive_seed, torch_seeded
+from methods.tools.frozen_backbone import FrozenBackbone, FrozenBackboneConfig
+from methods.tools.image_features import image_features
+from methods.tools.parallel import sum_over_workers
+from methods.tools.states import by_task, joined
 
 
-class MoEAdaptersConfig(PromptedConfig):
+class MoEAdaptersConfig(FrozenBackboneConfig):
     """Options of `moe_adapters`."""
 
     experts: ExpertOptions = Field(default=ExpertOptions(), description="Shape of the experts.")
@@ -60,12 +61,12 @@ class MoEAdaptersConfig(PromptedConfig):
     )
 
 
-class MoEAdapters(Prompted):
+class MoEAdapters(FrozenBackbone):
     """Train experts and a router, then freeze the experts that were used most."""
 
     Config = MoEAdaptersConfig
     config: MoEAdaptersConfig
-    routes: ClassVar[bool] = True
+    uses_task_id: ClassVar[bool] = True
 
     def build(self) -> None:
         """Put experts beside the MLP of every block."""
@@ -93,8 +94,7 @@ class MoEAdapters(Prompted):
     def reset(self, seed: int) -> None:
         """Back to the untouched backbone, with newly drawn experts that change nothing yet."""
         super().reset(seed)
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with torch_seeded(seed):
             for mixture in self.mixtures:
                 mixture.draw()
 
@@ -143,22 +143,12 @@ class MoEAdapters(Prompted):
 
     def extra_state(self) -> State:
         """Which experts are frozen; routers and autoencoders by task."""
-        parts = {
-            f"{task}/{name}": tensor
-            for task, held in self.learnt.items()
-            for name, tensor in held.items()
-        }
-        return parts | {"frozen": self.frozen}
+        return joined(self.learnt) | {"frozen": self.frozen}
 
     def load_extra_state(self, state: State) -> None:
         """The inverse of `extra_state`."""
-        tasks: dict[str, State] = {}
-        for name, tensor in state.items():
-            task, _, part = name.rpartition("/")
-            if task:
-                tasks.setdefault(task, {})[part] = tensor
         self.frozen = state["frozen"].clone()
-        self._learn(tasks)
+        self._learn(by_task(state))
 
 
 def choose(autoencoders: Sequence[State], query: Tensor) -> Route:

@@ -22,10 +22,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from methods.adapters.low_rank import lora_layers
 from methods.adapters.merged_lora import MergedLora, MergedLoraConfig
-from methods.base import State
+from methods.base import State, part_of
 from methods.data import Batch, Stage
+from methods.tools.low_rank import lora_layers
+from methods.tools.tensor_lists import norms
 
 
 class OLoraConfig(MergedLoraConfig):
@@ -56,11 +57,11 @@ class OLora(MergedLora):
 
     def loss(self, batch: Batch) -> Tensor:
         """The task's loss, and what keeps the adapter small and out of the way."""
-        lengths = torch._foreach_norm([factor for pair in self.factors.values() for factor in pair])
+        lengths = norms([factor for pair in self.factors.values() for factor in pair])
         return (
             super().loss(batch)
             + self.config.orthogonality * self.overlap()
-            + self.config.shrinkage * torch.stack(lengths).sum()
+            + self.config.shrinkage * lengths.sum()
         )
 
     def overlap(self) -> Tensor:
@@ -87,7 +88,6 @@ class OLora(MergedLora):
         """Back to the weights and rows of an earlier moment."""
         super().load_extra_state(state)
         self.earlier = {
-            name.removeprefix("earlier/"): rows.to(self.backbone.device)
-            for name, rows in state.items()
-            if name.startswith("earlier/")
+            layer: rows.to(self.backbone.device)
+            for layer, rows in part_of(state, "earlier/").items()
         }

@@ -31,11 +31,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from methods.adapters.low_rank import LoraOptions
-from methods.base import MethodConfig, State
+from methods.base import MethodConfig, State, part_of
 from methods.baselines.finetune import FineTune
 from methods.data import Stage
-from methods.parallel import first_of_workers
+from methods.tools.low_rank import LoraOptions
+from methods.tools.parallel import first_of_workers
 
 if TYPE_CHECKING:
     from peft.tuners.osf import OSFLayer
@@ -124,9 +124,7 @@ class OSF(FineTune):
     @torch.no_grad()
     def load_state(self, state: State) -> None:
         """Return to a state that `state()` gave."""
-        self.load_extra_state(
-            {name.removeprefix("extra/"): tensor for name, tensor in state.items()}
-        )
+        self.load_extra_state(part_of(state, "extra/"))
         self.clear()
 
 

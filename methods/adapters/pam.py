@@ -35,9 +35,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.optim import Optimizer
 
-from methods.adapters.low_rank import LoraOptions
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Stage
+from methods.tools.low_rank import LoraOptions
 
 
 class PAMConfig(FineTuneConfig):
@@ -106,7 +106,7 @@ class PAM(FineTune):
             return weight.new_zeros(())
         return self._initial[f"weights/{name}"].to(weight.device)
 
-    def optimised_by(self, optimizer: Optimizer) -> None:
+    def on_optimizer_created(self, optimizer: Optimizer) -> None:
         """Hold on to the optimiser, whose momentum may have to be cleared."""
         self.optimizer = optimizer
 

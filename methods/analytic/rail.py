@@ -41,10 +41,10 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from methods.analytic.ridge import Dual, Primal, Ridge
-from methods.base import DependsOn, Method, MethodConfig, State
+from methods.base import DependsOn, Method, MethodConfig, State, part_of
 from methods.data import Batch, Stage, Task
-from methods.features import image_features
 from methods.seeds import derive_seed
+from methods.tools.image_features import image_features
 
 
 class RAILConfig(MethodConfig):
@@ -78,7 +78,7 @@ class RAIL(Method):
     Config = RAILConfig
     config: RAILConfig
     depends_on: ClassVar[DependsOn] = "task"
-    combines: ClassVar[Literal["set", "sequence"] | None] = "set"
+    combines_over: ClassVar[Literal["set", "sequence"] | None] = "set"
 
     def build(self) -> None:
         """Nothing learnt yet."""
@@ -97,7 +97,7 @@ class RAIL(Method):
         return []
 
     @classmethod
-    def learns(cls, prefix: tuple[str, ...]) -> tuple[str, ...]:
+    def tasks_trained_on(cls, prefix: tuple[str, ...]) -> tuple[str, ...]:
         """Nothing step by step."""
         return ()
 
@@ -116,10 +116,7 @@ class RAIL(Method):
 
     def combine(self, experts: Mapping[str, State], stage: Stage) -> None:
         """Solve for all tasks at once."""
-        summaries = {
-            task: {name.removeprefix("extra/"): part for name, part in experts[task].items()}
-            for task in sorted(experts)
-        }
+        summaries = {task: part_of(experts[task], "extra/") for task in sorted(experts)}
         self.summary = {}
         self.learnt = {task: stage.tasks[task].task for task in summaries}
         self.solution = self.regression.solve(summaries, self.backbone.device)

@@ -13,8 +13,8 @@ what the mean is for. 1 / (1 - d) steps are the mean's memory: choose d by the s
 
 from pydantic import Field
 
-from methods.averaging.averages import WeightAverage
 from methods.averaging.weight_ensemble import WeightEnsemble, WeightEnsembleConfig
+from methods.tools.averages import WeightAverage
 
 
 class EmaConfig(WeightEnsembleConfig):

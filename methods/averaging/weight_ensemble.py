@@ -13,9 +13,9 @@ of I; of an adapter the two factors are averaged, not their product.
 
 from pydantic import Field
 
-from methods.averaging.averages import WeightAverage
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Stage
+from methods.tools.averages import WeightAverage
 
 
 class WeightEnsembleConfig(FineTuneConfig):

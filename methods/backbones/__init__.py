@@ -1,4 +1,7 @@
-"""Pretrained vision-language models of both families behind one interface."""
+"""Pretrained vision-language models of both families behind one interface.
+
+In come a path or hub id and batches; out come logits, losses, answers and embeddings.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: who only plans or reports must not wait for transformers."""
+    """Import `load_backbone` on first use: planning and reports must not wait for transformers."""
     if name != "load_backbone":
         raise AttributeError(f"module 'methods.backbones' has no attribute '{name}'")
     from methods.backbones.loading import load_backbone

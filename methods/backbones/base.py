@@ -1,12 +1,13 @@
 """The one interface through which methods and evaluation see a vision-language model."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from methods.backbones.prompting import Prompting, Route
 from methods.data import Batch, Images, Task
@@ -70,6 +71,11 @@ class Backbone(nn.Module, ABC):
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """L2-normalised text embeddings in the same space as the images': float [N, D]."""
 
+    def embed_choices(self, task: Task) -> Tensor:
+        """L2-normalised mean embedding of each choice over all of its texts: float32 [C, D]."""
+        texts = self.embed_texts(self.texts(task))
+        return normalize(texts.view(-1, len(task.choices), texts.shape[1]).mean(dim=0), dim=-1)
+
     def similarity(self, images: Tensor, texts: Tensor) -> Tensor:
         """Fit of image embeddings [B, D] to text embeddings [N, D], as logits: float32 [B, N].
 
@@ -83,7 +89,10 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def texts(self, task: Task) -> list[str]:
-        """The texts in which this backbone meets the task's choices, one or more per choice."""
+        """The texts in which this backbone meets the task's choices, one or more per choice.
+
+        First one text of every choice, then the second one of every choice, and so on.
+        """
 
     @abstractmethod
     def tower(self, parameter: str) -> Tower:
@@ -128,6 +137,16 @@ class Backbone(nn.Module, ABC):
         """Which prompts these images get."""
         router = self.prompting.router
         return router(self.query(pixels)) if router else self.prompting.route
+
+    @contextmanager
+    def without_dropout(self) -> Iterator[None]:
+        """Inside, layers are in evaluation mode; the backbone keeps the prompts of its own mode."""
+        training = self.model.training
+        self.model.eval()
+        try:
+            yield
+        finally:
+            self.model.train(training)
 
     def frozen_texts(self, tasks: Sequence[Task]) -> AbstractContextManager[None]:
         """While it is open the weights do not change: texts of `tasks` need embedding only once.

@@ -110,7 +110,7 @@ class DualEncoder(PretrainedBackbone):
     def class_embeddings(self, *tasks: Task) -> list[Tensor]:
         """Per task, one L2-normalised embedding per choice: float32 [C, D]."""
         if not self.training:
-            return [self._ensemble(task) for task in tasks]
+            return [self.embed_choices(task) for task in tasks]
         embeddings = self._embed_tokens(self._together([self._prompts(task) for task in tasks]))
         return list(torch.split(embeddings, [len(task.choices) for task in tasks]))
 
@@ -133,11 +133,6 @@ class DualEncoder(PretrainedBackbone):
             )
             for name in parts[0]
         }
-
-    def _ensemble(self, task: Task) -> Tensor:
-        prompts = self.embed_texts(self.texts(task))
-        mean = prompts.view(len(task.templates), len(task.choices), -1).mean(dim=0)
-        return normalize(mean, dim=-1)
 
     def _logits(self, *batches: Batch) -> list[Tensor]:
         """Logits of every batch, with one pass through each tower."""

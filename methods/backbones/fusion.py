@@ -15,7 +15,7 @@ from methods.backbones.pretrained import PretrainedBackbone
 from methods.data import Batch, Task
 
 Answer = Literal["score", "generate"]
-Prompts = dict[str, Tensor]
+PromptTokens = dict[str, Tensor]
 """Arguments of the model for the prompts of B samples, images included: [B, P, ...] each."""
 
 CAPTION_REQUEST = "Describe the image."
@@ -126,10 +126,10 @@ class Fusion(PretrainedBackbone):
         features = output.pooler_output
         return features if isinstance(features, Tensor) else torch.stack(list(features))
 
-    def _prompts(self, batch: Batch) -> Prompts:
+    def _prompts(self, batch: Batch) -> PromptTokens:
         return self._embed_prompts(batch.pixels, _questions(batch))
 
-    def _embed_prompts(self, pixels: Tensor, questions: Sequence[str]) -> Prompts:
+    def _embed_prompts(self, pixels: Tensor, questions: Sequence[str]) -> PromptTokens:
         features = self._image_tokens(pixels)
         tokens = self.dialogue.prompts(questions)
         held = (tokens["input_ids"] == self.model.config.image_token_id).sum(dim=1)
@@ -147,7 +147,7 @@ class Fusion(PretrainedBackbone):
         embedded = embedded.masked_scatter(places, features.to(embedded.dtype))
         return {"inputs_embeds": embedded, **rest}
 
-    def _score(self, prompts: Prompts, answers: Tensor) -> Tensor:
+    def _score(self, prompts: PromptTokens, answers: Tensor) -> Tensor:
         """Log-likelihood of all answers (int64 [N, A]) after all prompts: float32 [B, N]."""
         count, length = prompts["attention_mask"].shape
         at_once = max(1, _TOKENS_AT_ONCE // (length + answers.shape[1]))
@@ -164,7 +164,7 @@ class Fusion(PretrainedBackbone):
             rows.append(torch.cat(columns, dim=1))
         return torch.cat(rows)
 
-    def _likelihoods(self, prompts: Prompts, answers: Tensor) -> Tensor:
+    def _likelihoods(self, prompts: PromptTokens, answers: Tensor) -> Tensor:
         """Log-likelihood of each sample's own answers (int64 [B, N, A]): float32 [B, N]."""
         count = answers.shape[1]
         answers = answers.flatten(0, 1).to(self.device)

@@ -8,9 +8,9 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from methods.adapters.low_rank import LoraOptions, add_lora, draw_lora, lora_parameters
 from methods.base import Method, MethodConfig
 from methods.data import Batch
+from methods.tools.low_rank import LoraOptions, add_lora, draw_lora, lora_parameters
 
 
 class FineTuneConfig(MethodConfig):

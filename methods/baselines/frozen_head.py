@@ -23,8 +23,7 @@ from torch.nn.functional import cross_entropy, linear, normalize
 
 from methods.base import Method, MethodConfig
 from methods.data import Batch, Stage, Task
-from methods.features import image_features
-from methods.regularisation.importance import without_dropout
+from methods.tools.image_features import image_features
 
 
 class FrozenHeadConfig(MethodConfig):
@@ -76,8 +75,6 @@ class FrozenHead(Method):
         key = (task.templates, task.choices)
         if key not in self._texts:
             # By themselves: evaluation embeds those of all tasks together, which rounds otherwise.
-            with self.backbone.frozen_texts([task]), without_dropout(self.backbone):
-                texts = self.backbone.embed_texts(self.backbone.texts(task)).float()
-            means = texts.view(-1, len(task.choices), texts.shape[1]).mean(dim=0)
-            self._texts[key] = normalize(means, dim=-1)
+            with self.backbone.frozen_texts([task]), self.backbone.without_dropout():
+                self._texts[key] = self.backbone.embed_choices(task)
         return self._texts[key]

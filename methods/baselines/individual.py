@@ -16,8 +16,8 @@ class Individual(FineTune):
     """Fine-tune the pretrained backbone on every task separately."""
 
     depends_on: ClassVar[DependsOn] = "task"
-    combines: ClassVar[Literal["set", "sequence"] | None] = "set"
-    routes: ClassVar[bool] = True
+    combines_over: ClassVar[Literal["set", "sequence"] | None] = "set"
+    uses_task_id: ClassVar[bool] = True
 
     def build(self) -> None:
         """No experts yet."""

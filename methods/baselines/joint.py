@@ -17,6 +17,6 @@ class Joint(FineTune):
     depends_on: ClassVar[DependsOn] = "set"
 
     @classmethod
-    def learns(cls, prefix: tuple[str, ...]) -> tuple[str, ...]:
+    def tasks_trained_on(cls, prefix: tuple[str, ...]) -> tuple[str, ...]:
         """All tasks so far."""
         return prefix

@@ -1,1 +1,4 @@
-"""The model is kept near what a frozen teacher says."""
+"""Fine-tuning that stays close to the answers of a frozen teacher.
+
+The teacher is the untouched backbone or the model at the start of the task.
+"""

@@ -25,11 +25,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from methods.base import Need
+from methods.base import Requirement
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Batch, Stage
-from methods.distillation.distill import ReferenceBatch, ReferenceDraws
-from methods.distillation.teacher import Teacher
+from methods.tools.soft_targets import ReferenceBatch, ReferenceDraws
+from methods.tools.teacher import Teacher
 
 
 class DualTeacherConfig(FineTuneConfig):
@@ -53,7 +53,7 @@ class DualTeacher(FineTune):
 
     Config = DualTeacherConfig
     config: DualTeacherConfig
-    needs: ClassVar[frozenset[Need]] = frozenset({"reference"})
+    requires: ClassVar[frozenset[Requirement]] = frozenset({"reference"})
 
     def build(self) -> None:
         """Make room for the latest teacher."""

@@ -22,9 +22,9 @@ from torch import Tensor
 
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Batch, Stage
-from methods.distillation.distill import Strength, Temperature, distillation_both_ways
-from methods.distillation.teacher import Teacher
-from methods.parallel import gather_rows
+from methods.tools.parallel import gather_rows
+from methods.tools.soft_targets import Strength, Temperature, distillation_both_ways
+from methods.tools.teacher import Teacher
 
 
 class LwFConfig(FineTuneConfig):

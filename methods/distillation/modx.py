@@ -25,9 +25,10 @@ from torch.nn.functional import kl_div
 
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Batch, Stage
-from methods.distillation.distill import Strength
-from methods.distillation.teacher import Teacher
-from methods.parallel import gather_rows
+from methods.tools.contrast import embed_labels
+from methods.tools.parallel import gather_rows
+from methods.tools.soft_targets import Strength
+from methods.tools.teacher import Teacher
 
 
 class ModXConfig(FineTuneConfig):
@@ -59,9 +60,8 @@ class ModX(FineTune):
         with torch.no_grad():
             images_before = self.teacher.backbone.embed_images(batch.pixels)
             before = cosines(images_before, self.prompts_before[batch.labels])
-        present, which = torch.unique(batch.labels, return_inverse=True)
-        texts = self.backbone.embed_texts([self.prompts[label] for label in present.tolist()])
-        now = cosines(self.backbone.embed_images(batch.pixels), texts[which])
+        texts = embed_labels(self.backbone, self.prompts, batch.labels)
+        now = cosines(self.backbone.embed_images(batch.pixels), texts)
         labels = gather_rows(batch.labels)
         change = off_diagonal_change(before, now, labels)
         change = change + off_diagonal_change(before.T, now.T, labels)

@@ -26,22 +26,24 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from methods.averaging.weight_ensemble import WeightEnsemble, WeightEnsembleConfig
-from methods.base import Need
+from methods.base import Requirement
+from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Batch, Stage
-from methods.distillation.distill import (
+from methods.tools.averages import WeightAverage
+from methods.tools.parallel import gather_rows
+from methods.tools.soft_targets import (
     ReferenceBatch,
     ReferenceDraws,
     Strength,
     Temperature,
     distillation_both_ways,
 )
-from methods.parallel import gather_rows
 
 
-class ZSCLConfig(WeightEnsembleConfig):
+class ZSCLConfig(FineTuneConfig):
     """Options of `zscl`."""
 
+    every: int = Field(default=100, ge=1, description="Steps from one ensemble member to the next.")
     strength: Strength = 1.0
     temperature: Temperature = 2.0
     reference_batch: ReferenceBatch = None
@@ -52,16 +54,21 @@ class ZSCLConfig(WeightEnsembleConfig):
     )
 
 
-class ZSCL(WeightEnsemble):
+class ZSCL(FineTune):
     """Fine-tune, distil from the pretrained model on the reference, leave the mean behind."""
 
     Config = ZSCLConfig
     config: ZSCLConfig
-    needs: ClassVar[frozenset[Need]] = frozenset({"reference"})
+    requires: ClassVar[frozenset[Requirement]] = frozenset({"reference"})
+
+    def build(self) -> None:
+        """Get ready to average."""
+        super().build()
+        self.average = WeightAverage(self.config.every)
 
     def before_task(self, stage: Stage) -> None:
         """Look up what the pretrained model made of the captions; note where the task starts."""
-        super().before_task(stage)
+        self.average.start(weight for weight in self.parameters() if weight.requires_grad)
         self.draws = ReferenceDraws(stage, self.config.reference_batch)
         pool = self.draws.pool
         distinct = {caption: i for i, caption in enumerate(pool.captions)}
@@ -92,3 +99,11 @@ class ZSCL(WeightEnsemble):
         for weight, anchor in self.anchors:
             if weight.grad is not None:
                 weight.grad.add_(weight.detach() - anchor, alpha=2 * self.config.consolidation)
+
+    def after_step(self) -> None:
+        """Let every k-th step count."""
+        self.average.update()
+
+    def after_task(self, stage: Stage) -> None:
+        """Become the mean."""
+        self.average.put_back()

@@ -1,8 +1,9 @@
-"""What all methods share that merge experts: one model, theta_0 plus a vector made of theirs.
+"""The base of all methods that merge experts into one model: theta_0 plus a merged task vector.
 
 Experts are those that `individual` trains, each from the untouched backbone on one task, so that
-all ways of merging them share their trainings; a method may also take what a sequential training
-leaves behind after each task (`depends_on`, `trains`). Task vectors are in task_vectors.py.
+all ways of merging them share their trainings. A method may instead merge the states that a
+sequential training leaves after each task (`depends_on`, `reuses_training_of`). Task vectors are in
+task_vectors.py.
 
 All weights that are trained are merged, in both towers, where papers on CLIP merge the image tower
 and leave the text tower untrained.
@@ -25,8 +26,8 @@ class Merging(FineTune):
     """Train experts, then become one model made of all of them."""
 
     depends_on: ClassVar[DependsOn] = "task"
-    combines: ClassVar[Literal["set", "sequence"] | None] = "set"
-    trains: ClassVar[type[Method] | None] = Individual
+    combines_over: ClassVar[Literal["set", "sequence"] | None] = "set"
+    reuses_training_of: ClassVar[type[Method] | None] = Individual
 
     def build(self) -> None:
         """Nothing is merged yet."""
@@ -47,7 +48,7 @@ class Merging(FineTune):
 
         Sums then round alike, and ties fall alike, however the experts come.
         """
-        if self.combines == "set":
+        if self.combines_over == "set":
             experts = dict(sorted(experts.items()))
         names = [name for name, _ in self.named_parameters() if name.endswith(ADAPTED)]
         return TaskVectors(

@@ -36,9 +36,9 @@ from torch.nn.functional import normalize
 from methods.base import State
 from methods.baselines.finetune import FineTuneConfig
 from methods.data import Batch, Stage
-from methods.features import image_features
 from methods.merging.masked import Masked, Unified
 from methods.merging.task_vectors import TaskVectors, Vector
+from methods.tools.image_features import image_features
 
 
 class ConDUConfig(FineTuneConfig):
@@ -54,7 +54,7 @@ class ConDU(Masked):
 
     Config = ConDUConfig
     config: ConDUConfig
-    combines: ClassVar[Literal["set", "sequence"] | None] = "sequence"
+    combines_over: ClassVar[Literal["set", "sequence"] | None] = "sequence"
 
     def build(self) -> None:
         """No prototypes yet."""
@@ -115,9 +115,7 @@ class ConDU(Masked):
         labels = torch.from_numpy(task.train.labels).to(features.device)
         sums = features.new_zeros(len(task.choices), features.shape[1])
         images = normalize(sums.index_add(0, labels, features), dim=1)
-        texts = self.backbone.embed_texts(self.backbone.texts(task))
-        texts = normalize(texts.view(-1, *images.shape).mean(dim=0), dim=1)
-        return normalize(images + texts, dim=1)
+        return normalize(images + self.backbone.embed_choices(task), dim=1)
 
 
 def unify(tasks: tuple[str, ...], deltas: Iterable[tuple[str, Tensor]]) -> Unified:

@@ -14,7 +14,7 @@ from methods.merging.task_vectors import TaskVectors
 class ConDUOnce(ConDU):
     """Unify all experts at once; decouple that of a known task, or those of similar classes."""
 
-    combines: ClassVar[Literal["set", "sequence"] | None] = "set"
+    combines_over: ClassVar[Literal["set", "sequence"] | None] = "set"
 
     def unify(self, vectors: TaskVectors) -> Unified:
         """One unification."""

@@ -15,5 +15,5 @@ class MagMaxSeq(MagMax):
     """Take each weight's largest change of all stops along sequential fine-tuning."""
 
     depends_on: ClassVar[DependsOn] = "sequence"
-    combines: ClassVar[Literal["set", "sequence"] | None] = "sequence"
-    trains: ClassVar[type[Method] | None] = FineTune
+    combines_over: ClassVar[Literal["set", "sequence"] | None] = "sequence"
+    reuses_training_of: ClassVar[type[Method] | None] = FineTune

@@ -39,7 +39,7 @@ class Unified:
 class Masked(Merging):
     """Train experts, then keep one vector and a mask of each."""
 
-    routes: ClassVar[bool] = True
+    uses_task_id: ClassVar[bool] = True
 
     def build(self) -> None:
         """No experts yet."""

@@ -57,7 +57,7 @@ class OPCM(Merging):
 
     Config = OPCMConfig
     config: OPCMConfig
-    combines: ClassVar[Literal["set", "sequence"] | None] = "sequence"
+    combines_over: ClassVar[Literal["set", "sequence"] | None] = "sequence"
 
     def build(self) -> None:
         """Nothing is merged yet; which weights are matrices of linear layers."""

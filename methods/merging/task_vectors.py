@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from methods.adapters.low_rank import LoraOptions
 from methods.base import State
 from methods.seeds import derive_seed
+from methods.tools.low_rank import LoraOptions
 
 Vector = dict[str, Tensor]
 """By how much weights change, by the name of the weight; those that are missing do not."""

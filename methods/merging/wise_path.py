@@ -31,8 +31,8 @@ class WisePath(Merging):
     Config = WisePathConfig
     config: WisePathConfig
     depends_on: ClassVar[DependsOn] = "sequence"
-    combines: ClassVar[Literal["set", "sequence"] | None] = "sequence"
-    trains: ClassVar[type[Method] | None] = FineTune
+    combines_over: ClassVar[Literal["set", "sequence"] | None] = "sequence"
+    reuses_training_of: ClassVar[type[Method] | None] = FineTune
 
     def merge(self, vectors: TaskVectors) -> Vector:
         """A part of the way that led to the last task."""

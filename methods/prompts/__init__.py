@@ -1,1 +1,4 @@
-"""Few new weights that are read, not computed with: tokens and attention prefixes."""
+"""Prompts for a frozen backbone: learnt tokens in front of texts, learnt keys and values.
+
+A stage trains prompts; images choose among those of the tasks learnt so far.
+"""

@@ -8,65 +8,21 @@ A layer with queries Q, keys K and values V of its own input is given prompts P_
 Prompts come after the layer's projections and after rotary positions: they have no place in the
 sequence, and every token sees them. Heads that share keys and values share prompts.
 
-transformers lets the attention of a model be named (its AttentionInterface, which CLIP, SigLIP,
-Llama, Gemma and all newer models go through). The one here asks the layer for prompts; what it
-computes with them is left to transformers' own function, as it was before.
+How layers come to ask for prompts: attention.py.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import normalize, pad
 
 from methods.backbones.base import Backbone
-from methods.base import Method, MethodConfig, State
-from methods.data import Batch
-
-_NAME = "prompted"
-
-
-@dataclass(frozen=True)
-class Attention:
-    """One call of a layer's attention: queries [B, H, L, d], keys and values [B, H', K, d]."""
-
-    layer: Any
-    query: Tensor
-    key: Tensor
-    value: Tensor
-    mask: Tensor | None
-    options: Mapping[str, Any]
-
-    def own(self) -> Tensor:
-        """What the layer gives without prompts: [B, L, H, d]."""
-        return self._attend(self.key, self.value, self.mask, self.options)
-
-    def over(self, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
-        """What the same queries find elsewhere: [B, L, H, d]. Without a mask they see all of it."""
-        return self._attend(keys, values, mask, {**self.options, "is_causal": False})
-
-    def visible(self) -> Tensor | None:
-        """The layer's mask, written out where it is left to the option `is_causal`."""
-        causal = self.options.get("is_causal", getattr(self.layer, "is_causal", False))
-        tokens = self.query.shape[2]
-        if self.mask is not None or not causal or tokens == 1:
-            return self.mask
-        return torch.ones(tokens, tokens, dtype=torch.bool, device=self.query.device).tril()
-
-    def _attend(
-        self, key: Tensor, value: Tensor, mask: Tensor | None, options: Mapping[str, Any]
-    ) -> Tensor:
-        from transformers.integrations.sdpa_attention import sdpa_attention_forward
-
-        found: Tensor = sdpa_attention_forward(self.layer, self.query, key, value, mask, **options)[
-            0
-        ]
-        return found
+from methods.base import part_of
+from methods.prompts.attention import Attention, look_for_prompts
 
 
 class Prompts(nn.Module, ABC):
@@ -100,7 +56,7 @@ class Prompts(nn.Module, ABC):
                 parts.register_parameter(part, nn.Parameter(torch.zeros(count, *shape)))
             self.layers.append(parts)
             layer.prompted = partial(self._attend, number)
-        _look_for_prompts(backbone, layers)
+        look_for_prompts(backbone, layers)
 
     @abstractmethod
     def shapes(self, layer: Any) -> Mapping[str, Sequence[int]]:
@@ -209,64 +165,7 @@ class Residuals(Pairs):
         return call.own() + weight * call.over(keys, values)
 
 
-class PromptedConfig(MethodConfig):
-    """Options of all methods that prompt a frozen backbone."""
-
-    lr: float | None = Field(
-        default=2e-3,
-        gt=0,
-        description="Learning rate of prompts; null: that of the study, which suits weights.",
-    )
-
-
-class Prompted(Method):
-    """A method that trains what it puts into a frozen backbone, on the task's own loss."""
-
-    def trainable(self) -> list[str]:
-        """All that is not the backbone's."""
-        return [name for name, _ in self.named_parameters() if not name.startswith("backbone.")]
-
-    def loss(self, batch: Batch) -> Tensor:
-        """Mean negative log-likelihood of the right choice."""
-        return self.backbone.loss(batch).mean()
-
-
 def cosines(queries: Tensor, keys: Tensor) -> Tensor:
     """Of image embeddings [B, D] with the keys of prompts [N, D]: float32 [B, N]."""
     with torch.autocast(queries.device.type, enabled=False):
         return normalize(queries, dim=-1) @ normalize(keys, dim=-1).T
-
-
-def part_of(state: Mapping[str, Tensor], prefix: str) -> State:
-    """The tensors whose names begin with `prefix`, without it."""
-    return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in state.items()
-        if name.startswith(prefix)
-    }
-
-
-def _look_for_prompts(backbone: Backbone, layers: Iterable[str]) -> None:
-    """Let the attention of all layers be the one that asks for prompts."""
-    from transformers import AttentionInterface, AttentionMaskInterface
-    from transformers.masking_utils import sdpa_mask
-
-    AttentionInterface.register(_NAME, _attend)
-    AttentionMaskInterface.register(_NAME, sdpa_mask)
-    model: Any = backbone.model
-    model.set_attn_implementation(_NAME)
-    for name in layers:
-        layer: Any = backbone.get_submodule(name)
-        if layer.config._attn_implementation != _NAME:
-            raise ValueError(
-                f"{type(layer).__name__} cannot be prompted: its attention does not go through the "
-                "AttentionInterface of transformers."
-            )
-
-
-def _attend(
-    layer: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any
-) -> tuple[Tensor, None]:
-    call = Attention(layer, query, key, value, mask, options)
-    prompted = getattr(layer, "prompted", None)
-    return (prompted(call) if prompted else call.own()), None

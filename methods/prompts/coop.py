@@ -21,18 +21,18 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from methods.prompts.base import Prompted, PromptedConfig
+from methods.tools.frozen_backbone import FrozenBackbone, FrozenBackboneConfig
 
 _SPREAD = 0.02
 
 
-class CoOpConfig(PromptedConfig):
+class CoOpConfig(FrozenBackboneConfig):
     """Options of `coop`."""
 
     length: int = Field(default=4, ge=1, description="Learnt tokens in front of every text, M.")
 
 
-class CoOp(Prompted):
+class CoOp(FrozenBackbone):
     """Train context tokens in front of every text, beside a frozen backbone."""
 
     Config = CoOpConfig

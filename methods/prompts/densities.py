@@ -14,9 +14,8 @@ from torch.distributions import MultivariateNormal
 from methods.backbones.base import Backbone
 from methods.base import State
 from methods.data import Stage
-from methods.parallel import sum_over_workers
-
-_IMAGES_AT_ONCE = 256
+from methods.tools.image_features import training_batches
+from methods.tools.parallel import sum_over_workers
 
 
 @torch.no_grad()
@@ -25,8 +24,8 @@ def moments(backbone: Backbone, stage: Stage) -> State:
     data, width = stage.tasks[stage.task], backbone.width
     sums = torch.zeros(width, dtype=torch.float64, device=backbone.device)
     products = torch.zeros(width, width, dtype=torch.float64, device=backbone.device)
-    for ids in torch.split(stage.shard(torch.arange(len(data))), _IMAGES_AT_ONCE):
-        features = backbone.query(data.batch(ids).pixels).double()
+    for batch in training_batches(stage):
+        features = backbone.query(batch.pixels).double()
         sums += features.sum(dim=0)
         products += features.T @ features
     sum_over_workers([sums, products])

@@ -30,11 +30,13 @@ from torch import Tensor, nn
 from methods.backbones.prompting import Route
 from methods.base import State
 from methods.data import Batch, Stage
-from methods.prompts.base import Prefixes, Prompted, PromptedConfig, cosines
+from methods.prompts.base import Prefixes, cosines
 from methods.seeds import derive_seed
+from methods.tools.frozen_backbone import FrozenBackbone, FrozenBackboneConfig
+from methods.tools.states import by_task, joined
 
 
-class DualPromptConfig(PromptedConfig):
+class DualPromptConfig(FrozenBackboneConfig):
     """Options of `dualprompt`."""
 
     general_layers: int = Field(
@@ -51,7 +53,7 @@ class DualPromptConfig(PromptedConfig):
     )
 
 
-class DualPrompt(Prompted):
+class DualPrompt(FrozenBackbone):
     """Train shared prompts, and one expert prompt per task that images choose by its key."""
 
     Config = DualPromptConfig
@@ -108,18 +110,11 @@ class DualPrompt(Prompted):
 
     def extra_state(self) -> State:
         """All experts, by task."""
-        return {
-            f"{task}/{name}": tensor
-            for task, expert in self.learnt.items()
-            for name, tensor in expert.items()
-        }
+        return joined(self.learnt)
 
     def load_extra_state(self, state: State) -> None:
         """Take these experts."""
-        self.learnt = {}
-        for name, tensor in state.items():
-            task, _, part = name.rpartition("/")
-            self.learnt.setdefault(task, {})[part] = tensor
+        self.learnt = by_task(state)
         self._let_images_choose()
 
     def _let_images_choose(self) -> None:

@@ -26,15 +26,16 @@ from torch.distributions import Normal
 from methods.backbones.base import Backbone
 from methods.base import State
 from methods.data import Stage
-from methods.parallel import sum_over_workers
-from methods.prompts.base import Attention, Prompts
+from methods.prompts.attention import Attention
+from methods.prompts.base import Prompts
+from methods.tools.image_features import training_batches
+from methods.tools.parallel import sum_over_workers
 
 SHUT = {"images": -4.0, "texts": -2.0}
 """b at the start: in layers that read images, and in those that read texts alone."""
 SCALE = 0.05
 """Of what the adapter adds."""
 _LEAST_VARIANCE = 1e-6
-_IMAGES_AT_ONCE = 256
 
 
 class GatedPrefixes(Prompts):
@@ -157,15 +158,15 @@ class GatedPrefixes(Prompts):
             self.sums[number] = torch.zeros(
                 2, heads, length, dtype=torch.float64, device=backbone.device
             )
-        data = stage.tasks[stage.task]
-        for ids in torch.split(stage.shard(torch.arange(len(data))), _IMAGES_AT_ONCE):
-            backbone.embed_images(data.batch(ids).pixels)
+        for batch in training_batches(stage):
+            backbone.embed_images(batch.pixels)
         sums, self.sums = self.sums, {}
+        count = len(stage.tasks[stage.task])
         sum_over_workers(list(sums.values()))
         found: State = {}
         for number, (total, squares) in sums.items():
-            mean = total / len(data)
-            variance = (squares / len(data) - mean.square()).clamp(min=_LEAST_VARIANCE)
+            mean = total / count
+            variance = (squares / count - mean.square()).clamp(min=_LEAST_VARIANCE)
             for name, tensor in (("mean", mean), ("variance", variance), ("sure", sure)):
                 found[f"layers.{number}.{name}"] = tensor.float().unsqueeze(0)
         return found

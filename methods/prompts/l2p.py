@@ -30,10 +30,11 @@ from torch import Tensor, nn
 
 from methods.backbones.prompting import Route
 from methods.data import Batch
-from methods.prompts.base import Prefixes, Prompted, PromptedConfig, cosines
+from methods.prompts.base import Prefixes, cosines
+from methods.tools.frozen_backbone import FrozenBackbone, FrozenBackboneConfig
 
 
-class L2PConfig(PromptedConfig):
+class L2PConfig(FrozenBackboneConfig):
     """Options of `l2p`."""
 
     pool: int = Field(default=10, ge=1, description="Prompts to choose among, M.")
@@ -51,7 +52,7 @@ class L2PConfig(PromptedConfig):
         return self
 
 
-class L2P(Prompted):
+class L2P(FrozenBackbone):
     """Train a pool of prompts and the keys by which images choose among them."""
 
     Config = L2PConfig

@@ -33,13 +33,14 @@ from pydantic import Field
 from torch import Tensor
 
 from methods.backbones.prompting import Route
-from methods.base import DependsOn, State
+from methods.base import DependsOn, State, part_of
 from methods.data import Stage
-from methods.prompts.base import Prompted, PromptedConfig, Prompts, part_of
+from methods.prompts.base import Prompts
 from methods.prompts.densities import Densities, moments
+from methods.tools.frozen_backbone import FrozenBackbone, FrozenBackboneConfig
 
 
-class RoutedConfig(PromptedConfig):
+class RoutedConfig(FrozenBackboneConfig):
     """Options of methods whose images choose prompts by density."""
 
     length: int = Field(default=8, ge=1, description="Prompts in a layer, or in each of its heads.")
@@ -51,13 +52,13 @@ class RoutedConfig(PromptedConfig):
     )
 
 
-class Routed(Prompted):
+class Routed(FrozenBackbone):
     """Train prompts per task; images go to the task they look like."""
 
     Config: ClassVar[type[RoutedConfig]] = RoutedConfig
     config: RoutedConfig
     depends_on: ClassVar[DependsOn] = "task"
-    combines: ClassVar[Literal["set", "sequence"] | None] = "set"
+    combines_over: ClassVar[Literal["set", "sequence"] | None] = "set"
     prompts: Prompts
 
     def build(self) -> None:

@@ -18,11 +18,11 @@ NeurIPS 2020, arXiv 2004.11362, have the same for images alone).
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Batch, Stage
-from methods.parallel import gather_rows
+from methods.tools.contrast import contrastive_loss, embed_labels
+from methods.tools.parallel import gather_rows
 
 
 class ContrastiveConfig(FineTuneConfig):
@@ -43,23 +43,11 @@ class Contrastive(FineTune):
 
     def loss(self, batch: Batch) -> Tensor:
         """The task's loss + lambda * the contrastive loss of the pairs of a step."""
-        present, which = torch.unique(batch.labels, return_inverse=True)
-        texts = self.backbone.embed_texts([self.prompts[label] for label in present.tolist()])
+        texts = embed_labels(self.backbone, self.prompts, batch.labels)
         images = gather_rows(self.backbone.embed_images(batch.pixels))
         # In bf16 the logits of CLIP, a hundred times a cosine, would be rounded to quarters.
         with torch.autocast(images.device.type, enabled=False):
-            fit = self.backbone.similarity(images.float(), gather_rows(texts[which]).float())
-        contrast = contrastive_loss(fit, gather_rows(batch.labels))
+            fit = self.backbone.similarity(images.float(), gather_rows(texts).float())
+        # The mean of both directions, as in CLIP.
+        contrast = contrastive_loss(fit, gather_rows(batch.labels)) / 2
         return super().loss(batch) + self.config.strength * contrast
-
-
-def contrastive_loss(fit: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross entropy of images over texts and of texts over images.
-
-    Args:
-        fit: float [B, B], logits of image i (row) and the text of sample j (column).
-        labels: int64 [B]; pairs with equal labels are right for each other.
-    """
-    same = (labels.unsqueeze(1) == labels).to(fit.dtype)
-    target = same / same.sum(dim=1, keepdim=True)
-    return (cross_entropy(fit, target) + cross_entropy(fit.T, target)) / 2

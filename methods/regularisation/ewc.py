@@ -15,14 +15,14 @@ lambda is that of the mean loss per sample and the Fisher per sample; the poster
 would be lambda = samples of the old task / samples of the new one, useful values are far larger.
 """
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from methods.base import State
 from methods.data import Stage
 from methods.regularisation.importance import FisherConfig, fisher
-from methods.regularisation.penalty import Penalised, by_name, difference, of_kind
+from methods.regularisation.penalty import Penalised, by_name, of_kind
+from methods.tools.tensor_lists import add_to, difference, product
 
 
 class EWCConfig(FisherConfig):
@@ -51,15 +51,15 @@ class EWC(Penalised):
         """S0 theta - S1."""
         if not self.information:
             return []
-        return difference(list(torch._foreach_mul(self.information, self.weights)), self.moment)
+        return difference(product(self.information, self.weights), self.moment)
 
     def after_task(self, stage: Stage) -> None:
         """Add the task's Fisher information to both sums."""
         information = fisher(self.backbone, self.weights, stage, self.config)
         moment = [f * weight.detach() for f, weight in zip(information, self.weights, strict=True)]
         if self.information:
-            torch._foreach_add_(information, self.information)
-            torch._foreach_add_(moment, self.moment)
+            add_to(information, self.information)
+            add_to(moment, self.moment)
         self.information, self.moment = information, moment
 
     def extra_state(self) -> State:

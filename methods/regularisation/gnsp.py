@@ -41,18 +41,18 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from methods.base import Need, State
+from methods.base import Requirement, State, part_of
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Batch, Stage
-from methods.distillation.distill import (
+from methods.tools.layer_inputs import input_grams, some_batches
+from methods.tools.parallel import gather_rows
+from methods.tools.soft_targets import (
     ReferenceBatch,
     ReferenceDraws,
     Strength,
     Temperature,
     distillation_both_ways,
 )
-from methods.inputs import input_grams, some_batches
-from methods.parallel import gather_rows
 
 
 class GNSPConfig(FineTuneConfig):
@@ -81,7 +81,7 @@ class GNSP(FineTune):
 
     Config = GNSPConfig
     config: GNSPConfig
-    needs: ClassVar[frozenset[Need]] = frozenset({"reference"})
+    requires: ClassVar[frozenset[Requirement]] = frozenset({"reference"})
 
     def build(self) -> None:
         """Choose the layers to project."""
@@ -154,8 +154,7 @@ class GNSP(FineTune):
     def load_extra_state(self, state: State) -> None:
         """Back to the Gram matrices of an earlier moment."""
         self.grams = {
-            name.removeprefix("gram/"): gram.to(self.backbone.device)
-            for name, gram in state.items()
+            layer: gram.to(self.backbone.device) for layer, gram in part_of(state, "gram/").items()
         }
 
 

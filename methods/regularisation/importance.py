@@ -8,8 +8,7 @@ The model that is measured is the one that is trained: with the prompts of train
 randomness of dropout. Precision is that of the weights.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Literal, Self
 
 import torch
@@ -19,8 +18,9 @@ from torch.nn.functional import cross_entropy
 
 from methods.backbones.base import Backbone
 from methods.data import Batch, Stage
-from methods.parallel import sum_over_workers
 from methods.regularisation.penalty import PenaltyConfig
+from methods.tools.parallel import sum_over_workers
+from methods.tools.tensor_lists import add_products_to, divide_by
 
 _GROUP = 32
 
@@ -56,23 +56,12 @@ def summed_over_groups(
     chances = torch.rand(len(ids), dtype=torch.float64, generator=generator)
     groups = list(zip(torch.split(ids, group), torch.split(chances, group), strict=True))
     sums = [torch.zeros_like(weight) for weight in weights]
-    with without_dropout(backbone):
+    with backbone.without_dropout():
         for some, chance in groups[stage.rank :: stage.world_size]:
             value = objective(data.batch(some), chance)
             add(sums, list(torch.autograd.grad(value, weights, materialize_grads=True)))
     sum_over_workers(sums)
     return sums, len(ids)
-
-
-@contextmanager
-def without_dropout(backbone: Backbone) -> Iterator[None]:
-    """The layers are in evaluation mode inside; the backbone still takes the prompts it is in."""
-    training = backbone.model.training
-    backbone.model.eval()
-    try:
-        yield
-    finally:
-        backbone.model.train(training)
 
 
 class FisherConfig(PenaltyConfig):
@@ -128,9 +117,9 @@ def fisher(
         config.fisher_samples,
         config.fisher_batch or (1 if true else _GROUP),
         surprise,
-        lambda sums, gradients: torch._foreach_addcmul_(sums, gradients, gradients),
+        lambda sums, gradients: add_products_to(sums, gradients, gradients),
     )
-    torch._foreach_div_(sums, count)
+    divide_by(sums, count)
     return sums
 
 

@@ -21,7 +21,8 @@ from pydantic import Field
 from torch import Tensor
 
 from methods.data import Stage
-from methods.regularisation.penalty import Penalised, PenaltyConfig, difference
+from methods.regularisation.penalty import Penalised, PenaltyConfig
+from methods.tools.tensor_lists import difference
 
 
 class L2SPConfig(PenaltyConfig):

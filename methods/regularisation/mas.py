@@ -16,13 +16,13 @@ paper's formula. The paper adds the importance of the tasks up; here the mean al
 alpha) Omega_t keeps the scale of lambda the same after any number of tasks.
 """
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from methods.data import Batch, Stage
 from methods.regularisation.importance import summed_over_groups
 from methods.regularisation.penalty import Anchored, PenaltyConfig
+from methods.tools.tensor_lists import add_to, divide_by, magnitudes, move_towards
 
 
 class MASConfig(PenaltyConfig):
@@ -61,9 +61,9 @@ class MAS(Anchored):
             self.config.importance_samples,
             self.config.importance_batch,
             length,
-            lambda sums, gradients: torch._foreach_add_(sums, list(torch._foreach_abs(gradients))),
+            lambda sums, gradients: add_to(sums, magnitudes(gradients)),
         )
-        torch._foreach_div_(sums, count)
+        divide_by(sums, count)
         if self.importance:
-            torch._foreach_lerp_(sums, self.importance, self.config.alpha)
+            move_towards(sums, self.importance, self.config.alpha)
         return sums

@@ -18,11 +18,11 @@ have mean 1 and are found anew in every step, as constants:
     drift     w_G ~ |theta_G - theta*_G| / |theta*_G|    the tower that has moved most
     gradient  w_G ~ |g_G| / |theta*_G|                   the tower that the new task pulls hardest
 
-Consistency. In every k-th step mu (KD_T(rows) + KD_T(columns)) is added (see distill.py), between
-the similarities of the step's images with the texts of the task's choices by the model at the start
-of the task and by the model now: a tower may move if the other one follows. Rows and columns whose
-largest entry is a wrong match, as yet, have nothing to keep and are left out: they would hold up
-what is to be learnt.
+Consistency. In every k-th step mu (KD_T(rows) + KD_T(columns)) is added (see
+tools/soft_targets.py), between the similarities of the step's images with the texts of the task's
+choices by the model at the start of the task and by the model now: a tower may move if the other
+one follows. Rows and columns whose largest entry is still a wrong match hold nothing worth keeping
+and are left out, as they would slow down learning.
 
 What it costs. No second model is kept: the similarities of the steps that need them are computed in
 the first step, before anything has moved, which is one forward pass in k steps. The student's come
@@ -40,10 +40,10 @@ from torch.nn.functional import cross_entropy
 
 from methods.backbones.base import Tower
 from methods.data import Batch, Stage
-from methods.distillation.distill import Temperature, distillation
-from methods.parallel import gather_rows
-from methods.regularisation.importance import without_dropout
 from methods.regularisation.online_ewc import OnlineEWC, OnlineEWCConfig
+from methods.tools.parallel import gather_rows
+from methods.tools.soft_targets import Temperature, distillation
+from methods.tools.tensor_lists import divide_by, multiply_by, norms
 
 
 class MultimodalEWCConfig(OnlineEWCConfig):
@@ -116,7 +116,7 @@ class MultimodalEWC(OnlineEWC):
         """
         data, every = self.stage.tasks[self.stage.task], self.config.consistency_every
         earlier = {}
-        with without_dropout(self.backbone):
+        with self.backbone.without_dropout():
             for step in range(every - 1, len(self.stage.stream), every):
                 ids = self.stage.shard(self.stage.stream[step][1])
                 earlier[step] = self.backbone.logits(data.batch(ids))
@@ -135,14 +135,14 @@ class MultimodalEWC(OnlineEWC):
         pulls = self.moved()
         followed = pulls if self.config.weights == "drift" else self.gradients()
         weights = self._group_weights(_norms(followed, self.groups))
-        torch._foreach_mul_(pulls, self.importance)
+        multiply_by(pulls, self.importance)
         for members, weight in zip(self.groups, weights, strict=True):
-            torch._foreach_mul_([pulls[i] for i in members], weight)
+            multiply_by([pulls[i] for i in members], weight)
         return pulls
 
-    def _group_weights(self, norms: Tensor) -> Tensor:
+    def _group_weights(self, followed: Tensor) -> Tensor:
         """w_G of every group, of mean 1, from the length of what it follows."""
-        sizes = norms / self.lengths
+        sizes = followed / self.lengths
         # At the start of a task nothing has moved, and nothing is pulled.
         return sizes / sizes.mean().clamp(min=torch.finfo(sizes.dtype).tiny)
 
@@ -152,7 +152,7 @@ class MultimodalEWC(OnlineEWC):
         for members in self.groups:
             group = [information[i] for i in members]
             mean = torch.cat([tensor.flatten() for tensor in group]).mean()
-            torch._foreach_div_(group, mean.clamp(min=torch.finfo(mean.dtype).tiny))
+            divide_by(group, mean.clamp(min=torch.finfo(mean.dtype).tiny))
         return information
 
     def consolidate(self, stage: Stage) -> list[Tensor]:
@@ -182,5 +182,5 @@ def _kept(earlier: Tensor, now: Tensor, right: Tensor, temperature: float) -> Te
 
 def _norms(tensors: list[Tensor], groups: list[list[int]]) -> Tensor:
     """Euclidean length of every group of tensors."""
-    lengths = torch.stack(torch._foreach_norm(tensors))
+    lengths = norms(tensors)
     return torch.stack([lengths[members].norm() for members in groups])

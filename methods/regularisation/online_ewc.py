@@ -13,13 +13,13 @@ normalises the Fisher of every task; here it keeps its scale, as in `ewc`, with 
 on the first two tasks.
 """
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from methods.data import Stage
 from methods.regularisation.importance import FisherConfig, fisher
 from methods.regularisation.penalty import Anchored
+from methods.tools.tensor_lists import add_to
 
 
 class OnlineEWCConfig(FisherConfig):
@@ -47,5 +47,5 @@ class OnlineEWC(Anchored):
         """Now gamma F + F_t."""
         information = self.information(stage)
         if self.importance:
-            torch._foreach_add_(information, self.importance, alpha=self.config.decay)
+            add_to(information, self.importance, self.config.decay)
         return information

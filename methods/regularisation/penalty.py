@@ -23,6 +23,7 @@ from torch import Tensor
 from methods.base import State
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Stage
+from methods.tools.tensor_lists import add_to, difference, multiply_by
 
 
 class PenaltyConfig(FineTuneConfig):
@@ -62,7 +63,7 @@ class Penalised(FineTune):
         if not pulls:
             return
         gradients = self.gradients()
-        torch._foreach_add_(gradients, pulls, alpha=self.config.strength)
+        add_to(gradients, pulls, self.config.strength)
         for weight, gradient in zip(self.weights, gradients, strict=True):
             weight.grad = gradient
 
@@ -94,7 +95,7 @@ class Anchored(Penalised):
         if not self.importance:
             return []
         pulls = self.moved()
-        torch._foreach_mul_(pulls, self.importance)
+        multiply_by(pulls, self.importance)
         return pulls
 
     @abstractmethod
@@ -113,11 +114,6 @@ class Anchored(Penalised):
     def load_extra_state(self, state: State) -> None:
         """The inverse of `extra_state`."""
         self.importance = of_kind("importance", self.protected(), state, self.backbone.device)
-
-
-def difference(one: list[Tensor], other: list[Tensor]) -> list[Tensor]:
-    """One minus the other, weight by weight."""
-    return list(torch._foreach_sub(one, other))
 
 
 def by_name(kind: str, names: Sequence[str], tensors: Sequence[Tensor]) -> State:

@@ -21,7 +21,8 @@ from pydantic import Field
 from torch import Tensor
 
 from methods.data import Stage
-from methods.regularisation.penalty import Anchored, PenaltyConfig, difference
+from methods.regularisation.penalty import Anchored, PenaltyConfig
+from methods.tools.tensor_lists import add_products_to, add_to, difference
 
 
 class SIConfig(PenaltyConfig):
@@ -59,7 +60,7 @@ class SI(Anchored):
     def after_step(self) -> None:
         """Add what the step gained, to first order."""
         step = difference(self.weights, self.origin)
-        torch._foreach_addcmul_(self.path, self.slope, step, value=-1)
+        add_products_to(self.path, self.slope, step, -1)
 
     def consolidate(self, stage: Stage) -> list[Tensor]:
         """Omega + max(omega, 0) / (Delta^2 + xi)."""
@@ -68,6 +69,6 @@ class SI(Anchored):
             for path, moved in zip(self.path, self.moved(), strict=True)
         ]
         if self.importance:
-            torch._foreach_add_(gained, self.importance)
+            add_to(gained, self.importance)
         self.path, self.slope, self.origin = [], [], []
         return gained

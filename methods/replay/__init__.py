@@ -1,1 +1,4 @@
-"""Earlier samples, or made-up ones, are trained on again."""
+"""Training on earlier tasks again: samples kept in memory, or generated ones.
+
+Beside its own batch, each step of a stage draws one from what is replayed.
+"""

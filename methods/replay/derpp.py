@@ -26,9 +26,9 @@ from torch import Tensor
 
 from methods.base import State
 from methods.data import Batch, Stage
-from methods.parallel import mean_over_workers
 from methods.replay.buffers import Item, by_task
 from methods.replay.er import ER, ERConfig
+from methods.tools.parallel import mean_over_workers
 
 
 class DERppConfig(ERConfig):

@@ -31,17 +31,17 @@ from typing import ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from methods.backbones.base import Backbone
-from methods.base import Need
+from methods.base import Requirement
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Batch, Stage
-from methods.distillation.distill import Strength, Temperature, distillation_both_ways
-from methods.distillation.teacher import Teacher
-from methods.parallel import gather_rows, mean_over_workers
 from methods.replay.buffers import Item, by_task
 from methods.seeds import derive_seed
+from methods.tools.contrast import contrastive_loss
+from methods.tools.parallel import gather_rows, mean_over_workers
+from methods.tools.soft_targets import Strength, Temperature, distillation_both_ways
+from methods.tools.teacher import Teacher
 
 _REFERENCE = ""
 """Stands for the reference where tasks are named; no task is called so."""
@@ -73,7 +73,7 @@ class GIFT(FineTune):
 
     Config = GIFTConfig
     config: GIFTConfig
-    needs: ClassVar[frozenset[Need]] = frozenset({"reference", "generator"})
+    requires: ClassVar[frozenset[Requirement]] = frozenset({"reference", "generator"})
 
     def build(self) -> None:
         """Make room for the teacher."""
@@ -130,7 +130,7 @@ class GIFT(FineTune):
         now = _match(self.backbone, pixels, prompts)
         kept = distillation_both_ways(before, now, self.config.temperature)
         names = torch.tensor([derive_seed(prompt) for prompt in prompts], device=now.device)
-        aligned = alignment(now, gather_rows(names))
+        aligned = contrastive_loss(now, gather_rows(names))
         return self.config.strength * kept + self.config.alignment * aligned
 
     @torch.no_grad()
@@ -154,18 +154,6 @@ def _match(backbone: Backbone, pixels: Tensor, prompts: list[str]) -> Tensor:
     """Logits of all workers' prompts for all workers' images: [B, B]."""
     images = gather_rows(backbone.embed_images(pixels))
     return backbone.similarity(images, gather_rows(backbone.embed_texts(prompts)))
-
-
-def alignment(logits: Tensor, names: Tensor) -> Tensor:
-    """Cross entropy of rows and of columns, where equal prompts are equally right.
-
-    Args:
-        logits: Of B prompts for B images, [B, B].
-        names: A number for every prompt, the same for the same: int64 [B].
-    """
-    right = (names[:, None] == names[None, :]).float()
-    right /= right.sum(dim=1)
-    return cross_entropy(logits, right) + cross_entropy(logits.T, right)
 
 
 def relevance(gradient: Tensor) -> Tensor:

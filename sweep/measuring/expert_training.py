@@ -31,9 +31,8 @@ def train_experts(study: Study, backbone: str, source: Source, images: int, cach
         images: Samples of every task, at most.
         cache: Folder for prepared images.
     """
-    answer = study.backbones[backbone].answer
     benchmark = study.benchmark.load()
-    trainer = Trainer(study, entry(study), source, answer, benchmark, join_lane(study), cache)
+    trainer = Trainer(study, entry(study), source, benchmark, join_lane(study), cache)
     seed = study.replicate_seed(0)
     units = [
         Unit(

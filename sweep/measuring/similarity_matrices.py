@@ -14,7 +14,6 @@ import pyarrow as pa
 import torch
 from accelerate.utils.memory import clear_device_cache
 
-from methods.backbones import load_backbone
 from sweep.measuring.expert_training import entry, train_experts
 from sweep.orders.order import Order
 from sweep.registry import resolve
@@ -52,9 +51,9 @@ def recipe(study: Study, backbone: str, pinned: Pinned, measures: Iterable[str])
     measured = list(measures)
     facts: dict[str, Any] = {
         "version": VERSION,
-        "backbone": source.path,
+        "backbone": source.config.path,
         "weights": source.fingerprint,
-        "answer": study.backbones[backbone].answer,
+        "answer": source.config.answer,
         "data": pinned.data["benchmark"],
         "tasks": list(pinned.tasks),
         "split": "train",
@@ -116,8 +115,7 @@ def _measure(study: Study, label: str, source: Source, names: Sequence[str]) -> 
     materials = {measure.material for measure in measures.values()}
     given: dict[Material, tuple[object, ...]] = {}
     if materials & {"embeddings", "gradients"}:
-        answer = study.backbones[label].answer
-        backbone = load_backbone(source.location, source.revision, answer=answer)
+        backbone = source.load()
         if torch.accelerator.is_available():
             backbone = backbone.to(torch.accelerator.current_accelerator())
         samples = sample(backbone, study.benchmark.load().tasks, images)

@@ -9,8 +9,9 @@ have in common is one unit, computed once. How much they have in common is the m
     set         one training per set of tasks
     sequence    one training per prefix
 
-and, if a result is made of several trainings, its `combines`: one cheap combination per set of
-tasks or per prefix. Methods that train alike (`Method.trains`) meet in the same trainings.
+If a result is made of several trainings, `combines_over` says what the cheap second step depends
+on: there is one combination per set of tasks or per prefix. Methods that train alike
+(`Method.reuses_training_of`) share their trainings.
 """
 
 import hashlib
@@ -58,11 +59,14 @@ class Plan(UnitGraph):
         self._methods = {label: entry.kind for label, entry in study.methods.items()}
         self.blocks = study.blocks(pinned.tasks)
         self._trainings = {
-            label: self._identity(label, kind.trains) for label, kind in self._methods.items()
+            label: self._identity(label, kind.reuses_training_of)
+            for label, kind in self._methods.items()
         }
         """By method; equal for methods that share their trainings."""
         self._shown = {
-            self._trainings[label] for label, kind in self._methods.items() if not kind.combines
+            self._trainings[label]
+            for label, kind in self._methods.items()
+            if not kind.combines_over
         }
         super().__init__({}, [], study.keep_states, study.lanes.retries)
         self.runs += self._runs()
@@ -94,7 +98,7 @@ class Plan(UnitGraph):
     def _stage(self, where: Where, prefix: Order, path: list[str]) -> str | None:
         """Returns the unit with the result of a prefix; extends `path`, the trainings before it."""
         kind = self._methods[where[1]]
-        tasks = prefix if kind.combines == "sequence" else tuple(sorted(prefix))
+        tasks = prefix if kind.combines_over == "sequence" else tuple(sorted(prefix))
         match kind.depends_on:
             case "nothing":
                 return None
@@ -105,7 +109,7 @@ class Plan(UnitGraph):
             case "sequence":
                 path.append(self._add("train", *where, prefix, tuple(path[-1:])))
                 trained = path
-        if not kind.combines:
+        if not kind.combines_over:
             return trained[-1]
         return self._add("combine", *where, tasks, tuple(trained))
 
@@ -134,13 +138,16 @@ class Plan(UnitGraph):
         return unit.key
 
     def _key(self, kind: str, backbone: str, method: str, seed: int, prefix: Order) -> str:
+        source = self.pinned.sources[backbone]
         facts: dict[str, Any] = {
             "version": VERSION,
             "kind": kind,
-            "backbone": self.pinned.sources[backbone].fingerprint,
-            "answer": self.study.backbones[backbone].answer,
+            "backbone": source.fingerprint,
+            "answer": source.config.answer,
             "data": self.pinned.data["benchmark"],
         }
+        if source.config.family:
+            facts["family"] = source.config.family
         if self.study.evaluation.diagnostics:
             facts["diagnostics"] = self.study.evaluation.diagnostics
         if kind != "start":
@@ -152,7 +159,7 @@ class Plan(UnitGraph):
                 "seed": seed,
                 "prefix": prefix,
             }
-            facts |= {need: self.pinned.data[need] for need in self._methods[method].needs}
+            facts |= {need: self.pinned.data[need] for need in self._methods[method].requires}
         text = json.dumps(facts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
@@ -167,7 +174,7 @@ class Plan(UnitGraph):
         """Returns the optimiser steps of a unit."""
         if unit.kind != "train":
             return 0
-        learnt = self._methods[unit.method].learns(unit.prefix)
+        learnt = self._methods[unit.method].tasks_trained_on(unit.prefix)
         return sum(self.study.training.steps_of(task) for task in learnt)
 
     @property

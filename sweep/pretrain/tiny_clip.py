@@ -19,8 +19,8 @@ from transformers import (
 
 from methods.backbones.dual_encoder import DualEncoder
 from methods.seeds import derive_seed
-from sweep.pretrain.card import write_card
-from sweep.pretrain.figures import figures
+from sweep.pretrain.model_card import write_card
+from sweep.pretrain.quality import figures
 from sweep.pretrain.tokenizer import word_tokenizer
 from sweep.tasks.world.corpus import captioned, vocabulary
 from sweep.tasks.world.render import SIZE

@@ -87,7 +87,7 @@ def _measure(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost:
         seed=0,
         prefix=tasks[:1],
         parents=(),
-        evaluates=not kind.combines,
+        evaluates=not kind.combines_over,
     )
     states: dict[str, State] = {}
 
@@ -108,14 +108,14 @@ def _measure(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost:
         seconds = timed("second", second)
         trained.append(seconds["train"])
     worker.trainer.study = worker.study
-    if kind.combines:
+    if kind.combines_over:
         parents = ("first", "second")[-len(tasks) :]
         seconds = timed(
             "both", replace(unit, kind="combine", prefix=tasks, parents=parents, evaluates=True)
         )
     fixed, per_step = _line(PROBES, trained)
     return Cost(
-        per_step / max(1, len(worker.trainer.method.learns(second.prefix))),
+        per_step / max(1, len(worker.trainer.method.tasks_trained_on(second.prefix))),
         seconds["evaluate"],
         sum(tensor.nbytes for tensor in states["first"].values()),
         seconds.get("combine", 0.0),

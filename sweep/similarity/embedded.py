@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.nn.functional import normalize
 
 from methods.backbones.base import Backbone
 from sweep.similarity.sampled import Sampled
@@ -50,9 +49,8 @@ def embed_images(backbone: Backbone, samples: Sampled) -> np.ndarray:
 
 def _embed(backbone: Backbone, samples: Sampled) -> Embedded:
     task = samples.task
-    texts = backbone.embed_texts(backbone.texts(task)).cpu()  # template by template
+    texts = backbone.embed_choices(task).cpu()
     names = backbone.embed_texts(task.choices).cpu()
-    texts = normalize(texts.view(-1, *names.shape).mean(dim=0), dim=-1)
     return Embedded(
         embed_images(backbone, samples),
         samples.labels,

@@ -14,8 +14,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from methods.backbones.base import Backbone
 from methods.data import Stage
-from methods.regularisation.importance import FisherConfig, fisher, without_dropout
+from methods.regularisation.importance import FisherConfig, fisher
 from methods.seeds import derive_seed
+from methods.tools.tensor_lists import add_to
 from sweep.similarity.sampled import Sampled
 
 _BATCH = 32
@@ -92,7 +93,7 @@ def curvature_row(
     towards = [_gradient(backbone, weights, task) for task in samples]
     bent = np.zeros(len(samples))
     # Other implementations of attention have no second derivative.
-    with without_dropout(backbone), sdpa_kernel(SDPBackend.MATH):
+    with backbone.without_dropout(), sdpa_kernel(SDPBackend.MATH):
         for part in _losses(backbone, samples[i]):
             slopes = grad(part, weights, create_graph=True, materialize_grads=True)
             for j, direction in enumerate(towards):
@@ -106,9 +107,9 @@ def curvature_row(
 def _gradient(backbone: Backbone, weights: list[Tensor], samples: Sampled) -> list[Tensor]:
     """Returns the gradient of the mean loss over the samples."""
     total = [torch.zeros_like(weight) for weight in weights]
-    with without_dropout(backbone):
+    with backbone.without_dropout():
         for part in _losses(backbone, samples):
-            torch._foreach_add_(total, list(grad(part, weights, materialize_grads=True)))
+            add_to(total, list(grad(part, weights, materialize_grads=True)))
     return total
 
 

@@ -91,15 +91,15 @@ class Evaluator:
             for pairs in self.retrieval:
                 scores += self._recall(pairs)
             # Methods that choose weights by the task of a sample have no model as a whole.
-            for diagnostic in self.diagnostics if not self.trainer.method.routes else ():
+            for diagnostic in self.diagnostics if not self.trainer.method.uses_task_id else ():
                 scores += diagnostic.of_model()
         return scores, pa.Table.from_pylist(embeddings, schema=EMBEDDINGS)
 
     def _groups(self) -> Iterator[list[tuple[str, Task]]]:
         """Yields tasks that are evaluated with the same weights; probes come last."""
         method, backbone = self.trainer.method, self.trainer.backbone
-        groups = [[item] for item in self.tasks if item[0] == "task"] if method.routes else []
-        groups.append([item for item in self.tasks if item[0] != "task" or not method.routes])
+        groups = [[item] for item in self.tasks if item[0] == "task"] if method.uses_task_id else []
+        groups.append([item for item in self.tasks if item[0] != "task" or not method.uses_task_id])
         for group in groups:
             method.select(group[0][1].name if group and group[0][0] == "task" else None)
             with backbone.frozen_texts([task for _, task in group]):

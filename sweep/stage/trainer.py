@@ -6,7 +6,6 @@ The same code runs in a lane's data-parallel workers, in `sweep trial`, and in t
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -17,7 +16,6 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from methods import resolve
-from methods.backbones import load_backbone
 from methods.backbones.base import Backbone
 from methods.base import State
 from methods.data import ArraySplit, Batch, Retrieval, Split, Stage, Task
@@ -115,7 +113,6 @@ class Trainer:
         study: Study,
         entry: MethodEntry,
         source: Source,
-        answer: Literal["score", "generate"],
         benchmark: Benchmark,
         accelerator: Accelerator,
         cache: Path,
@@ -126,15 +123,14 @@ class Trainer:
         self.accelerator = accelerator
         self.cache = cache
         method = resolve(entry.method)
-        backbone = load_backbone(source.location, source.revision, answer=answer)
-        backbone = backbone.to(accelerator.device)
+        backbone = source.load().to(accelerator.device)
         # Before the method gets hold of the backbone.
         self.reference = (
             ReferencePool(study.reference_pool(), backbone, cache)
-            if "reference" in method.needs
+            if "reference" in method.requires
             else None
         )
-        self.generator = study.image_generator() if "generator" in method.needs else None
+        self.generator = study.image_generator() if "generator" in method.requires else None
         self.pretrained = set(backbone.parameters())
         """The backbone's own weights; what a method adds is not among them."""
         self.method = method(backbone, entry.options).to(accelerator.device)
@@ -180,7 +176,7 @@ class Trainer:
     def _stage(self, unit: Unit) -> Stage:
         training = self.study.training
         seed = derive_seed(unit.seed, *unit.prefix)
-        learnt = self.method.learns(unit.prefix) if unit.kind == "train" else ()
+        learnt = self.method.tasks_trained_on(unit.prefix) if unit.kind == "train" else ()
         return Stage(
             prefix=unit.prefix,
             tasks={name: self._task(name) for name in unit.prefix},
@@ -232,7 +228,7 @@ class Trainer:
         parameters = [p for p in self.method.parameters() if p.requires_grad]
         optimizer = AdamW(parameters, lr=1.0, weight_decay=training.weight_decay, fused=True)
         schedule = LambdaLR(optimizer, lambda step: self._lr(step, stage.stream))
-        self.method.optimised_by(optimizer)
+        self.method.on_optimizer_created(optimizer)
         for task, ids in stage.stream:
             batch = stage.tasks[task].batch(stage.shard(ids))
             with self.accelerator.autocast():

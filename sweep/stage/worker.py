@@ -64,7 +64,6 @@ class Worker:
             self.study,
             self.study.methods[unit.method] if unit.method else ZERO_SHOT,
             self.sources[unit.backbone],
-            self.study.backbones[unit.backbone].answer,
             self.benchmark,
             self.accelerator,
             self.cache,

@@ -15,14 +15,14 @@ import pyarrow as pa
 import yaml
 from pyarrow import fs
 
-from analysis.accuracy import metrics
-from analysis.results import (
+from analysis.data.results import (
     COSTS_SCHEMA,
     EMBEDDINGS_SCHEMA,
     ORDERS_SCHEMA,
     RESULTS_SCHEMA,
     load,
 )
+from analysis.run_metrics.metrics_table import metrics
 from sweep.errors import InputError
 from sweep.orders.order import Order
 from sweep.plan.plan import Plan

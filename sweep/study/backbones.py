@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from sweep.errors import InputError, unknown
 from sweep.hub import commit_of, digest
 from sweep.section import Section
+
+if TYPE_CHECKING:
+    from methods.backbones.base import Backbone
 
 EMBEDDED = Path(__file__).parent.parent / "assets"
 
@@ -22,20 +25,37 @@ class BackboneConfig(Section):
         default="score",
         description="Fusion backbones answer with the likeliest choice, or with greedy text.",
     )
+    family: Literal["dual-encoder", "fusion"] | None = Field(
+        default=None, description="For models that could be either; null: as they are configured."
+    )
 
 
 @dataclass(frozen=True)
 class Source:
-    """A pinned backbone: the same `path` and `revision` always load the same weights."""
+    """A pinned backbone: it always loads the same weights."""
 
-    path: str
-    revision: str | None
+    config: BackboneConfig
+    """As the study has it; its path is the same for every process."""
+    commit: str | None
+    """Of a repository on the hub; None for a folder."""
     fingerprint: str
 
     @property
     def location(self) -> str:
         """What transformers loads from; embedded backbones lie elsewhere on every machine."""
-        return str(EMBEDDED / self.path) if self.path in embedded() else self.path
+        path = self.config.path
+        return str(EMBEDDED / path) if path in embedded() else path
+
+    def load(self) -> "Backbone":
+        """Loads the backbone, on the CPU.
+
+        Raises:
+            ValueError: the model cannot be loaded, or is of neither family.
+        """
+        from methods.backbones import load_backbone  # imports transformers, which plans need not
+
+        config = self.config
+        return load_backbone(self.location, self.commit, config.family, answer=config.answer)
 
     def verify(self) -> None:
         """Makes sure that what is about to be loaded is what the study was planned with.
@@ -43,10 +63,10 @@ class Source:
         Raises:
             ValueError: files of a local folder have changed since.
         """
-        if self.revision is None and digest(Path(self.location)) != self.fingerprint:
+        if self.commit is None and digest(Path(self.location)) != self.fingerprint:
             raise ValueError(
-                f"backbone '{self.path}': its files have changed since the study was planned; "
-                f"run the study again, which trains with the new ones"
+                f"backbone '{self.config.path}': its files have changed since the study was "
+                f"planned; run the study again, which trains with the new ones"
             )
 
 
@@ -64,13 +84,14 @@ def find_source(config: BackboneConfig) -> Source:
         InputError: there is no such backbone, or it cannot be reached.
     """
     if config.path in embedded():
-        return Source(config.path, None, digest(EMBEDDED / config.path))
+        return Source(config, None, digest(EMBEDDED / config.path))
     folder = Path(config.path).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise InputError(f"backbone '{config.path}': the folder holds no config.json.")
-        return Source(str(folder.resolve()), None, digest(folder))
+        here = config.model_copy(update={"path": str(folder.resolve())})
+        return Source(here, None, digest(folder))
     if config.path.count("/") != 1 or config.path.startswith((".", "/", "~")):
         raise unknown("backbone (or hub id, or folder)", config.path, embedded())
     commit = commit_of("backbone", config.path, config.revision, "config.json")
-    return Source(config.path, commit, f"{config.path}@{commit}")
+    return Source(config, commit, f"{config.path}@{commit}")

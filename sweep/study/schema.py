@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from methods.base import Method, MethodConfig, Need
+from methods.base import Method, MethodConfig, Requirement
 from methods.seeds import derive_seed
 from sweep.errors import InputError, unknown
 from sweep.orders.base import Design
@@ -288,8 +288,8 @@ class Study(Section):
             raise InputError(self._lacks("generator"))
         return generator
 
-    def _lacks(self, need: Need) -> str:
-        methods = [label for label, entry in self.methods.items() if need in entry.kind.needs]
+    def _lacks(self, need: Requirement) -> str:
+        methods = [label for label, entry in self.methods.items() if need in entry.kind.requires]
         return (
             f"method '{methods[0]}' needs a {need}, and benchmark '{self.benchmark.name}' has "
             f"none; add '{need}:' to the study, with name one of {', '.join(parts(f'{need}s'))}."
@@ -297,7 +297,7 @@ class Study(Section):
 
     def data(self) -> dict[str, DataConfig]:
         """Returns where all data come from that this study's methods need, by section."""
-        needs = {need for entry in self.methods.values() for need in entry.kind.needs}
+        needs = {need for entry in self.methods.values() for need in entry.kind.requires}
         found: dict[str, DataConfig] = {"benchmark": self.benchmark}
         if "reference" in needs:
             found["reference"] = self.reference_pool()

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.results import EMBEDDINGS_SCHEMA
+from analysis.data.results import EMBEDDINGS_SCHEMA
 from tests.analysis.synthetic import Prefix
 
 Samples = Mapping[tuple[str, str], np.ndarray]

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.results import COSTS_SCHEMA, ORDERS_SCHEMA, RESULTS_SCHEMA
+from analysis.data.results import COSTS_SCHEMA, ORDERS_SCHEMA, RESULTS_SCHEMA
 
 Prefix = tuple[str, ...]
 Scores = dict[tuple[str, str, str], float]

@@ -6,11 +6,11 @@ import pytest
 from scipy import stats
 
 from analysis import load, metrics
-from analysis.alignment import KINDS, alignment_drift, alignments
-from analysis.cells import cells
-from analysis.failure_modes import MEASURES, failure_modes
-from analysis.results import Results
-from analysis.transitions import transition_models, transitions
+from analysis.data.results import Results
+from analysis.mechanisms.contribution_table import cells
+from analysis.mechanisms.embedding_alignment import KINDS, alignment_drift, alignments
+from analysis.mechanisms.failure_modes import MEASURES, failure_modes
+from analysis.mechanisms.transitions import transition_models, transitions
 from tests.analysis.embedded import samples_after, write_embeddings
 from tests.analysis.synthetic import METHODS, World, random_orders, write_study
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from analysis import load, metrics
-from analysis.attribution import (
+from analysis.data.results import Results
+from analysis.mechanisms.shapley_attribution import (
     PLAYERS,
     attribution_stages,
     attributions,
@@ -18,7 +19,6 @@ from analysis.attribution import (
     shapley,
     subsets,
 )
-from analysis.results import Results
 from tests.analysis.synthetic import METHODS, World, random_orders, write_study
 
 WORTH = st.floats(0, 1)

@@ -11,7 +11,8 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from analysis import load, metrics
-from analysis.cells import (
+from analysis.data.results import Results
+from analysis.mechanisms.contribution_table import (
     Contributions,
     agreement,
     by_kind,
@@ -19,9 +20,8 @@ from analysis.cells import (
     contribution_table,
     mean_tau,
 )
-from analysis.contributions import contributions, gains, method_contributions
-from analysis.results import Results
-from analysis.robustness import bad_order_average
+from analysis.mechanisms.task_contributions import contributions, gains, method_contributions
+from analysis.orders.robustness import bad_order_average
 from tests.analysis.synthetic import METHODS, World, random_orders, write_study
 
 TASKS = ("a", "b", "c", "d")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from analysis import comparison, load, metrics, summary
-from analysis.comparing import COMPARED
-from analysis.robustness import by_order, spread
+from analysis.orders.comparison import COMPARED
+from analysis.orders.robustness import by_order, spread
 from tests.analysis.synthetic import (
     World,
     random_orders,

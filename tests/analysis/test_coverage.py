@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from analysis import METRICS, compare, comparison, from_matrices, metrics
-from analysis.contributions import contributions
+from analysis.mechanisms.task_contributions import contributions
 from benchmarks.order_designs import World, draw, truth
 from sweep.orders.williams import Williams
 from tests.analysis.frames import runs_of

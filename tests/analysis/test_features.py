@@ -6,8 +6,8 @@ import pytest
 from sklearn.manifold import trustworthiness
 
 from analysis import load, metrics
-from analysis.features import feature_maps
-from analysis.results import Results
+from analysis.data.results import Results
+from analysis.mechanisms.feature_motion import feature_maps
 from tests.analysis.embedded import samples_after, write_embeddings
 from tests.analysis.synthetic import METHODS, World, random_orders, write_study
 

@@ -5,7 +5,7 @@ from itertools import pairwise, permutations
 import numpy as np
 import pytest
 
-from analysis.order_models import adjacency, best_order, order_models, position, precedence
+from analysis.orders.order_models import adjacency, best_order, order_models, position, precedence
 from tests.analysis.frames import runs_of
 
 TASKS = tuple("abcde")

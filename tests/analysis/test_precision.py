@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis import t_interval
-from analysis.precision import precision, replicates_for, t_factor
-from analysis.stopping import FIRST_LOOK, anytime_factor
+from analysis.inference.confidence_sequences import FIRST_LOOK, anytime_factor
+from analysis.inference.expected_precision import precision, replicates_for, t_factor
 
 
 def frame(*columns: np.ndarray) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pytest
 import statsmodels.formula.api as smf
 
 from analysis import dose_response, load, metrics, order_scores, regret
-from analysis.predictors import _relabellings
+from analysis.orders.predictors import _relabellings
 from tests.analysis.synthetic import (
     METHODS,
     TASKS,

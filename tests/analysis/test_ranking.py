@@ -8,7 +8,7 @@ import scikit_posthocs
 from scipy import stats
 
 from analysis import method_pairs, rankings, stability
-from analysis.ranking import kendalls_w
+from analysis.orders.ranking import kendalls_w
 from tests.analysis.frames import runs_of
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis import load, write_report
-from analysis.attribution import PLAYERS, coalition, subsets
+from analysis.mechanisms.shapley_attribution import PLAYERS, coalition, subsets
 from analysis.report import cells, features, mechanisms
 from analysis.report.study import Study
 from tests.analysis.embedded import write_embeddings

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from analysis import anytime_interval, load, t_interval
-from analysis.ranking import rank_shares
+from analysis.orders.ranking import rank_shares
 from analysis.report import enough, similarity
 from analysis.report.findings import findings
 from analysis.report.study import Study

@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 
 from analysis import disparity, load, metrics, robustness
-from analysis.inference import positive_interval
-from analysis.robustness import (
+from analysis.inference.intervals import positive_interval
+from analysis.orders.robustness import (
     bad_order_average,
     by_order,
     rarefied_range,

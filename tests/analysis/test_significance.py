@@ -7,7 +7,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from analysis import compare
-from analysis.significance import holm, max_t, probability_inside, significance, verdict
+from analysis.inference.significance import holm, max_t, probability_inside, significance, verdict
 from tests.analysis.frames import runs_of
 
 

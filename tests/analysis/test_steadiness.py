@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from analysis import steadiness
-from analysis.steadiness import FEW
+from analysis.orders.steadiness import FEW
 from tests.analysis.frames import runs_of
 
 

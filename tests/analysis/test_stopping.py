@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from analysis import t_interval
-from analysis.precision import t_factor
-from analysis.stopping import (
+from analysis.inference.confidence_sequences import (
     FIRST_LOOK,
     anytime_factor,
     anytime_interval,
@@ -17,6 +16,7 @@ from analysis.stopping import (
     convergence,
     stopping_point,
 )
+from analysis.inference.expected_precision import t_factor
 from tests.analysis.frames import runs_of
 
 VALUES = st.lists(st.floats(-1, 1), min_size=FIRST_LOOK, max_size=20)

@@ -8,7 +8,7 @@ import statsmodels.formula.api as smf
 from statsmodels.stats.anova import anova_lm
 
 from analysis import d_study, load, metrics, task_factors, variance_components
-from analysis.variance import components, icc, reliability
+from analysis.orders.variance import components, icc, reliability
 from tests.analysis.frames import runs_of
 from tests.analysis.synthetic import World, random_orders, write_study
 

@@ -228,7 +228,7 @@ def check_combines_is_true(study: Study, method: str) -> None:
     scores, states = combined(whole)
     other_scores, other_states = combined(turned)
     alike = all(same(one, other) for one, other in zip(states, other_states, strict=True))
-    if kind.combines == "set":
+    if kind.combines_over == "set":
         assert alike
         assert scores == other_scores
     elif len(order) > 2:  # two may commute
@@ -238,9 +238,9 @@ def check_combines_is_true(study: Study, method: str) -> None:
 def check_trainings_are_those_of(study: Study, method: str) -> None:
     """A method whose trainings are said to be another's trains exactly as that one does."""
     kind, options = resolve(study.methods[method].method), study.methods[method].options
-    assert kind.trains
-    own = options.model_dump(include=set(kind.trains.Config.model_fields))
-    entry = {"method": name_of(kind.trains)} | own
+    assert kind.reuses_training_of
+    own = options.model_dump(include=set(kind.reuses_training_of.Config.model_fields))
+    entry = {"method": name_of(kind.reuses_training_of)} | own
     raw = study.model_dump(mode="json", by_alias=True)
     other = Study.from_dict(raw | {"methods": {"trainer": entry}})
     order = study.benchmark.task_names()

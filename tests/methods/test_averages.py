@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from methods.averaging.averages import WeightAverage
+from methods.tools.averages import WeightAverage
 
 
 def averaged(path: list[Tensor], average: WeightAverage) -> Tensor:

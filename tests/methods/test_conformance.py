@@ -15,8 +15,8 @@ from tests.methods.pairs import Report
 Alone = dict[str, Report]
 Pair = list[Alone]
 TRAINED = [name for name, method in METHODS.items() if method.depends_on != "nothing"]
-COMBINING = [name for name, method in METHODS.items() if method.combines]
-SHARING = [name for name, method in METHODS.items() if method.trains]
+COMBINING = [name for name, method in METHODS.items() if method.combines_over]
+SHARING = [name for name, method in METHODS.items() if method.reuses_training_of]
 OWN = [name for name in TRAINED if name not in SHARING]
 """Methods with a training of their own; that of the others is held against another's below."""
 LONGER = {"steps": 20, "batch_size": 16, "lr": 0.003}

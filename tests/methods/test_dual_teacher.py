@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from methods.distillation.distill import ReferenceDraws
+from methods.tools.soft_targets import ReferenceDraws
 from tests.methods.conformance import BACKBONES, Desk
 from tests.methods.opened import about_to_learn, desk_of, gradients, learn_a_little
 

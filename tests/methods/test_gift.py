@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from methods.replay.gift import GIFT, alignment, relevance
+from methods.replay.gift import GIFT, relevance
+from methods.tools.contrast import contrastive_loss
 from tests.methods.conformance import BACKBONES, Desk, state_in, study_of
 from tests.toy import ToyGenerator, toy_study
 
@@ -144,9 +145,9 @@ def test_relevance_is_one_on_average_and_follows_the_squares() -> None:
 def test_equal_prompts_are_equally_right() -> None:
     logits = 50 * torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     torch.testing.assert_close(
-        alignment(logits, torch.tensor([5, 5, 6])), torch.tensor(2 * (2 / 3) * math.log(2))
+        contrastive_loss(logits, torch.tensor([5, 5, 6])), torch.tensor(2 * (2 / 3) * math.log(2))
     )
-    assert alignment(logits, torch.tensor([5, 6, 5])) > 30
+    assert contrastive_loss(logits, torch.tensor([5, 6, 5])) > 30
 
 
 def test_without_its_terms_it_is_fine_tuning(models: Path) -> None:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from methods.adapters.low_rank import LoraOptions
 from methods.regularisation.gnsp import null_space
+from methods.tools.low_rank import LoraOptions
 from tests.methods.conformance import BACKBONES, Desk
 from tests.methods.opened import about_to_learn, batch_of, desk_of, gradients, learn_a_little
 

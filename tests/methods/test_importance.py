@@ -12,8 +12,9 @@ from scipy.stats import chi2
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from methods.backbones import Backbone
 from methods.data import Batch, Stage
-from methods.regularisation.importance import FisherConfig, draw_labels, fisher, without_dropout
+from methods.regularisation.importance import FisherConfig, draw_labels, fisher
 from tests.methods.conformance import BACKBONES
 from tests.methods.opened import about_to_learn, desk_of
 from tests.methods.test_penalty import agree
@@ -88,7 +89,7 @@ def test_dropout_is_off_only_while_it_is_measured(models: Path) -> None:
     method, stage = about_to_learn(desk_of(models, "clip", "ewc", lora=lora), "a", "b")
     backbone, batch = method.backbone, stage.tasks["b"].batch(torch.arange(4))
     assert not torch.equal(backbone.logits(batch), backbone.logits(batch))
-    with without_dropout(backbone):
+    with backbone.without_dropout():
         assert torch.equal(backbone.logits(batch), backbone.logits(batch))
         assert backbone.training
     assert all(module.training for module in backbone.modules())
@@ -96,6 +97,8 @@ def test_dropout_is_off_only_while_it_is_measured(models: Path) -> None:
 
 class Softmax:
     """A linear classifier of four features, whose Fisher information is known."""
+
+    without_dropout = Backbone.without_dropout
 
     def __init__(self) -> None:
         self.model = nn.Identity()

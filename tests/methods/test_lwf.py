@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods.distillation.distill import distillation_both_ways
 from methods.distillation.lwf import LwF
+from methods.tools.soft_targets import distillation_both_ways
 from tests.methods.conformance import BACKBONES, Desk
 from tests.methods.opened import about_to_learn, batch_of, desk_of, gradients, learn_a_little
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods.adapters.low_rank import lora_layers
+from methods.tools.low_rank import lora_layers
 from tests.methods.conformance import BACKBONES
 from tests.methods.opened import about_to_learn, batch_of, desk_of, learn_a_little
 

@@ -121,7 +121,7 @@ def test_each_expert_is_measured_once(backbone: Backbone, monkeypatch: pytest.Mo
 def test_experts_of_a_set_are_always_in_the_same_order(backbone: Backbone, name: str) -> None:
     method, experts = method_of(name, backbone), vectors_of({"w": [[1], [2], [3]]}, "bca").experts
     tasks = method.vectors(experts, stage_of("bca")).tasks
-    assert tasks == (("a", "b", "c") if method.combines == "set" else ("b", "c", "a"))
+    assert tasks == (("a", "b", "c") if method.combines_over == "set" else ("b", "c", "a"))
 
 
 @given(made=crowds(), data=st.data())

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from methods.adapters.experts import ExpertOptions, Mixture, Noise
+from methods.adapters.mixture_of_experts import ExpertOptions, Mixture, Noise
 from methods.adapters.moe_adapters import MoEAdapters
 from methods.backbones.prompting import Route
 from methods.base import State

@@ -66,7 +66,7 @@ def in_the_second_task(
 ) -> tuple[PAM, Stage, dict[str, Tensor]]:
     """PAM far from where the second task began, its stage, and the weights before it."""
     pam, stage = about_to_learn(desk_of(models, backbone, "pam", **options), "a", "b")
-    pam.optimised_by(AdamW(pam.weights.values()))
+    pam.on_optimizer_created(AdamW(pam.weights.values()))
     before = copies(pam)
     for i, weight in enumerate(pam.weights.values()):
         (noise,) = normal(i, tuple(weight.shape))
@@ -108,7 +108,7 @@ def test_alignment_ends_all_contradictions_and_changes_nothing_else(
 def test_zero_is_the_untouched_backbone_where_all_weights_are_trained(models: Path) -> None:
     desk = desk_of(models, "clip", "pam", lora=None, top=1.0)
     pam, _ = about_to_learn(desk, "a", "b")
-    pam.optimised_by(AdamW(pam.weights.values()))
+    pam.on_optimizer_created(AdamW(pam.weights.values()))
     learnt = copies(pam)
     pam.reset(0)
     untouched = copies(pam)

@@ -16,7 +16,8 @@ from methods.backbones import load_backbone
 from methods.backbones.base import Backbone
 from methods.backbones.prompting import Route
 from methods.data import Batch, Task
-from methods.prompts.base import Attention, Pairs, Prefixes, Residuals
+from methods.prompts.attention import Attention
+from methods.prompts.base import Pairs, Prefixes, Residuals
 from tests.methods.conformance import SMALL, check_learns, study_of
 from tests.methods.opened import desk_of
 from tests.methods.test_conformance import LONGER, STEERING

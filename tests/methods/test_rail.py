@@ -18,7 +18,7 @@ from torch import Tensor
 from methods.analytic.rail import RAIL
 from methods.analytic.ridge import Dual, Primal, Ridge
 from methods.base import State
-from methods.features import image_features
+from methods.tools.image_features import image_features
 from tests.methods.conformance import BACKBONES, Desk, same
 from tests.methods.opened import asked, desk_of
 from tests.sweep.plans import plan_of

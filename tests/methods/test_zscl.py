@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods.distillation.distill import ReferenceDraws
+from methods.tools.soft_targets import ReferenceDraws
 from tests.methods.conformance import BACKBONES, Desk, same, states_in
 from tests.methods.opened import about_to_learn, batch_of, desk_of, gradients
 

@@ -27,16 +27,16 @@ class MergedConfig(FineTuneConfig):
 class Merged(Individual):
     """Combines the experts that `individual` trains, per sequence."""
 
-    combines: ClassVar[Literal["set", "sequence"] | None] = "sequence"
-    trains: ClassVar[type[Method] | None] = Individual
+    combines_over: ClassVar[Literal["set", "sequence"] | None] = "sequence"
+    reuses_training_of: ClassVar[type[Method] | None] = Individual
     Config = MergedConfig
 
 
 class ReadOut(FineTune):
     """Combines the path that `finetune` trains."""
 
-    combines: ClassVar[Literal["set", "sequence"] | None] = "sequence"
-    trains: ClassVar[type[Method] | None] = FineTune
+    combines_over: ClassVar[Literal["set", "sequence"] | None] = "sequence"
+    reuses_training_of: ClassVar[type[Method] | None] = FineTune
     Config = MergedConfig
 
 
@@ -58,7 +58,9 @@ def study_of(orders: Sequence[Sequence[str]], methods: Any = "finetune", **chang
 def plan_of(study: Study, weights: Mapping[str, str] | None = None) -> Plan:
     """A plan for backbones that are known by `weights`, or by their labels."""
     known = {label: label for label in study.backbones} | dict(weights or {})
-    sources = {label: Source(label, None, known[label]) for label in study.backbones}
+    sources = {
+        label: Source(config, None, known[label]) for label, config in study.backbones.items()
+    }
     data = {section: config.fingerprint() for section, config in study.data().items()}
     return Plan(study, Pinned(study.benchmark.task_names(), data, sources))
 

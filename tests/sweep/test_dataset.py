@@ -154,7 +154,7 @@ def test_a_data_set_on_the_hub_is_pinned_to_its_commit(monkeypatch: pytest.Monke
         loaded.append({"arguments": arguments, **options})
         raise ValueError("Seen.")
 
-    monkeypatch.setattr("sweep.study.backbones.hf_hub_download", fetch)
+    monkeypatch.setattr("sweep.hub.hf_hub_download", fetch)
     monkeypatch.setattr("datasets.load_dataset", load)
     config = Dataset(path="me/mine", subset="small", split="test")
     assert config.fingerprint() != Dataset(path="me/mine", subset="small").fingerprint()

@@ -120,14 +120,14 @@ def test_cka_is_with_the_untouched_backbone_whatever_was_evaluated_before(
     options: dict[str, Any] = SMALL.get(method, {})
     desk = learnt(models, "clip", method, extra=["cka"], **options)
     trainer, diagnostics = desk.worker.trainer, desk.worker.evaluator.diagnostics
-    assert diagnostics is not None
+    (cka,) = diagnostics
     plain = load_backbone(desk.plan.study.backbones["clip"].path).eval()
     tasks = desk.worker.benchmark.tasks.values()
     pixels = torch.cat([trainer.pixels("test", task)[torch.arange(32)] for task in tasks])
     texts = [text for task in tasks for text in plain.texts(task)]
     with torch.no_grad():
         untouched = {"image": plain.embed_images(pixels), "text": plain.embed_texts(texts)}
-        moved = diagnostics._embeddings()
+        moved = cka._embeddings()
     found = {modality: value for (_, modality), value in rows(desk, "cka").items()}
     expected = {name: linear_cka(moved[name], untouched[name]) for name in moved}
     assert found == pytest.approx(expected, abs=1e-4)
@@ -164,7 +164,7 @@ def test_exchanged_modalities_are_those_of_other_samples(models: Path) -> None:
     desk = learnt(models, "llava", "finetune")
     found, evaluator = rows(desk, "modality"), desk.worker.evaluator
     method = desk.worker.trainer.method
-    (batch,) = evaluator.batches(task := desk.worker.benchmark.tasks["b"])
+    (batch,) = evaluator.samples.batches(task := desk.worker.benchmark.tasks["b"])
     other = partners(task)
     assert sorted(other.tolist()) == list(range(len(other)))
     assert (other != torch.arange(len(other))).all()
@@ -192,7 +192,7 @@ def test_keys_change_only_where_something_is_measured() -> None:
     assert one == other
 
 
-def test_unknown_diagnostics_are_name_coalition() -> None:
+def test_unknown_diagnostics_are_named() -> None:
     with pytest.raises(InputError, match="diagnostic"):
         study_of([("a", "b")], evaluation={"diagnostics": ["mood"]})
 
@@ -231,7 +231,7 @@ def test_features_are_those_of_single_samples(models: Path) -> None:
         assert len(set(ids)) == min(PICTURED, len(task.test.labels))
         assert list(images["choice"]) == task.test.labels[ids].tolist()
         with torch.no_grad():
-            vectors = backbone.embed_images(evaluator.pixels(task)[torch.tensor(ids)])
+            vectors = backbone.embed_images(evaluator.samples.pixels(task)[torch.tensor(ids)])
         np.testing.assert_allclose(np.stack(images["vector"]), vectors, atol=1e-6)
         assert list(texts["sample"]) == list(range(len(backbone.texts(task))))
         assert set(texts["choice"]) == set(range(len(task.choices)))

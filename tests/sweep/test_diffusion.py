@@ -106,7 +106,7 @@ class TestDrawing:
             assert (path, file, repo_type) == ("me/mine", "model_index.json", "model")
             return f"cache/snapshots/{revision or 'main'}-commit/{file}"
 
-        monkeypatch.setattr("sweep.study.backbones.hf_hub_download", fetch)
+        monkeypatch.setattr("sweep.hub.hf_hub_download", fetch)
         main, old = Diffusion(path="me/mine"), Diffusion(path="me/mine", revision="old")
         assert main.fingerprint() != old.fingerprint()
         drawn(old, [0], [0])

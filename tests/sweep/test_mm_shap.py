@@ -71,7 +71,7 @@ def test_of_a_task_it_is_the_mean_over_samples(models: Path, backbone: str) -> N
     worker = desk.worker
     model, task = worker.trainer.backbone, worker.benchmark.tasks["a"]
     ids = torch.arange(3)
-    pixels = worker.evaluator.pixels(task)[ids]
+    pixels = worker.evaluator.samples.pixels(task)[ids]
     labels = torch.tensor(task.test.labels)[ids]
     with torch.no_grad():
         together = shap.text_share_of_task(model, task, pixels, labels)

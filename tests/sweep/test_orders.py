@@ -203,8 +203,9 @@ class TestSubsets:
             made(Subsets(size=size, num_subsets=7))
 
     def test_do_not_nest(self) -> None:
+        one = {"name": "subsets", "size": 2, "num_subsets": 1}
         with pytest.raises(ValueError, match="cannot make the orders of a subset with 'subsets'"):
-            Subsets.model_validate({"size": 2, "num_subsets": 1, "design": "subsets"})
+            Subsets.model_validate(one | {"design": one})
 
     def test_are_planned_and_shared_like_other_orders(self) -> None:
         """Three orders of a pool of four tasks, whose stages are those of their own prefixes."""

@@ -14,6 +14,7 @@ from scipy.stats import multivariate_normal
 from torch import Tensor, nn
 
 from methods.backbones import load_backbone
+from methods.backbones.base import Backbone
 from sweep.measuring import similarity_matrices as tables
 from sweep.measuring.expert_training import train_experts
 from sweep.registry import resolve
@@ -70,6 +71,8 @@ class Bowl(nn.Module):
         super().__init__()
         self.model = nn.Identity()
         self.w = nn.Parameter(torch.tensor([1.0, -2.0, 0.5]))
+
+    without_dropout = Backbone.without_dropout  # type: ignore[assignment]
 
     def loss(self, batch: Any) -> Tensor:
         A, b = batch

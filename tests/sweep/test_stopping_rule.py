@@ -12,7 +12,7 @@ import pytest
 
 import sweep
 from analysis import anytime_interval, load, metrics, summary, t_factor
-from analysis.stopping import FIRST_LOOK
+from analysis.inference.confidence_sequences import FIRST_LOOK
 from methods.base import State
 from sweep.engine.coordinator import Coordinator, Progress
 from sweep.errors import InputError

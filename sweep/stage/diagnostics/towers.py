@@ -13,8 +13,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from methods.adapters.low_rank import lora_layers
 from methods.base import Method
+from methods.tools.low_rank import lora_layers
 from sweep.stage.diagnostics.base import Diagnostic
 from sweep.stage.diagnostics.coalitions import Coalition, coalitions, worths
 from sweep.stage.rows import ALL_TASKS, Scores, score, share_right

@@ -1,0 +1,90 @@
+"""The public names of the package, for type checkers and for `analysis/__init__.py`."""
+
+from .data.accuracy_matrices import combine, from_matrices
+from .data.csv_files import load_csv
+from .data.results import Results, load
+from .inference.confidence_sequences import (
+    FIRST_LOOK,
+    anytime_factor,
+    anytime_interval,
+    block_means,
+    convergence,
+    stopping_point,
+)
+from .inference.estimates import compare, summary
+from .inference.expected_precision import precision, replicates_for, t_factor
+from .inference.intervals import t_interval
+from .mechanisms.contribution_table import agreement, cells, contribution_table
+from .mechanisms.embedding_alignment import alignment_drift, alignments
+from .mechanisms.failure_modes import failure_modes
+from .mechanisms.shapley_attribution import attribution_stages, attributions
+from .mechanisms.task_contributions import contributions, gains, method_contributions, profiles
+from .mechanisms.transitions import transition_models, transitions
+from .orders.comparison import comparison, preferred_baseline
+from .orders.order_models import order_models
+from .orders.predictors import dose_response, order_scores, regret
+from .orders.ranking import method_pairs, rankings, stability
+from .orders.robustness import disparity, robustness
+from .orders.similarity_effects import mantel, mrqap
+from .orders.steadiness import steadiness
+from .orders.variance import d_study, task_factors, variance_components
+from .report import write_report
+from .report.panels.base import Panel
+from .run_metrics.metric import METRICS, Metric
+from .run_metrics.metrics_table import metrics
+
+__all__ = [
+    "FIRST_LOOK",
+    "METRICS",
+    "Metric",
+    "Panel",
+    "Results",
+    "agreement",
+    "alignment_drift",
+    "alignments",
+    "anytime_factor",
+    "anytime_interval",
+    "attribution_stages",
+    "attributions",
+    "block_means",
+    "cells",
+    "combine",
+    "compare",
+    "comparison",
+    "contribution_table",
+    "contributions",
+    "convergence",
+    "d_study",
+    "disparity",
+    "dose_response",
+    "failure_modes",
+    "from_matrices",
+    "gains",
+    "load",
+    "load_csv",
+    "mantel",
+    "method_contributions",
+    "method_pairs",
+    "metrics",
+    "mrqap",
+    "order_models",
+    "order_scores",
+    "precision",
+    "preferred_baseline",
+    "profiles",
+    "rankings",
+    "regret",
+    "replicates_for",
+    "robustness",
+    "stability",
+    "steadiness",
+    "stopping_point",
+    "summary",
+    "t_factor",
+    "t_interval",
+    "task_factors",
+    "transition_models",
+    "transitions",
+    "variance_components",
+    "write_report",
+]

@@ -1,0 +1,276 @@
+"""The results of a study: the schema every writer follows, and how to read them."""
+
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from pyarrow import fs
+
+from analysis.data.score_array import Run, Scores
+
+RESULTS_SCHEMA = pa.schema(
+    [
+        ("study", pa.string()),
+        ("backbone", pa.string()),
+        ("method", pa.string()),
+        ("replicate", pa.int32()),
+        ("seed", pa.int64()),
+        ("prefix", pa.list_(pa.string())),  # tasks trained so far, in order; [] = stage 0
+        ("stage", pa.int32()),  # len(prefix)
+        ("trained_task", pa.string()),  # prefix[-1]; null at stage 0
+        ("split", pa.string()),  # one of SPLITS
+        ("eval_task", pa.string()),  # null when failed
+        ("metric", pa.string()),  # "accuracy", "i2t_r1", ...; null when failed
+        ("value", pa.float64()),  # a fraction in [0, 1] unless SPLITS says else; NaN when failed
+        ("n", pa.int32()),  # test samples behind `value`
+        ("status", pa.string()),  # "ok" | "failed"
+        ("error", pa.string()),  # null when ok
+    ]
+)
+"""One row per (stage, eval_task, metric); a stage is stored once, for all orders through it."""
+
+SPLITS = {
+    "task": "a task of the study",
+    "probe": "a held-out suite",
+    "retrieval": "image-caption pairs",
+    "alignment": "a task; metrics: cosine of its images with the texts of their right choices, and "
+    "loss, in nats, of the similarities of image and choices",
+    # Only where a study asks for them (sweep/attribution.py):
+    "modality": "a task; metrics name the modalities that accuracy is left with",
+    "mm_shap": "a task; metrics name modalities, values are shares of the fit (sweep/shap.py)",
+    "tower": "a task; metrics name the towers with trained weights",
+    "update": "all tasks; metrics: the share of a tower in the squared norm of the update",
+    "cka": "all tasks; metrics: linear CKA of image or text embeddings to stage 0",
+}
+"""What eval_task is."""
+
+ORDERS_SCHEMA = pa.schema(
+    [
+        ("design", pa.string()),
+        ("block", pa.int32()),
+        ("replicate", pa.int32()),
+        ("order", pa.list_(pa.string())),
+    ]
+)
+"""One row per order and replicate."""
+
+EMBEDDINGS_SCHEMA = pa.schema(
+    [
+        ("backbone", pa.string()),
+        ("method", pa.string()),
+        ("replicate", pa.int32()),
+        ("prefix", pa.list_(pa.string())),
+        ("eval_task", pa.string()),
+        ("modality", pa.string()),  # "image" | "text"
+        ("sample", pa.int32()),  # of the test images, or of the texts of choices; null: the mean
+        ("choice", pa.int32()),  # the right one of an image, that of a text; null: the mean
+        ("vector", pa.list_(pa.float32())),
+    ]
+)
+"""The mean embeddings of every task and, if a study asks for features, those of some samples."""
+
+COSTS_SCHEMA = pa.schema(
+    [
+        ("backbone", pa.string()),
+        ("method", pa.string()),
+        ("replicate", pa.int32()),
+        ("prefix", pa.list_(pa.string())),
+        ("train_seconds", pa.float64()),  # wall time of learning prefix[-1]; 0 at stage 0
+        ("evaluate_seconds", pa.float64()),  # wall time of evaluating everything afterwards
+    ]
+)
+"""One row per stage; the sum over the prefixes of an order is what the order costs alone."""
+
+STAGE = ["backbone", "method", "replicate", "prefix"]
+"""What identifies a stage."""
+RUN = ["backbone", "method", "replicate", "order"]
+"""What identifies a run."""
+SEPARATOR = "\x1f"
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What a study has measured so far.
+
+    Attributes:
+        stages: the long table (RESULTS_SCHEMA), `prefix` as tuples, nothing twice.
+        orders: the planned orders (ORDERS_SCHEMA), `order` as tuples. They count for every
+            backbone and method, unless there are columns that say which.
+        folder: where the results were read from; None when they came from memory.
+        recorded: wall times (COSTS_SCHEMA) of results that came from memory.
+    """
+
+    stages: pd.DataFrame
+    orders: pd.DataFrame
+    folder: fs.FileSystem | None = None
+    recorded: pd.DataFrame | None = None
+
+    @cached_property
+    def embeddings(self) -> pd.DataFrame:
+        """The mean embeddings (EMBEDDINGS_SCHEMA), read when first asked for."""
+        found = self._embeddings(pc.field("sample").is_null())
+        return found.drop(columns=["sample", "choice"])
+
+    @cached_property
+    def features(self) -> pd.DataFrame:
+        """The embeddings of single samples (EMBEDDINGS_SCHEMA), read when first asked for."""
+        return self._embeddings(pc.field("sample").is_valid())
+
+    def _embeddings(self, chosen: pc.Expression) -> pd.DataFrame:
+        if self.folder is None:
+            return pd.DataFrame(columns=EMBEDDINGS_SCHEMA.names)
+        table = _read(self.folder, "embeddings", EMBEDDINGS_SCHEMA, chosen)
+        once = [*STAGE, "eval_task", "modality", "sample"]
+        return _frame(table, "prefix").drop_duplicates(once)
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """The recorded wall times (COSTS_SCHEMA), read when first asked for."""
+        if self.recorded is not None:
+            return self.recorded
+        if self.folder is None:
+            return pd.DataFrame(columns=COSTS_SCHEMA.names)
+        table = _read(self.folder, "costs", COSTS_SCHEMA)
+        return _frame(table, "prefix").drop_duplicates(STAGE, keep="last")
+
+    def train_seconds(self, runs: Sequence[Run]) -> np.ndarray:
+        """What training the stages of each run takes, [runs]; NaN where not recorded."""
+        stages = zip(*(self.costs[column] for column in STAGE), strict=True)
+        seconds = dict(zip(stages, self.costs["train_seconds"], strict=True))
+        return np.array([sum(seconds.get(s, np.nan) for s in run.stages) for run in runs])
+
+    @cached_property
+    def scores(self) -> Scores:
+        """All scores as one array that is indexed by stage and evaluation."""
+        return Scores.from_long(self.stages[self.stages["status"] == "ok"])
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """One row per planned run of every (backbone, method) seen.
+
+        Columns: backbone, method, replicate, seed, design, block, order (tuple), missing (number
+        of stages 1..T that lack the accuracy of a task learnt so far; 0 = complete), error (of
+        the first failed stage; None if nothing failed).
+        """
+        pairs = self.stages[["backbone", "method"]].drop_duplicates()
+        if "method" in self.orders:
+            runs = pairs.merge(self.orders, on=["backbone", "method"])
+        else:
+            runs = pairs.merge(self.orders, how="cross")
+        runs = runs.sort_values(RUN, ignore_index=True)
+        keys = as_runs(runs)
+        seeds = self.stages.drop_duplicates(RUN[:3])[[*RUN[:3], "seed"]]
+        failed = self.failures.set_index(STAGE)["error"].to_dict()
+        errors = [next((failed[s] for s in run.stages if s in failed), None) for run in keys]
+        runs["seed"] = runs[RUN[:3]].merge(seeds, how="left")["seed"].astype("Int64")
+        runs["missing"] = self.scores.missing(keys)
+        runs["error"] = pd.Series(errors, dtype=object)
+        return runs[[*RUN[:3], "seed", "design", "block", "order", "missing", "error"]]
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """One row per stage that failed and was not trained since."""
+        return self.stages.loc[self.stages["status"] == "failed", [*STAGE, "error"]]
+
+    def matrix(
+        self, backbone: str, method: str, replicate: int, order: Sequence[str]
+    ) -> pd.DataFrame:
+        """The accuracy matrix R of one run, complete or not.
+
+        Returns:
+            R[k, i], fractions: index (stage, trained_task) for k = 0..T, columns = tasks in
+            learning order; NaN where nothing has been measured yet.
+
+        Raises:
+            ValueError: nothing has been measured for that run.
+        """
+        run = Run(backbone, method, int(replicate), tuple(order))
+        if not any(stage in self.scores.rows for stage in run.stages):
+            known = ", ".join(sorted({f"{b}/{m}" for b, m, _, _ in self.scores.rows}))
+            raise ValueError(
+                f"No stage of {backbone}/{method}, replicate {replicate}, order "
+                f"{'>'.join(order)} was measured; measured: {known}."
+            )
+        index = pd.MultiIndex.from_tuples(
+            list(enumerate(["", *run.order])), names=["stage", "trained_task"]
+        )
+        return pd.DataFrame(self.scores.matrices([run])[0], index, list(run.order))
+
+
+def load(out: str) -> Results:
+    """The results in a run folder; works while the study is still running.
+
+    Args:
+        out: a local path, or a URI that pyarrow can open (s3://, gs://).
+
+    Raises:
+        FileNotFoundError: the folder holds no results.
+    """
+    folder = open_folder(str(out))
+    table = _read(folder, "results", RESULTS_SCHEMA)
+    if table.num_rows == 0:
+        raise FileNotFoundError(f"'{out}' holds no results: no rows in results/*.parquet.")
+    if folder.get_file_info("orders.parquet").type != fs.FileType.File:
+        raise FileNotFoundError(f"'{out}' holds no orders.parquet, so its runs are unknown.")
+    orders = ds.dataset("orders.parquet", ORDERS_SCHEMA, filesystem=folder).to_table()
+    return Results(
+        _once(_frame(table, "prefix")),
+        _frame(orders, "order").drop_duplicates(["replicate", "order"], ignore_index=True),
+        folder,
+    )
+
+
+def as_runs(runs: pd.DataFrame) -> list[Run]:
+    """The rows of a frame of runs, as keys."""
+    return [Run(*row) for row in zip(*(runs[column] for column in RUN), strict=True)]
+
+
+def open_folder(out: str) -> fs.FileSystem:
+    """A filesystem whose root is the folder `out` (a local path or a URI)."""
+    if "://" in out:
+        filesystem, path = fs.FileSystem.from_uri(out)
+    else:
+        filesystem, path = fs.LocalFileSystem(), posixpath.abspath(out)
+    return fs.SubTreeFileSystem(path, filesystem)
+
+
+def _read(
+    folder: fs.FileSystem, part: str, schema: pa.Schema, chosen: pc.Expression | None = None
+) -> pa.Table:
+    """All (or the chosen) rows of a folder of part files, without what is still being written."""
+    files = folder.get_file_info(fs.FileSelector(part, allow_not_found=True))
+    paths = sorted(
+        file.path
+        for file in files
+        if file.extension == "parquet" and not file.base_name.startswith((".", "_"))
+    )
+    return ds.dataset(paths, schema, format="parquet", filesystem=folder).to_table(filter=chosen)
+
+
+def _frame(table: pa.Table, sequence: str) -> pd.DataFrame:
+    """A table as DataFrame, with the list column `sequence` as tuples (equal ones shared)."""
+    texts = pc.binary_join(table[sequence], SEPARATOR).to_pandas()
+    codes, unique = pd.factorize(texts)
+    tuples = np.empty(len(unique), object)
+    tuples[:] = [tuple(text.split(SEPARATOR)) if text else () for text in unique]
+    frame: pd.DataFrame = table.drop_columns([sequence]).to_pandas()
+    frame[sequence] = pd.Series(tuples[codes], dtype=object)
+    return frame[list(table.column_names)]
+
+
+def _once(stages: pd.DataFrame) -> pd.DataFrame:
+    """Every score once (the one written last), and failures only of stages without scores."""
+    ok = stages[stages["status"] == "ok"]
+    ok = ok.drop_duplicates([*STAGE, "split", "eval_task", "metric"], keep="last")
+    failed = stages[stages["status"] == "failed"].drop_duplicates(STAGE, keep="last")
+    if failed.empty:
+        return ok.reset_index(drop=True)
+    done = set(zip(*(ok[column] for column in STAGE), strict=True))
+    alone = [key not in done for key in zip(*(failed[column] for column in STAGE), strict=True)]
+    return pd.concat([ok, failed[alone]], ignore_index=True)

@@ -1,0 +1,128 @@
+"""How many replicates are enough: intervals that may be looked at after every one of them.
+
+A t interval is right for a number of replicates that was fixed beforehand. Whoever looks after
+every replicate, and stops when it pleases him, has as many chances to be wrong as looks. A
+confidence sequence holds at all looks together, so it survives any reason to stop.
+
+The one used is Lai's (1976, Ann. Statist. 4, 265-280; for a proof by an extended Ville inequality
+see Wang & Ramdas 2023, arXiv 2310.03722). It is exact for independent normal values of unknown
+variance, from FIRST_LOOK values on, and for as few values as a study has it is narrower than the
+mixtures with a normal prior of the second paper. Replicates are independent by design, and their
+means are averages over a block of orders; `benchmarks/stopping.py` measures what is left of the
+promise where they are not normal.
+"""
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import optimize, stats
+
+from analysis.inference.intervals import LEVEL, Interval, t_interval
+from analysis.inference.replicates import are_complete, complete_replicates, paired
+
+FIRST_LOOK = 4
+"""Replicates before the first look. The price of looking: from here on the sequence is 1.7 to 1.8
+times as wide as a t interval; with a first look after three it would be 1.8 to 2.0 times, and
+after two more than 2.5 times."""
+
+
+def anytime_interval(values: ArrayLike) -> Interval:
+    """The 95 % confidence sequence for the mean, after the first n independent values.
+
+    The bounds are NaN for fewer than FIRST_LOOK values.
+    """
+    x = np.asarray(values, float)
+    n = len(x)
+    mean = float(x.mean()) if n else np.nan
+    if n < FIRST_LOOK:
+        return Interval(mean, np.nan, np.nan)
+    half = anytime_factor(n) * float(x.std(ddof=1))
+    return Interval(mean, mean - half, mean + half)
+
+
+def anytime_factor(n: int) -> float:
+    """The half-width of the confidence sequence after n values, in standard deviations.
+
+    sqrt((1 - 1/n) ((b n)^(1/n) - 1)) with b = (1 + a^2 / (m - 1))^m / m; m = FIRST_LOOK, and a
+    solves 2 P(t > a) + 2 a f(a) = 5 % for Student's t with m - 1 degrees of freedom and density f.
+    Infinite for n < m.
+    """
+    if n < FIRST_LOOK:
+        return np.inf
+    exponent = (_log_b(FIRST_LOOK, LEVEL) + np.log(n)) / n
+    return float(np.sqrt((1 - 1 / n) * np.expm1(exponent)))
+
+
+@cache
+def _log_b(first: int, level: float) -> float:
+    """Logarithm of b."""
+    law = stats.t(first - 1)
+
+    def error(a: float) -> float:
+        return float(2 * law.sf(a) + 2 * a * law.pdf(a) - (1 - level))
+
+    a = optimize.brentq(error, 1.0, 1e6)
+    return float(first * np.log1p(a**2 / (first - 1)) - np.log(first))
+
+
+def block_means(runs: pd.DataFrame, metric: str, baseline: str | None = None) -> pd.DataFrame:
+    """The values that intervals rest on: the mean of a metric over every whole replicate.
+
+    Args:
+        runs: what `metrics` returns.
+        metric: a column of it.
+        baseline: of whose runs on the same orders the difference is taken, if given.
+
+    Returns:
+        Index: replicate; columns: (backbone, method). NaN where a replicate is not whole.
+    """
+    values = runs if baseline is None else paired(runs, baseline)
+    found = {}
+    for pair, group in values.dropna(subset=metric).groupby(["backbone", "method"]):
+        used = complete_replicates(group)
+        if are_complete(used):
+            found[pair] = used.groupby("replicate")[metric].mean()
+    columns = pd.MultiIndex.from_tuples(list(found), names=["backbone", "method"])
+    return pd.DataFrame(found, columns=columns).sort_index()
+
+
+def stopping_point(means: pd.DataFrame, half_width: float) -> int | None:
+    """After how many replicates all contrasts are known well enough; None: not yet.
+
+    The answer does not change when more replicates are added, so it can be found again at any
+    time.
+
+    Args:
+        means: a column per contrast, a row per replicate, from replicate 0 on without gaps; NaN
+            where a replicate is not whole.
+        half_width: of the confidence sequence, in the unit of the means; it has to be below.
+    """
+    for n in range(FIRST_LOOK, len(means) + 1):
+        looked = [anytime_interval(means[c].iloc[:n].dropna()) for c in means.columns]
+        if looked and all(found.high - found.mean < half_width for found in looked):
+            return n
+    return None
+
+
+def convergence(means: pd.DataFrame) -> pd.DataFrame:
+    """What was known after every replicate.
+
+    Args:
+        means: what `block_means` returns.
+
+    Returns:
+        One row per (backbone, method, replicates): mean, low, high (t interval, for a number of
+        replicates fixed beforehand), anytime_low, anytime_high (confidence sequence).
+    """
+    rows = []
+    for pair, column in zip(means.columns, means.to_numpy().T, strict=True):
+        values = column[~np.isnan(column)]
+        for n in range(1, len(values) + 1):
+            head = {"backbone": pair[0], "method": pair[1], "replicates": n}
+            _, low, high = anytime_interval(values[:n])
+            known = t_interval(values[:n])._asdict()
+            rows.append(head | known | {"anytime_low": low, "anytime_high": high})
+    names = ["backbone", "method", "replicates", "mean", "low", "high"]
+    return pd.DataFrame(rows, columns=[*names, "anytime_low", "anytime_high"])

@@ -1,0 +1,155 @@
+"""Statistics over orders, with intervals that do not promise more than the data hold.
+
+The unit is the replicate: one seed with one block of orders. Runs of a replicate share the stages
+of their common prefixes and balance each other by design, so they are not independent; replicates
+are. An interval therefore needs at least two replicates, and a replicate counts only when all of
+its planned runs are complete.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis.inference.replicates import are_complete, complete_replicates, over_replicates, paired
+from analysis.inference.significance import probability_inside, significance, verdict
+from analysis.run_metrics.metric import Metric, with_extra
+
+ROPE = 0.005
+"""Half a point of accuracy: less makes no difference in practice."""
+
+
+def summary(runs: pd.DataFrame, extra: Sequence[Metric] = ()) -> pd.DataFrame:
+    """Returns every metric of every method over orders and replicates.
+
+    Args:
+        runs: what `metrics` returns.
+        extra: metrics of your own that it holds.
+
+    Returns:
+        One row per (backbone, method, metric) that is defined: mean (of replicate means), low and
+        high (t interval over replicates), replicates and runs that count, sd_runs (standard
+        deviation over these runs; it holds the effects of order AND of seed), min, min_order,
+        max, max_order (over these runs), note (what the numbers are conditional on).
+    """
+    rows = []
+    for (backbone, method), group in runs.groupby(["backbone", "method"]):
+        for metric in with_extra(extra):
+            defined = group.dropna(subset=metric)
+            if len(defined):
+                used = complete_replicates(defined)
+                head = {"backbone": backbone, "method": method, "metric": metric}
+                rows.append(head | _over_replicates(defined, used, metric) | _range(used, metric))
+    columns = [*HEAD, *SPREAD, "min", "min_order", "max", "max_order", "note"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def compare(
+    runs: pd.DataFrame, baseline: str, rope: float = ROPE, extra: Sequence[Metric] = ()
+) -> pd.DataFrame:
+    """Returns every method minus a baseline, paired: same backbone, replicate and order.
+
+    Args:
+        runs: what `metrics` returns.
+        baseline: the method to compare with.
+        rope: differences up to this do not matter; in the unit of the metrics.
+        extra: metrics of your own that `runs` holds.
+
+    Returns:
+        One row per (backbone, method, metric): baseline, mean (of the replicate means of the
+        differences method - baseline), low, high, replicates, runs (pairs that count), sd_runs
+        (of the differences), wins and ties (pairs in which the method is better or equal, in the
+        direction of the metric), win_rate ((wins + ties / 2) / runs), verdict and p_rope (of
+        the mean difference, see `significance`), p, p_holm, p_max_t, p_wilcoxon (corrected for
+        all methods of the same backbone and metric; NaN where a replicate is broken), note.
+
+    Raises:
+        ValueError: no run of the baseline is complete.
+    """
+    rows: list[dict[str, object]] = []
+    means: dict[tuple[str, str, str], pd.Series] = {}
+    for key, group in paired(runs, baseline, extra).groupby(["backbone", "method"]):
+        backbone, method = map(str, key)
+        for metric, about in with_extra(extra).items():
+            defined = group.dropna(subset=metric)
+            if len(defined):
+                used = complete_replicates(defined)
+                head = {"backbone": backbone, "method": method, "metric": metric}
+                spread = _over_replicates(defined, used, metric)
+                decided = _decided(spread, about, rope)
+                rows.append(head | {"baseline": baseline} | spread | _wins(used, about) | decided)
+                if are_complete(used):
+                    means[backbone, metric, method] = used.groupby("replicate")[metric].mean()
+    columns = [*HEAD, "baseline", *SPREAD, "wins", "ties", "win_rate", "verdict", "p_rope", "note"]
+    found = pd.DataFrame(rows, columns=columns)
+    return found.merge(_significance(means), how="left", on=HEAD)
+
+
+def _decided(spread: dict[str, Any], metric: Metric, rope: float) -> dict[str, object]:
+    """The verdict on a mean difference, in the direction of the metric."""
+    bounds = (spread["low"], spread["high"])
+    low, high = bounds if metric.higher_is_better else (-bounds[1], -bounds[0])
+    inside = probability_inside(spread["mean"], *bounds, spread["replicates"], rope)
+    return {"verdict": verdict(low, high, rope), "p_rope": inside}
+
+
+def _significance(means: dict[tuple[str, str, str], pd.Series]) -> pd.DataFrame:
+    """P values of replicate means keyed (backbone, metric, method), family by family."""
+    families: dict[tuple[str, str], dict[str, pd.Series]] = {}
+    for (backbone, metric, method), values in means.items():
+        families.setdefault((backbone, metric), {})[method] = values
+    parts = [
+        significance(pd.DataFrame(family).dropna())
+        .rename_axis("method")
+        .reset_index()
+        .assign(backbone=backbone, metric=metric)
+        for (backbone, metric), family in families.items()
+    ]
+    columns = [*HEAD, "p", "p_holm", "p_max_t", "p_wilcoxon"]
+    return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+HEAD = ["backbone", "method", "metric"]
+SPREAD = ["mean", "low", "high", "replicates", "runs", "sd_runs"]
+
+
+def _over_replicates(runs: pd.DataFrame, used: pd.DataFrame, column: str) -> dict[str, object]:
+    """Mean, interval and spread of one column of one method's runs, of which `used` count."""
+    replicates = used["replicate"].nunique()
+    return {
+        **over_replicates(used[column], used)._asdict(),
+        "replicates": replicates,
+        "runs": len(used),
+        "sd_runs": float(used[column].std(ddof=1)),
+        "note": _note(replicates, are_complete(used), len(runs) - len(used)),
+    }
+
+
+def _note(replicates: int, is_complete: bool, left_out: int) -> str:
+    """What the numbers are conditional on; "" when on nothing."""
+    notes = []
+    if not is_complete:
+        notes.append("no replicate is whole; orders that finish first share prefixes")
+    elif replicates == 1:
+        notes.append("one seed; orders share prefixes, so there is no interval")
+    if left_out:
+        notes.append(f"{left_out} complete runs of unfinished replicates are left out")
+    return "; ".join(notes)
+
+
+def _range(runs: pd.DataFrame, metric: str) -> dict[str, object]:
+    """The lowest and the highest run."""
+    low, high = runs.iloc[runs[metric].argmin()], runs.iloc[runs[metric].argmax()]
+    return {
+        "min": low[metric],
+        "min_order": low["order"],
+        "max": high[metric],
+        "max_order": high["order"],
+    }
+
+
+def _wins(differences: pd.DataFrame, metric: Metric) -> dict[str, object]:
+    """In how many pairs the method is better than the baseline."""
+    wins = int((metric.sign * differences[metric.key] > 0).sum())
+    ties = int((differences[metric.key] == 0).sum())
+    return {"wins": wins, "ties": ties, "win_rate": (wins + ties / 2) / len(differences)}

@@ -1,0 +1,144 @@
+"""Do cross-modal contributions foretell what a transition from one task to the next does?
+
+Theorem 1 of Sekeh & Wisell (2026, arXiv 2606.14883): on going from task s to task t the loss
+changes by
+
+    Delta = beta_IT Con_IT(s, t) + beta_TI Con_TI(s, t) + alpha,
+
+tested by least squares over transitions. Left open there and decided here: a transition is the
+stage that learns t right after s, Delta is the change from just before to just after it, and both
+what happens to s (the task before: interference) and to t (the new task) are looked at, in accuracy
+and, where recorded, in loss (of the image-text similarities, see `sweep/evaluate.py`). The scores
+are those of the untouched backbone ("frozen") or of the model just before the stage ("adaptive").
+"""
+
+import numpy as np
+import pandas as pd
+
+from analysis.data.results import Results
+from analysis.inference.intervals import t_interval
+from analysis.inference.replicates import are_complete
+from analysis.mechanisms.embedding_alignment import Space, spaces
+
+SCORES = ("frozen", "adaptive")
+RESPONSES = {
+    "accuracy_before": ("task", "accuracy"),
+    "accuracy_new": ("task", "accuracy"),
+    "loss_before": ("alignment", "loss"),
+    "loss_new": ("alignment", "loss"),
+}
+"""Changes of the task before and of the new one: split and metric of the results table."""
+WAYS = ("image_text", "text_image")
+_COEFFICIENTS = ("alpha", *WAYS)
+
+
+def transitions(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
+    """Every stage that follows another one, once for all orders through it.
+
+    Args:
+        results: where the runs come from.
+        runs: what `metrics` returns for them.
+
+    Returns:
+        One row per (backbone, method, replicate, prefix of two tasks or more): complete (whether
+        the replicates are), before, new (the last two tasks), Con_IT and Con_TI of
+        before to new as frozen_image_text, ..., adaptive_text_image, and RESPONSES (change from
+        just before the stage to just after it; NaN where not recorded).
+    """
+    parts = [_transitions(results, space) for space in spaces(results, runs)]
+    names = ["backbone", "method", "replicate", "prefix", "complete", "before", "new"]
+    names += [f"{score}_{way}" for score in SCORES for way in WAYS] + list(RESPONSES)
+    return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)
+
+
+def _transitions(results: Results, space: Space) -> pd.DataFrame:
+    numbered = [
+        (row[k], row[k - 1], row[0])
+        for row, order in zip(space.where, space.runs["order"], strict=True)
+        for k in range(2, len(order) + 1)
+    ]
+    now, parent, start = np.array(sorted(set(numbered)), int).reshape(-1, 3).T
+    keys = list(space.stages)
+    stages, parents = [keys[i] for i in now], [keys[i] for i in parent]
+    found = pd.DataFrame(stages, columns=["backbone", "method", "replicate", "prefix"])
+    found["before"] = [prefix[-2] for prefix in found["prefix"]]
+    found["new"] = [prefix[-1] for prefix in found["prefix"]]
+    found["complete"] = are_complete(space.runs)
+    s, t = (found[name].map(space.tasks.index).to_numpy(int) for name in ("before", "new"))
+    each = np.arange(len(found))
+    for score, where in zip(SCORES, (start, parent), strict=True):
+        for way in WAYS:
+            found[f"{score}_{way}"] = space.table(way, where)[each, s, t]
+    scores = results.scores
+    for response, (split, metric) in RESPONSES.items():
+        tasks = found[response.rsplit("_", 1)[1]]
+        columns = [scores.columns.get((split, task, metric), -1) for task in tasks]
+        after, before = ([scores.rows[stage] for stage in part] for part in (stages, parents))
+        found[response] = scores.values[after, columns] - scores.values[before, columns]
+    return found
+
+
+def transition_models(found: pd.DataFrame) -> pd.DataFrame:
+    """The regression of every response on both scores, fitted in every replicate by itself.
+
+    Args:
+        found: what `transitions` returns.
+
+    Returns:
+        One row per (backbone, method, scores, response): the coefficients alpha, image_text and
+        text_image, each the mean over replicates with its t interval, X_low and X_high; r2 and
+        sign (share of transitions whose change has the sign that the fit gives it; no change at
+        all counts as one half), means over replicates; r2_out (every replicate predicted by the
+        mean of the others' coefficients; NaN for one replicate); transitions, replicates.
+    """
+    rows = []
+    for (backbone, method), group in found.groupby(["backbone", "method"]):
+        for scores in SCORES:
+            for response in RESPONSES:
+                defined = group.dropna(subset=response)
+                head = {"backbone": backbone, "method": method, "scores": scores}
+                fitted = _fitted(defined, [f"{scores}_{way}" for way in WAYS], response)
+                if fitted:
+                    rows.append(head | {"response": response} | fitted)
+    bounded = [column + end for column in _COEFFICIENTS for end in ("", "_low", "_high")]
+    names = ["backbone", "method", "scores", "response", *bounded, "r2", "sign", "r2_out"]
+    return pd.DataFrame(rows, columns=[*names, "transitions", "replicates"])
+
+
+def _fitted(found: pd.DataFrame, predictors: list[str], response: str) -> dict[str, object]:
+    """The row of one regression; {} where no replicate can be fitted."""
+    blocks = []
+    for _, block in found.groupby("replicate"):
+        X = np.column_stack([np.ones(len(block)), block[predictors].to_numpy(float)])
+        y = block[response].to_numpy(float)
+        if len(y) > X.shape[1] and np.linalg.matrix_rank(X) == X.shape[1] and np.ptp(y) > 0:
+            blocks.append((X, y, np.linalg.lstsq(X, y, rcond=None)[0]))
+    if not blocks:
+        return {}
+    row: dict[str, object] = {
+        "r2": np.mean([_r2(y, X @ beta) for X, y, beta in blocks]),
+        "sign": np.mean([_sign(y, X @ beta) for X, y, beta in blocks]),
+    }
+    for column, values in zip(_COEFFICIENTS, np.array([b for *_, b in blocks]).T, strict=True):
+        mean, low, high = t_interval(values).only_if(bool(found["complete"].all()))
+        row |= {column: mean, f"{column}_low": low, f"{column}_high": high}
+    row |= {"r2_out": _r2_out(blocks), "transitions": sum(len(y) for _, y, _ in blocks)}
+    return row | {"replicates": len(blocks)}
+
+
+def _r2(y: np.ndarray, predicted: np.ndarray) -> float:
+    return float(1 - ((y - predicted) ** 2).sum() / ((y - y.mean()) ** 2).sum())
+
+
+def _sign(y: np.ndarray, predicted: np.ndarray) -> float:
+    return float((1 + np.sign(y) * np.sign(predicted)).mean() / 2)
+
+
+def _r2_out(blocks: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> float:
+    if len(blocks) < 2:
+        return np.nan
+    total = sum(beta for *_, beta in blocks)
+    left = sum(
+        float(((y - X @ ((total - beta) / (len(blocks) - 1))) ** 2).sum()) for X, y, beta in blocks
+    )
+    return float(1 - left / sum(((y - y.mean()) ** 2).sum() for _, y, _ in blocks))

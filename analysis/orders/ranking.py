@@ -1,0 +1,170 @@
+"""Does the ranking of methods survive another order?
+
+Compared are the runs that every method has: same backbone, replicate and order.
+"""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from analysis.inference.intervals import t_interval, without_rounding
+from analysis.inference.replicates import complete_replicates
+from analysis.inference.significance import holm, significance
+from analysis.run_metrics.metric import METRICS
+
+DRAWS = 400
+"""Random sequences of runs behind a stability curve."""
+
+
+def paired_values(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """A metric [(replicate, order), method] of one backbone, higher = better, without gaps."""
+    sign = METRICS[metric].sign
+    parts = [complete_replicates(part) for _, part in runs.dropna(subset=metric).groupby("method")]
+    used = pd.concat(parts) if parts else runs.iloc[:0]
+    wide = used.pivot(index=["replicate", "order"], columns="method", values=metric).dropna()
+    return sign * wide.sort_index()
+
+
+def kendalls_w(table: np.ndarray) -> float:
+    """Kendall's coefficient of concordance of the rankings of q methods by m runs [m, q].
+
+    W = (12 S) / (m^2 (q^3 - q) - m sum T), with S the sum of squares of the rank sums around
+    their mean and T = sum over ties of t^3 - t per run; 1 = always the same ranking, 0 = no
+    agreement. The mean Spearman correlation of two runs is (m W - 1) / (m - 1).
+    """
+    ranks = stats.rankdata(table, axis=1)
+    m, q = ranks.shape
+    S = ((ranks.sum(axis=0) - m * (q + 1) / 2) ** 2).sum()
+    ties = 0
+    for row in ranks:
+        _, counts = np.unique(row, return_counts=True)
+        ties += int((counts**3 - counts).sum())
+    denominator = m**2 * (q**3 - q) - m * ties
+    return float(12 * S / denominator) if denominator else np.nan
+
+
+def rankings(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFrame:
+    """How well the runs of a study agree about which method is better.
+
+    Returns:
+        One row per backbone with at least two methods: methods, runs, kendalls_w, mean_spearman
+        (of two runs), top (the method that is best on average), top_1 (the share of runs in which
+        it is best or shares the first place).
+    """
+    rows = []
+    for backbone, group in runs.groupby("backbone"):
+        wide = paired_values(group, metric)
+        m, q = wide.shape
+        if q < 2 or m < 1:
+            continue
+        w, top = kendalls_w(wide.to_numpy()), wide.mean().idxmax()
+        rows.append(
+            {
+                "backbone": backbone,
+                "methods": q,
+                "runs": m,
+                "kendalls_w": w,
+                "mean_spearman": (m * w - 1) / (m - 1) if m > 1 else np.nan,
+                "top": top,
+                "top_1": float((wide[top] >= wide.max(axis=1)).mean()),
+            }
+        )
+    names = ["backbone", "methods", "runs", "kendalls_w", "mean_spearman", "top", "top_1"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def rank_shares(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFrame:
+    """How often a method takes which place among all methods on the same order and replicate.
+
+    Returns:
+        One row per (backbone, method, rank), best method first, rank 1 = best: share of the runs
+        (methods that are equal share the places that they take together), mean_rank of the
+        method, methods, runs.
+    """
+    rows = []
+    for backbone, group in runs.groupby("backbone"):
+        wide = paired_values(group, metric)
+        if min(wide.shape) == 0 or wide.shape[1] < 2:
+            continue
+        m, q = wide.shape
+        first, last = (stats.rankdata(-wide, method=way, axis=1) for way in ("min", "max"))
+        mean = pd.Series((first + last).mean(axis=0) / 2, wide.columns)
+        for method in mean.sort_values(kind="stable").index:
+            i = wide.columns.get_loc(method)
+            for rank in range(1, q + 1):
+                taken = (first[:, i] <= rank) & (rank <= last[:, i])
+                share = float((taken / (last[:, i] - first[:, i] + 1)).mean())
+                head = {"backbone": backbone, "method": method, "rank": rank, "share": share}
+                rows.append(head | {"mean_rank": mean[method], "methods": q, "runs": m})
+    names = ["backbone", "method", "rank", "share", "mean_rank", "methods", "runs"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def method_pairs(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFrame:
+    """All methods against each other: the multiple-comparison matrix (Ismail-Fawaz et al. 2023).
+
+    Returns:
+        One row per (backbone, method, other), each pair once, `method` the better one on average:
+        mean (difference of replicate means, in the direction of the metric), low, high, wins,
+        ties, losses (runs), flip (share of runs, ties as one half, in which `other` is better),
+        p and p_holm (t test over replicates; Holm over all pairs of a backbone), runs.
+    """
+    rows = []
+    for backbone, group in runs.groupby("backbone"):
+        wide = paired_values(group, metric)
+        order = wide.mean().sort_values(ascending=False, kind="stable").index
+        pairs = list(combinations(order, 2))
+        if not pairs or wide.empty:
+            continue
+        d = pd.DataFrame({pair: wide[pair[0]] - wide[pair[1]] for pair in pairs})
+        means = d.groupby(level="replicate").mean()
+        p = significance(means)["p"].to_numpy()
+        for i, pair in enumerate(pairs):
+            x = d[pair].round(12)
+            wins, ties = int((x > 0).sum()), int((x == 0).sum())
+            rows.append(
+                {"backbone": backbone, "method": pair[0], "other": pair[1]}
+                | t_interval(means[pair])._asdict()
+                | {"wins": wins, "ties": ties, "losses": len(x) - wins - ties}
+                | {"flip": 1 - (wins + ties / 2) / len(x), "p": p[i], "p_holm": holm(p)[i]}
+                | {"runs": len(x)}
+            )
+    names = ["backbone", "method", "other", "mean", "low", "high", "wins", "ties", "losses"]
+    return pd.DataFrame(rows, columns=[*names, "flip", "p", "p_holm", "runs"])
+
+
+def stability(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFrame:
+    """Had the study had only k runs per method: would its ranking be the same?
+
+    The runs are drawn without replacement in DRAWS random sequences; after the first k of them
+    the methods are ranked by their means and compared with the ranking by all runs.
+
+    Returns:
+        One row per (backbone, k): tau (mean Kendall tau-a between the two rankings), tau_low
+        (5 % quantile over the draws), top_1 (share of draws with the same best method).
+    """
+    rows = []
+    for backbone, group in runs.groupby("backbone"):
+        y = paired_values(group, metric).to_numpy()
+        m, q = y.shape
+        if q < 2 or m < 2:
+            continue
+        rng = np.random.default_rng(0)
+        sizes = np.unique(np.geomspace(1, m, 40).astype(int))
+        first, second = np.array(list(combinations(range(q), 2))).T
+        final = y.mean(axis=0)
+        agreed = np.sign(final[first] - final[second])
+        tau, top = np.empty((DRAWS, len(sizes))), np.empty((DRAWS, len(sizes)))
+        for draw in range(DRAWS):
+            means = y[rng.permutation(m)].cumsum(axis=0)[sizes - 1] / sizes[:, None]
+            tau[draw] = (
+                np.sign(without_rounding(means[:, first] - means[:, second])) * agreed
+            ).mean(axis=1)
+            top[draw] = means.argmax(axis=1) == final.argmax()
+        for i, k in enumerate(sizes):
+            low = float(np.quantile(tau[:, i], 0.05))
+            row = {"backbone": backbone, "k": int(k), "tau": tau[:, i].mean(), "tau_low": low}
+            rows.append(row | {"top_1": top[:, i].mean()})
+    return pd.DataFrame(rows, columns=["backbone", "k", "tau", "tau_low", "top_1"])

@@ -1,0 +1,154 @@
+"""Do similar tasks harm or help each other more? Over pairs of tasks, and over orders.
+
+Cells of a matrix of task pairs that share a task are not independent, so tasks, not cells, are
+permuted: rows and columns together.
+"""
+
+from collections.abc import Mapping
+from itertools import permutations
+from math import factorial
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from numpy.typing import ArrayLike
+from pyarrow import fs
+
+from analysis.data.results import Results
+from analysis.inference.intervals import correlation
+from analysis.orders.predictors import dose_response, order_scores
+
+EXACT = 6
+"""Tasks up to which all permutations are tried."""
+SCORE = "adjacent"
+"""Mean similarity of neighbours in the order."""
+HEAD = ["backbone", "method", "measure"]
+
+
+def adjacencies(results: Results) -> pd.DataFrame:
+    """How similar the neighbours of every planned order are; see `order_scores`."""
+    scores = order_scores(results)
+    return scores[scores["score"] == SCORE]
+
+
+def task_pairs(results: Results, contributions: pd.DataFrame) -> pd.DataFrame:
+    """Of every pair of tasks how similar they are, and what learning one does to the other.
+
+    Args:
+        results: of a study; without similarity/tasks.parquet the frame is empty.
+        contributions: what `contributions` returns for them.
+
+    Returns:
+        One row per (backbone, method, measure, trained, task), trained != task: similarity of
+        trained to task, contribution (mean over orders), runs.
+    """
+    names = [*HEAD, "trained", "task", "similarity", "contribution", "runs"]
+    path, folder = "similarity/tasks.parquet", results.folder
+    if folder is None or folder.get_file_info(path).type != fs.FileType.File:
+        return pd.DataFrame(columns=names)
+    measured = pq.read_table(path, filesystem=folder).to_pandas()
+    measured = measured.rename(columns={"task": "trained", "other": "task"})
+    gained = contributions[contributions["trained"] != contributions["task"]]
+    both = measured.merge(gained, on=["backbone", "trained", "task"])
+    named: pd.DataFrame = both.rename(columns={"mean": "contribution"})[names]
+    return named
+
+
+def effects(runs: pd.DataFrame, scores: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """What similarity does, by orders and by pairs of tasks.
+
+    Args:
+        runs: what `metrics` returns.
+        scores: what `adjacencies` returns.
+        pairs: what `task_pairs` returns.
+
+    Returns:
+        One row per (backbone, method, measure): r and p (Mantel, of similarity and contribution
+        over pairs of three or more tasks), slope, low, high (of average accuracy per standard
+        deviation of the similarity of neighbours, see `dose_response`), replicates, runs.
+    """
+    found = []
+    for key, part in pairs.groupby(HEAD, sort=False):
+        similar, gained = (
+            part.pivot(index="trained", columns="task", values=values).to_numpy()
+            for values in ("similarity", "contribution")
+        )
+        varied = min(np.nanstd(similar), np.nanstd(gained)) > 1e-9
+        r, p = mantel(similar, gained, 999) if len(similar) > 2 and varied else (np.nan, np.nan)
+        found.append(dict(zip(HEAD, key, strict=True)) | {"r": r, "p": p})
+    tests = pd.DataFrame(found, columns=[*HEAD, "r", "p"])
+    slopes = dose_response(runs, scores).drop(columns=["metric", "score"])
+    names = [*HEAD, "r", "p", "slope", "low", "high", "replicates", "runs"]
+    return tests.merge(slopes, how="outer", on=HEAD, sort=False)[names]
+
+
+def mantel(x: ArrayLike, y: ArrayLike, num: int = 4999) -> tuple[float, float]:
+    """Mantel's r of two matrices of task pairs, and its two-sided p.
+
+    r is the Pearson correlation of the off-diagonal cells; p the share of permutations of the
+    tasks of x with |r| as large, the identity included. Matrices need not be symmetric.
+
+    Args:
+        x: [T, T], for example similarities; the diagonal is ignored.
+        y: [T, T], for example mean contributions of the row's task to the column's.
+        num: random permutations, where there are more than EXACT tasks.
+    """
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    off = ~np.eye(len(x), dtype=bool)
+    r = correlation(x[off], y[off])
+    others = [correlation(x[np.ix_(p, p)][off], y[off]) for p in _permutations(len(x), num)]
+    return r, float(np.mean(np.abs(others) >= abs(r) - 1e-12))
+
+
+def mrqap(y: ArrayLike, predictors: Mapping[str, ArrayLike], num: int = 1999) -> pd.DataFrame:
+    """Regression of a matrix of task pairs on others, with permutation p values.
+
+    Double semi-partialling (Dekker, Krackhardt & Snijders 2007): each predictor is freed of the
+    others, the tasks of what is left are permuted, and its t value is compared.
+
+    Args:
+        y: [T, T]; diagonals are ignored.
+        predictors: [T, T] each.
+        num: random permutations, where there are more than EXACT tasks.
+
+    Returns:
+        Indexed by predictor: coefficient, t, p (two-sided), and r2 of the whole regression.
+    """
+    y = np.asarray(y, float)
+    off = ~np.eye(len(y), dtype=bool)
+    names = list(predictors)
+    X = {name: np.asarray(predictors[name], float) for name in names}
+    coefficients, t, r2 = _least_squares(np.column_stack([X[n][off] for n in names]), y[off])
+    rows = []
+    for i, name in enumerate(names):
+        others = [X[other][off] for other in names if other != name]
+        design = np.column_stack([np.ones(off.sum()), *others])
+        fitted, *_ = np.linalg.lstsq(design, X[name][off], rcond=None)
+        left = np.zeros_like(y)
+        left[off] = X[name][off] - design @ fitted
+        found = []
+        for p in _permutations(len(y), num):
+            permuted = np.column_stack([left[np.ix_(p, p)][off], *others])
+            found.append(_least_squares(permuted, y[off])[1][0])
+        share = float(np.mean(np.abs(found) >= abs(t[i]) - 1e-9))
+        rows.append({"predictor": name, "coefficient": coefficients[i], "t": t[i], "p": share})
+    return pd.DataFrame(rows).set_index("predictor").assign(r2=r2)
+
+
+def _permutations(num_tasks: int, num: int) -> np.ndarray:
+    """Permutations of the tasks, the identity first: all of them, or so many at random."""
+    if num_tasks <= EXACT or factorial(num_tasks) <= num:
+        return np.array(list(permutations(range(num_tasks))))
+    rng = np.random.default_rng(0)
+    drawn = [rng.permutation(num_tasks) for _ in range(num)]
+    return np.array([np.arange(num_tasks), *drawn])
+
+
+def _least_squares(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Coefficients and t values without the intercept's, and R2."""
+    design = np.column_stack([np.ones(len(y)), X])
+    inverse = np.linalg.pinv(design.T @ design)
+    solution = inverse @ design.T @ y
+    left = ((y - design @ solution) ** 2).sum()
+    error = np.sqrt(np.diag(inverse) * left / (len(y) - design.shape[1]))
+    return solution[1:], (solution / error)[1:], float(1 - left / ((y - y.mean()) ** 2).sum())

@@ -1,0 +1,104 @@
+"""Whether the order moves one method more than another.
+
+Two methods are compared seed by seed, on the orders that both have: s_r is the standard deviation
+of a metric over the orders of replicate r. The ratio of two s_r is free of what makes a seed hard
+for all methods. Its logarithm gets a t interval over replicates, which needs no normal law over
+orders; the F test of two variances does, and it takes runs that share prefixes for independent.
+"""
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from analysis.inference.intervals import t_interval
+from analysis.inference.replicates import are_complete, complete_replicates
+from analysis.inference.significance import holm
+from analysis.run_metrics.metric import DECIMALS
+
+FEW = 3
+"""The number of orders of a careful paper."""
+DRAWS = 4000
+"""Of FEW orders, from every replicate."""
+
+
+def steadiness(runs: pd.DataFrame, baseline: str, metric: str = "average_accuracy") -> pd.DataFrame:
+    """The spread over orders of every method, relative to a baseline's.
+
+    Args:
+        runs: what `metrics` returns.
+        baseline: the method to compare with.
+        metric: a column of it.
+
+    Returns:
+        One row per (backbone, method) where the order moves both, in every replicate: baseline,
+        ratio (of the method's SD over orders to the baseline's, geometric mean over replicates),
+        ratio_low, ratio_high (95 % t interval of its logarithm), p, p_holm (of ratio = 1, t test;
+        Holm over the methods of a backbone), few_low, few_high (2.5 % and 97.5 % quantiles of the
+        ratio that FEW orders of one seed show), reversed (the share of such draws in which the
+        other of the two is the steadier), orders (of a replicate, mean), replicates. Bounds and p
+        are NaN for a single replicate and where one is broken.
+    """
+    tables = []
+    for backbone, group in runs.dropna(subset=metric).groupby("backbone"):
+        used = {str(method): complete_replicates(part) for method, part in group.groupby("method")}
+        found = [
+            {"backbone": backbone, "method": method, "baseline": baseline} | row
+            for method in used
+            if baseline in used and method != baseline
+            if (row := _ratio(used[method], used[baseline], metric))
+        ]
+        table = pd.DataFrame(found, columns=_COLUMNS)
+        known = table["p"].notna()
+        table.loc[known, "p_holm"] = holm(table.loc[known, "p"])
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_COLUMNS)
+
+
+_COLUMNS = [
+    *("backbone", "method", "baseline", "ratio", "ratio_low", "ratio_high", "p", "p_holm"),
+    *("few_low", "few_high", "reversed", "orders", "replicates"),
+]
+
+
+def _ratio(runs: pd.DataFrame, reference: pd.DataFrame, metric: str) -> dict[str, float]:
+    """One row of the table; {} where the order does not move one of the two."""
+    pair = ["replicate", "order"]
+    both = runs.merge(reference[[*pair, metric]], on=pair, suffixes=("", " of reference"))
+    columns = [metric, f"{metric} of reference"]
+    blocks = [part[columns].to_numpy(float) for _, part in both.groupby("replicate")]
+    if not blocks or min(np.ptp(block, axis=0).min() for block in blocks) < 10.0**-DECIMALS:
+        return {}
+    logs = np.array([_log_ratio(block) for block in blocks])
+    few = np.concatenate([_log_ratio(block[_choices(len(block))]) for block in blocks])
+    complete = are_complete(runs) and are_complete(reference)
+    centre, low, high = t_interval(logs).only_if(complete)
+    few_low, few_high = np.quantile(few, [0.025, 0.975], method="nearest")
+    return {
+        "ratio": float(np.exp(centre)),
+        "ratio_low": float(np.exp(low)),
+        "ratio_high": float(np.exp(high)),
+        "p": float(stats.ttest_1samp(logs, 0).pvalue) if complete and len(logs) > 1 else np.nan,
+        "few_low": float(np.exp(few_low)),
+        "few_high": float(np.exp(few_high)),
+        "reversed": float((few * centre < 0).mean()),
+        "orders": float(np.mean([len(block) for block in blocks])),
+        "replicates": len(blocks),
+    }
+
+
+def _log_ratio(values: np.ndarray) -> np.ndarray:
+    """Log of s of the first by s of the second, of values [..., orders, 2]."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # FEW orders may end alike
+        logs = np.log(values.std(axis=-2, ddof=1))
+        ratio: np.ndarray = logs[..., 0] - logs[..., 1]
+    return np.where(np.isnan(ratio), 0.0, ratio)
+
+
+@cache
+def _choices(orders: int) -> np.ndarray:
+    """FEW of so many orders, without replacement, int64 [DRAWS, FEW]."""
+    few = min(FEW, orders)
+    ranks = np.random.default_rng(0).random((DRAWS, orders))
+    return np.argpartition(ranks, few - 1, axis=1)[:, :few]

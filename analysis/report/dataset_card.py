@@ -1,0 +1,46 @@
+"""The run folder as a data set of the Hugging Face Hub: its card."""
+
+import json
+from collections.abc import Mapping
+
+import pandas as pd
+
+from analysis.report import report_text
+from analysis.report.sentences import findings
+from analysis.report.study_statistics import StudyStatistics
+
+
+def card(study: StudyStatistics, tables: Mapping[str, pd.DataFrame]) -> str:
+    """CARD.md: front matter that the Hub reads, what is inside, the verdict, how to use it.
+
+    It names no licence: that is for whoever ran the study to choose, and follows neither from this
+    project's licence nor from those of backbones and data.
+    """
+    front = {
+        "pretty_name": f"{report_text.title(study)}: task orders",
+        "tags": ["continual-learning", "vision-language", "task-order"],
+        "configs": [
+            {"config_name": "results", "data_files": "results/*.parquet", "default": True},
+            *(
+                {"config_name": name, "data_files": f"tables/{name}.parquet"}
+                for name, table in sorted(tables.items())
+                if len(table)
+            ),
+        ],
+    }
+    lines = [f"{key}: {json.dumps(value)}" for key, value in front.items()]  # JSON is YAML
+    return "\n".join(["---", *lines, "---", "", *_body(study)]) + "\n"
+
+
+def _body(study: StudyStatistics) -> list[str]:
+    return [
+        f"# {report_text.title(study)}",
+        "",
+        report_text.lead(study),
+        "",
+        *(f"- {sentence}" for sentence in findings(study)),
+        "",
+        "`results/` holds one row per stage, evaluation and metric; `tables/` what the report",
+        "shows, `report.html` the report. Read them with `analysis.load`, run the study again with",
+        "`sweep run study.yaml`, and see `report.md` for how the numbers come about.",
+    ]

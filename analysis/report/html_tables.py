@@ -1,0 +1,99 @@
+"""The tables of the report, as HTML."""
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from analysis.orders.comparison import BOUNDS
+from analysis.report.figure_style import Looks
+from analysis.report.study_statistics import StudyStatistics
+from analysis.run_metrics.metric import Metric
+
+ARROWS = {True: "&uarr;", False: "&darr;"}
+"""By whether higher is better."""
+
+
+class Cell(NamedTuple):
+    """A table cell: HTML, what it sorts by, and its CSS class."""
+
+    html: str
+    value: str = ""
+    css: str = ""
+
+
+def table(head: Sequence[str], lines: Sequence[Sequence[Cell]], sortable: bool = False) -> str:
+    """An HTML table; headings and cells are HTML already."""
+    kinds = [cell.css for cell in lines[0]] if lines else [""] * len(head)
+    titles = (f"<button>{title}</button>" if sortable else title for title in head)
+    top = "".join(
+        f'<th scope="col"{_css("text" if css in ("text", "order") else "")}>{title}</th>'
+        for title, css in zip(titles, kinds, strict=True)
+    )
+    body = "".join(f"<tr>{''.join(_td(cell) for cell in row)}</tr>" for row in lines)
+    css = ' class="sortable"' if sortable else ""
+    return (
+        f'<div class="scroll"><table{css}><thead><tr>{top}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def bounded(row: Any, column: str, digits: int = 3) -> Cell:
+    """A column of a row with its _low and _high below."""
+    value, low, high = (
+        getattr(row, column + end) if hasattr(row, column + end) else row[column + end]
+        for end in BOUNDS
+    )
+    if pd.isna(value):
+        return Cell("&ndash;")
+    bounds = f"<small>[{low:z.{digits}f}, {high:z.{digits}f}]</small>"
+    return Cell(f"{value:z.{digits}f}{'' if pd.isna(low) else bounds}", str(value))
+
+
+def heading(metric: Metric) -> str:
+    """Returns the title of a metric with the direction in which it is better."""
+    return f"{escape(metric.title)}&nbsp;{ARROWS[metric.higher_is_better]}"
+
+
+def name(study: StudyStatistics, backbone: str, method: str) -> Cell:
+    """A method with its colour."""
+    colour = Looks(study.methods).colour(method)
+    several = study.results.runs["backbone"].nunique() > 1
+    where = f"<small>{escape(backbone)}</small>" if several else ""
+    swatch = f'<span class="swatch" style="background:{colour}"></span>'
+    return Cell(f"{swatch}{escape(method)}{where}", escape(method), "text")
+
+
+def number(value: float, title: str = "") -> Cell:
+    """A count, or a fraction with three digits; a dash when undefined."""
+    if pd.isna(value):
+        return Cell("&ndash;")
+    shown = str(value) if isinstance(value, int) else f"{value:z.3f}"
+    if title:
+        shown = f'<span title="{escape(title)}">{shown}</span>'
+    return Cell(shown, str(value))
+
+
+def estimate(found: Any, sign: str = "") -> Cell:
+    """A row's mean with its interval below; a dash when there is no such row."""
+    if found is None:
+        return Cell("&ndash;")
+    bounds = f"<small>[{found.low:{sign}z.3f}, {found.high:{sign}z.3f}]</small>"
+    return Cell(
+        f"{found.mean:{sign}z.3f}{'' if math.isnan(found.low) else bounds}", str(found.mean)
+    )
+
+
+def _td(cell: Cell) -> str:
+    return f'<td{_css(cell.css)} data-value="{cell.value}">{cell.html}</td>'
+
+
+def _css(name: str) -> str:
+    return f' class="{name}"' if name else ""
+
+
+def path(order: tuple[str, ...]) -> str:
+    """Returns an order as it is read, from left to right."""
+    return " &rarr; ".join(map(escape, order))

@@ -1,0 +1,69 @@
+"""The distribution of average accuracy over orders, and how steady methods are."""
+
+from html import escape
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.orders.steadiness import FEW
+from analysis.report import html_parts, report_text
+from analysis.report.figure_style import many
+from analysis.report.html_tables import Cell, bounded, name, number, table
+from analysis.report.panels.base import Panel
+from analysis.report.report_frames import rows
+from analysis.report.run_clouds import MIN_DENSITY, clouds, rows_of
+from analysis.report.study_statistics import StudyStatistics
+
+
+class AccuracyOverOrders(Panel):
+    """Shows the average accuracy of every run, one row per method, with mean and interval."""
+
+    key, title, table = "orders", "Average accuracy over orders", "runs"
+
+    def frame(self, study: StudyStatistics) -> pd.DataFrame:
+        """Returns all runs."""
+        return study.runs
+
+    def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns what to look at."""
+        return "What one method reaches depends on the order in which it meets the tasks."
+
+    def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
+        """Returns clouds of dots."""
+        figure = rows_of(study.groups, "average accuracy after the last task", many(frame))
+        return clouds(figure, study.dots(frame), study.summary, study.groups)
+
+    def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns what a dot is."""
+        return (
+            f"Unit: fraction; {report_text.sample(study.summary)}. {study.dot} Diamond and bar: "
+            f"mean and interval. Curve: density, for {MIN_DENSITY} runs or more."
+        )
+
+    def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns the table of steadiness."""
+        if study.steadiness.empty:
+            return ""
+        return steadiness_table(study) + html_parts.caption(
+            "Ratio of SDs over orders, geometric mean over replicates, with its 95 % interval; p: "
+            f"of a ratio of 1, Holm. What {FEW} orders of one seed show: 95 % of their choices; "
+            "the opposite: choices in which the other of the two methods looks steadier. Not "
+            "listed: methods that no order moves.",
+            "steadiness",
+        )
+
+
+def steadiness_table(study: StudyStatistics) -> str:
+    """Returns the spread over orders of every method, relative to the baseline's."""
+    lines = [
+        [
+            name(study, row.backbone, row.method),
+            bounded(row, "ratio", 2),
+            number(row.p_holm),
+            Cell(f"{row.few_low:.2f} to {row.few_high:.2f}", str(row.few_high)),
+            Cell(f"{row.reversed:.0%}", str(row.reversed)),
+        ]
+        for row in rows(study.steadiness.sort_values(["backbone", "ratio", "method"]))
+    ]
+    head = ["method", f"SD over orders, {escape(study.baseline or '')} = 1", "p (Holm)"]
+    return table([*head, f"what {FEW} orders show", "the opposite"], lines, True)

@@ -1,0 +1,158 @@
+"""Contributions of all types, with how robust each is."""
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.report import html_parts, report_text
+from analysis.report.figure_style import (
+    DIVERGING,
+    Groups,
+    empty_figure,
+    label,
+    many,
+    present,
+    text,
+)
+from analysis.report.html_tables import Cell, name, number, table
+from analysis.report.panels.base import Panel
+from analysis.report.phrases import interval
+from analysis.report.report_frames import group, rows
+from analysis.report.study_statistics import StudyStatistics
+
+KINDS = {
+    "gain": "task to accuracy on a task",
+    "image_text": "images of a task to texts of a task",
+    "image_image": "images of a task to images of a task",
+    "text_text": "texts of a task to texts of a task",
+    "modality": "modality to accuracy on a task",
+    "mm_shap": "modality to the fit of image and text (MM-SHAP)",
+    "tower": "update of a tower to accuracy on a task",
+}
+"""Kinds that are shown as heat maps; "text_image" is "image_text" with its axes exchanged."""
+MOST_NUMBERED = 12
+"""Players or targets up to which cells hold their number."""
+
+
+class AllContributions(Panel):
+    """Shows every contribution with its robustness; a trace per kind and method."""
+
+    key, title, table = "pairs", "How robust contributions are", "cells"
+
+    def frame(self, study: StudyStatistics) -> pd.DataFrame:
+        """Returns all contributions."""
+        return study.cells
+
+    def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns what ~ means."""
+        return (
+            "A contribution is worth knowing if another order would show it, too. ~ marks those "
+            "that the order moves more than they amount to; hover for all that is known of one."
+        )
+
+    def controls(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns the choice of kind and method."""
+        several = len({backbone for backbone, _ in study.groups}) > 1
+        names = [
+            f"{KINDS[kind]}: {label(backbone, method, several)}"
+            for kind, backbone, method in traces_of(frame, study.baseline_first)
+        ]
+        if not names:
+            return ""
+        return html_parts.select("pair-traces", "contribution", names, css="wide", traces=self.key)
+
+    def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure | None:
+        """Returns heat maps, of which the first is visible; None for contributions to metrics."""
+        traces = traces_of(frame, study.baseline_first)
+        if not traces:
+            return None
+        most = max((frame["player"].nunique(), frame["target"].nunique()))
+        figure = empty_figure(height=160 + 44 * min(most, 24))
+        for i, (kind, backbone, method) in enumerate(traces):
+            part = group(frame[frame["kind"] == kind], backbone, method)
+            wide = part.assign(
+                fact=[_fact(row) for row in rows(part)], shown=[_short(row) for row in rows(part)]
+            )
+            z, fact, short = (
+                wide.pivot(index="player", columns="target", values=column)
+                for column in ("drift", "fact", "shown")
+            )
+            limit = max(float(part["drift"].abs().max()), 1e-9)
+            few = max(z.shape) <= MOST_NUMBERED
+            figure.add_heatmap(
+                z=z.to_numpy(), customdata=fact.to_numpy(), text=short.to_numpy(),
+                x=[text(name, 16) for name in z.columns], y=[text(name, 16) for name in z.index],
+                zmin=-limit, zmax=limit, colorscale=DIVERGING, xgap=2, ygap=2,
+                texttemplate="%{text}" if few else "", visible=i == 0,
+                hovertemplate="%{customdata}<extra></extra>",
+                colorbar={"thickness": 12, "tickformat": ".2f"},
+                name=f"{KINDS[kind]}: {label(backbone, method, many(frame))}",
+            )  # fmt: skip
+        figure.update_xaxes(title="to", showgrid=False)
+        figure.update_yaxes(title="of", autorange="reversed", showgrid=False)
+        return figure
+
+    def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns units and numbers."""
+        return (
+            "Unit: fraction for accuracy, cosine between images and texts (less that of the "
+            f"untouched backbone); {report_text.sample(study.summary)} (hover)."
+        )
+
+    def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns the table of kinds, to be opened."""
+        return robust_table(study)
+
+
+def traces_of(frame: pd.DataFrame, groups: Groups) -> list[tuple[str, str, str]]:
+    """Returns (kind, backbone, method) of the traces."""
+    kinds = [kind for kind in KINDS if kind in set(frame["kind"])]
+    parts = {kind: frame[frame["kind"] == kind] for kind in kinds}
+    return [(kind, *pair) for kind in kinds for pair in present(parts[kind], groups)]
+
+
+def robust_table(study: StudyStatistics) -> str:
+    """Returns all contributions of one kind and method on one line."""
+    lines = [
+        [
+            Cell(row.kind.replace("_", " to "), css="text"),
+            name(study, row.backbone, row.method),
+            *map(number, (row.cells, row.certain, row.order_sd, row.seed_sd, row.signal)),
+            *map(number, (row.sign, row.tau, row.position, row.predecessor)),
+        ]
+        for row in rows(study.kinds)
+    ]
+    head = ["kind", "method", "number", "certain", "SD over orders", "SD over seeds", "signal"]
+    head += ["same sign", "order agreement", "by position", "by predecessor"]
+    caption = (
+        "Unit: medians over the contributions of a kind, except: certain, the share whose 95 % "
+        "interval excludes no change; order agreement, Kendall's tau of the contributions in two "
+        "runs. Signal: mean^2 / (mean^2 + variance over orders). Same sign: runs up minus down, "
+        "without its sign. By position and predecessor: omega^2, explained inside replicates."
+    )
+    shown = table(head, lines, sortable=True) + html_parts.caption(caption, "kinds")
+    return html_parts.details("All kinds", shown)
+
+
+def _short(row: Any) -> str:
+    """The number in a cell; "~" where the order moves it more than it amounts to."""
+    return f"{'~' if row.signal < 0.5 else ''}{row.drift:z.3f}"
+
+
+def _fact(row: Any) -> str:
+    moved = "" if row.mean == row.drift else f", {row.drift:+z.3f} since stage 0"
+    seeds = "" if pd.isna(row.seed_sd) else f", over seeds {row.seed_sd:.3f}"
+    lines = [
+        f"{text(row.player)} to {text(row.target)}:",
+        f"{interval(row.mean, row.low, row.high)}{moved}",
+        f"SD over orders {row.order_sd:.3f}{seeds}; worst tenth {row.worst_tenth:z.3f}",
+        f"up minus down {row.sign:+.0%} of {row.runs} runs",
+    ]
+    if pd.notna(row.signal):
+        lines[-1] += f"; signal {row.signal:.2f}"
+    if pd.notna(row.position):
+        lines.append(
+            f"explained: by position {row.position:.0%}, by what came before {row.predecessor:.0%}"
+        )
+    return "<br>".join(lines)

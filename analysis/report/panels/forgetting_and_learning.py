@@ -1,0 +1,85 @@
+"""Forgetting against learning."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.report.figure_style import INK, SYMBOL_VARIANTS, Looks, empty_figure, label, many
+from analysis.report.panels.base import Panel
+from analysis.report.phrases import plural
+from analysis.report.report_frames import group
+from analysis.report.run_clouds import dots, hover
+from analysis.report.study_statistics import StudyStatistics
+
+
+class ForgettingAndLearning(Panel):
+    """Shows forgetting against learning; runs on one dotted line end with the same accuracy."""
+
+    key, title, table = "forgetting", "Forgetting and learning", "runs"
+
+    def frame(self, study: StudyStatistics) -> pd.DataFrame:
+        """Returns all runs."""
+        return study.runs
+
+    def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns what right and up mean."""
+        return "Right: new tasks are learnt better. Up: more of it is lost afterwards."
+
+    def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
+        """Returns a dot per run."""
+        runs, groups = study.dots(frame), study.groups
+        figure = empty_figure(height=520)
+        lengths = runs["order"].map(len).unique()
+        if len(lengths) == 1 and lengths[0] > 1:
+            _iso_lines(figure, runs, lengths[0])
+        looks = Looks(runs["method"])
+        backbones = list(dict.fromkeys(backbone for backbone, _ in groups))
+        for backbone, method in groups:
+            part = group(runs, backbone, method)
+            variant = SYMBOL_VARIANTS[backbones.index(backbone) % len(SYMBOL_VARIANTS)]
+            figure.add_scatter(
+                x=part["learning_accuracy"],
+                y=part["forgetting_last"],
+                mode="markers",
+                name=label(backbone, method, many(runs)),
+                marker=dots(looks, method, variant),
+                **hover(part, "learning accuracy %{x:.3f}<br>forgetting %{y:.3f}"),
+            )
+        figure.update_xaxes(title="learning accuracy (just after each task)", tickformat=".2f")
+        figure.update_yaxes(title="forgetting (lost since)", tickformat=".2f")
+        return figure
+
+    def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns what dots and lines are."""
+        return (
+            f"Unit: fraction; {plural(len(frame), 'run')}, no interval. {study.dot} Runs on one "
+            "dotted line end with the average accuracy written on it: AA = learning - (T-1)/T x "
+            "forgetting."
+        )
+
+
+def _iso_lines(figure: go.Figure, runs: pd.DataFrame, length: int) -> None:
+    """Lines of equal average accuracy: AA = learning - (T - 1) / T * forgetting, exactly."""
+    ratio = (length - 1) / length
+    left, right = _padded(runs["learning_accuracy"])
+    bottom, top = _padded(runs["forgetting_last"])
+    lowest, highest = left - ratio * top, right - ratio * bottom
+    step = next(size for size in (0.01, 0.02, 0.05, 0.1, 0.2) if highest - lowest < 12 * size)
+    for level in np.arange(0, 1 + step / 2, step):
+        crossings = [(left, (left - level) / ratio), (right, (right - level) / ratio)]
+        crossings += [(level + ratio * bottom, bottom), (level + ratio * top, top)]
+        inside = [(x, y) for x, y in crossings if left <= x <= right and bottom <= y <= top]
+        if len(inside) >= 2:
+            ends = [min(inside), max(inside)]
+            figure.add_scatter(
+                x=[x for x, _ in ends], y=[y for _, y in ends], mode="lines+text",
+                text=["", f"{level:.2f}"], textposition="bottom left", textfont={"color": INK},
+                line={"color": INK, "width": 1, "dash": "dot"}, opacity=0.6,
+                showlegend=False, hoverinfo="skip",
+            )  # fmt: skip
+    figure.update_layout(xaxis={"range": [left, right]}, yaxis={"range": [bottom, top]})
+
+
+def _padded(values: pd.Series) -> tuple[float, float]:
+    margin = 0.06 * max(values.max() - values.min(), 0.02)
+    return float(values.min() - margin), float(values.max() + margin)

@@ -1,0 +1,85 @@
+"""The table of methods, and that of all metrics."""
+
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+from analysis.orders.comparison import COMPARED
+from analysis.report import html_parts, report_text
+from analysis.report.html_tables import Cell, bounded, estimate, heading, name, number, table
+from analysis.report.panels.base import Panel
+from analysis.report.report_frames import by_metric, rows
+from analysis.report.study_statistics import StudyStatistics
+from analysis.run_metrics.metric import METRICS
+
+
+class MethodsCompared(Panel):
+    """Shows what every method reaches, how far orders move it, and what it costs."""
+
+    key, title, table = "methods", "Methods compared", "methods"
+
+    def frame(self, study: StudyStatistics) -> pd.DataFrame:
+        """Returns every method on one line."""
+        return study.methods_table
+
+    def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns how to read the table."""
+        return "Mean over orders with its interval below; a click on a heading sorts."
+
+    def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns both tables, the second one to be opened."""
+        caption = (
+            f"Unit: fraction; {report_text.sample(study.summary)}. SD over orders: inside "
+            "replicates; over seeds: what replicate means differ by beyond it. Range of 5 orders: "
+            "expected, of one seed. Worst tenth: mean of the worst tenth of the runs. Training "
+            f"time: of a run without sharing, relative to {study.baseline or 'finetune'}."
+        )
+        noted = "".join(f'<p class="note">{escape(note)}</p>' for note in report_text.notes(study))
+        every = all_metrics(study)
+        every += html_parts.caption(report_text.sample(study.summary), "summary")
+        shown = method_table(frame, study) + html_parts.caption(caption, self.table)
+        return shown + noted + html_parts.details("All metrics", every)
+
+
+def method_table(frame: pd.DataFrame, study: StudyStatistics) -> str:
+    """Returns one row per method."""
+    known = [metric for metric in COMPARED if frame[metric].notna().any()]
+    robust = study.robustness.set_index(["backbone", "method"])
+    head = ["method", heading(METRICS["average_accuracy"]), f"vs {escape(study.baseline or '')}"]
+    head += ["SD over orders", "SD over seeds", "range of 5 orders", "worst tenth"]
+    head += [heading(METRICS[metric]) for metric in known[1:]]
+    costs = bool(frame["cost"].notna().any())
+    head += ["training time"] * costs + ["runs"]
+    lines = []
+    for row in rows(frame):
+        spread = robust.loc[(row.backbone, row.method)]
+        compared = by_metric(study.comparison, row.backbone, row.method).get("average_accuracy")
+        cells = [bounded(row, "average_accuracy"), verdict_cell(compared)]
+        cells += [bounded(row, "order_sd"), number(row.seed_sd), bounded(spread, "range_5")]
+        cells.append(number(spread["bad_order_average"]))
+        cells += [bounded(row, metric) for metric in known[1:]]
+        cells += [bounded(row, "cost", 2)] * costs
+        lines.append([name(study, row.backbone, row.method), *cells, number(row.runs)])
+    return table(head, lines, sortable=True)
+
+
+def verdict_cell(compared: Any) -> Cell:
+    """Returns how a method compares with the baseline, in a word; the baseline has none."""
+    if compared is None:
+        return Cell("&ndash;", css="text")
+    note = f"{compared.mean:+.3f} [{compared.low:+.3f}, {compared.high:+.3f}]"
+    word = compared.verdict
+    return Cell(f'<span class="verdict {word}" title="{note}">{word}</span>', word, "text")
+
+
+def all_metrics(study: StudyStatistics) -> str:
+    """Returns every metric of every method, one row per metric."""
+    head = ["metric", *(name(study, *pair).html for pair in study.groups)]
+    by_group = [by_metric(study.summary, *pair) for pair in study.groups]
+    lines = [
+        [Cell(heading(metric), key), *(estimate(found.get(key)) for found in by_group)]
+        for key, metric in study.metrics.items()
+        if any(key in found for found in by_group)
+    ]
+    return table(head, lines)

@@ -1,0 +1,89 @@
+"""Whether orders of similar neighbours end better or worse."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.report.figure_style import Looks, empty_figure, label, many, text
+from analysis.report.panels.base import Panel
+from analysis.report.phrases import NOTHING, interval
+from analysis.report.report_frames import group, rows
+from analysis.report.study_statistics import StudyStatistics
+
+
+class SimilarNeighbours(Panel):
+    """Shows average accuracy against the similarity of neighbours, by the study's first measure."""
+
+    key, title, table = "similarity", "Similar neighbours", "similarity"
+
+    def frame(self, study: StudyStatistics) -> pd.DataFrame:
+        """Returns what similarity does; nothing for a study that has not measured it."""
+        measured = len(study.adjacencies) and len(study.similarity_pairs)
+        return study.similarity if measured else study.similarity.iloc[:0]
+
+    def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns what left and right are."""
+        return (
+            "Left and right: orders whose neighbours differ, and orders whose neighbours are "
+            "alike, as the untouched backbone sees the tasks. Below: pairs of tasks."
+        )
+
+    def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
+        """Returns the runs of methods that the order moves, with their regression lines."""
+        runs, scores = study.dots(study.runs), study.adjacencies
+        figure = empty_figure(height=460)
+        looks, measure = Looks(runs["method"]), scores["measure"].iloc[0]
+        for backbone, method in study.groups:
+            part = group(runs, backbone, method)
+            if np.ptp(part["average_accuracy"]) < NOTHING:
+                continue
+            mine = scores[(scores["backbone"] == backbone) & (scores["measure"] == measure)]
+            x = part["order"].map(mine.set_index("order")["value"])
+            name = label(backbone, method, many(runs))
+            figure.add_scatter(
+                x=x, y=part["average_accuracy"], mode="markers", name=name, legendgroup=name,
+                marker={"color": looks.colour(method), "symbol": looks.symbol(method), "size": 6,
+                        "opacity": 0.7},
+                customdata=list(part["place"]), meta="runs",
+                hovertemplate="similarity %{x:.3f}, average accuracy %{y:.3f}<br>%{text}"
+                "<extra></extra>",
+            )  # fmt: skip
+            slope = group(frame[frame["measure"] == measure], backbone, method)
+            inside = x.groupby(part["replicate"]).transform(lambda v: v - v.mean())
+            if len(slope) and np.isfinite(slope["slope"].iloc[0]):
+                (row,) = rows(slope)
+                per_unit = row.slope / inside.std(ddof=0)
+                ends = np.array([x.min(), x.max()])
+                figure.add_scatter(
+                    x=ends, y=part["average_accuracy"].mean() + per_unit * (ends - x.mean()),
+                    mode="lines", line={"color": looks.colour(method), "width": 2},
+                    legendgroup=name, showlegend=False, hoverinfo="text",
+                    hovertext=f"{name}: {interval(row.slope, row.low, row.high, '+')} "
+                    "per SD of similarity",
+                )  # fmt: skip
+        figure.update_xaxes(title=f"mean similarity of neighbours ({text(measure)})")
+        figure.update_yaxes(title="average accuracy", tickformat=".2f")
+        return figure
+
+    def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns what dot and line are."""
+        replicates = frame["replicates"].max()
+        kind = (
+            f"line: least squares inside replicates, first and last task held; its slope per SD of "
+            f"similarity with a 95 % jackknife interval over {replicates:.0f} replicates (hover)"
+            if np.isfinite(replicates)
+            else "no line and no interval (they need two whole replicates)"
+        )
+        runs = int(study.similarity_pairs["runs"].max())
+        return (
+            f"Unit: fraction against similarity, {measured_by(study)} Dot: one run, n = {runs} "
+            f"per method; {kind}. Methods that no order moves are left out."
+        )
+
+
+def measured_by(study: StudyStatistics) -> str:
+    """Returns which measure of similarity is shown, and how many are not."""
+    measures = study.adjacencies["measure"]
+    others = measures.nunique() - 1
+    several = f" {others} more in the data." if others else ""
+    return f"measure {measures.iloc[0]}.{several}"

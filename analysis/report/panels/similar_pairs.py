@@ -1,0 +1,57 @@
+"""Whether similar tasks harm or help each other more."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.report.figure_style import INK, Looks, empty_figure, label, many, text
+from analysis.report.panels.base import Panel
+from analysis.report.panels.similar_neighbours import measured_by
+from analysis.report.phrases import NOTHING
+from analysis.report.report_frames import group, rows
+from analysis.report.study_statistics import StudyStatistics
+
+
+class SimilarPairs(Panel):
+    """Shows what learning one task does to another, against how similar the two are."""
+
+    key, title, table, section = "similar_pairs", "Similar pairs", "similarity_pairs", "similarity"
+
+    def frame(self, study: StudyStatistics) -> pd.DataFrame:
+        """Returns similarity and contribution of pairs of tasks."""
+        pairs = study.similarity_pairs
+        return pairs if len(study.adjacencies) else pairs.iloc[:0]
+
+    def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
+        """Returns a dot per pair of tasks, by the study's first measure."""
+        figure = empty_figure(height=420)
+        measure = frame["measure"].iloc[0]
+        pairs, tests = (known[known["measure"] == measure] for known in (frame, study.similarity))
+        looks = Looks(method for _, method in study.groups)
+        for backbone, method in study.groups:
+            part = group(pairs, backbone, method)
+            if part.empty or part["contribution"].abs().max() < NOTHING:
+                continue
+            (test,) = rows(group(tests, backbone, method))
+            known = f": r {test.r:+.2f}, p {test.p:.3f}" if np.isfinite(test.r) else ""
+            figure.add_scatter(
+                x=part["similarity"], y=part["contribution"], mode="markers",
+                name=label(backbone, method, many(pairs)) + known,
+                marker={"color": looks.colour(method), "symbol": looks.symbol(method), "size": 8},
+                text=[f"learning {text(row.trained)}, accuracy on {text(row.task)}"
+                      for row in rows(part)],
+                hovertemplate="%{text}<br>similarity %{x:.3f}, contribution %{y:.3f}"
+                "<extra></extra>",
+            )  # fmt: skip
+        figure.add_hline(0, line={"color": INK, "width": 1, "dash": "dot"})
+        figure.update_xaxes(title=f"similarity of the two tasks ({text(measure)})")
+        figure.update_yaxes(title="contribution of one to the other", tickformat=".2f")
+        return figure
+
+    def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns what a dot is, and what is tested."""
+        return (
+            f"Unit: fraction against similarity, {measured_by(study)} Dot: one task's mean "
+            f"effect on another, over n = {int(frame['runs'].max())} runs; no interval. r and p: "
+            "Mantel, over permutations of the tasks."
+        )

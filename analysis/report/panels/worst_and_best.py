@@ -1,0 +1,68 @@
+"""The worst and the best orders of every method, each with its command."""
+
+from html import escape
+
+import pandas as pd
+
+from analysis.report import html_parts
+from analysis.report.html_tables import Cell, name, number, path, table
+from analysis.report.panels.base import Panel
+from analysis.report.report_frames import group, rows
+from analysis.report.study_statistics import StudyStatistics
+
+
+class WorstAndBest(Panel):
+    """Shows the runs that end worst and best."""
+
+    key, title, table = "extremes", "Worst and best orders", "extremes"
+
+    def frame(self, study: StudyStatistics) -> pd.DataFrame:
+        """Returns the worst and the best runs."""
+        return study.extremes
+
+    def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns where the commands work."""
+        if study.results.folder is None:
+            return (
+                "The commands that train these runs again are in the reports of the single studies."
+            )
+        return "The command trains one of these runs again; start it in the folder of this report."
+
+    def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns the table of runs."""
+        caption = "Unit: fraction; single runs. Methods that no order moves are left out."
+        return extremes_table(frame, study) + html_parts.caption(caption, self.table)
+
+
+def extremes_table(frame: pd.DataFrame, study: StudyStatistics) -> str:
+    """Returns one row per run."""
+    lines = [
+        [
+            name(study, row.backbone, row.method),
+            Cell(f"{row.which} {row.rank}", css="text"),
+            number(row.average_accuracy),
+            number(row.forgetting_max),
+            number(row.replicate),
+            Cell(f"{path(row.order)}{_command(row.command, row.place)}", css="order"),
+        ]
+        for pair in study.groups
+        for row in rows(group(study.placed(frame), *pair))
+    ]
+    head = [
+        "method",
+        "",
+        "average accuracy",
+        "forgetting",
+        "replicate",
+        "order, and how to train it again",
+    ]
+    return table(head, lines)
+
+
+def _command(command: str, place: int) -> str:
+    mark = f'<button class="mark" data-place="{place}">show in all figures</button>'
+    if not command:
+        return f"<br>{mark}"
+    shown = escape(command)
+    copy = f'<button class="copy" data-text="{shown}">copy</button>'
+    return f"<br><code>{shown}</code> {copy} {mark}"

@@ -1,0 +1,22 @@
+"""Numbers as the report writes them."""
+
+import numpy as np
+
+NOTHING = 5e-4
+"""Differences below this read as 0.000."""
+
+
+def interval(mean: float, low: float, high: float, sign: str = "") -> str:
+    """Returns a mean with its interval, if there is one; `sign` "+" for differences."""
+    bounds = f" [{low:{sign}z.3f}, {high:{sign}z.3f}]" if np.isfinite(low) else ""
+    return f"{mean:{sign}z.3f}{bounds}"
+
+
+def plural(count: int, noun: str) -> str:
+    """Returns a count with its noun."""
+    return f"{number(count)} {noun}{'' if count == 1 else 's'}"
+
+
+def number(count: int) -> str:
+    """Returns a count with its thousands apart."""
+    return f"{count:,}".replace(",", "\u202f")

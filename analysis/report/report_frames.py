@@ -1,0 +1,121 @@
+"""The numbers behind every figure and table of the report: one frame each."""
+
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.data.results import Results
+
+MAX_DOTS = 1000
+"""Runs of one method drawn in a figure."""
+NUM_EXTREMES = 3
+"""Worst and best runs listed per method."""
+
+
+def ranked(summary: pd.DataFrame) -> list[tuple[str, str]]:
+    """All (backbone, method), by backbone and falling average accuracy."""
+    accuracy = summary[summary["metric"] == "average_accuracy"]
+    accuracy = accuracy.sort_values(["backbone", "mean", "method"], ascending=[True, False, True])
+    return list(zip(accuracy["backbone"], accuracy["method"], strict=True))
+
+
+def group(frame: pd.DataFrame, backbone: str, method: str) -> pd.DataFrame:
+    """The rows of one (backbone, method)."""
+    return frame[(frame["backbone"] == backbone) & (frame["method"] == method)]
+
+
+def rows(frame: pd.DataFrame) -> Iterator[Any]:
+    """The rows of a frame, its columns as attributes."""
+    return frame.itertuples(index=False)
+
+
+def by_metric(estimates: pd.DataFrame, backbone: str, method: str) -> dict[str, Any]:
+    """The rows of one (backbone, method) in a summary or comparison, by metric."""
+    return {row.metric: row for row in rows(group(estimates, backbone, method))}
+
+
+def thinned(runs: pd.DataFrame) -> pd.DataFrame:
+    """At most MAX_DOTS runs per (backbone, method), evenly by rank, the worst and best included."""
+    parts = []
+    for _, part in runs.sort_values("average_accuracy").groupby(["backbone", "method"]):
+        chosen = np.linspace(0, len(part) - 1, min(len(part), MAX_DOTS)).round().astype(int)
+        parts.append(part.iloc[chosen])
+    return pd.concat(parts).sort_index() if parts else runs
+
+
+def extremes(runs: pd.DataFrame, in_folder: bool = True) -> pd.DataFrame:
+    """The worst and the best runs of every method that the order moves at all.
+
+    Args:
+        runs: what `metrics` returns.
+        in_folder: whether they are those of one run folder, where a command can be given.
+
+    Returns:
+        One row per run: backbone, method, which ("worst" | "best"), rank, average_accuracy,
+        forgetting_max, replicate, order, command (which trains the run again; "" if unknown).
+    """
+    pair = ["backbone", "method"]
+    accuracy = runs.groupby(pair)["average_accuracy"]
+    moved = accuracy.transform("max") > accuracy.transform("min")
+    rising = runs[moved].sort_values([*pair, "average_accuracy", "replicate", "order"])
+    place = rising.groupby(pair).cumcount()
+    size = rising.groupby(pair)["order"].transform("size")
+    num = (size // 2).clip(1, NUM_EXTREMES)
+    worst, best = place < num, (size - place <= num) & (place >= num)
+    rising["which"] = np.where(worst, "worst", "best")
+    rising["rank"] = np.where(worst, place + 1, size - place)
+    found = rising[worst | best].sort_values(
+        [*pair, "which", "rank"], ascending=[True, True, False, True]
+    )
+    many = runs["backbone"].nunique() > 1
+    found["command"] = [
+        command(row.method, row.order, row.replicate, row.backbone if many else None)
+        if in_folder
+        else ""
+        for row in rows(found)
+    ]
+    shown = ["which", "rank", "average_accuracy", "forgetting_max", "replicate", "order"]
+    return found[[*pair, *shown, "command"]]
+
+
+def command(method: str, order: tuple[str, ...], replicate: int, backbone: str | None) -> str:
+    """The command that trains one run again, inside the run folder."""
+    words = ["sweep", "trial", "study.yaml", "--method", method, "--order", ",".join(order)]
+    words += ["--replicate", str(replicate)]
+    return shlex.join([*words, *(["--backbone", backbone] if backbone else [])])
+
+
+def progress(results: Results) -> pd.DataFrame:
+    """How far every replicate is: backbone, method, replicate, planned, complete, failed runs."""
+    runs = results.runs
+    state = runs.assign(complete=runs["missing"] == 0, failed=runs["error"].notna())
+    return (
+        state.groupby(["backbone", "method", "replicate"])
+        .agg(planned=("order", "size"), complete=("complete", "sum"), failed=("failed", "sum"))
+        .reset_index()
+    )
+
+
+def evaluations(results: Results) -> pd.DataFrame:
+    """What is evaluated: split, eval_task, metric, n, and the stage-0 score per backbone."""
+    ok = results.stages[results.stages["status"] == "ok"]
+    kinds = ["task", "probe", "retrieval"]
+    start = ok[(ok["stage"] == 0) & ok["split"].isin(kinds) & ~ok["metric"].str.endswith("_r5")]
+    head = ["split", "eval_task", "metric", "n"]
+    start = start.drop_duplicates([*head[:3], "backbone"]).set_index([*head, "backbone"])
+    table = start["value"].unstack().reset_index()
+    return table.sort_values(
+        head[:3], key=lambda c: c.map(kinds.index) if c.name == "split" else c, ignore_index=True
+    )
+
+
+def accuracies(results: Results) -> pd.DataFrame:
+    """The accuracy on every task after every distinct stage, as a table [stage, task]."""
+    stages, columns = results.scores.rows, results.scores.columns
+    tasks = {key[1]: i for key, i in columns.items() if key[0] == "task"}
+    head = pd.DataFrame(list(stages), columns=["backbone", "method", "replicate", "prefix"])
+    values = results.scores.values[np.ix_(range(len(stages)), list(tasks.values()))]
+    return pd.concat([head, pd.DataFrame(values, columns=list(tasks))], axis=1)

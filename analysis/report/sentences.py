@@ -1,0 +1,247 @@
+"""What the numbers say, in sentences."""
+
+from collections import Counter
+from typing import Any
+
+import pandas as pd
+
+from analysis.data.results import Results
+from analysis.inference.intervals import LEVEL
+from analysis.orders.steadiness import FEW
+from analysis.orders.variance import reliability
+from analysis.report.phrases import NOTHING, interval, plural
+from analysis.report.report_frames import rows
+from analysis.report.study_statistics import StudyStatistics
+
+MAX_NAMED = 6
+"""Methods named in one sentence."""
+AGREEMENT = 0.9
+"""Kendall's tau from which two rankings count as the same in practice."""
+
+
+def findings(study: StudyStatistics) -> list[str]:
+    """Sentences about accuracy, order, ranking, size, zero-shot loss, end, gaps; names **bold**."""
+    found = []
+    for backbone, part in study.summary.groupby("backbone"):
+        mine = study.runs[study.runs["backbone"] == backbone]
+        said = [
+            _accuracy(part),
+            _verdicts(_of(study.comparison, backbone)),
+            _moved(mine, _of(study.robustness, backbone)),
+            _steadier(_of(study.steadiness, backbone)),
+            _tolerance(_of(study.robustness, backbone)),
+            _stability(mine, _of(study.stability, backbone)),
+            _next(_of(study.variance, backbone)),
+            _lost(part, "zero_shot_erosion", "zero-shot accuracy on held-out probes"),
+            _lost(part, "retrieval_erosion", "retrieval recall at 1"),
+        ]
+        where = f"{backbone}: " if study.summary["backbone"].nunique() > 1 else ""
+        found += [where + sentence for sentence in said if sentence]
+    ending = [_stopped(study.manifest), _gaps(study.results), _condition(study.summary)]
+    return [sentence for sentence in [*found, *ending] if sentence]
+
+
+def _of(frame: pd.DataFrame, backbone: object) -> pd.DataFrame:
+    return frame[frame["backbone"] == backbone]
+
+
+def _accuracy(summary: pd.DataFrame) -> str:
+    best = summary[summary["metric"] == "average_accuracy"]
+    best = best.sort_values(["mean", "method"], ascending=[False, True])
+    sizes = {(row.runs, row.replicates): _size(row.runs, row.replicates) for row in rows(best)}
+    alike = len(sizes) == 1
+    start = f"Over {_size(best['runs'].iloc[0], best['replicates'].iloc[0], ' per method')}, "
+    named = [
+        f"**{row.method}** {'keeps ' if i == 0 else ''}{_interval(row)}"
+        f"{' average accuracy' if i == 0 else ''}"
+        f"{'' if alike else f' (over {sizes[row.runs, row.replicates]})'}"
+        for i, row in enumerate(rows(best.head(MAX_NAMED)))
+    ]
+    rest = f" and {len(best) - MAX_NAMED} more" if len(best) > MAX_NAMED else ""
+    return f"{start if alike else ''}{', '.join(named)}{rest}."
+
+
+def _size(runs: int, replicates: int, per: str = "") -> str:
+    return f"{plural(runs, 'run')}{per} in {plural(replicates, 'replicate')}"
+
+
+def _verdicts(comparison: pd.DataFrame) -> str:
+    """What the paired differences to the baseline say."""
+    accuracy = comparison[comparison["metric"] == "average_accuracy"]
+    if accuracy.empty:
+        return ""
+    accuracy = accuracy.sort_values(["mean", "method"], ascending=[False, True])
+    said = []
+    for verdict in ("better", "equivalent", "worse", "undecided"):
+        mine = accuracy[accuracy["verdict"] == verdict]
+        named = [
+            f"**{row.method}** ({_interval(row, '+')}, ahead in {row.win_rate:.0%} of "
+            f"{plural(row.runs, 'run')})"
+            for row in rows(mine.head(MAX_NAMED))
+        ]
+        if len(mine) > MAX_NAMED:
+            named.append(f"{len(mine) - MAX_NAMED} more")
+        said += [f"{verdict}: {', '.join(named)}"] if named else []
+    return (
+        f"Against **{accuracy['baseline'].iloc[0]}** on the same orders, with half a point as the "
+        f"least that matters, {'; '.join(said)}."
+    )
+
+
+def _moved(runs: pd.DataFrame, robustness: pd.DataFrame) -> str:
+    """The method that the order moves most, within one replicate."""
+    accuracy = runs.groupby(["method", "replicate"])["average_accuracy"]
+    ranges = accuracy.max() - accuracy.min()
+    if ranges.empty or ranges.max() < NOTHING:
+        return ""
+    method, replicate = ranges.sort_values().index[-1]
+    block = runs[(runs["method"] == method) & (runs["replicate"] == replicate)]
+    low, *_, high = rows(block.sort_values("average_accuracy"))
+    row = next(rows(robustness[robustness["method"] == method]))
+    spread = ""
+    if row.order_sd == row.order_sd:
+        bounds = interval(row.order_sd, row.order_sd_low, row.order_sd_high)
+        spread = f"SD over orders {bounds}"
+        if row.seed_sd == row.seed_sd:
+            spread += f", over seeds {row.seed_sd:.3f}"
+        spread += "; "
+    return (
+        f"The order matters most to **{method}**: {spread}within one replicate its average "
+        f"accuracy ranges from {low.average_accuracy:.3f} ({', '.join(low.order)}) to "
+        f"{high.average_accuracy:.3f} ({', '.join(high.order)})."
+    )
+
+
+def _steadier(steadiness: pd.DataFrame) -> str:
+    """How much more or less the order moves the methods, and what few orders hide of it."""
+    if steadiness.empty:
+        return ""
+    found = steadiness.sort_values(["ratio", "method"])
+    named = [
+        f"**{row.method}** {interval(row.ratio, row.ratio_low, row.ratio_high)} times"
+        for row in rows(found.head(MAX_NAMED))
+    ]
+    rest = f", {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+    said = (
+        f"SD over orders, relative to **{found['baseline'].iloc[0]}** on the same orders: "
+        f"{', '.join(named)}{rest}."
+    )
+    decided = found[found["p_holm"] < 1 - LEVEL]
+    if decided.empty:
+        return said
+    hidden = next(rows(decided.sort_values("reversed", ascending=False)))
+    return (
+        f"{said} {FEW} orders of one seed would show anything from {hidden.few_low:.2f} to "
+        f"{hidden.few_high:.2f} times for **{hidden.method}**, and the opposite in "
+        f"{hidden.reversed:.0%} of their choices."
+    )
+
+
+def _tolerance(robustness: pd.DataFrame) -> str:
+    """What the worst order seen says about the orders not seen."""
+    known = robustness.dropna(subset="tolerance")
+    known = known[known["best"] - known["worst"] > NOTHING]
+    if known.empty:
+        return ""
+    known = known.sort_values(["worst", "method"], ascending=[False, True])
+    named = [f"{row.worst:.3f} with **{row.method}**" for row in rows(known.head(MAX_NAMED))]
+    runs = plural(known["runs"].iloc[0], "random order")
+    return (
+        f"After {runs}, with 95 % confidence and for the seeds of this study at least "
+        f"{known['tolerance'].min():.0%} of all orders end above {', '.join(named)}."
+    )
+
+
+def _stability(runs: pd.DataFrame, stability: pd.DataFrame) -> str:
+    """How often the best method on average is the best of one run, and what few runs would say."""
+    wide = runs.pivot(index=["replicate", "order"], columns="method", values="average_accuracy")
+    wide = wide.dropna()
+    if wide.shape[1] < 3 or len(wide) < 2:
+        return ""
+    best = wide.mean().idxmax()
+    others = wide.drop(columns=best)
+    beaten = wide[best] < others.max(axis=1)
+    shared = " or shares the first place" if (wide[best] == others.max(axis=1)).any() else ""
+    who = Counter(others[beaten].idxmax(axis=1) if beaten.any() else [])
+    rest = "".join(f", **{method}** in {count}" for method, count in who.most_common())
+    agreed = stability[stability["tau"] >= AGREEMENT]
+    few = ""
+    if len(agreed):
+        one = float(stability.sort_values("k")["tau"].iloc[0])
+        needed = plural(int(agreed["k"].min()), "run")
+        few = (
+            f" One order alone ranks the methods with Kendall tau {one:.2f} to the ranking of all "
+            f"runs; {AGREEMENT} takes {needed} per method."
+        )
+    return (
+        f"With all methods on the same order and replicate, **{best}** comes first{shared} in "
+        f"{int((~beaten).sum())} of {plural(len(wide), 'case')}{rest}.{few}"
+    )
+
+
+def _next(variance: pd.DataFrame) -> str:
+    """Whether more orders or more seeds would tell the methods apart better."""
+    if variance.empty:
+        return ""
+    seeds, orders = int(variance["seeds"].iloc[0]), int(variance["orders"].iloc[0])
+    now, _ = reliability(variance, seeds, orders)
+    if now == 0:
+        return "The methods cannot be told apart: no variance between them is left over the noise."
+    twice_orders, _ = reliability(variance, seeds, 2 * orders)
+    twice_seeds, _ = reliability(variance, 2 * seeds, orders)
+    advice = "a seed of its own for new orders is worth at least as much as more orders in a seed"
+    if twice_seeds - twice_orders < NOTHING:
+        advice = "more orders and more seeds are worth the same"
+    return (
+        f"The ranking has reliability G = {now:.3f} (1 = another study would rank alike). Twice "
+        f"the orders per seed would give {twice_orders:.3f}, twice the seeds {twice_seeds:.3f}: "
+        f"{advice}."
+    )
+
+
+def _lost(summary: pd.DataFrame, metric: str, what: str) -> str:
+    """What the method that loses most loses, and what the most accurate method loses."""
+    lost = {row.method: row for row in rows(summary[summary["metric"] == metric])}
+    most = max(lost.values(), key=lambda row: row.mean, default=None)
+    if most is None or most.mean < NOTHING:
+        return ""
+    accuracy = summary[(summary["metric"] == "average_accuracy") & summary["method"].isin(lost)]
+    best = lost[accuracy["method"].iloc[accuracy["mean"].argmax()]]
+    sentence = f"The {what} falls most with **{most.method}**, by {_interval(most)}"
+    if best is most:
+        return f"{sentence}."
+    return f"{sentence}; with **{best.method}**, the most accurate method, by {_interval(best)}."
+
+
+def _stopped(manifest: dict[str, object]) -> str:
+    """Why the study ended before its last replicate, and what that does to its intervals."""
+    reason = str(manifest.get("stopped") or "")
+    if not reason:
+        return ""
+    return (
+        f"The study {reason}. It stops where the spread happens to look small, so its other "
+        "intervals, which are those of a fixed number of replicates, miss about 8 % of the time "
+        "instead of 5 %."
+    )
+
+
+def _gaps(results: Results) -> str:
+    missing = int((results.runs["missing"] > 0).sum())
+    if not missing:
+        return ""
+    failed = plural(len(results.failures), "stage")
+    planned = plural(len(results.runs), "planned run")
+    return f"{missing} of {planned} {'is' if missing == 1 else 'are'} incomplete ({failed} failed)."
+
+
+def _condition(summary: pd.DataFrame) -> str:
+    if summary.empty or summary["low"].notna().any():
+        return ""
+    return (
+        "There are no intervals: they need at least two replicates with all runs complete; "
+        "orders of one replicate share a seed and prefixes, so they are no independent sample."
+    )
+
+
+def _interval(row: Any, sign: str = "") -> str:
+    return interval(row.mean, row.low, row.high, sign)

@@ -1,0 +1,240 @@
+"""Everything that a report shows, computed once."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+from pyarrow import fs
+
+from analysis.data.results import Results
+from analysis.inference.estimates import compare, summary
+from analysis.inference.replicates import paired
+from analysis.mechanisms.contribution_table import Contributions, agreement, by_kind, cells
+from analysis.mechanisms.embedding_alignment import alignment_drift, alignments
+from analysis.mechanisms.shapley_attribution import attribution_stages, attributions
+from analysis.mechanisms.task_contributions import gains, method_contributions, of_gains
+from analysis.orders.comparison import PREFERRED_BASELINE, comparison, preferred_baseline
+from analysis.orders.ranking import method_pairs, rankings, stability
+from analysis.orders.robustness import disparity, robustness
+from analysis.orders.similarity_effects import adjacencies, effects, task_pairs
+from analysis.orders.steadiness import steadiness
+from analysis.orders.variance import task_factors, variance_components
+from analysis.report import report_frames
+from analysis.report.browser import browser_data, places
+from analysis.report.phrases import plural
+from analysis.run_metrics.metric import Metric, with_extra
+from analysis.run_metrics.metrics_table import metrics
+
+
+@dataclass(frozen=True, eq=False)
+class StudyStatistics:
+    """Computes what several parts of a report show, once.
+
+    Attributes:
+        results: of the study.
+        extra: metrics of your own.
+    """
+
+    results: Results
+    extra: tuple[Metric, ...] = ()
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """All metrics by the names of their columns."""
+        return with_extra(self.extra)
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """The metrics of every complete run."""
+        return metrics(self.results, extra=self.extra)
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """Every metric of every method."""
+        return summary(self.runs, self.extra)
+
+    @cached_property
+    def groups(self) -> list[tuple[str, str]]:
+        """(backbone, method) with complete runs, best first."""
+        return report_frames.ranked(self.summary)
+
+    @cached_property
+    def methods(self) -> list[str]:
+        """All methods seen, whether or not a run is complete."""
+        return sorted(set(self.results.runs["method"]))
+
+    @cached_property
+    def baseline(self) -> str | None:
+        """The method that the others are compared with; None if there are no others."""
+        return preferred_baseline(self.runs)
+
+    @cached_property
+    def baseline_first(self) -> list[tuple[str, str]]:
+        """(backbone, method) with complete runs, the baseline's before the others."""
+        return sorted(self.groups, key=lambda pair: pair[1] != self.baseline)
+
+    @cached_property
+    def pairs(self) -> pd.DataFrame:
+        """Runs minus the baseline's run."""
+        if not self.baseline:
+            return self.runs.iloc[:0]
+        return paired(self.runs, self.baseline, self.extra)
+
+    @cached_property
+    def methods_table(self) -> pd.DataFrame:
+        """Every method on one line."""
+        return comparison(self.runs, self.baseline or PREFERRED_BASELINE, self.extra)
+
+    @cached_property
+    def robustness(self) -> pd.DataFrame:
+        """What the order does to the average accuracy."""
+        return robustness(self.runs)
+
+    @cached_property
+    def steadiness(self) -> pd.DataFrame:
+        """Spread over orders of the methods, relative to the baseline's."""
+        return steadiness(self.runs, self.baseline or PREFERRED_BASELINE)
+
+    @cached_property
+    def contributions(self) -> pd.DataFrame:
+        """What learning one task does to another."""
+        return of_gains(self.cells)
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """Every contribution of every kind, with its robustness."""
+        return cells(self._contributions())
+
+    @cached_property
+    def kinds(self) -> pd.DataFrame:
+        """How robust the contributions of a kind are, all together."""
+        return by_kind(self.cells, agreement(self._contributions()))
+
+    def _contributions(self) -> Iterator[Contributions]:
+        """Those of all kinds, one method after another: together they may be large."""
+        yield from gains(self.results, self.runs)
+        yield from alignments(self.results, self.runs)
+        yield from attributions(self.results, self.runs)
+        if self.baseline:
+            yield from method_contributions(self.runs, self.baseline)
+
+    @cached_property
+    def rankings(self) -> pd.DataFrame:
+        """How well the runs agree about which method is better."""
+        return rankings(self.runs)
+
+    @cached_property
+    def adjacencies(self) -> pd.DataFrame:
+        """How similar neighbours are in every order."""
+        return adjacencies(self.results)
+
+    @cached_property
+    def similarity_pairs(self) -> pd.DataFrame:
+        """Similarity and contribution of pairs of tasks."""
+        return task_pairs(self.results, self.contributions)
+
+    @cached_property
+    def similarity(self) -> pd.DataFrame:
+        """What similarity does."""
+        return effects(self.runs, self.adjacencies, self.similarity_pairs)
+
+    @cached_property
+    def stability(self) -> pd.DataFrame:
+        """How soon the ranking is the one of all runs."""
+        return stability(self.runs)
+
+    @cached_property
+    def variance(self) -> pd.DataFrame:
+        """Variance by source."""
+        return variance_components(self.runs)
+
+    @cached_property
+    def comparison(self) -> pd.DataFrame:
+        """Methods minus the baseline."""
+        if not self.baseline:
+            return self.summary.iloc[:0].assign(baseline="")
+        return compare(self.runs, self.baseline, extra=self.extra)
+
+    @cached_property
+    def extremes(self) -> pd.DataFrame:
+        """The worst and best runs."""
+        return report_frames.extremes(self.runs, self.results.folder is not None)
+
+    @cached_property
+    def progress(self) -> pd.DataFrame:
+        """How far every replicate is."""
+        return report_frames.progress(self.results)
+
+    @cached_property
+    def evaluations(self) -> pd.DataFrame:
+        """What is evaluated."""
+        return report_frames.evaluations(self.results)
+
+    @cached_property
+    def manifest(self) -> dict[str, object]:
+        """The run's manifest.json; {} while the study runs."""
+        folder = self.results.folder
+        if folder is None or folder.get_file_info("manifest.json").type != fs.FileType.File:
+            return {}
+        with folder.open_input_stream("manifest.json") as stream:
+            content: dict[str, object] = json.loads(stream.read())
+        return content
+
+    @cached_property
+    def browsed(self) -> list[tuple[str, str]]:
+        """Every (backbone, method), those with complete runs first."""
+        runs = self.results.runs
+        pairs = zip(runs["backbone"], runs["method"], strict=True)
+        return list(dict.fromkeys([*self.groups, *pairs]))
+
+    @cached_property
+    def browser(self) -> dict[str, Any]:
+        """Every accuracy matrix, for the page."""
+        extremes = zip(self.extremes["replicate"], self.extremes["order"], strict=True)
+        return browser_data(self.results, self.browsed, extremes)
+
+    def dots(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """The runs that figures draw, see `placed`."""
+        return self.placed(report_frames.thinned(runs))
+
+    def placed(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """Runs with the number by which dots in figures name their order."""
+        numbers = places(self.results)
+        pairs = zip(runs["replicate"], runs["order"], strict=True)
+        return runs.assign(place=[numbers[pair] for pair in pairs])
+
+    @property
+    def dot(self) -> str:
+        """Returns what a dot of a figure is, for captions."""
+        largest = max(self.runs.groupby(["backbone", "method"]).size(), default=0)
+        if largest <= report_frames.MAX_DOTS:
+            return "Dot: one run."
+        runs = plural(largest, "run")
+        return f"Dot: one run, {report_frames.MAX_DOTS} of {runs} per method, evenly by rank."
+
+    @property
+    def num_incomplete(self) -> int:
+        """Returns how many planned runs lack a stage."""
+        return int((self.results.runs["missing"] > 0).sum())
+
+    @cached_property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Returns what is written beside the report by file name, panels' own frames apart."""
+        return {
+            "summary": self.summary,
+            "robustness": self.robustness,
+            "steadiness": self.steadiness,
+            "disparity": disparity(self.results, self.runs),
+            "kinds": self.kinds,
+            "alignment_drift": alignment_drift(self.results, self.runs),
+            "attribution_stages": attribution_stages(self.results, self.runs),
+            "rankings": self.rankings,
+            "method_pairs": method_pairs(self.runs),
+            "similarity_orders": self.adjacencies,
+            "task_factors": task_factors(self.results, self.runs),
+            "comparison": self.comparison,
+            "failures": self.results.failures,
+        }

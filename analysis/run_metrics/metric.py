@@ -1,0 +1,120 @@
+"""The metrics of a run, each as one object; one of your own is another object of the same kind."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.run_metrics.formulas import (
+    average_accuracy,
+    average_incremental_accuracy,
+    backward_transfer,
+    erosion,
+    forgetting_last,
+    forgetting_max,
+    forward_transfer,
+    intransigence,
+    learning,
+    learning_accuracy,
+    mtil_avg,
+    transfer,
+    zsd_figure,
+    zsd_text,
+)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Describes a metric of a run.
+
+    >>> import numpy as np
+    >>> def worst_task(R: np.ndarray) -> np.ndarray:
+    ...     "Minimum over i of R[T, i]."
+    ...     return R[..., -1, :].min(axis=-1)
+    >>> from analysis import from_matrices, metrics
+    >>> results = from_matrices([[[0.9, 0.2], [0.7, 0.8]]], [("cars", "pets")])
+    >>> metrics(results, extra=[Metric("worst_task", "Worst task", worst_task)])["worst_task"]
+    0    0.7
+    Name: worst_task, dtype: float64
+    """
+
+    key: str
+    """The name of its column."""
+    title: str
+    """What the report calls it."""
+    function: Callable[[np.ndarray], np.ndarray]
+    """From scores R [runs, T + 1, columns] to values [runs]: R[k, i] is the score on task i after k
+    tasks, with the tasks in learning order and the untouched backbone as row 0. The first line of
+    its docstring is the formula that the report prints."""
+    higher_is_better: bool = True
+    unit: str = "fraction"
+    of: str = "task"
+    """Which scores are given to `function`: of tasks ("task"), of a jointly trained reference
+    minus those of the run ("reference"), of held-out probes ("probe"), recall at 1 in both
+    directions ("retrieval"), or one recall ("i2t_r5")."""
+
+    @property
+    def formula(self) -> str:
+        """Returns the formula, with R[k, i] as in `formulas`."""
+        return (self.function.__doc__ or "").splitlines()[0]
+
+    @property
+    def sign(self) -> int:
+        """Returns 1 if higher is better, else -1: what makes larger values better ones."""
+        return 1 if self.higher_is_better else -1
+
+
+RECALLS = [f"{way}_r{k}" for way in ("i2t", "t2i") for k in (1, 5, 10)]
+
+_SHIPPED = (
+    Metric("average_accuracy", "Average accuracy", average_accuracy),
+    Metric(
+        "average_incremental_accuracy", "Average incremental accuracy", average_incremental_accuracy
+    ),
+    Metric("transfer", "Transfer (MTIL)", transfer),
+    Metric("avg", "Avg (MTIL)", mtil_avg),
+    Metric("last", "Last (MTIL)", average_accuracy),
+    Metric("learning_accuracy", "Learning accuracy", learning_accuracy),
+    Metric("learning", "Learning", learning),
+    Metric("intransigence", "Intransigence", intransigence, False, of="reference"),
+    Metric("forgetting_max", "Forgetting (from the best)", forgetting_max, False),
+    Metric("forgetting_last", "Forgetting (from just learnt)", forgetting_last, False),
+    Metric("bwt", "Backward transfer", backward_transfer),
+    Metric("fwt", "Forward transfer", forward_transfer),
+    Metric("zsd_figure", "Zero-shot degradation (from the best)", zsd_figure, False),
+    Metric("zsd_text", "Zero-shot degradation (from stage 1)", zsd_text, False),
+    Metric("zero_shot_accuracy", "Zero-shot accuracy", average_accuracy, of="probe"),
+    Metric("zero_shot_erosion", "Zero-shot erosion", erosion, False, of="probe"),
+    Metric("retrieval_r1", "Retrieval R@1", average_accuracy, of="retrieval"),
+    Metric("retrieval_erosion", "Retrieval erosion", erosion, False, of="retrieval"),
+    *(
+        Metric(
+            recall,
+            f"{'Text' if recall.startswith('i2t') else 'Image'} retrieval R@{recall[5:]}",
+            average_accuracy,
+            of=recall,
+        )
+        for recall in RECALLS
+    ),
+)
+
+METRICS: dict[str, Metric] = {metric.key: metric for metric in _SHIPPED}
+"""Every metric of a run by the name of its column."""
+
+
+DECIMALS = 12
+"""Of every metric: more than any test set can tell, fewer than sums agree in."""
+
+
+def with_extra(extra: Sequence[Metric]) -> dict[str, Metric]:
+    """Returns METRICS and further ones by the names of their columns.
+
+    Raises:
+        ValueError: two metrics have the same key.
+    """
+    known = dict(METRICS)
+    for metric in extra:
+        if metric.key in known:
+            raise ValueError(f"There is a metric '{metric.key}' already; give yours another key.")
+        known[metric.key] = metric
+    return known

@@ -1,0 +1,63 @@
+"""All metrics of all runs of a study, as one table."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.data.results import RUN, Results, as_runs
+from analysis.run_metrics.metric import DECIMALS, RECALLS, Metric, with_extra
+
+
+def metrics(
+    results: Results, reference: str = "joint", extra: Sequence[Metric] = ()
+) -> pd.DataFrame:
+    """All metrics of every complete run.
+
+    Args:
+        results: what `load`, `from_matrices` or `load_csv` returns.
+        reference: the method that intransigence is measured against, on the same backbone,
+            replicate and order; trained jointly on the tasks of every prefix.
+        extra: metrics of your own.
+
+    Returns:
+        One row per run: backbone, method, replicate, seed, design, block, order (tuple), planned
+        (number of runs that its replicate holds for this backbone and method, complete or not),
+        train_seconds (of its stages, as if trained alone; NaN where not recorded), and one column
+        per entry of METRICS and of `extra`: in the unit of the scores, fractions as a study
+        records them; NaN where undefined.
+
+    Raises:
+        ValueError: the key of an extra metric is taken.
+    """
+    chosen = with_extra(extra)
+    runs = results.runs
+    planned = runs.groupby(RUN[:3])["order"].transform("size")
+    runs = runs.assign(planned=planned)
+    complete = runs[runs["missing"] == 0].drop(columns=["missing", "error"])
+    parts = [
+        _with_metrics(results, part, reference, chosen)
+        for _, part in complete.groupby(complete["order"].map(len))
+    ]
+    if not parts:
+        return complete.reindex(columns=[*complete.columns, "train_seconds", *chosen])
+    return pd.concat(parts).sort_index().reset_index(drop=True)
+
+
+def _with_metrics(
+    results: Results, runs: pd.DataFrame, reference: str, chosen: dict[str, Metric]
+) -> pd.DataFrame:
+    """The metrics of runs of one length."""
+    keys, scores = as_runs(runs), results.scores
+    where = scores.locate(keys)
+    R = scores.matrices(keys, where)
+    joint = scores.matrices([run._replace(method=reference) for run in keys])
+    arrays = {
+        "task": R,
+        "reference": joint - R,
+        "probe": scores.along(where, scores.probes),
+        "retrieval": scores.along(where, scores.retrieval(("i2t_r1", "t2i_r1"))),
+    } | {recall: scores.along(where, scores.retrieval((recall,))) for recall in RECALLS}
+    values = {name: metric.function(arrays[metric.of]) for name, metric in chosen.items()}
+    # Sums in another task order differ in their last bits; equal results must compare equal.
+    rounded = {name: value.round(DECIMALS) for name, value in values.items()}
+    return runs.assign(train_seconds=results.train_seconds(keys), **rounded)

@@ -1,0 +1,29 @@
+"""Contrast of images with texts: which text of a batch belongs to which image."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from methods.backbones.base import Backbone
+
+
+def contrastive_loss(fit: Tensor, names: Tensor) -> Tensor:
+    """Cross entropy of images over texts plus that of texts over images.
+
+    Texts with equal names are right for each other's images, with equal shares.
+
+    Args:
+        fit: Logits of image i (row) and the text of pair j (column): float [B, B].
+        names: A number for each pair's text, the same for equal texts: int64 [B].
+    """
+    same = (names.unsqueeze(1) == names).to(fit.dtype)
+    target = same / same.sum(dim=1, keepdim=True)
+    return cross_entropy(fit, target) + cross_entropy(fit.T, target)
+
+
+def embed_labels(backbone: Backbone, prompts: Sequence[str], labels: Tensor) -> Tensor:
+    """The embedding of the prompt of each label, each prompt embedded once: float [B, D]."""
+    present, which = torch.unique(labels, return_inverse=True)
+    return backbone.embed_texts([prompts[label] for label in present.tolist()])[which]

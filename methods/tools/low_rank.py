@@ -1,0 +1,72 @@
+"""Low-rank adapters, as peft makes them, where the backbone wants them.
+
+Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (ICLR 2022, arXiv 2106.09685):
+W x becomes W x + (alpha / r) B A x with W frozen (eq. 3), A random and B zero at the start.
+
+peft is imported where it is used: who only plans or reports must not wait for it.
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from methods.backbones.base import Backbone
+from methods.seeds import torch_seeded
+
+if TYPE_CHECKING:
+    from peft.tuners.lora import LoraLayer
+
+
+class LoraOptions(BaseModel):
+    """Shape of a low-rank adapter."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    rank: int = Field(default=8, ge=1, description="Rank r of the update B A.")
+    alpha: float = Field(default=16.0, gt=0, description="The update is scaled by alpha / r.")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Dropout before A.")
+
+
+def add_lora(backbone: Backbone, options: LoraOptions) -> None:
+    """Put adapters beside the linear layers that the backbone names."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    adapter = LoraConfig(
+        r=options.rank,
+        lora_alpha=options.alpha,
+        lora_dropout=options.dropout,
+        target_modules=backbone.adapted(),
+    )
+    inject_adapter_in_model(adapter, backbone)
+
+
+def lora_parameters(model: nn.Module) -> list[str]:
+    """Names of the factors A and B."""
+    return [name for name, _ in model.named_parameters() if ".lora_" in name]
+
+
+def lora_layers(model: nn.Module) -> "dict[str, LoraLayer]":
+    """The layers with an adapter, by name."""
+    from peft.tuners.lora import LoraLayer
+
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
+
+
+def draw_lora(model: nn.Module, seed: int) -> None:
+    """A as peft draws it, B zero; torch's own generator is left as it was."""
+    with torch_seeded(seed):
+        for layer in lora_layers(model).values():
+            layer.reset_lora_parameters("default", init_lora_weights=True)
+
+
+@torch.no_grad()
+def merge_lora(model: nn.Module) -> None:
+    """Add every update to the weight beside it: W <- W + (alpha / r) B A, then B <- 0.
+
+    peft's own `merge` switches an adapter off; here it is at once ready to be trained again.
+    """
+    for layer in lora_layers(model).values():
+        layer.get_base_layer().weight += layer.get_delta_weight("default")
+        layer.lora_B["default"].weight.zero_()
