@@ -83,10 +83,8 @@ class Similarity(Design):
             if task not in tasks:
                 raise unknown("task in design 'similarity'", task, tasks)
         if not len(set(self.held)) <= size <= len(tasks):
-            raise InputError(
-                f"design 'similarity': size is {size}; it must lie between {len(set(self.held))}, "
-                f"the number of tasks in held, and {len(tasks)}, the number of all tasks."
-            )
+            limit = f"only {len(tasks)} tasks" if size > len(tasks) else f"{len(self.held)} in held"
+            raise InputError(f"design 'similarity': size {size} does not fit, there are {limit}.")
         S, held = np.array(self.matrix), [tasks.index(task) for task in dict.fromkeys(self.held)]
         law = NullLaw(S, size, held)
         rows: list[Sequence[int]] = []

@@ -1,4 +1,4 @@
-"""Reference pools and synthetic samples, prepared once per machine for all trainings."""
+"""Prepares reference pools and synthetic samples, once per machine for all trainings."""
 
 import hashlib
 import os
@@ -16,6 +16,7 @@ from sweep.tasks.base import BenchmarkConfig, GeneratorConfig, ReferenceConfig
 from sweep.tasks.pixels import Pixels
 
 _AT_ONCE = 256
+"""Images of one forward pass."""
 
 
 class ReferencePool:
@@ -33,8 +34,8 @@ class ReferencePool:
         self._device = backbone.device
         split = ArraySplit(images, np.zeros(len(self.captions), np.int64))
         self._pixels = Pixels(split, backbone, cache_dir, f"reference/{config.fingerprint()}")
-        # Sums are rounded by device and number of threads: what one lane rounded so is not
-        # quite what another would have had.
+        # Rounding depends on the device and on the number of threads, so that lanes that differ
+        # in these must not share a cached file.
         place = f"{self._device.type}/{torch.get_num_threads()}"
         key = f"{backbone.fingerprint}/{config.fingerprint()}/{place}"
         self.image_embeddings = _cached(cache_dir, f"{key}/images", self._embed_images, backbone)
@@ -71,9 +72,9 @@ def _cached(
 
 
 class Generated:
-    """Synthetic samples of a task, drawn when asked for; every choice equally often.
+    """Synthetic samples of a task, generated on demand; every choice equally often.
 
-    What draws them may be a large model: it is loaded when asked, and never kept.
+    The generator may be a large model: it is loaded for each call and released afterwards.
     """
 
     questions: Sequence[str] | None = None

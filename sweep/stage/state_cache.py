@@ -1,22 +1,22 @@
-"""The states that a worker keeps in memory, so that it need not read them from the store again."""
+"""Keeps states in memory, so that a worker need not read them from the store again."""
 
 from collections.abc import Callable, Collection, Iterator
 
 from methods.base import State
 
 SPARE = 2**30
-"""Bytes of states that are kept although the present unit does not descend from them."""
+"""Bytes of states to keep besides those that the current unit needs."""
 
 
 class StateCache:
-    """States by key; what was not in use for longest goes first."""
+    """States by key; drops the least recently used ones first."""
 
     def __init__(self, load: Callable[[str], State], spare: int = SPARE) -> None:
         """Starts empty.
 
         Args:
             load: Reads a state from the store.
-            spare: Bytes of states that nobody needs at present.
+            spare: Bytes of states to keep besides those that are needed.
         """
         self._load = load
         self._spare = spare

@@ -1,4 +1,4 @@
-"""One method on one backbone in one process: trains units and hands their states on.
+"""Trains units of one method on one backbone in one process.
 
 The same code runs in a lane's data-parallel workers, in `sweep trial`, and in tests.
 """
@@ -28,6 +28,7 @@ from sweep.tasks.base import Benchmark, GeneratorConfig
 from sweep.tasks.pixels import Pixels
 
 Stream = Sequence[tuple[str, Tensor]]
+"""For each step, the task and the ids of its samples, int64 [batch]."""
 
 
 def join_lane(study: Study) -> Accelerator:
@@ -37,7 +38,7 @@ def join_lane(study: Study) -> Accelerator:
     """
     torch.set_num_threads(max(1, int(study.lanes.cpus_per_worker)))
     return Accelerator(
-        # Without this Accelerate takes several CPU workers for strangers.
+        # Accelerate joins several CPU workers into one process group only if this is set.
         cpu=not torch.accelerator.is_available(),
         mixed_precision="bf16" if study.training.precision == "bf16" else "no",
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
@@ -68,7 +69,7 @@ def draw_stream(
 
 
 class TrainingTask:
-    """Samples to train on, of a task, as batches on the learner's device."""
+    """Training samples of a task, as batches on the trainer's device."""
 
     def __init__(self, task: Task, samples: Split, pixels: Pixels, device: torch.device) -> None:
         self.task = task
@@ -124,7 +125,7 @@ class Trainer:
         self.cache = cache
         method = resolve(entry.method)
         backbone = source.load().to(accelerator.device)
-        # Before the method gets hold of the backbone.
+        # Embeds with the untouched backbone, so it comes before the method changes it.
         self.reference = (
             ReferencePool(study.reference_pool(), backbone, cache)
             if "reference" in method.requires
@@ -132,13 +133,13 @@ class Trainer:
         )
         self.generator = study.image_generator() if "generator" in method.requires else None
         self.pretrained = set(backbone.parameters())
-        """The backbone's own weights; what a method adds is not among them."""
+        """The backbone's own weights, without those that the method adds."""
         self.method = method(backbone, entry.options).to(accelerator.device)
         self._data_key = study.benchmark.fingerprint()
         self._tasks: dict[str, TrainingTask] = {}
         self._synthetic: dict[str, TrainingTask] = {}
-        # One process needs no wrapper: data parallelism of one costs time and changes nothing.
-        # What trains nothing must have none.
+        # DistributedDataParallel would cost one process time for nothing, and it refuses a method
+        # that trains no weights.
         shares = accelerator.num_processes > 1 and self.method.trainable()
         self._step = accelerator.prepare_model(self.method) if shares else self.method
 
@@ -214,7 +215,7 @@ class Trainer:
         else:
             self.method.load_state(parent)
         stage = self._stage(unit)
-        # For what draws from torch's own generator, such as dropout.
+        # Dropout and the like draw from torch's global generator.
         torch.manual_seed(derive_seed(stage.seed, "torch", stage.rank))
         self.method.train()
         self.method.before_task(stage)

@@ -1,4 +1,4 @@
-"""Reads study files, and says in one sentence why one cannot be read."""
+"""Reads study files, and explains in one sentence why one cannot be read."""
 
 from pathlib import Path
 from typing import Any

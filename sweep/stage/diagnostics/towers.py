@@ -1,10 +1,10 @@
-"""Which tower accuracy comes from: a game of vision, text and joint weights.
+"""Measures which tower accuracy comes from: a game of vision, text and joint weights.
 
-Outside of the coalition a tower's weights are those of the untouched backbone, with adapters as the
-method built them; joint is what lies between the towers, and what a method adds outside of the
-backbone. What a method remembers beside weights, such as a closed-form head, stays. Split "update"
-has the share of the squared norm of the update, of the backbone's weights, LoRA included as the
-product that it adds, that is in each tower.
+A tower outside of the coalition has the weights of the untouched backbone, with adapters as the
+method first built them. "joint" means the weights between the towers, and those that a method adds
+outside of the backbone. State that is not weights, such as a closed-form head, stays. The split
+"update" has each tower's share of the squared norm of the update of the backbone's weights; LoRA
+counts as the product that it adds.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Set
@@ -61,19 +61,22 @@ class Towers(Diagnostic):
                     found = self.samples.gathered(task, answers)
                     worth[task.name][present] = share_right(found, task)
         return {
-            name: {who: known[tuple(p for p in who if p in changed)] for who in coalitions(TOWERS)}
+            name: {
+                coalition: known[tuple(tower for tower in coalition if tower in changed)]
+                for coalition in coalitions(TOWERS)
+            }
             for name, known in worth.items()
         }
 
 
 class TowerWeights:
-    """The weights of a method, tower by tower, and what they were in the untouched backbone."""
+    """The weights of a method by tower, with their values in the untouched backbone."""
 
     def __init__(self, method: Method, pretrained: Set[nn.Parameter]) -> None:
         """Copies the weights as they are now.
 
         Args:
-            method: Nothing trained yet.
+            method: A method that has not trained yet.
             pretrained: The backbone's own weights, without what the method adds.
         """
         self.method = method
