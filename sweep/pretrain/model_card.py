@@ -1,4 +1,4 @@
-"""The model card of tiny-clip."""
+"""Writes the model card of tiny-clip."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How good a pretrained dual encoder is at what it was not trained on yet."""
+"""Measures how good a pretrained dual encoder is before any task is trained."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""tiny-clip: a CLIP of 0.4 million parameters, pretrained on the world in minutes on one core."""
+"""Pretrains tiny-clip: a CLIP of 0.4 million parameters, in minutes on one core."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,7 +32,7 @@ WARMUP = 50
 TOKENS = 20
 
 Progress = Callable[[int, int, float], None]
-"""Told the steps done, the steps to do, and the loss."""
+"""Called with the steps done, the steps in all, and the loss."""
 
 
 def pretrain_tiny_clip(
@@ -43,7 +43,7 @@ def pretrain_tiny_clip(
     Args:
         out: Folder for weights, configuration, tokenizer, image processor and model card.
         steps: Optimizer steps, of 256 new pictures each.
-        seed: Of initial weights and pictures.
+        seed: Seed of the initial weights and the pictures.
         progress: Called after every step.
 
     Returns:

@@ -1,9 +1,9 @@
-"""Orders whose neighbours are as similar as asked for.
+"""Draws orders whose neighbours have a chosen similarity.
 
-What is controlled is the mean similarity of neighbours, s(pi) = mean of S[pi_k, pi_(k+1)]. A level
-is a quantile of its law under uniform orders, so that it means the same in every benchmark; a band
-is what lies between two levels. Orders may hold all tasks, or some of a pool of them, of which some
-are in every order. They are drawn uniformly from a band:
+The controlled quantity is the mean similarity of neighbours, s(pi) = mean of S[pi_k, pi_(k+1)]. A
+level is a quantile of its distribution under uniform orders, so that it means the same in every
+benchmark; a band lies between two levels. Orders contain all tasks, or some of a pool, of which
+certain tasks may be in every order. They are drawn uniformly from a band:
 
     few orders in all   from the list of all orders in the band (8 tasks have few);
     more                by rejection, from 100 000 uniform orders;
@@ -13,8 +13,8 @@ are in every order. They are drawn uniformly from a band:
                         can reach there.
 
 In low and high bands the ends are far from uniform, and the task learnt last is forgotten least.
-So more orders are drawn than needed, and those are kept whose first and last tasks are balanced
-best; the interior of an order is not looked at.
+So more orders are drawn than needed, and those with the best balance of first and last tasks are
+kept; the interior of an order does not matter for this choice.
 """
 
 import math
@@ -27,20 +27,22 @@ from sweep.errors import InputError
 from sweep.similarity.order_scores import adjacent
 
 LISTED = 40_320
-"""Most orders that are listed: those of eight tasks."""
+"""Most orders to list one by one: as many as eight tasks have."""
 DRAWS = 100_000
+"""Uniform orders drawn where there are too many to list."""
 CANDIDATES = 20
 """Orders drawn for each one that is kept."""
 MOVES = 100
 """Moves of a chain per task."""
 TINY = 1e-9
+"""Tolerance for similarities at the bounds of a band, for rounding."""
 
 Band = tuple[float, float]
 """Two levels, 0 <= low < high <= 1."""
 
 
 class NullLaw:
-    """Uniform orders with the mean similarity of their neighbours: all of them, or a sample.
+    """Uniform orders, all or a sample, with the mean similarity of their neighbours.
 
     Attributes:
         complete: whether these are all orders.
@@ -54,14 +56,14 @@ class NullLaw:
         Args:
             S: Similarities in the pool, float [T, T].
             size: Tasks of an order; T by default.
-            held: Tasks that every order holds.
+            held: Tasks that every order contains.
         """
         self.S, self.size, self.held = S, size or len(S), np.array(held, int)
         self.complete = math.perm(len(S), self.size) <= LISTED
         if self.complete:
             every = np.array(list(permutations(range(len(S)), self.size)))
             self.orders = every[(every[:, :, None] == self.held).any(axis=1).all(axis=1)]
-        else:  # the same for every replicate: levels must not depend on the seed
+        else:  # a fixed seed, since levels must be the same in every replicate
             self.orders = self.draw(DRAWS, np.random.default_rng(0))[:, : self.size]
         self.values = adjacent(S, self.orders)
 
@@ -76,7 +78,7 @@ class NullLaw:
     def bounds(self, band: Band) -> tuple[float, float]:
         """Returns the similarities between which a band lies; infinite at the levels 0 and 1."""
         low, high = np.quantile(self.values, band)
-        # Sums of the same numbers in another sequence differ in their last bits.
+        # Sums of the same numbers in a different sequence differ in their last bits.
         return (low - TINY if band[0] > 0 else -np.inf, high + TINY if band[1] < 1 else np.inf)
 
     def off(self, rows: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -89,7 +91,7 @@ class NullLaw:
 def draw_band(law: NullLaw, band: Band, number: int, rng: np.random.Generator) -> np.ndarray:
     """Returns different orders, uniform over a band: int [k, size], k <= number.
 
-    Fewer than `number` only if the band holds no more, or if chains find no more.
+    Fewer than `number` only if the band has no more, or if the chains find no more.
     """
     low, high = law.bounds(band)
     if law.complete:
@@ -160,12 +162,12 @@ def orders_in_band(law: NullLaw, band: Band, number: int, rng: np.random.Generat
     """Returns different orders of a band, with balanced ends: int [number, size].
 
     Raises:
-        InputError: the band holds fewer orders.
+        InputError: fewer orders were found in the band.
     """
     candidates = draw_band(law, band, CANDIDATES * number, rng)
     if len(candidates) < number:
         raise InputError(
             f"only {len(candidates)} orders of {law.size} tasks were found in the similarity band "
-            f"from {band[0]:g} to {band[1]:g}, but {number} are asked for; widen it."
+            f"from {band[0]:g} to {band[1]:g}, but the design needs {number}; widen the band."
         )
     return balance_ends(candidates, number)

@@ -1,4 +1,4 @@
-"""Tasks as the untouched backbone sees them: one forward pass of a sample of each."""
+"""Embeds a sample of every task with the untouched backbone, in one forward pass."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class Embedded:
     labels: np.ndarray
     """int64 [N]: the choice of every image."""
     texts: np.ndarray
-    """float64 [C, D]: the choices as the backbone meets them, averaged over templates."""
+    """float64 [C, D]: the choices in their templates, averaged over templates."""
     names: np.ndarray
-    """float64 [C, D]: the bare choices."""
+    """float64 [C, D]: the choices without a template."""
 
     def samples(self, modality: str) -> np.ndarray:
         """Returns the "image" or the "text" of every sample: [N, D]."""

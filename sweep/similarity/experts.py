@@ -1,4 +1,4 @@
-"""How similar two tasks are, measured on one expert for each: the backbone trained on it alone."""
+"""Measures similarity with experts: for each task, the backbone trained on that task only."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ class Experts:
     """One expert per task, and samples of every task to try them on."""
 
     method: Method
-    """What takes the state of an expert."""
+    """The method that loads an expert's state."""
     untouched: State
-    """From which all of them were trained."""
+    """The state from which all experts were trained."""
     states: Sequence[State]
     """By task."""
     samples: Sequence[Sampled]
@@ -46,10 +46,10 @@ def task_vector(experts: Experts) -> np.ndarray:
 def transfer(experts: Experts) -> np.ndarray:
     """Returns what the expert of task i has gained on task j, in accuracy: float [T, T], i -> j.
 
-    The zero-shot transfer between single-task models by which Li & Hiratani (ICML 2025, arXiv
-    2502.03350) estimate similarities. How they scale it could not be read, and they average both
-    directions; here the accuracy of the untouched backbone on j is subtracted, so that easy tasks
-    are not similar to everything, and the directions are kept apart.
+    This is the zero-shot transfer between single-task models by which Li & Hiratani (ICML 2025,
+    arXiv 2502.03350) estimate similarities. The paper does not say how they scale it, and they
+    average both directions; here the accuracy of the untouched backbone on j is subtracted, so that
+    easy tasks are not similar to everything, and the directions stay separate.
     """
     return _gains(experts, _accuracy)
 

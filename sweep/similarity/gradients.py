@@ -1,7 +1,7 @@
-"""How similar two tasks are to the weights: what the loss of each looks like from one place.
+"""Measures similarity with gradients of the tasks' losses at the same weights.
 
-The loss is the one that is trained with, but without the randomness of dropout; the place is
-wherever the weights are when a function is called.
+The loss is the training loss, but without dropout; the weights are those that the backbone has when
+a function is called.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,12 +33,12 @@ def task2vec(
 
         cos(F_a / (F_a + F_b), F_b / (F_a + F_b)).
 
-    Decided otherwise, or left open:
+    Where this differs from the paper, or the paper leaves it open:
 
     - The probe is the backbone itself. The paper trains a new classifier on it for every task and
       measures then; here a task's choices are its classifier, so nothing is trained.
-    - A filter is a row of a weight: its Fisher information is the mean over the row. A filter
-      that neither task has any information about does not count.
+    - A filter is a row of a weight: its Fisher information is the mean over the row. Filters with
+      zero information in both tasks do not count.
     """
     embeddings = [_filters(backbone, weights, task) for task in samples]
     cosines = np.ones((len(samples), len(samples)))
@@ -92,7 +92,7 @@ def curvature_row(
     weights = list(weights)
     towards = [_gradient(backbone, weights, task) for task in samples]
     bent = np.zeros(len(samples))
-    # Other implementations of attention have no second derivative.
+    # Only the MATH implementation of attention has a second derivative.
     with backbone.without_dropout(), sdpa_kernel(SDPBackend.MATH):
         for part in _losses(backbone, samples[i]):
             slopes = grad(part, weights, create_graph=True, materialize_grads=True)

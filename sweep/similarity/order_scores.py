@@ -1,9 +1,9 @@
-"""What a similarity matrix says about an order before anything is trained.
+"""Scores orders by a similarity matrix before anything is trained.
 
 S[i, j] is the similarity of task i to task j, in the direction i -> j if there is one; its diagonal
 is ignored. Orders are rows of task numbers, int [m, L]; every function returns one number per
-order, float [m]. What is easy and what is hard are claims of the papers, which contradict one
-another; to test them is what studies are for.
+order, float [m]. Which orders are easy is a claim of the papers, and they contradict one another;
+studies can test these claims.
 """
 
 from collections.abc import Callable
@@ -102,4 +102,4 @@ SCORES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "typicality_gradient": typicality_gradient,
     "linear_error": linear_error,
 }
-"""What is known of every order beforehand."""
+"""Scores of orders by name; the lower, the easier, except where a score's docstring differs."""

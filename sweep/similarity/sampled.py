@@ -1,4 +1,4 @@
-"""A sample of every task's training data, as one backbone sees it."""
+"""Samples every task's training data, prepared for one backbone."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,7 +12,7 @@ from methods.seeds import derive_seed
 
 
 class Sampled:
-    """Some training samples of a task; a method can learn from them (`methods.data.TaskData`)."""
+    """Some training samples of a task; methods can train on it (`methods.data.TaskData`)."""
 
     def __init__(self, backbone: Backbone, task: Task, images: int) -> None:
         """Takes up to `images` samples; which ones depends on the task's name and size only."""
@@ -48,6 +48,6 @@ class Sampled:
 def sample(backbone: Backbone, tasks: Mapping[str, Task], images: int) -> list[Sampled]:
     """Returns up to `images` training samples of every task.
 
-    Test images are left alone: orders that are chosen by them would have seen them.
+    It does not use test images: orders chosen with them would leak information from the test set.
     """
     return [Sampled(backbone, task, images) for task in tasks.values()]

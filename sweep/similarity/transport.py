@@ -1,16 +1,17 @@
-"""Optimal transport between data sets with labels that have nothing to do with one another.
+"""Computes the optimal transport distance between data sets with unrelated labels.
 
 Alvarez-Melis & Fusi, "Geometric Dataset Distances via Optimal Transport" (NeurIPS 2020, arXiv
-2002.02923): what it costs to move the samples of one task onto those of the other, where moving
-(x, y) to (x', y') costs
+2002.02923): the cost of moving the samples of one task onto those of the other, where moving (x, y)
+to (x', y') costs
 
     |x - x'|^2 + W_2^2(a_y, a_y'),
 
-a_y being the Gaussian fitted to the samples of class y. Left open or decided otherwise:
+a_y being the Gaussian fitted to the samples of class y. Where this differs from the paper, or the
+paper leaves it open:
 
 - x are image embeddings of the untouched backbone.
 - The transport is solved exactly, not with an entropic penalty. Between equally many samples of
-  equal weight it is an assignment; of the larger task, evenly spaced samples are taken.
+  equal weight it is an assignment; the larger task contributes evenly spaced samples.
 - Covariances divide by the number of samples, so a class of one sample is a point.
 """
 

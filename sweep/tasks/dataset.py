@@ -1,4 +1,4 @@
-"""A reference pool from a Hugging Face data set: on the hub, or a folder of images."""
+"""Takes a reference pool from a Hugging Face data set: on the hub, or a folder of images."""
 
 import hashlib
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ class Dataset(ReferenceConfig):
     template: str = Field(
         default="a photo of a {}.", description="Makes a caption of a class label's name."
     )
-    size: int = Field(default=1000, ge=1, description="Pairs drawn, at most as many as there are.")
+    size: int = Field(default=1000, ge=1, description="Pairs to draw; all if there are fewer.")
     seed: int = Field(default=0, ge=0, description="Another seed draws other pairs.")
 
     @field_validator("template")
@@ -103,7 +103,7 @@ class Dataset(ReferenceConfig):
             with self._said_in_one_sentence(f"column '{self.caption}' lacks labels"):
                 names = [feature.int2str(value).replace("_", " ") for value in values]
             return tuple(self.template.format(name) for name in names)
-        # Some data sets give several captions of an image: the first serves.
+        # Some data sets have several captions per image; the first is used.
         captions = [value[0] if isinstance(value, list) and value else value for value in values]
         if not all(isinstance(caption, str) for caption in captions):
             raise InputError(

@@ -1,4 +1,4 @@
-"""A text-to-image diffusion model as generator; needs the package `diffusers`."""
+"""Generates images with a text-to-image diffusion model; needs the package `diffusers`."""
 
 import hashlib
 import importlib.util
@@ -17,8 +17,9 @@ from sweep.hub import HubOrFolder, commit_of, digest
 from sweep.tasks.base import BenchmarkConfig, Generator, GeneratorConfig
 
 _AT_ONCE = 8
+"""Images of one call of the pipeline."""
 _INDEX = "model_index.json"
-"""What makes a repository or a folder a pipeline."""
+"""The file that every repository or folder with a pipeline has."""
 
 
 class Diffusion(GeneratorConfig):
@@ -77,7 +78,7 @@ class Diffusion(GeneratorConfig):
                     [prompts[label] for label in labels[some]],
                     num_inference_steps=self.steps,
                     guidance_scale=self.guidance,
-                    # On the CPU, so that a seed means the same noise on every device.
+                    # On the CPU, so that a seed gives the same noise on every device.
                     generator=[
                         torch.Generator().manual_seed(derive_seed(self.seed, task.name, seed))
                         for seed in seeds[some]

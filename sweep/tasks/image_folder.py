@@ -1,4 +1,4 @@
-"""Tasks from folders of images: PATH/TASK/{train,test}/CLASS/*.jpg."""
+"""Makes tasks of folders of images: PATH/TASK/{train,test}/CLASS/*.jpg."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,9 @@ Templates = str | tuple[str, ...]
 
 
 class ImageFolder(BenchmarkConfig):
-    """A benchmark of one's own: a folder per task, a folder per class.
+    """Your own benchmark: a folder per task, in it a folder per class.
 
-    A class is called as its folder, with "_" read as a space.
+    The name of a class is that of its folder, with "_" read as a space.
     """
 
     name: str = "folder"
@@ -31,15 +31,15 @@ class ImageFolder(BenchmarkConfig):
     tasks: tuple[str, ...] | None = Field(
         default=None,
         min_length=1,
-        description="Sub-folders to make tasks of; null: all that are no probes.",
+        description="Sub-folders to use as tasks; null: all except probes.",
     )
     template: Templates | dict[str, Templates] = Field(
         default=TEMPLATE,
         description="Prompts of dual encoders with '{}' for the class; one, several, or per task.",
     )
-    question: str = Field(default="What is in the image?", description="Put to fusion backbones.")
+    question: str = Field(default="What is in the image?", description="For fusion backbones.")
     probes: tuple[str, ...] = Field(
-        default=(), description="Sub-folders that are evaluated on, but never trained on."
+        default=(), description="Sub-folders to evaluate on, but never to train on."
     )
 
     @field_validator("path")
@@ -56,7 +56,7 @@ class ImageFolder(BenchmarkConfig):
             for template in _several(templates):
                 check_template(template)
             if not templates:
-                raise InputError("an empty list of templates; at least one is needed.")
+                raise InputError("the list of templates is empty; give at least one.")
         return value
 
     @model_validator(mode="after")
@@ -76,7 +76,7 @@ class ImageFolder(BenchmarkConfig):
                 raise unknown("task", name, found)
         tasks = self.tasks or tuple(name for name in found if name not in self.probes)
         if not tasks:
-            raise InputError(f"'{self.path}' holds no folders but those of the probes.")
+            raise InputError(f"'{self.path}' holds no folders except those of the probes.")
         return tasks
 
     def fingerprint(self) -> str:
@@ -98,7 +98,7 @@ class ImageFolder(BenchmarkConfig):
         """Decodes every image once.
 
         Raises:
-            InputError: the folders are not as they should be, or an image cannot be decoded.
+            InputError: folders are missing or empty, or an image cannot be decoded.
         """
         self.load()
         names = (*self.task_names(), *self.probes)
@@ -110,7 +110,7 @@ class ImageFolder(BenchmarkConfig):
         """Lists all images; they are read when asked for.
 
         Raises:
-            InputError: the folders are not as they should be.
+            InputError: folders are missing or empty.
         """
         tasks = {name: self._task(name, ("train", "test")) for name in self.task_names()}
         probes = {name: self._task(name, ("test",)) for name in self.probes}
@@ -134,7 +134,7 @@ class ImageFolder(BenchmarkConfig):
         files = {part: _by_class(folder, part) for part in parts}
         classes = list(files["test"])
         if len(classes) < 2:
-            raise InputError(f"task '{name}' has {len(classes)} class; at least two are needed.")
+            raise InputError(f"task '{name}' needs two or more classes, got {len(classes)}.")
         for part, found in files.items():
             if odd := sorted(found.keys() ^ files["test"].keys()):
                 raise InputError(f"task '{name}': class '{odd[0]}' is not in both {part} and test.")
@@ -200,7 +200,7 @@ def _by_class(task: Path, part: str) -> Mapping[str, list[Path]]:
 
 
 def _decode(file: Path) -> None:
-    """Decodes coarsely, which is enough to meet every byte of the file."""
+    """Decodes at low resolution, which still reads every byte of the file."""
     try:
         with Image.open(file) as image:
             image.draft("RGB", (1, 1))

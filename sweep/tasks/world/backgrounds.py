@@ -1,4 +1,4 @@
-"""What is behind the things: plain tints, and scenes."""
+"""Paints backgrounds: plain tints, and scenes."""
 
 from collections.abc import Callable, Sequence
 
@@ -49,6 +49,7 @@ SCENES: dict[str, tuple[RGB, RGB, Mixture]] = {
     ),
 }
 _VISIBLE = 0.35
+"""Least difference in one color channel, of 0 to 1, for a thing to stand out."""
 
 
 def sets_off(background: str, color: str) -> bool:

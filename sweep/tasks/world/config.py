@@ -1,4 +1,4 @@
-"""The `benchmark:` sections that render their tasks."""
+"""Defines the `benchmark:` sections that render their tasks."""
 
 import hashlib
 from abc import abstractmethod
@@ -23,7 +23,7 @@ from sweep.tasks.world.recipes import BLOBS, TASKS, Recipe
 from sweep.tasks.world.tasks import make_task, picture, probes, retrieval
 
 WORLD_VERSION = 1
-"""To be raised by every change that changes a pixel, a choice or a prompt."""
+"""Part of every fingerprint: raise it when a pixel, a choice or a prompt changes."""
 
 _KNOWN: Mapping[str, Recipe] = TASKS | {"blobs": BLOBS}
 
@@ -33,7 +33,7 @@ def _digest(*parts: object) -> str:
 
 
 class Rendered(BenchmarkConfig):
-    """Tasks about pictures that are rendered when they are asked for."""
+    """Tasks about pictures that are rendered on demand."""
 
     train: int = Field(default=1024, ge=1, description="Training images of every task.")
     test: int = Field(default=200, ge=1, description="Test images of every task and suite.")
@@ -101,7 +101,7 @@ class Renderer(GeneratorConfig):
         if not isinstance(benchmark, Rendered):
             raise InputError(
                 "generator 'renderer' draws for the benchmarks 'world' and 'dial' only; "
-                "'diffusers' draws for any."
+                "'diffusers' draws for any benchmark."
             )
 
     def load(self, benchmark: BenchmarkConfig) -> Generator:
@@ -131,7 +131,7 @@ class World(Rendered):
             if name not in _KNOWN:
                 raise unknown("task", name, _KNOWN)
         if tasks is not None and (not tasks or len(set(tasks)) < len(tasks)):
-            raise InputError(f"tasks: got {list(tasks)}, but needs one or more, each named once.")
+            raise InputError(f"tasks: got {list(tasks)}; give one or more, each named once.")
         return tasks
 
     def recipes(self) -> Mapping[str, Recipe]:
@@ -140,7 +140,7 @@ class World(Rendered):
 
 
 class Dial(Rendered):
-    """Tasks that have as much in common as is asked for: nothing at 0, all at 1."""
+    """Tasks with a chosen similarity: they share nothing at 0, everything at 1."""
 
     name: str = "dial"
     similarity: float = Field(
@@ -157,7 +157,7 @@ class Dial(Rendered):
         if self.num_tasks * self.classes > len(NOUNS):
             raise InputError(
                 f"num_tasks {self.num_tasks} times classes {self.classes} is "
-                f"{self.num_tasks * self.classes}; at most {len(NOUNS)} classes are there."
+                f"{self.num_tasks * self.classes}; at most {len(NOUNS)} classes exist."
             )
         return self
 

@@ -1,4 +1,4 @@
-"""Captioned pictures of everything in the world, for pretraining."""
+"""Draws captioned pictures of everything in the world, for pretraining."""
 
 from dataclasses import replace
 from random import Random

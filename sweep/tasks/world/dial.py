@@ -1,4 +1,4 @@
-"""Tasks with a chosen share in common."""
+"""Makes tasks with a chosen share in common."""
 
 from collections.abc import Mapping, Sequence
 from random import Random

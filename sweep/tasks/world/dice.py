@@ -1,4 +1,4 @@
-"""Random words, numbers and scans."""
+"""Draws random words, numbers and scans."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Dice:
     rare: float
     """How often a rare word is drawn instead of a common one."""
     said: float = 0.4
-    """How often a caption says what it could leave out."""
+    """How often a caption mentions what it could leave out."""
     scans: Part = "train"
 
     def word(self, concepts: Concepts) -> str:

@@ -1,4 +1,4 @@
-"""Capital letters as bitmaps."""
+"""Holds capital letters as bitmaps."""
 
 from string import ascii_uppercase
 

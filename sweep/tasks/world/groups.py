@@ -1,4 +1,4 @@
-"""Pictures of several things."""
+"""Draws pictures of several things."""
 
 from itertools import product
 

@@ -1,4 +1,4 @@
-"""Pictures of one thing, and what can be said about them."""
+"""Draws pictures of one thing, with captions."""
 
 from dataclasses import dataclass, fields, replace
 

@@ -1,4 +1,4 @@
-"""What is asked in every task and suite, and how a picture for an answer is drawn."""
+"""Defines the question of every task and suite, and how to draw a picture for an answer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -136,4 +136,4 @@ SUITES = {
         lambda dice, word: portrait(dice, Look(style=word)),
     ),
 }
-"""Held out: what no task asks for."""
+"""Held-out suites, about what no task asks for."""

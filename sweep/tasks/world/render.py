@@ -1,4 +1,4 @@
-"""From scenes to pixels."""
+"""Renders scenes to pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Handwritten digits: the scans that come with scikit-learn.
+"""Loads handwritten digits: the scans that come with scikit-learn.
 
 Optical Recognition of Handwritten Digits (Alpaydin and Kaynak, UCI, 1998): 1 797 scans of 8x8
 pixels in 17 levels of grey.

@@ -1,4 +1,4 @@
-"""Outlines of everything that can be shown, as height fields.
+"""Makes the outlines of everything that can be shown, as height fields.
 
 A stencil is float32 [RESOLUTION, RESOLUTION] over the square [-EXTENT, EXTENT]^2, bottom row
 first: the distance to the outline, positive inside, in units of the thing's radius.

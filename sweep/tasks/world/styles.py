@@ -1,4 +1,4 @@
-"""What a camera can do to a whole picture."""
+"""Applies photographic styles to pictures."""
 
 from collections.abc import Callable, Sequence
 

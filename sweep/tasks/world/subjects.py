@@ -1,4 +1,4 @@
-"""What a picture can be of."""
+"""Defines what a picture can show."""
 
 import math
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Subject:
     noun: str
     stencil: np.ndarray
     sizes: tuple[Size, ...] = ("small", None, "big")
-    """In which it can be made out."""
+    """Sizes in which it can be recognised."""
     angle: float = 0.0
     thin: bool = False
     """Too thin for a texture to show."""

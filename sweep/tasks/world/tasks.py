@@ -1,4 +1,4 @@
-"""Recipes rendered: tasks, held-out suites and image-caption pairs."""
+"""Renders recipes: tasks, held-out suites and image-caption pairs."""
 
 from collections.abc import Mapping, Sequence
 from random import Random

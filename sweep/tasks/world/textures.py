@@ -1,4 +1,4 @@
-"""How much ink a texture puts where on a thing."""
+"""Computes how much ink a texture puts on each point of a thing."""
 
 from collections.abc import Callable, Sequence
 
