@@ -66,10 +66,11 @@ def main() -> None:
 
 def measure(out: Path) -> None:
     """Print what the report of a folder takes."""
+    from analysis.report.study import Study
+
     from analysis import load
     from analysis.report.markdown import markdown
     from analysis.report.page import page
-    from analysis.report.study import Study
 
     pa.set_cpu_count(1)
     taken = {}

@@ -26,7 +26,8 @@ class Kind:
     noun: str
     """What one of them is called in sentences."""
     table: str
-    """Where the shipped ones are registered: a mapping of names to "package.module:Object"."""
+    """Where the shipped ones are registered: a mapping of names to parts, or to their paths, or
+    parts that have a `key`."""
     base: str
     """The class that a part is a subclass of or, if it is not a class, an instance of."""
 
@@ -41,8 +42,10 @@ KINDS: Mapping[str, Kind] = {
     "diagnostics": Kind(
         "diagnostic", "sweep.stage:DIAGNOSTICS", "sweep.stage.diagnostics.base:Diagnostic"
     ),
-    "metrics": Kind("metric", "analysis:METRICS", "analysis.metrics:Metric"),
-    "panels": Kind("panel", "analysis.report:PANELS", "analysis.report.panels.base:Panel"),
+    "metrics": Kind(
+        "metric", "analysis.run_metrics.metric:METRICS", "analysis.run_metrics.metric:Metric"
+    ),
+    "panels": Kind("panel", "analysis.report.panels:PANELS", "analysis.report.panels.base:Panel"),
 }
 
 
@@ -71,12 +74,16 @@ def parts(kind: str) -> Mapping[str, Part]:
 
 
 def _shipped(kind: str) -> Mapping[str, str]:
-    """Returns paths by name; a table may hold the parts themselves."""
+    """Returns paths by name; a part that stands in the table itself has that as its path."""
     table = KINDS[kind].table
     return {
         name: part if isinstance(part, str) else f"{table}[{name}]"
-        for name, part in _import(table).items()
+        for name, part in _entries(_import(table)).items()
     }
+
+
+def _entries(table: Any) -> Mapping[str, Any]:
+    return table if isinstance(table, Mapping) else {part.key: part for part in table}
 
 
 @cache
@@ -170,4 +177,4 @@ def _import(path: str) -> Any:
     module, _, name = path.partition(":")
     name, _, entry = name.removesuffix("]").partition("[")
     found = getattr(importlib.import_module(module), name)
-    return found[entry] if entry else found
+    return _entries(found)[entry] if entry else found

@@ -1,9 +1,10 @@
 """What the README shows works as it stands there."""
 
 import re
+import shutil
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ import yaml
 from sweep.single import run_single
 from tests.toy import toy_study
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 OWN_METHOD = "### A method of your own"
 
 
@@ -58,3 +60,72 @@ def test_a_method_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not any("text_model" in name for name in locked)
     kept = torch.cat([locked[name].flatten() for name in locked])
     assert not torch.equal(kept, torch.cat([free[name].flatten() for name in locked]))
+
+
+# --- the tree of files -----------------------------------------------------------------------
+
+
+def tree_entries(block: str) -> list[str]:
+    """The paths in a tree of files: one entry a line, two spaces of indentation per level.
+
+    An entry is the first word of its line; what follows says what it is. A folder ends in "/". A
+    line that is indented further than any entry could be continues the text of the line above.
+    """
+    paths: list[str] = []
+    open_folders: list[str] = []
+    for line in filter(str.strip, block.splitlines()):
+        indentation = len(line) - len(line.lstrip())
+        level = indentation // 2
+        if indentation % 2 or level > len(open_folders):
+            continue
+        del open_folders[level:]
+        name = line.split()[0]
+        paths.append("".join(open_folders) + name)
+        if name.endswith("/"):
+            open_folders.append(name)
+    return paths
+
+
+def test_a_tree_of_files_is_understood() -> None:
+    block = """
+sweep/          the engine
+  study/        what to run
+    schema.py   the file
+  tasks/world/  images,
+                drawn
+tests/
+README.md
+"""
+    assert tree_entries(block) == [
+        "sweep/",
+        "sweep/study/",
+        "sweep/study/schema.py",
+        "sweep/tasks/world/",
+        "tests/",
+        "README.md",
+    ]
+
+
+def test_the_tree_names_every_folder() -> None:
+    """Every package and every folder at the top; and what it names is there."""
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("this is no git checkout")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    files = {PurePosixPath(name) for name in listed.stdout.split("\0") if name}
+    folders = {parent for file in files for parent in file.parents} - {PurePosixPath(".")}
+    at_top = {folder for folder in folders if len(folder.parts) == 1}
+    packages = {file.parent for file in files if file.name == "__init__.py"}
+    expected = packages | {folder for folder in at_top if not folder.name.startswith(".")}
+
+    entries = tree_entries(blocks("", "## Files")[0])
+    named = {PurePosixPath(entry) for entry in entries if entry.endswith("/")}
+    # `a/b/` names a as well: it is where b is.
+    named |= {parent for folder in named for parent in folder.parents} - {PurePosixPath(".")}
+    named_files = {PurePosixPath(entry) for entry in entries if not entry.endswith("/")}
+    missing, superfluous = expected - named, (named - folders) | (named_files - files)
+    assert not missing | superfluous, (
+        f"The tree of files in README.md lacks these folders: {sorted(map(str, missing))}; "
+        f"it names what is not there: {sorted(map(str, superfluous))}."
+    )

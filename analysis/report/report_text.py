@@ -8,8 +8,9 @@ import pandas as pd
 
 from analysis.report.phrases import number, plural
 from analysis.report.study_statistics import StudyStatistics
+from analysis.version import __version__
 
-PACKAGES = ("task-order-sweep", "numpy", "scipy", "pandas", "plotly")
+PACKAGES = ("numpy", "scipy", "pandas", "plotly")
 
 METHODS_TEXT = (
     "Every number of a run comes from its accuracy matrix R[k, i]: the accuracy on task i after k "
@@ -119,7 +120,8 @@ def notes(study: StudyStatistics) -> list[str]:
 
 def versions(study: StudyStatistics) -> str:
     """The software that wrote the report, and the run's own if its manifest is there."""
-    found = {name: metadata.version(name) for name in PACKAGES}
+    found = {"task-order-sweep": __version__}
+    found |= {name: metadata.version(name) for name in PACKAGES}
     ran = study.manifest.get("versions", {})
     found |= {f"{k} (run)": v for k, v in ran.items()} if isinstance(ran, dict) else {}
     listed = ", ".join(f"{name} {version}" for name, version in found.items())

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from analysis.report.study import Study
 
 from analysis import load, write_report
 from analysis.mechanisms.shapley_attribution import PLAYERS, coalition, subsets
 from analysis.report import cells, features, mechanisms
-from analysis.report.study import Study
 from tests.analysis.embedded import write_embeddings
 from tests.analysis.synthetic import (
     METHODS,

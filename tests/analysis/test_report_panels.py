@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from analysis.report.findings import findings
+from analysis.report.study import Study
 from scipy import stats
 
 from analysis import anytime_interval, load, t_interval
 from analysis.orders.ranking import rank_shares
 from analysis.report import enough, similarity
-from analysis.report.findings import findings
-from analysis.report.study import Study
 from tests.analysis.frames import runs_of
 from tests.analysis.synthetic import World, random_orders, write_similarity, write_study
 

@@ -148,8 +148,8 @@ class TestOneOrder:
         [
             ({"method": "finetun"}, "Unknown method 'finetun'; .*'finetune'"),
             ({"backbone": "clap"}, "Unknown backbone 'clap'; .*'clip'"),
-            ({"replicate": 2}, "replicate 2: the study has 0 to 1"),
-            ({"replicate": -1}, "replicate -1: the study has 0 to 1"),
+            ({"replicate": 2}, "replicate 2: the study has replicates 0 to 1"),
+            ({"replicate": -1}, "replicate -1: the study has replicates 0 to 1"),
             ({"order": ("a", "x", "c")}, "'x'; allowed: a, b, c"),
             ({"order": ("a", "a")}, "must name one or more tasks, each once"),
         ],
