@@ -39,7 +39,7 @@ def plan_single(
         update={
             "backbones": {backbone: study.backbones[backbone]},
             "methods": {method: study.methods[method]},
-            "design": Fixed(orders=(order,), whole=False),
+            "design": Fixed(orders=(order,), all_tasks=False),
             "replicates": replicate + 1,
             "lanes": Lanes(cpus_per_worker=study.lanes.cpus_per_worker),
         }

@@ -32,7 +32,7 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         self.console = console
         self._plan = plan
         self._weights = {
-            key: plan.steps(unit) + EVALUATION_STEPS * unit.evaluates
+            key: plan.steps(unit) + EVALUATION_STEPS * unit.is_evaluated
             for key, unit in plan.units.items()
         }
         self._begun = self._stopped = False

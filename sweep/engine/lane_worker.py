@@ -68,7 +68,7 @@ def work(config: LaneConfig) -> None:
         if result.state is not None:
             states[unit.key] = result.state
         if leads:
-            state = result.state if assignment.keep_state else None
+            state = result.state if assignment.is_state_needed else None
             record = store.save(result.record, state, result.embeddings)
             ray.get(coordinator.finish.remote(record))
         doing[0] = None

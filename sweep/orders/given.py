@@ -52,7 +52,7 @@ class Fixed(Design):
         min_length=1,
         description=f"Each a list of tasks, or one of {', '.join([*NAMED, *NUMBERED])}.",
     )
-    whole: bool = Field(
+    all_tasks: bool = Field(
         default=True, description="Every order must hold all tasks; false: any of them, each once."
     )
 
@@ -71,7 +71,7 @@ class Fixed(Design):
         for task in order:
             if task not in tasks:
                 raise unknown("task in design 'fixed'", task, tasks)
-        if self.whole and sorted(order) != sorted(tasks):
+        if self.all_tasks and sorted(order) != sorted(tasks):
             raise InputError(
                 f"design 'fixed': order [{', '.join(order)}] must name each of the study's "
                 f"tasks exactly once: {', '.join(tasks)}."

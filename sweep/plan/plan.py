@@ -132,7 +132,7 @@ class Plan(UnitGraph):
             seed=seed,
             prefix=prefix,
             parents=parents,
-            evaluates=kind != "train" or self._trainings[method] in self._shown,
+            is_evaluated=kind != "train" or self._trainings[method] in self._shown,
         )
         self.units.setdefault(unit.key, unit)
         return unit.key

@@ -18,9 +18,9 @@ fault of the unit, but a unit that is lost this often probably kills its worker.
 class Kept:
     """What the store has of a finished stage besides its record."""
 
-    state: bool = False
+    has_state: bool = False
     """Whether there is a state; it may have been deleted, or never existed."""
-    scores: bool = True
+    has_scores: bool = True
     """Whether it was evaluated; trainings that are only combined with others are not."""
 
 
@@ -31,7 +31,7 @@ class Assignment:
     unit: Unit
     ancestors: tuple[str, ...]
     """Units whose states the lane should keep in memory: all ancestors of this one."""
-    keep_state: bool
+    is_state_needed: bool
     """Whether the state has to be stored: for other units, or because the study says so."""
 
 
@@ -68,8 +68,8 @@ class Scheduler:
         """Units that are wanted and not done, failed ones included."""
         for key in reversed(units):
             needed = any(child in self.todo for child in children[key])
-            kept, shown = self.finished.get(key), units[key].evaluates
-            if not (kept and (kept.state or not needed) and (kept.scores or not shown)):
+            kept, shown = self.finished.get(key), units[key].is_evaluated
+            if not (kept and (kept.has_state or not needed) and (kept.has_scores or not shown)):
                 self.todo.add(key)
         self.done |= dict.fromkeys(key for key in units if key not in self.todo)
         self.restored = len(self.done)
@@ -132,7 +132,7 @@ class Scheduler:
         return [
             key
             for key, kept in self.finished.items()
-            if kept.state and key in self.done and not self._keeps_state(key)
+            if kept.has_state and key in self.done and not self._keeps_state(key)
         ]
 
     def alive(self, lane: str, key: str | None, now: float) -> None:

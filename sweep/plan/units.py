@@ -15,7 +15,7 @@ class Unit:
     key: str
     """A hash of everything its result depends on."""
     kind: Literal["start", "train", "combine"]
-    """start: evaluate the untouched backbone; train: train a task, then evaluate if `evaluates`;
+    """start: evaluate the untouched backbone; train: train a task, then evaluate if `is_evaluated`;
     combine: combine trained states, then evaluate."""
     backbone: str
     method: str
@@ -26,7 +26,7 @@ class Unit:
     """The tasks that were learnt, in order; sorted where only their set matters."""
     parents: tuple[str, ...]
     """Units whose states it starts from."""
-    evaluates: bool = True
+    is_evaluated: bool = True
     """Whether its result is evaluated; False for trainings that are only combined with others."""
 
     @property

@@ -32,7 +32,7 @@ class Cost:
 
     def seconds(self, plan: Plan, unit: Unit) -> float:
         """Returns the expected time of a unit, in seconds."""
-        evaluation = self.seconds_per_evaluation if unit.evaluates else 0.0
+        evaluation = self.seconds_per_evaluation if unit.is_evaluated else 0.0
         if unit.kind == "combine":
             return self.seconds_per_combination + evaluation
         return self.seconds_per_training + plan.steps(unit) * self.seconds_per_step + evaluation
@@ -87,7 +87,7 @@ def _measure(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost:
         seed=0,
         prefix=tasks[:1],
         parents=(),
-        evaluates=not kind.combines_over,
+        is_evaluated=not kind.combines_over,
     )
     states: dict[str, State] = {}
 
@@ -111,7 +111,7 @@ def _measure(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost:
     if kind.combines_over:
         parents = ("first", "second")[-len(tasks) :]
         seconds = timed(
-            "both", replace(unit, kind="combine", prefix=tasks, parents=parents, evaluates=True)
+            "both", replace(unit, kind="combine", prefix=tasks, parents=parents, is_evaluated=True)
         )
     fixed, per_step = _line(PROBES, trained)
     return Cost(
@@ -143,7 +143,7 @@ def recorded(plan: Plan, store: Store) -> dict[tuple[str, str], Cost]:
 def _mean_cost(plan: Plan, rows: Sequence[tuple[Unit, Record]]) -> Cost:
     steps = sum(plan.steps(unit) for unit, _ in rows)
     trained = [record.seconds["train"] for unit, record in rows if unit.kind == "train"]
-    evaluations = [record.seconds["evaluate"] for unit, record in rows if unit.evaluates]
+    evaluations = [record.seconds["evaluate"] for unit, record in rows if unit.is_evaluated]
     combinations = [record.seconds["combine"] for unit, record in rows if unit.kind == "combine"]
     return Cost(
         # These stages are as long as those to come, so their fixed cost may count as steps.
@@ -180,7 +180,7 @@ def estimate_cost(
                 loaded[lane] = (unit.backbone, unit.method)
                 held[lane] = (*assignment.ancestors, unit.key)
                 heapq.heappush(working, (now + seconds(unit), unit.key, lane))
-                if assignment.keep_state:
+                if assignment.is_state_needed:
                     stored[unit.key] = costs[unit.backbone, unit.method].state_bytes
         if not working:
             return CostEstimate(units, now + LANE_START_SECONDS if units else 0.0, peak)

@@ -92,7 +92,7 @@ class Worker:
         elif unit.kind == "combine":
             self.trainer.combine(unit, parents)
             lap("combine")
-        scores, embeddings = self.evaluator.evaluate() if unit.evaluates else ([], None)
+        scores, embeddings = self.evaluator.evaluate() if unit.is_evaluated else ([], None)
         lap("evaluate")
         record = Record(
             key=unit.key,

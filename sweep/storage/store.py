@@ -54,7 +54,7 @@ class Store:
                 info.base_name
             )
         return {
-            key: Kept(state=STATE in files, scores=EMBEDDINGS in files)
+            key: Kept(has_state=STATE in files, has_scores=EMBEDDINGS in files)
             for key, files in names.items()
             if RECORD in files
         }

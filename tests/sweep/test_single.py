@@ -51,7 +51,7 @@ class Lane:
         result = self.worker.compute(unit, lambda key: self.memory.get(key) or store.state(key))
         if result.state is not None:
             self.memory[unit.key] = result.state
-        kept = result.state if self.assignment.keep_state else None
+        kept = result.state if self.assignment.is_state_needed else None
         store.save(result.record, kept, result.embeddings)
         for key in scheduler.finish(unit.key):
             store.drop_state(key)

@@ -117,7 +117,7 @@ async def one_lane(run_folder: RunFolder, ahead: int) -> Progress:
         result = worker.compute(given.unit, memory.__getitem__)
         if result.state is not None:
             memory[given.unit.key] = result.state
-        state = result.state if given.keep_state else None
+        state = result.state if given.is_state_needed else None
         await coordinator.finish(run_folder.store.save(result.record, state, result.embeddings))
     for run in plan.runs:
         outcome = await coordinator.outcome(run, len(run.order))

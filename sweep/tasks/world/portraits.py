@@ -79,7 +79,7 @@ def _complete(dice: Dice, given: Look) -> Look:
         color = texture = background = None
     else:
         color, background = _visible(dice, given)
-        plain = subject.thin or dice.happens(0.7)
+        plain = subject.is_thin or dice.happens(0.7)
         texture = given.texture or ("plain" if plain else dice.word(words.TEXTURES))
     size = given.size or dice.one_of(_sizes(subject, texture, given))
     place = given.place or (None if size == "big" else _any_place(dice))

@@ -24,7 +24,7 @@ class Subject:
     sizes: tuple[Size, ...] = ("small", None, "big")
     """Sizes in which it can be recognised."""
     angle: float = 0.0
-    thin: bool = False
+    is_thin: bool = False
     """Too thin for a texture to show."""
 
 
@@ -40,7 +40,7 @@ def blob(name: str) -> Subject:
 
 def letter(name: str) -> Subject:
     """Returns a capital letter."""
-    return Subject(f"letter {name}", letters()[name], (None, "big"), thin=True)
+    return Subject(f"letter {name}", letters()[name], (None, "big"), is_thin=True)
 
 
 def arrow(direction: str) -> Subject:
@@ -52,4 +52,4 @@ def arrow(direction: str) -> Subject:
 def handwritten(digit: str, dice: Dice) -> Subject:
     """Returns one of the scans of a digit."""
     scan = dice.one_of(scans(dice.scans)[digit])
-    return Subject(f"handwritten {digit}", scan, ("big",), thin=True)
+    return Subject(f"handwritten {digit}", scan, ("big",), is_thin=True)
