@@ -1,4 +1,4 @@
-"""Forecasts: wall times and disk of small studies, worked out by hand."""
+"""Cost estimates: wall times and disk of small studies, worked out by hand."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -105,18 +105,18 @@ async def one_lane(run_folder: RunFolder, ahead: int) -> Progress:
     worker = Worker(
         plan.study, plan.pinned.sources, join_lane(plan.study), Path(run_folder.folder.uri)
     )
-    coordinator, memory = Coordinator(run_folder.folder.uri, 1), dict[str, State]()
+    coordinator, states = Coordinator(run_folder.folder.uri, 1), dict[str, State]()
     for turn in itertools.count():
         progress = coordinator.progress()
         stop = run_folder.look(progress.done, progress.failed) if turn % ahead == 0 else None
         if stop and not progress.stopped:
             await coordinator.stop_after(stop.replicates, stop.reason)
-        given = await coordinator.next("lane", list(memory), worker.loaded)
+        given = await coordinator.next("lane", list(states), worker.loaded)
         if not isinstance(given, Assignment):
             break
-        result = worker.compute(given.unit, memory.__getitem__)
+        result = worker.compute(given.unit, states.__getitem__)
         if result.state is not None:
-            memory[given.unit.key] = result.state
+            states[given.unit.key] = result.state
         state = result.state if given.is_state_needed else None
         await coordinator.finish(run_folder.store.save(result.record, state, result.embeddings))
     for run in plan.runs:
