@@ -14,7 +14,7 @@ from .inference.confidence_sequences import (
 from .inference.estimates import compare, summary
 from .inference.expected_precision import precision, replicates_for, t_factor
 from .inference.intervals import t_interval
-from .mechanisms.contribution_table import agreement, cells, contribution_table
+from .mechanisms.contribution_table import agreement, contribution_table, contribution_values
 from .mechanisms.embedding_alignment import alignment_drift, alignments
 from .mechanisms.failure_modes import failure_modes
 from .mechanisms.shapley_attribution import attribution_stages, attributions
@@ -47,11 +47,11 @@ __all__ = [
     "attribution_stages",
     "attributions",
     "block_means",
-    "cells",
     "combine",
     "compare",
     "comparison",
     "contribution_table",
+    "contribution_values",
     "contributions",
     "convergence",
     "d_study",

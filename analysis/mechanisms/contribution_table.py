@@ -73,7 +73,7 @@ class Contributions:
         }
 
 
-def contribution_table(found: Iterable[Contributions]) -> pd.DataFrame:
+def contribution_values(found: Iterable[Contributions]) -> pd.DataFrame:
     """Contributions in the long format: a row per run and cell.
 
     Returns:
@@ -90,7 +90,7 @@ def contribution_table(found: Iterable[Contributions]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)
 
 
-def cells(found: Iterable[Contributions]) -> pd.DataFrame:
+def contribution_table(found: Iterable[Contributions]) -> pd.DataFrame:
     """What is known of every contribution, and how far it is a property of its pair.
 
     Returns:
@@ -104,11 +104,11 @@ def cells(found: Iterable[Contributions]) -> pd.DataFrame:
         runs), position and predecessor (share of the variance over orders that the player's place
         explains, and what was learnt just before it), replicates, runs. NaN where undefined.
     """
-    parts = [_cells(part) for part in found]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=_CELLS)
+    parts = [_table(part) for part in found]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=_COLUMNS)
 
 
-def _cells(part: Contributions) -> pd.DataFrame:
+def _table(part: Contributions) -> pd.DataFrame:
     runs, y, start = part.runs, part.flat, part.start.ravel()
     # Of changes, which are exactly 0 where nothing changed.
     means = pd.DataFrame(part.changes).groupby(runs["replicate"].to_numpy()).mean().to_numpy()
@@ -135,10 +135,10 @@ def _cells(part: Contributions) -> pd.DataFrame:
             "runs": len(y),
         }
     )
-    return found.assign(**part.head)[_CELLS]
+    return found.assign(**part.head)[_COLUMNS]
 
 
-_CELLS = [
+_COLUMNS = [
     *(*HEAD, "player", "target", "mean", "low", "high", "drift"),
     *("order_sd", "order_sd_low", "order_sd_high", "seed_sd", "order_share", "before", "after"),
     *("sign", "signal", "q05", "worst_tenth", "position", "predecessor", "replicates", "runs"),
@@ -155,16 +155,16 @@ def agreement(found: Iterable[Contributions]) -> pd.DataFrame:
     """
     rows = []
     for part in found:
-        size = {"cells": part.flat.shape[1], "runs": len(part.flat)}
+        size = {"contributions": part.flat.shape[1], "runs": len(part.flat)}
         rows.append(part.head | size | {"tau": mean_tau(part.flat)})
-    return pd.DataFrame(rows, columns=[*HEAD, "cells", "runs", "tau"])
+    return pd.DataFrame(rows, columns=[*HEAD, "contributions", "runs", "tau"])
 
 
-def by_kind(known: pd.DataFrame, agreed: pd.DataFrame) -> pd.DataFrame:
+def contribution_types(known: pd.DataFrame, agreed: pd.DataFrame) -> pd.DataFrame:
     """How robust the contributions of a kind are, all together.
 
     Args:
-        known: what `cells` returns.
+        known: what `contribution_table` returns.
         agreed: what `agreement` returns for the same contributions.
 
     Returns:

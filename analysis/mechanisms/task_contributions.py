@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.data.results import Results, as_runs
 from analysis.inference.estimates import ROPE
 from analysis.inference.replicates import complete_replicates, paired, with_same_tasks
-from analysis.mechanisms.contribution_table import Contributions, cells
+from analysis.mechanisms.contribution_table import Contributions, contribution_table
 from analysis.orders.comparison import COMPARED
 from analysis.run_metrics.metric import METRICS
 
@@ -56,13 +56,13 @@ def contributions(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per (backbone, method, trained, task): mean, low, high, order_sd, before
-        (transfer), after (interference), sign, q05 and runs of c, as in `cells`.
+        (transfer), after (interference), sign, q05 and runs of c, as in `contribution_table`.
     """
-    return of_gains(cells(gains(results, runs)))
+    return of_gains(contribution_table(gains(results, runs)))
 
 
 def of_gains(known: pd.DataFrame) -> pd.DataFrame:
-    """What `contributions` returns, from what `cells` knows of gains and others."""
+    """What `contributions` returns, from what `contribution_table` knows of gains and others."""
     names = [*HEAD, "trained", "task", "mean", "low", "high", "order_sd", "before", "after"]
     mine = known[known["kind"] == "gain"].reset_index(drop=True)
     mine = mine.rename(columns={"player": "trained", "target": "task"})

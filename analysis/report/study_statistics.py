@@ -12,7 +12,12 @@ from pyarrow import fs
 from analysis.data.results import Results
 from analysis.inference.estimates import compare, summary
 from analysis.inference.replicates import paired
-from analysis.mechanisms.contribution_table import Contributions, agreement, by_kind, cells
+from analysis.mechanisms.contribution_table import (
+    Contributions,
+    agreement,
+    contribution_table,
+    contribution_types,
+)
 from analysis.mechanisms.embedding_alignment import alignment_drift, alignments
 from analysis.mechanisms.shapley_attribution import attribution_stages, attributions
 from analysis.mechanisms.task_contributions import gains, method_contributions, of_gains
@@ -101,17 +106,17 @@ class StudyStatistics:
     @cached_property
     def contributions(self) -> pd.DataFrame:
         """What learning one task does to another."""
-        return of_gains(self.cells)
+        return of_gains(self.contribution_table)
 
     @cached_property
-    def cells(self) -> pd.DataFrame:
+    def contribution_table(self) -> pd.DataFrame:
         """Every contribution of every kind, with its robustness."""
-        return cells(self._contributions())
+        return contribution_table(self._contributions())
 
     @cached_property
-    def kinds(self) -> pd.DataFrame:
+    def contribution_types(self) -> pd.DataFrame:
         """How robust the contributions of a kind are, all together."""
-        return by_kind(self.cells, agreement(self._contributions()))
+        return contribution_types(self.contribution_table, agreement(self._contributions()))
 
     def _contributions(self) -> Iterator[Contributions]:
         """Those of all kinds, one method after another: together they may be large."""
@@ -228,7 +233,7 @@ class StudyStatistics:
             "robustness": self.robustness,
             "steadiness": self.steadiness,
             "disparity": disparity(self.results, self.runs),
-            "kinds": self.kinds,
+            "contribution_types": self.contribution_types,
             "alignment_drift": alignment_drift(self.results, self.runs),
             "attribution_stages": attribution_stages(self.results, self.runs),
             "rankings": self.rankings,

@@ -7,7 +7,7 @@ from scipy import stats
 
 from analysis import load, metrics
 from analysis.data.results import Results
-from analysis.mechanisms.contribution_table import cells
+from analysis.mechanisms.contribution_table import contribution_table
 from analysis.mechanisms.embedding_alignment import KINDS, alignment_drift, alignments
 from analysis.mechanisms.failure_modes import MEASURES, failure_modes
 from analysis.mechanisms.transitions import transition_models, transitions
@@ -58,7 +58,7 @@ def test_cross_modal_tables_are_transposes(results, runs):
 
 
 def test_a_frozen_tower_is_not_moved_by_the_order(results, runs):
-    found = cells(alignments(results, runs)).set_index(["method", "kind"])
+    found = contribution_table(alignments(results, runs)).set_index(["method", "kind"])
     for column in ("order_sd", "seed_sd", "drift"):
         assert found.loc[("ewc", "image_image"), column].abs().max() < 1e-12
     assert (found.loc[("ewc", "image_image"), "sign"] == 0).all()
@@ -105,7 +105,7 @@ def regressed(noise: float, seed: int = 0, replicates: int = 4) -> pd.DataFrame:
     truth = 0.1 + 2 * frame["frozen_image_text"] - frame["frozen_text_image"]
     blank = dict.fromkeys(("accuracy_new", "loss_before", "loss_new"), np.nan)
     response = truth + noise * rng.standard_normal(size)
-    return frame.assign(whole=True, accuracy_before=response, **blank)
+    return frame.assign(complete=True, accuracy_before=response, **blank)
 
 
 _SCORES = (

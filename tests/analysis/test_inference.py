@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from analysis import compare, summary, t_interval
-from tests.analysis.frames import runs_of
+from tests.analysis.invented_runs import runs_of
 
 
 def one(frame: pd.DataFrame, method: str, metric: str = "average_accuracy") -> pd.Series:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.orders.order_models import adjacency, best_order, order_models, position, precedence
-from tests.analysis.frames import runs_of
+from tests.analysis.invented_runs import runs_of
 
 TASKS = tuple("abcde")
 

@@ -9,7 +9,7 @@ from scipy import stats
 
 from analysis import method_pairs, rankings, stability
 from analysis.orders.ranking import kendalls_w
-from tests.analysis.frames import runs_of
+from tests.analysis.invented_runs import runs_of
 
 
 def test_kendalls_w_is_pingouins_also_with_ties():

@@ -11,13 +11,16 @@ import pytest
 import yaml
 from plotly.offline import get_plotlyjs
 
-from analysis import load, metrics, summary, write_report
-from analysis.report import figures, frames
+from analysis import Panel, load, metrics, summary, write_report
+from analysis.report import report_frames
 from analysis.report.browser import browser_data
-from analysis.report.findings import findings
-from analysis.report.page import FIGURES
-from analysis.report.study import Study
-from analysis.report.style import COLOURS, Looks
+from analysis.report.figure_style import COLOURS, Looks
+from analysis.report.panels import PANELS
+from analysis.report.panels.accuracy_over_orders import AccuracyOverOrders
+from analysis.report.panels.forgetting_and_learning import ForgettingAndLearning
+from analysis.report.panels.order_tree import OrderTree
+from analysis.report.sentences import findings
+from analysis.report.study_statistics import StudyStatistics
 from tests.analysis.embedded import write_embeddings
 from tests.analysis.synthetic import (
     METHODS,
@@ -120,7 +123,8 @@ def test_every_figure_has_a_place_a_caption_and_data(out):
     page = page_of(out)
     ids = {attrs.get("id") for _, attrs in page.elements}
     drawn = json.loads(page.scripts["figures"])
-    assert set(drawn) == set(FIGURES)
+    figures = [panel for panel in PANELS if type(panel).draw is not Panel.draw]
+    assert list(drawn) == [panel.key for panel in figures]
     assert {f"figure-{name}" for name in drawn} <= ids
     for caption in re.findall(r"<figcaption.*?</figcaption>", (out / "report.html").read_text()):
         assert "Unit: " in caption
@@ -139,12 +143,12 @@ def test_findings_quote_the_tables(out):
 
 
 def test_figures_show_the_frames(out):
-    study = Study(load(out))
-    figure = figures.distribution(study.placed(study.runs), study.summary, study.groups)
+    study = StudyStatistics(load(out))
+    figure = AccuracyOverOrders().draw(study.runs, study)
     dots = [trace for trace in figure.data if trace.meta == "runs"]
     page = browser_data(study.results, study.groups)
     for (backbone, method), trace in zip(study.groups, dots, strict=True):
-        mine = frames.group(study.runs, backbone, method)
+        mine = report_frames.group(study.runs, backbone, method)
         assert list(trace.x) == list(mine["average_accuracy"])
         for place, order, replicate in zip(
             trace.customdata, mine["order"], mine["replicate"], strict=True
@@ -163,8 +167,8 @@ def test_a_method_has_one_colour_in_every_figure():
 
 
 def test_iso_lines_hold_the_accuracy_written_on_them(out):
-    study = Study(load(out))
-    figure = figures.trade_off(study.placed(study.runs), study.groups)
+    study = StudyStatistics(load(out))
+    figure = ForgettingAndLearning().draw(study.runs, study)
     lines = [trace for trace in figure.data if trace.mode == "lines+text"]
     assert lines
     for line in lines:
@@ -174,9 +178,9 @@ def test_iso_lines_hold_the_accuracy_written_on_them(out):
 
 def test_tree_adds_up(out):
     """Every prefix holds the runs of its children; its colour is the mean over its runs."""
-    study = Study(load(out))
-    tree = frames.group(study.trie, "tiny-clip", "replay").set_index("prefix")
-    runs = frames.group(study.runs, "tiny-clip", "replay")
+    study = StudyStatistics(load(out))
+    tree = report_frames.group(OrderTree().frame(study), "tiny-clip", "replay").set_index("prefix")
+    runs = report_frames.group(study.runs, "tiny-clip", "replay")
     for prefix, node in tree.iterrows():
         through = runs[[order[: len(prefix)] == prefix for order in runs["order"]]]
         assert node["runs"] == len(through)
@@ -210,7 +214,7 @@ def test_large_studies_leave_orders_out_of_the_page_and_say_so(out, monkeypatch)
 
 
 def test_worst_and_best_orders_come_with_their_command(out):
-    found = frames.extremes(metrics(load(out)))
+    found = report_frames.extremes(metrics(load(out)))
     worst = found[(found["method"] == "ewc") & (found["which"] == "worst")].iloc[0]
     runs = metrics(load(out))
     assert worst["average_accuracy"] == runs.loc[runs["method"] == "ewc", "average_accuracy"].min()
@@ -218,7 +222,7 @@ def test_worst_and_best_orders_come_with_their_command(out):
         f"sweep trial study.yaml --method ewc --order {','.join(worst['order'])} "
         f"--replicate {worst['replicate']}"
     )
-    assert frames.command("my method", ("a b", "c"), 0, "clip") == (
+    assert report_frames.command("my method", ("a b", "c"), 0, "clip") == (
         "sweep trial study.yaml --method 'my method' --order 'a b,c' --replicate 0 --backbone clip"
     )
 
@@ -232,14 +236,14 @@ def test_methods_with_fewer_whole_replicates_say_so(out):
         if (r["method"], r["replicate"], tuple(r["prefix"])) != ("ewc", 1, gone)
     ]
     write_rows(out, rows)
-    (text,) = [sentence for sentence in findings(Study(load(out))) if "keeps" in sentence]
+    (text,) = [sentence for sentence in findings(StudyStatistics(load(out))) if "keeps" in sentence]
     assert "per method" not in text
     assert re.search(r"\*\*ewc\*\* [\d.]+ \(over 6 runs in 1 replicate\)", text)
     assert text.count("(over 12 runs in 2 replicates)") == 4
 
 
 def test_verdicts_are_those_of_the_comparison(out):
-    study = Study(load(out))
+    study = StudyStatistics(load(out))
     (text,) = [sentence for sentence in findings(study) if "the least that matters" in sentence]
     accuracy = study.comparison[study.comparison["metric"] == "average_accuracy"]
     for row in accuracy.itertuples():
@@ -248,7 +252,7 @@ def test_verdicts_are_those_of_the_comparison(out):
 
 
 def test_steadiness_is_said_and_tabled(out):
-    study = Study(load(out))
+    study = StudyStatistics(load(out))
     (text,) = [sentence for sentence in findings(study) if "relative to" in sentence]
     page = Page(Path(write_report(str(out))).read_text())
     assert list(study.steadiness["method"]) == ["ewc", "lora", "replay"]  # zero_shot does not move
@@ -271,7 +275,7 @@ def test_runs_are_compared_in_one_report(out, tmp_path):
 
 
 def test_methods_that_no_order_moves_have_no_worst_order(out):
-    assert "zero_shot" not in set(frames.extremes(metrics(load(out)))["method"])
+    assert "zero_shot" not in set(report_frames.extremes(metrics(load(out)))["method"])
 
 
 def test_names_are_escaped_everywhere(tmp_path):

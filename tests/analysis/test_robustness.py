@@ -16,7 +16,7 @@ from analysis.orders.robustness import (
     spread,
     tolerance,
 )
-from tests.analysis.frames import runs_of
+from tests.analysis.invented_runs import runs_of
 from tests.analysis.synthetic import World, random_orders, write_study
 
 

@@ -8,7 +8,7 @@ from statsmodels.stats.multitest import multipletests
 
 from analysis import compare
 from analysis.inference.significance import holm, max_t, probability_inside, significance, verdict
-from tests.analysis.frames import runs_of
+from tests.analysis.invented_runs import runs_of
 
 
 def test_holm_is_that_of_statsmodels():

@@ -8,7 +8,7 @@ from scipy import stats
 
 from analysis import steadiness
 from analysis.orders.steadiness import FEW
-from tests.analysis.frames import runs_of
+from tests.analysis.invented_runs import runs_of
 
 
 def drawn(seed: int, replicates: int = 5, orders: int = 12, ratio: float = 0.5) -> dict:

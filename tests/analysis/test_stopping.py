@@ -17,7 +17,7 @@ from analysis.inference.confidence_sequences import (
     stopping_point,
 )
 from analysis.inference.expected_precision import t_factor
-from tests.analysis.frames import runs_of
+from tests.analysis.invented_runs import runs_of
 
 VALUES = st.lists(st.floats(-1, 1), min_size=FIRST_LOOK, max_size=20)
 

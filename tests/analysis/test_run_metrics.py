@@ -5,7 +5,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from analysis import accuracy, combine, compare, from_matrices, metrics
+from analysis import METRICS, combine, compare, from_matrices, metrics
+from analysis.run_metrics import formulas
 from tests.analysis.mtil import ORDERS, PUBLISHED, mtil
 
 # Three tasks in learning order; row 0 is the untouched backbone.
@@ -22,22 +23,22 @@ R = np.array(
 @pytest.mark.parametrize(
     ("function", "value"),
     [
-        (accuracy.average_accuracy, (0.50 + 0.60 + 0.95) / 3),
+        (formulas.average_accuracy, (0.50 + 0.60 + 0.95) / 3),
         (
-            accuracy.average_incremental_accuracy,
+            formulas.average_incremental_accuracy,
             (0.70 + (0.80 + 0.90) / 2 + (0.50 + 0.60 + 0.95) / 3) / 3,
         ),
-        (accuracy.mtil_avg, (0.70 + 0.80 + 0.50 + 0.25 + 0.90 + 0.60 + 0.35 + 0.20 + 0.95) / 9),
-        (accuracy.transfer, (0.25 + (0.35 + 0.20) / 2) / 2),
-        (accuracy.backward_transfer, ((0.50 - 0.70) + (0.60 - 0.90)) / 2),
-        (accuracy.forward_transfer, ((0.25 - 0.20) + (0.20 - 0.30)) / 2),
-        (accuracy.forgetting_max, ((0.80 - 0.50) + (0.90 - 0.60)) / 2),
-        (accuracy.forgetting_last, ((0.70 - 0.50) + (0.90 - 0.60)) / 2),
-        (accuracy.zsd_figure, ((0.25 - 0.25) + (0.35 - 0.20)) / 2),
-        (accuracy.zsd_text, ((0.25 - 0.25) + (0.35 - 0.20)) / 2),
-        (accuracy.learning_accuracy, (0.70 + 0.90 + 0.95) / 3),
-        (accuracy.learning, ((0.70 - 0.10) + (0.90 - 0.25) + (0.95 - 0.20)) / 3),
-        (accuracy.erosion, ((0.10 - 0.50) + (0.20 - 0.60) + (0.30 - 0.95)) / 3),
+        (formulas.mtil_avg, (0.70 + 0.80 + 0.50 + 0.25 + 0.90 + 0.60 + 0.35 + 0.20 + 0.95) / 9),
+        (formulas.transfer, (0.25 + (0.35 + 0.20) / 2) / 2),
+        (formulas.backward_transfer, ((0.50 - 0.70) + (0.60 - 0.90)) / 2),
+        (formulas.forward_transfer, ((0.25 - 0.20) + (0.20 - 0.30)) / 2),
+        (formulas.forgetting_max, ((0.80 - 0.50) + (0.90 - 0.60)) / 2),
+        (formulas.forgetting_last, ((0.70 - 0.50) + (0.90 - 0.60)) / 2),
+        (formulas.zsd_figure, ((0.25 - 0.25) + (0.35 - 0.20)) / 2),
+        (formulas.zsd_text, ((0.25 - 0.25) + (0.35 - 0.20)) / 2),
+        (formulas.learning_accuracy, (0.70 + 0.90 + 0.95) / 3),
+        (formulas.learning, ((0.70 - 0.10) + (0.90 - 0.25) + (0.95 - 0.20)) / 3),
+        (formulas.erosion, ((0.10 - 0.50) + (0.20 - 0.60) + (0.30 - 0.95)) / 3),
     ],
 )
 def test_formula_by_hand(function, value):
@@ -47,7 +48,7 @@ def test_formula_by_hand(function, value):
 def test_stacked_matrices_give_the_values_of_each():
     rng = np.random.default_rng(0)
     many = rng.random((5, 4, 3))
-    for metric in accuracy.METRICS.values():
+    for metric in METRICS.values():
         one_by_one = np.array([metric.function(matrix) for matrix in many])
         assert metric.function(many) == pytest.approx(one_by_one)
 
@@ -55,16 +56,16 @@ def test_stacked_matrices_give_the_values_of_each():
 def test_chaudhrys_maximum_may_come_from_before_the_task_was_learnt():
     lost_early = np.array([[0.9, 0.8], [0.9, 0.9], [0.9, 0.5]])
     three = np.array([[0.5] * 3, [0.5, 0.9, 0.5], [0.5, 0.6, 0.5], [0.5, 0.5, 0.5]])
-    assert accuracy.forgetting_max(lost_early) == pytest.approx(0.0)
-    assert accuracy.forgetting_max(three) == pytest.approx(0.1 / 2)
-    assert accuracy.forgetting_max(three, since_learnt=False) == pytest.approx(0.4 / 2)
+    assert formulas.forgetting_max(lost_early) == pytest.approx(0.0)
+    assert formulas.forgetting_max(three) == pytest.approx(0.1 / 2)
+    assert formulas.forgetting_max(three, since_learnt=False) == pytest.approx(0.4 / 2)
 
 
 def test_the_two_degradations_differ_in_where_they_start():
     """One counts what the untouched backbone knew, the other what the first model knew."""
     lost_at_once = np.array([[0.5, 0.9, 0.9], [0.6, 0.7, 0.7], [0.6, 0.8, 0.8], [0.6, 0.8, 0.9]])
-    assert accuracy.zsd_figure(lost_at_once) == pytest.approx(((0.9 - 0.7) + (0.9 - 0.8)) / 2)
-    assert accuracy.zsd_text(lost_at_once) == pytest.approx(0.0)
+    assert formulas.zsd_figure(lost_at_once) == pytest.approx(((0.9 - 0.7) + (0.9 - 0.8)) / 2)
+    assert formulas.zsd_text(lost_at_once) == pytest.approx(0.0)
 
 
 def test_intransigence_compares_with_the_joint_model_of_the_same_prefix():
@@ -80,9 +81,9 @@ def test_intransigence_compares_with_the_joint_model_of_the_same_prefix():
 
 def test_one_task_has_no_transfer_and_no_forgetting():
     single = np.array([[0.2], [0.8]])
-    assert accuracy.average_accuracy(single) == 0.8
+    assert formulas.average_accuracy(single) == 0.8
     for name in ("transfer", "bwt", "fwt", "forgetting_max", "zsd_figure", "zsd_text"):
-        assert np.isnan(accuracy.METRICS[name].function(single)), name
+        assert np.isnan(METRICS[name].function(single)), name
 
 
 @pytest.mark.parametrize(
@@ -136,12 +137,12 @@ def test_without_the_untouched_backbone_only_what_needs_it_is_undefined():
     assert run.average_accuracy == pytest.approx((0.50 + 0.60 + 0.95) / 3)
     assert np.isnan([run.fwt, run.learning, run.zsd_figure]).all()
     with_start = from_matrices([R[1:]], [("a", "b", "c")], zero_shot={"a": 0.1, "b": 0.2, "c": 0.3})
-    assert metrics(with_start)["fwt"][0] == pytest.approx(accuracy.forward_transfer(R))
+    assert metrics(with_start)["fwt"][0] == pytest.approx(formulas.forward_transfer(R))
 
 
 def test_percent_stays_percent():
     (run,) = metrics(from_matrices([100 * R], [("a", "b", "c")])).itertuples()
-    assert run.bwt == pytest.approx(100 * accuracy.backward_transfer(R))
+    assert run.bwt == pytest.approx(100 * formulas.backward_transfer(R))
 
 
 @pytest.mark.parametrize(

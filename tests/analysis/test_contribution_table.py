@@ -15,9 +15,9 @@ from analysis.data.results import Results
 from analysis.mechanisms.contribution_table import (
     Contributions,
     agreement,
-    by_kind,
-    cells,
     contribution_table,
+    contribution_types,
+    contribution_values,
     mean_tau,
 )
 from analysis.mechanisms.task_contributions import contributions, gains, method_contributions
@@ -70,7 +70,7 @@ def test_gains_of_a_run_add_up_to_all_that_was_gained(results):
 
 
 def test_a_gain_is_what_its_stage_changed(results):
-    table = contribution_table(gains(results, metrics(results)))
+    table = contribution_values(gains(results, metrics(results)))
     row = table[(table["method"] == "ewc") & (table["player"] != table["target"])].iloc[17]
     R = results.matrix(row["backbone"], row["method"], row["replicate"], row["order"])
     k = row["order"].index(row["player"]) + 1
@@ -80,7 +80,7 @@ def test_a_gain_is_what_its_stage_changed(results):
 def test_what_comes_before_and_after_makes_the_mean(results):
     """Every order is one or the other, so the mean lies between, weighted by their numbers."""
     found = contributions(results, metrics(results))
-    table = contribution_table(gains(results, metrics(results)))
+    table = contribution_values(gains(results, metrics(results)))
     earlier = [o.index(p) < o.index(t) for o, p, t in table[["order", "player", "target"]].values]
     share = table.assign(earlier=earlier).groupby(["method", "player", "target"])["earlier"].mean()
     for row in found[found["trained"] != found["task"]].itertuples():
@@ -96,7 +96,7 @@ def test_renaming_tasks_renames_results(tmp_path):
     found = []
     for name, orders, tasks in (("one", blocks, TASKS), ("two", renamed, tuple(new.values()))):
         out = load(str(write_study(tmp_path / name, orders, World(tasks=tasks))))
-        found.append(cells(gains(out, metrics(out))))
+        found.append(contribution_table(gains(out, metrics(out))))
     key = ["method", "player", "target"]
     one = found[0].assign(player=found[0]["player"].map(new), target=found[0]["target"].map(new))
     one, two = (frame.sort_values(key, ignore_index=True) for frame in (one, found[1]))
@@ -104,7 +104,7 @@ def test_renaming_tasks_renames_results(tmp_path):
 
 
 def test_a_method_that_learns_nothing_is_not_moved_by_the_order(results):
-    found = cells(gains(results, metrics(results)))
+    found = contribution_table(gains(results, metrics(results)))
     still = found[found["method"] == "zero_shot"]
     assert (still[["mean", "order_sd", "seed_sd", "sign", "worst_tenth"]] == 0).all(axis=None)
     assert still[["signal", "order_share", "position"]].isna().all(axis=None)
@@ -112,7 +112,7 @@ def test_a_method_that_learns_nothing_is_not_moved_by_the_order(results):
 
 def test_numbers_of_a_cell_by_hand():
     y = np.random.default_rng(0).normal(0.02, 0.05, (12, 1))
-    (row,) = cells([made(y)]).itertuples()
+    (row,) = contribution_table([made(y)]).itertuples()
     first, second = y[:6, 0], y[6:, 0]
     assert row.mean == pytest.approx(y.mean())
     error = np.std([first.mean(), second.mean()], ddof=1) / 2**0.5
@@ -137,7 +137,7 @@ def test_what_explains_a_contribution_is_found(feature):
     runs = made(np.zeros((12, 1))).runs
     effect = np.array([EFFECTS[feature](order) for order in runs["order"]])
     shift = 5.0 * runs["replicate"].to_numpy()  # of the seed: not the order's
-    (row,) = cells([made((effect + shift)[:, None])]).itertuples()
+    (row,) = contribution_table([made((effect + shift)[:, None])]).itertuples()
     assert getattr(row, feature) == pytest.approx(1)
     other = "predecessor" if feature == "position" else "position"
     assert getattr(row, other) < 0.9
@@ -145,7 +145,7 @@ def test_what_explains_a_contribution_is_found(feature):
 
 def test_noise_explains_nothing():
     rng = np.random.default_rng(1)
-    found = cells([made(rng.standard_normal((120, 3)), replicates=20)])
+    found = contribution_table([made(rng.standard_normal((120, 3)), replicates=20)])
     assert found["position"].max() < 0.1
     assert found["predecessor"].max() < 0.1
 
@@ -153,7 +153,7 @@ def test_noise_explains_nothing():
 def test_players_that_are_no_tasks_have_no_position():
     part = made(np.random.default_rng(2).random((12, 1)))
     tower = Contributions(**{**vars(part), "players": ["vision"]})
-    assert cells([tower])[["position", "predecessor", "before"]].isna().all(axis=None)
+    assert contribution_table([tower])[["position", "predecessor", "before"]].isna().all(axis=None)
 
 
 SCORES = st.sampled_from([0.0, 0.1, 0.2, 0.5])
@@ -174,23 +174,23 @@ def test_agreement_without_ties_is_the_mean_kendall_tau():
     taus = [stats.kendalltau(*pair).statistic for pair in combinations(table, 2)]
     (row,) = agreement([made(table)]).itertuples()
     assert row.tau == pytest.approx(np.mean(taus))
-    assert (row.cells, row.runs) == (3, 12)
+    assert (row.contributions, row.runs) == (3, 12)
 
 
 def test_long_format_holds_every_cell_of_every_run(results):
     parts = list(gains(results, metrics(results)))
-    table = contribution_table(parts)
+    table = contribution_values(parts)
     assert len(table) == sum(part.values.size for part in parts)
     assert not table.duplicated(["method", "replicate", "order", "player", "target"]).any()
     means = table.groupby(["method", "player", "target"])["value"].mean()
-    known = cells(parts).set_index(["method", "player", "target"])["mean"]
+    known = contribution_table(parts).set_index(["method", "player", "target"])["mean"]
     assert (means - known).abs().max() < 1e-12
 
 
 def test_kinds_sum_up_their_cells(results):
     parts = list(gains(results, metrics(results)))
-    known, agreed = cells(parts), agreement(parts)
-    found = by_kind(known, agreed).set_index("method")
+    known, agreed = contribution_table(parts), agreement(parts)
+    found = contribution_types(known, agreed).set_index("method")
     mine = known[known["method"] == "ewc"]
     sure = (mine["low"] > 0) | (mine["high"] < 0)
     assert 0 < found.loc["ewc", "certain"] == sure.mean() < 1
