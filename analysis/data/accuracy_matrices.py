@@ -37,6 +37,11 @@ def from_matrices(
     Raises:
         ValueError: a matrix has another shape, holds no accuracies, or contradicts another one of
             its replicate about a prefix that both share.
+
+    >>> from analysis import metrics
+    >>> results = from_matrices([[[0.9, 0.2], [0.7, 0.8]]], [("cars", "pets")])
+    >>> float(metrics(results)["average_accuracy"][0])
+    0.75
     """
     numbers = range(len(matrices)) if replicates is None else replicates
     runs = [
@@ -79,6 +84,14 @@ def combine(studies: Mapping[str, Results]) -> Results:
 
     Args:
         studies: results by the name of the study.
+
+    >>> from analysis import from_matrices, metrics
+    >>> R, order = [[0.9, 0.2], [0.7, 0.8]], ('cars', 'pets')
+    >>> one, other = (from_matrices([R], [order], name) for name in ("ewc", "lwf"))
+    >>> metrics(combine({"first": one, "second": other}))[["method", "average_accuracy"]]
+      method  average_accuracy
+    0    ewc              0.75
+    1    lwf              0.75
     """
     holders = pd.Series(
         [m for results in studies.values() for m in set(results.stages["method"])], dtype=object

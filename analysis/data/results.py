@@ -104,6 +104,15 @@ class Results:
             backbone and method, unless there are columns that say which.
         folder: where the results were read from; None when they came from memory.
         recorded: wall times (COSTS_SCHEMA) of results that came from memory.
+
+    >>> from analysis import tiny_study
+    >>> tiny_study().matrix("clip", "finetune", 0, ("cars", "pets", "textures")).round(2)
+                        cars  pets  textures
+    stage trained_task
+    0                   0.30  0.35       0.4
+    1     cars          0.90  0.35       0.4
+    2     pets          0.57  0.85       0.4
+    3     textures      0.35  0.47       0.8
     """
 
     stages: pd.DataFrame
@@ -211,6 +220,11 @@ def load(out: str) -> Results:
 
     Raises:
         FileNotFoundError: the folder holds no results.
+
+    >>> load('nowhere')
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: 'nowhere' holds no results: no rows in results/*.parquet.
     """
     folder = open_folder(str(out))
     table = _read(folder, "results", RESULTS_SCHEMA)

@@ -32,6 +32,10 @@ def anytime_interval(values: ArrayLike) -> Interval:
     """The 95 % confidence sequence for the mean, after the first n independent values.
 
     The bounds are NaN for fewer than FIRST_LOOK values.
+
+    >>> found = anytime_interval([0.70, 0.72, 0.69, 0.71])
+    >>> round(found.low, 3), round(found.mean, 3), round(found.high, 3)
+    (0.671, 0.705, 0.739)
     """
     x = np.asarray(values, float)
     n = len(x)
@@ -48,6 +52,9 @@ def anytime_factor(n: int) -> float:
     sqrt((1 - 1/n) ((b n)^(1/n) - 1)) with b = (1 + a^2 / (m - 1))^m / m; m = FIRST_LOOK, and a
     solves 2 P(t > a) + 2 a f(a) = 5 % for Student's t with m - 1 degrees of freedom and density f.
     Infinite for n < m.
+
+    >>> [round(anytime_factor(n), 2) for n in (3, 4, 10, 100)]
+    [inf, 2.64, 1.27, 0.36]
     """
     if n < FIRST_LOOK:
         return np.inf
@@ -77,6 +84,17 @@ def block_means(runs: pd.DataFrame, metric: str, baseline: str | None = None) ->
 
     Returns:
         Index: replicate; columns: (backbone, method). NaN where a replicate is not whole.
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> block_means(runs, "average_accuracy").round(3)
+    backbone      clip
+    method    finetune replay
+    replicate
+    0            0.583  0.734
+    1            0.587  0.739
+    2            0.590  0.744
+    3            0.595  0.750
     """
     values = runs if baseline is None else paired(runs, baseline)
     found = {}
@@ -98,6 +116,11 @@ def stopping_point(means: pd.DataFrame, half_width: float) -> int | None:
         means: a column per contrast, a row per replicate, from replicate 0 on without gaps; NaN
             where a replicate is not whole.
         half_width: of the confidence sequence, in the unit of the means; it has to be below.
+
+    >>> from analysis import block_means, metrics, tiny_study
+    >>> means = block_means(metrics(tiny_study(6)), "average_accuracy")
+    >>> stopping_point(means, half_width=0.05)
+    4
     """
     for n in range(FIRST_LOOK, len(means) + 1):
         looked = [anytime_interval(means[c].iloc[:n].dropna()) for c in means.columns]
@@ -115,6 +138,15 @@ def convergence(means: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row per (backbone, method, replicates): mean, low, high (t interval, for a number of
         replicates fixed beforehand), anytime_low, anytime_high (confidence sequence).
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> found = convergence(block_means(runs, "average_accuracy"))
+    >>> found[["replicates", "mean", "low", "high"]].round(3).head(3)
+       replicates   mean    low   high
+    0           1  0.583    NaN    NaN
+    1           2  0.585  0.561  0.610
+    2           3  0.587  0.578  0.596
     """
     rows = []
     for pair, column in zip(means.columns, means.to_numpy().T, strict=True):

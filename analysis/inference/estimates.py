@@ -31,6 +31,14 @@ def summary(runs: pd.DataFrame, extra: Sequence[Metric] = ()) -> pd.DataFrame:
         high (t interval over replicates), replicates and runs that count, sd_runs (standard
         deviation over these runs; it holds the effects of order AND of seed), min, min_order,
         max, max_order (over these runs), note (what the numbers are conditional on).
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> found = summary(runs).query("metric == 'average_accuracy'")
+    >>> found[["method", "mean", "low", "high", "replicates", "runs"]].round(3)
+          method   mean    low   high  replicates  runs
+    0   finetune  0.589  0.581  0.597           4    24
+    13    replay  0.742  0.731  0.752           4    24
     """
     rows = []
     for (backbone, method), group in runs.groupby(["backbone", "method"]):
@@ -65,6 +73,12 @@ def compare(
 
     Raises:
         ValueError: no run of the baseline is complete.
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> found = compare(runs, "finetune").set_index("metric").loc["average_accuracy"]
+    >>> found["method"], round(float(found["mean"]), 3), found["verdict"]
+    ('replay', 0.153, 'better')
     """
     rows: list[dict[str, object]] = []
     means: dict[tuple[str, str, str], pd.Series] = {}

@@ -26,6 +26,10 @@ def t_interval(values: ArrayLike) -> Interval:
     """Mean +- t_(m-1) s / sqrt(m) of m independent values, at the 95 % level.
 
     The bounds are NaN for fewer than two values.
+
+    >>> found = t_interval([0.70, 0.72, 0.69, 0.71])
+    >>> round(found.low, 3), round(found.mean, 3), round(found.high, 3)
+    (0.684, 0.705, 0.726)
     """
     x = np.asarray(values, float)
     if len(x) < 2:

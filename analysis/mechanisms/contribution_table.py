@@ -78,6 +78,15 @@ def contribution_values(found: Iterable[Contributions]) -> pd.DataFrame:
 
     Returns:
         kind, backbone, method, replicate, order (tuple), player, target, value, start.
+
+    >>> from analysis import gains, metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> found = contribution_values(gains(results, runs))
+    >>> found[["method", "replicate", "player", "target", "value"]].round(3).head(2)
+         method  replicate player target  value
+    0  finetune          0   cars   cars    0.6
+    1  finetune          0   cars   pets    0.0
     """
     parts = []
     for part in found:
@@ -103,6 +112,16 @@ def contribution_table(found: Iterable[Contributions]) -> pd.DataFrame:
         order_sd^2): 1 = a property of the pair, 0 = of the order), q05 and worst_tenth (of all
         runs), position and predecessor (share of the variance over orders that the player's place
         explains, and what was learnt just before it), replicates, runs. NaN where undefined.
+
+    >>> from analysis import gains, metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> found = contribution_table(gains(results, runs))
+    >>> found[["method", "player", "target", "mean", "signal"]].round(2).head(3)
+         method player    target  mean  signal
+    0  finetune   cars      cars  0.61    1.00
+    1  finetune   cars      pets -0.10    0.40
+    2  finetune   cars  textures -0.10    0.42
     """
     parts = [_table(part) for part in found]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=_COLUMNS)
@@ -152,6 +171,15 @@ def agreement(found: Iterable[Contributions]) -> pd.DataFrame:
         One row per (kind, backbone, method): cells, runs, tau (Kendall's, of the cells in two
         runs, over all pairs of runs; cells that are tied in either run are left out, so that
         without ties it is the mean tau).
+
+    >>> from analysis import gains, metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> agreement(gains(results, runs)).set_index("method")["tau"].round(2)
+    method
+    finetune    0.67
+    replay      0.68
+    Name: tau, dtype: float64
     """
     rows = []
     for part in found:
@@ -171,6 +199,16 @@ def contribution_types(known: pd.DataFrame, agreed: pd.DataFrame) -> pd.DataFram
         One row per (kind, backbone, method): cells, certain (share whose interval excludes no
         change; NaN without intervals), order_sd, seed_sd, signal, position, predecessor (medians
         over cells), sign (median of its absolute value), tau (see `agreement`).
+
+    >>> from analysis import gains, metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> parts = list(gains(results, runs))
+    >>> found = contribution_types(contribution_table(parts), agreement(parts))
+    >>> found[["kind", "method", "contributions", "certain"]].round(2)
+       kind    method  contributions  certain
+    0  gain  finetune              9      1.0
+    1  gain    replay              9      1.0
     """
     drift, half = known["drift"].abs(), (known["high"] - known["low"]) / 2
     certain = (drift > half).where(half.notna())

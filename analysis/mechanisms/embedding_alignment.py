@@ -107,6 +107,12 @@ def alignments(results: Results, runs: pd.DataFrame) -> Iterator[Contributions]:
     Yields:
         Per (backbone, method) and kind of KINDS: values[run, s, t] = Con_XY(s, t) at the end,
         start[s, t] the same of the untouched backbone.
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> list(alignments(results, runs))  # this study has no embeddings
+    []
     """
     for space in spaces(results, runs):
         for kind in KINDS:
@@ -128,6 +134,12 @@ def alignment_drift(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
         One row per (backbone, method, kind, pairs, stage), with pairs "within" (s = t) or
         "between" tasks: mean (of Con - Con at stage 0), low, high (t interval over replicates),
         size (mean of its absolute value), runs.
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> alignment_drift(results, runs).empty  # this study has no embeddings
+    True
     """
     rows = []
     for space in spaces(results, runs):

@@ -70,6 +70,17 @@ def failure_modes(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
         One row per (backbone, method, measure, stage) that is defined: mode, mean (of replicate
         means), low, high (t interval over replicates), order_sd (root of the mean variance inside
         replicates), runs. Only methods whose orders hold the same tasks.
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> found = failure_modes(results, runs)
+    >>> found[["method", "measure", "stage", "mean"]].round(3)
+         method       measure  stage   mean
+    0  finetune  interference      2  0.318
+    1  finetune  interference      3  0.318
+    2    replay  interference      2  0.121
+    3    replay  interference      3  0.121
     """
     found = {
         (space.runs["backbone"].iloc[0], space.runs["method"].iloc[0]): space

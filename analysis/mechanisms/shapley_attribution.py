@@ -65,6 +65,12 @@ def attributions(results: Results, runs: pd.DataFrame) -> Iterator[Contributions
     Yields:
         Per (backbone, method) and kind of PLAYERS that was measured: values[run, player, task];
         start: those at stage 0 (of towers, which have not changed there: 0).
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> list(attributions(results, runs))  # nothing was attributed
+    []
     """
     for used, tasks, kind, values in _measured(results, runs):
         yield Contributions(
@@ -84,6 +90,12 @@ def attribution_stages(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row per (backbone, method, kind, player, stage): mean, low, high (t interval over
         replicates), runs.
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> attribution_stages(results, runs).empty  # nothing was attributed
+    True
     """
     rows = []
     for used, _, kind, values in _measured(results, runs):

@@ -30,6 +30,13 @@ def gains(results: Results, runs: pd.DataFrame) -> Iterator[Contributions]:
 
     Yields:
         Per (backbone, method) whose orders hold the same tasks: values[run, j, i] = c_ij.
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> part = next(gains(results, runs))
+    >>> part.players, part.values.shape  # [runs, players, targets]
+    (['cars', 'pets', 'textures'], (24, 3, 3))
     """
     for group, tasks, order, R in _matrices(results, runs):
         c = np.diff(R, axis=1)  # [runs, stage, task in learning order]
@@ -57,6 +64,16 @@ def contributions(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row per (backbone, method, trained, task): mean, low, high, order_sd, before
         (transfer), after (interference), sign, q05 and runs of c, as in `contribution_table`.
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> found = contributions(results, runs)
+    >>> found[["method", "trained", "task", "mean", "order_sd"]].round(2).head(3)
+         method trained      task  mean  order_sd
+    0  finetune    cars      cars  0.61      0.00
+    1  finetune    cars      pets -0.10      0.12
+    2  finetune    cars  textures -0.10      0.11
     """
     return of_gains(contribution_table(gains(results, runs)))
 
@@ -81,6 +98,12 @@ def method_contributions(runs: pd.DataFrame, baseline: str) -> Iterator[Contribu
 
     Yields:
         Per (backbone, method): values[run, 0, metric].
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> part = next(method_contributions(runs, "finetune"))
+    >>> part.players, part.targets
+    (['replay'], ['average_accuracy', 'forgetting_max', 'bwt'])
     """
     for _, group in paired(runs, baseline).groupby(HEAD):
         used = complete_replicates(group)
@@ -104,6 +127,15 @@ def profiles(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row per (backbone, method, task, position): gain (mean of R[i, i] - R[i-1, i]), lost
         (mean of R[i, i] - R[T, i]), final (mean of R[T, i]), runs.
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> profiles(results, runs)[["method", "task", "position", "final"]].round(3).head(3)
+         method  task  position  final
+    0  finetune  cars         1  0.353
+    1  finetune  cars         2  0.531
+    2  finetune  cars         3  0.906
     """
     rows = []
     for group, tasks, order, R in _matrices(results, runs):

@@ -44,6 +44,12 @@ def transitions(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
         the replicates are), before, new (the last two tasks), Con_IT and Con_TI of
         before to new as frozen_image_text, ..., adaptive_text_image, and RESPONSES (change from
         just before the stage to just after it; NaN where not recorded).
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> transitions(results, runs).empty  # this study has no embeddings
+    True
     """
     parts = [_transitions(results, space) for space in spaces(results, runs)]
     names = ["backbone", "method", "replicate", "prefix", "complete", "before", "new"]
@@ -90,6 +96,12 @@ def transition_models(found: pd.DataFrame) -> pd.DataFrame:
         sign (share of transitions whose change has the sign that the fit gives it; no change at
         all counts as one half), means over replicates; r2_out (every replicate predicted by the
         mean of the others' coefficients; NaN for one replicate); transitions, replicates.
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> transition_models(transitions(results, runs)).empty  # it has no embeddings
+    True
     """
     rows = []
     for (backbone, method), group in found.groupby(["backbone", "method"]):

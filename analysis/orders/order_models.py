@@ -67,6 +67,12 @@ def order_models(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.Dat
         whose orders hold the same tasks, and whose metric the order moves: r2 (out of sample, of
         the variance inside replicates), penalty, parameters, best_order and worst_order
         (predicted; None where there are too many tasks to search), runs.
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> order_models(runs)[["method", "model", "r2", "best_order"]].round(2).head(1)
+         method       model    r2              best_order
+    0  finetune  precedence  0.95  (textures, pets, cars)
     """
     rows = []
     for used, tasks in with_same_tasks(runs.dropna(subset=metric)):

@@ -48,6 +48,10 @@ def order_scores(results: Results) -> pd.DataFrame:
     Returns:
         One row per (backbone, measure, score, order): the order as a tuple, and value; measures
         are in the order in which the study names them. Empty if similarity was not measured.
+
+    >>> from analysis import tiny_study
+    >>> order_scores(tiny_study()).empty  # only studies that measure similarity have scores
+    True
     """
     names = ["backbone", "measure", "order", "score", "value"]
     path = "similarity/orders.parquet"
@@ -80,6 +84,17 @@ def dose_response(
         standard deviation of the score), bend, bend_low, bend_high (coefficient of its square,
         from a second regression; negative: highest in the middle), replicates, runs. Scores that
         the covariates determine are left out.
+
+    >>> import pandas as pd
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> scores = pd.DataFrame({"order": runs["order"].unique()})
+    >>> scores["value"] = [float("cars>pets" in ">".join(order)) for order in scores["order"]]
+    >>> scores = scores.assign(backbone="clip", measure="made up", score="neighbours")
+    >>> dose_response(runs, scores)[["method", "slope", "low", "high"]].round(4)
+         method  slope     low    high
+    0  finetune    0.0 -0.0003  0.0003
+    1    replay    0.0 -0.0003  0.0003
     """
     rows = []
     for group in _groups(runs, metric):
@@ -130,6 +145,18 @@ def regret(
         good), p_all (the same for the best of all predictors' proposals, corrected for looking at
         all of them), r and p_r (correlation of score and metric over all orders, two-sided),
         replicates, runs.
+
+    >>> import pandas as pd
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> scores = pd.DataFrame({"order": runs["order"].unique()})
+    >>> scores["value"] = [float(order.index("textures")) for order in scores["order"]]
+    >>> scores = scores.assign(backbone="clip", measure="made up", score="path_cost")
+    >>> found = regret(runs, scores).query("proposal == 'easiest'")
+    >>> found[["method", "orders", "regret", "better"]].round(3)
+         method  orders  regret  better
+    0  finetune       2   0.014   0.167
+    2    replay       2   0.012   0.167
     """
     rows: list[dict[str, Any]] = []
     for group in _groups(runs, metric):

@@ -52,6 +52,12 @@ def rankings(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFra
         One row per backbone with at least two methods: methods, runs, kendalls_w, mean_spearman
         (of two runs), top (the method that is best on average), top_1 (the share of runs in which
         it is best or shares the first place).
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> rankings(runs)[["methods", "runs", "kendalls_w", "top"]]
+       methods  runs  kendalls_w     top
+    0        2    24         1.0  replay
     """
     rows = []
     for backbone, group in runs.groupby("backbone"):
@@ -110,6 +116,12 @@ def method_pairs(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.Dat
         mean (difference of replicate means, in the direction of the metric), low, high, wins,
         ties, losses (runs), flip (share of runs, ties as one half, in which `other` is better),
         p and p_holm (t test over replicates; Holm over all pairs of a backbone), runs.
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> method_pairs(runs)[["method", "other", "mean", "wins", "losses"]].round(3)
+       method     other   mean  wins  losses
+    0  replay  finetune  0.153    24       0
     """
     rows = []
     for backbone, group in runs.groupby("backbone"):
@@ -144,6 +156,12 @@ def stability(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFr
     Returns:
         One row per (backbone, k): tau (mean Kendall tau-a between the two rankings), tau_low
         (5 % quantile over the draws), top_1 (share of draws with the same best method).
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> stability(runs)[["k", "tau", "top_1"]].head(1)
+       k  tau  top_1
+    0  1  1.0    1.0
     """
     rows = []
     for backbone, group in runs.groupby("backbone"):

@@ -128,6 +128,13 @@ def robustness(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataF
         orders that do better than `worst`; NaN unless the orders are random draws); per number m
         of orders: range_m, range_m_low, range_m_high (the expected range of m orders of
         one seed, with its interval over replicates); replicates, runs.
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> robustness(runs)[["method", "mean", "order_sd", "worst", "best"]].round(3)
+         method   mean  order_sd  worst   best
+    0  finetune  0.589     0.036  0.539  0.644
+    1    replay  0.742     0.036  0.691  0.798
     """
     sign = METRICS[metric].sign
     rows = []
@@ -186,6 +193,15 @@ def disparity(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per (backbone, method, task): opd, opd_5, opd_20, orders.
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> disparity(results, runs)[["method", "task", "opd"]].round(3).head(3)
+         method      task    opd
+    0  finetune      cars  0.565
+    1  finetune      pets  0.502
+    2  finetune  textures  0.425
     """
     rows = []
     for (backbone, method), group in runs.groupby(["backbone", "method"]):

@@ -92,6 +92,11 @@ def mantel(x: ArrayLike, y: ArrayLike, num: int = 4999) -> tuple[float, float]:
         x: [T, T], for example similarities; the diagonal is ignored.
         y: [T, T], for example mean contributions of the row's task to the column's.
         num: random permutations, where there are more than EXACT tasks.
+
+    >>> similar = [[0, 3, 1], [3, 0, 2], [1, 2, 0]]
+    >>> r, p = mantel(similar, similar)
+    >>> round(r, 6), round(p, 3)
+    (1.0, 0.333)
     """
     x, y = np.asarray(x, float), np.asarray(y, float)
     off = ~np.eye(len(x), dtype=bool)
@@ -113,6 +118,14 @@ def mrqap(y: ArrayLike, predictors: Mapping[str, ArrayLike], num: int = 1999) ->
 
     Returns:
         Indexed by predictor: coefficient, t, p (two-sided), and r2 of the whole regression.
+
+    >>> import numpy as np
+    >>> similar = np.array([[0, 3, 1, 2], [3, 0, 2, 5], [1, 2, 0, 4], [2, 5, 4, 0]], float)
+    >>> found = mrqap(2 * similar + 1, {"similar": similar})
+    >>> found["coefficient"].round(6)
+    predictor
+    similar    2.0
+    Name: coefficient, dtype: float64
     """
     y = np.asarray(y, float)
     off = ~np.eye(len(y), dtype=bool)

@@ -39,6 +39,12 @@ def steadiness(runs: pd.DataFrame, baseline: str, metric: str = "average_accurac
         ratio that FEW orders of one seed show), reversed (the share of such draws in which the
         other of the two is the steadier), orders (of a replicate, mean), replicates. Bounds and p
         are NaN for a single replicate and where one is broken.
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> steadiness(runs, "finetune")[["method", "ratio", "replicates"]].round(2)
+       method  ratio  replicates
+    0  replay   0.99           4
     """
     tables = []
     for backbone, group in runs.dropna(subset=metric).groupby("backbone"):

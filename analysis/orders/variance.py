@@ -37,6 +37,18 @@ def variance_components(runs: pd.DataFrame, metric: str = "average_accuracy") ->
         One row per (backbone, source): effect ("method", "seed:order", ...), variance (truncated
         at 0), share (of their sum), truncated (whether the estimate was negative), levels (how
         many methods, seeds and orders per seed there are).
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> variance_components(runs)[["effect", "share"]].round(3)
+                  effect  share
+    0             method  0.897
+    1              order  0.098
+    2               seed  0.002
+    3       method:order  0.001
+    4        method:seed  0.000
+    5         seed:order  0.002
+    6  method:seed:order  0.000
     """
     rows = []
     for backbone, group in runs.groupby("backbone"):
@@ -169,6 +181,14 @@ def d_study(
     Returns:
         One row per (backbone, seeds, orders): runs (per method), g, phi (see `reliability`),
         current (whether this is the size of the study).
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> found = d_study(variance_components(runs), seeds=[4, 8], orders=[6])
+    >>> found[["seeds", "orders", "g"]].round(3)
+       seeds  orders    g
+    0      4       6  1.0
+    1      8       6  1.0
     """
     rows = []
     for backbone, part in found.groupby("backbone"):
@@ -199,6 +219,15 @@ def task_factors(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per (backbone, method, factor): df, ss, omega2, observations.
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> task_factors(results, runs)[["method", "factor", "omega2"]].round(2).head(3)
+         method       factor  omega2
+    0  finetune         task    0.00
+    1  finetune     position    0.40
+    2  finetune  predecessor    0.01
     """
     rows = []
     for (backbone, method), group in runs.groupby(["backbone", "method"]):
