@@ -20,7 +20,7 @@ def from_matrices(
     replicates: Sequence[int] | None = None,
     backbone: str = "unnamed",
 ) -> Results:
-    """The results that accuracy matrices of one method amount to.
+    """Returns the results that accuracy matrices of one method amount to.
 
     Args:
         matrices: one per run, [T, T] after tasks 1..T, or [T + 1, T] with the untouched backbone
@@ -77,7 +77,7 @@ def from_matrices(
 
 
 def combine(studies: Mapping[str, Results]) -> Results:
-    """Several studies as one, to compare their methods.
+    """Returns several studies as one, to compare their methods.
 
     Runs are paired across studies by backbone, replicate and order. A method that several studies
     hold is called "method (study)".
@@ -117,7 +117,7 @@ def combine(studies: Mapping[str, Results]) -> Results:
 def _scores(
     method: str, runs: Sequence[tuple[int, tuple[str, ...], np.ndarray]]
 ) -> dict[tuple[int, tuple[str, ...], str], float]:
-    """The accuracy of every (replicate, prefix, task) that was measured."""
+    """Returns the accuracy of every (replicate, prefix, task) that was measured."""
     scores: dict[tuple[int, tuple[str, ...], str], float] = {}
     for replicate, order, R in runs:
         for k, row in enumerate(R):
@@ -135,7 +135,7 @@ def _scores(
 def _checked(
     given: ArrayLike, order: tuple[str, ...], zero_shot: Mapping[str, float] | None
 ) -> np.ndarray:
-    """R [T + 1, T], row 0 = NaN where unknown."""
+    """Returns R [T + 1, T], row 0 = NaN where unknown."""
     R, T = np.asarray(given, float), len(order)
     name = ">".join(order)
     if R.shape not in ((T, T), (T + 1, T)) or not np.isfinite(R).any():

@@ -17,7 +17,7 @@ MAMMOTH = re.compile(r"accuracy_(\d+)_task(\d+)")
 def load_csv(
     path: str | Path | TextIO, order: Sequence[str] | None = None, method: str | None = None
 ) -> Results:
-    r"""The results in a CSV file, in whatever unit it holds.
+    r"""Returns the results in a CSV file, in whatever unit it holds.
 
     Four layouts are understood:
 

@@ -36,7 +36,7 @@ def tiny_study(replicates: int = 4) -> Results:
 
 
 def _matrix(kept: float, order: tuple[str, ...], replicate: int) -> np.ndarray:
-    """R [T + 1, T]; textures destroy more than cars, and every replicate is a little different."""
+    """Returns R [T + 1, T]; textures destroy more than cars, and replicates differ a little."""
     numbers = [TASKS.index(task) for task in order]
     R = [np.array([0.30 + 0.05 * number for number in numbers])]
     for k, number in enumerate(numbers):

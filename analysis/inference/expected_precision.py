@@ -9,11 +9,11 @@ from scipy import stats
 from analysis.inference.intervals import LEVEL
 
 MOST = 100_000
-"""Replicates beyond which nobody would go."""
+"""Replicates at which the search ends: more than any study can pay for."""
 
 
 def t_factor(n: int) -> float:
-    """The half-width of the t interval for a mean of n values, in standard deviations.
+    """Returns the half-width of the t interval for a mean of n values, in standard deviations.
 
     >>> round(t_factor(4), 2)
     1.59
@@ -24,7 +24,7 @@ def t_factor(n: int) -> float:
 def precision(
     means: pd.DataFrame, replicates: Iterable[int], factor: Callable[[int], float] = t_factor
 ) -> pd.DataFrame:
-    """The half-widths that so many replicates can be expected to give.
+    """Returns the half-widths that so many replicates can be expected to give.
 
     Args:
         means: what `stopping.block_means` returns.
@@ -66,7 +66,7 @@ def precision(
 def replicates_for(
     half_width: float, sd: float, factor: Callable[[int], float] = t_factor
 ) -> int | None:
-    """The least number of replicates with an expected half-width below; None: more than MOST.
+    """Returns the least number of replicates with an expected half-width below; None: over MOST.
 
     Args:
         half_width: in the unit of the metric.

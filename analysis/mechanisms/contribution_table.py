@@ -32,7 +32,7 @@ class Contributions:
     Attributes:
         kind: of player, target and value, for example "gain".
         runs: what `metrics` returns, of one backbone and method; [runs].
-        players: who contributes.
+        players: what contributes.
         targets: to what.
         values: [runs, players, targets], without gaps.
         start: the value before any training [players, targets]; 0 for kinds that are changes.
@@ -49,24 +49,24 @@ class Contributions:
 
     @cached_property
     def head(self) -> dict[str, str]:
-        """Kind, backbone and method."""
+        """Returns kind, backbone and method."""
         first = self.runs.iloc[0]
         return {"kind": self.kind, "backbone": first["backbone"], "method": first["method"]}
 
     @cached_property
     def flat(self) -> np.ndarray:
-        """The values as [runs, cells]."""
+        """Returns the values as [runs, cells]."""
         return self.values.reshape(len(self.values), -1)
 
     @cached_property
     def changes(self) -> np.ndarray:
-        """The values less where they started, [runs, cells]."""
+        """Returns the values less where they started, [runs, cells]."""
         changes: np.ndarray = self.flat - self.start.ravel()
         return changes
 
     @cached_property
     def pairs(self) -> dict[str, np.ndarray]:
-        """The player and the target of every cell."""
+        """Returns the player and the target of every cell."""
         return {
             "player": np.repeat(self.players, len(self.targets)),
             "target": np.tile(self.targets, len(self.players)),
@@ -74,7 +74,7 @@ class Contributions:
 
 
 def contribution_values(found: Iterable[Contributions]) -> pd.DataFrame:
-    """Contributions in the long format: a row per run and cell.
+    """Returns contributions in the long format: a row per run and cell.
 
     Returns:
         kind, backbone, method, replicate, order (tuple), player, target, value, start.
@@ -100,7 +100,7 @@ def contribution_values(found: Iterable[Contributions]) -> pd.DataFrame:
 
 
 def contribution_table(found: Iterable[Contributions]) -> pd.DataFrame:
-    """What is known of every contribution, and how far it is a property of its pair.
+    """Returns what is known of every contribution, and how far it is a property of its pair.
 
     Returns:
         One row per (kind, backbone, method, player, target): mean (of replicate means), low, high
@@ -165,7 +165,7 @@ _COLUMNS = [
 
 
 def agreement(found: Iterable[Contributions]) -> pd.DataFrame:
-    """How far two runs agree about which contributions are large and which are small.
+    """Returns how far two runs agree about which contributions are large and which are small.
 
     Returns:
         One row per (kind, backbone, method): cells, runs, tau (Kendall's, of the cells in two
@@ -189,7 +189,7 @@ def agreement(found: Iterable[Contributions]) -> pd.DataFrame:
 
 
 def contribution_types(known: pd.DataFrame, agreed: pd.DataFrame) -> pd.DataFrame:
-    """How robust the contributions of a kind are, all together.
+    """Returns how robust the contributions of a kind are, all together.
 
     Args:
         known: what `contribution_table` returns.
@@ -222,7 +222,7 @@ def contribution_types(known: pd.DataFrame, agreed: pd.DataFrame) -> pd.DataFram
 
 
 def mean_tau(table: np.ndarray) -> float:
-    """Kendall's tau of two rows of a table [rows, items], over all pairs of rows.
+    """Returns Kendall's tau of two rows of a table [rows, items], over all pairs of rows.
 
     A pair of items adds its sign s_r in row r, and sum over r != r' of s_r s_r' is
     (sum s)^2 - sum s^2, so that no pair of rows has to be looked at. NaN for fewer than two rows.
@@ -238,7 +238,7 @@ def mean_tau(table: np.ndarray) -> float:
 
 
 def _layout(runs: pd.DataFrame, columns: np.ndarray) -> Iterator[np.ndarray]:
-    """Every column of values [runs, columns] as `spread` wants it: [orders, replicates]."""
+    """Yields every column of values [runs, columns] as `spread` wants it: [orders, replicates]."""
     replicate, replicates = pd.factorize(runs["replicate"])
     order, orders = pd.factorize(runs["order"])
     for column in columns.T:
@@ -248,7 +248,7 @@ def _layout(runs: pd.DataFrame, columns: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _t_bounds(means: np.ndarray) -> tuple[np.ndarray, np.ndarray] | tuple[float, float]:
-    """Bounds of the t interval of every column of means [replicates, columns]."""
+    """Returns bounds of the t interval of every column of means [replicates, columns]."""
     m = len(means)
     if m < 2:
         return np.nan, np.nan
@@ -262,7 +262,7 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def _mean_where(part: Contributions, first: Callable[[np.ndarray, np.ndarray], Any]) -> np.ndarray:
-    """Mean of every cell over the runs in which the places of player and target compare so."""
+    """Returns the mean of every cell over the runs whose player and target are placed so."""
     orders = part.runs["order"]
     place = {
         name: np.array([order.index(name) if name in order else np.nan for order in orders])
@@ -276,7 +276,7 @@ def _mean_where(part: Contributions, first: Callable[[np.ndarray, np.ndarray], A
 
 
 def _explained(part: Contributions, feature: Callable[[Order, str], object]) -> np.ndarray:
-    """Share of the variance inside replicates that a feature of the player explains, per cell.
+    """Returns the share of variance inside replicates that a feature of the player explains.
 
     omega^2 = (SS - df MS_e) / (SS_total + MS_e), truncated at 0 (as in `variance.task_factors`).
     NaN where the player is no task, or too few runs are there to tell.

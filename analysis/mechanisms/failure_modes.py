@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.data.results import Results, as_runs
-from analysis.data.score_array import Evaluation
+from analysis.data.score_array import EvaluationKey
 from analysis.inference.replicates import over_replicates, with_same_tasks
 from analysis.mechanisms.embedding_alignment import Space, spaces
 
@@ -60,7 +60,7 @@ MEASURES = {
 
 
 def failure_modes(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
-    """Every measure at every stage.
+    """Returns every measure at every stage.
 
     Args:
         results: where the runs come from.
@@ -105,12 +105,12 @@ def failure_modes(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
 def _measured(
     results: Results, runs: pd.DataFrame, space: Space | None
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Measures of runs of one method [runs, T + 1]; NaN at stages where one is not defined."""
+    """Yields measures of one method's runs [runs, T + 1]; NaN at stages without one."""
     scores, keys = results.scores, as_runs(runs)
     where = scores.locate(keys)
     R = scores.matrices(keys, where)
 
-    def mean_of(evaluations: list[Evaluation]) -> np.ndarray:
+    def mean_of(evaluations: list[EvaluationKey]) -> np.ndarray:
         known = [evaluation for evaluation in evaluations if evaluation in scores.columns]
         if not known:
             return np.full(R.shape[:2], np.nan)
@@ -138,6 +138,6 @@ def _measured(
 
 
 def _change(values: np.ndarray) -> np.ndarray:
-    """Of every stage, since stage 0."""
+    """Returns the change of every stage since stage 0."""
     change: np.ndarray = values - values[:, :1]
     return change

@@ -22,7 +22,7 @@ HEAD = ["backbone", "method"]
 
 
 def gains(results: Results, runs: pd.DataFrame) -> Iterator[Contributions]:
-    """The gain contributions of every task to every other, in all runs that count.
+    """Yields the gain contributions of every task to every other, in all runs that count.
 
     Args:
         results: where the runs come from.
@@ -55,7 +55,7 @@ def gains(results: Results, runs: pd.DataFrame) -> Iterator[Contributions]:
 
 
 def contributions(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
-    """The gain contributions of every task to every other, over orders.
+    """Returns the gain contributions of every task to every other, over orders.
 
     Args:
         results: where the runs come from.
@@ -79,7 +79,7 @@ def contributions(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def of_gains(known: pd.DataFrame) -> pd.DataFrame:
-    """What `contributions` returns, from what `contribution_table` knows of gains and others."""
+    """Returns what `contributions` does, from a `contribution_table` of gains and others."""
     names = [*HEAD, "trained", "task", "mean", "low", "high", "order_sd", "before", "after"]
     mine = known[known["kind"] == "gain"].reset_index(drop=True)
     mine = mine.rename(columns={"player": "trained", "target": "task"})
@@ -87,7 +87,7 @@ def of_gains(known: pd.DataFrame) -> pd.DataFrame:
 
 
 def method_contributions(runs: pd.DataFrame, baseline: str) -> Iterator[Contributions]:
-    """What a method adds to a metric, in every run: itself minus the baseline, paired.
+    """Yields what a method adds to a metric, in every run: itself minus the baseline, paired.
 
     Pairs are those of `inference.paired`, of the same backbone, replicate and order, and metrics
     those of the comparison table; what is better counts as positive.
@@ -122,7 +122,7 @@ def method_contributions(runs: pd.DataFrame, baseline: str) -> Iterator[Contribu
 
 
 def profiles(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
-    """What a task gains and loses by its position in the order.
+    """Returns what a task gains and loses by its position in the order.
 
     Returns:
         One row per (backbone, method, task, position): gain (mean of R[i, i] - R[i-1, i]), lost
@@ -161,7 +161,7 @@ def profiles(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
 def _matrices(
     results: Results, runs: pd.DataFrame
 ) -> Iterator[tuple[pd.DataFrame, list[str], np.ndarray, np.ndarray]]:
-    """Per (backbone, method) whose orders hold the same tasks: runs, tasks, orders, R."""
+    """Yields per (backbone, method) whose orders hold the same tasks: runs, tasks, orders, R."""
     for used, tasks in with_same_tasks(runs):
         at = {task: i for i, task in enumerate(tasks)}
         order = np.array([[at[task] for task in o] for o in used["order"]])
@@ -171,7 +171,7 @@ def _matrices(
 
 
 def _noise(results: Results) -> float:
-    """A standard error of an accuracy of one half, on as many samples as tasks are tested on."""
+    """Returns the standard error of an accuracy of one half on a typical test set."""
     sizes = results.stages.loc[results.stages["split"] == "task", "n"].dropna()
     typical = float(np.median(sizes)) if len(sizes) else 0.0
     return 0.5 / typical**0.5 if typical > 0 else 0.0

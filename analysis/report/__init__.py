@@ -88,7 +88,7 @@ def tables_of(study: StudyStatistics, filled: Sequence[Filled]) -> dict[str, pd.
 
 
 def _name(out: str) -> str:
-    """What a run folder is called."""
+    """Returns what a run folder is called."""
     return posixpath.basename(str(out).rstrip("/"))
 
 

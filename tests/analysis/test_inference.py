@@ -49,11 +49,11 @@ def test_undefined_metrics_have_no_row():
     assert "bwt" not in set(summary(runs_of({"m": np.full((2, 2), 0.5)}))["metric"])
 
 
-def test_without_a_whole_replicate_there_is_no_interval():
+def test_without_a_complete_replicate_there_is_no_interval():
     table = np.random.default_rng(3).random((3, 4))
     found = one(summary(runs_of({"m": table}, planned=5)), "m")
     assert np.isnan(found["low"])
-    assert "no replicate is whole" in found["note"]
+    assert "no replicate is complete" in found["note"]
 
 
 def test_comparison_is_paired():

@@ -105,7 +105,7 @@ def test_features_have_a_picture_per_method_and_task(out):
 
 def test_the_page_and_the_tables_hold_everything(out):
     html = Path(write_report(str(out))).read_text()
-    for section in ("pairs", "modes", "features", "foretold"):
+    for section in ("pairs", "modes", "features", "transitions"):
         assert f'<section id="{section}"' in html
     models = pd.read_parquet(out / "tables" / "transition_models.parquet")
     assert set(models["response"]) == set(transition_predictions.RESPONSES)
@@ -116,7 +116,7 @@ def test_the_page_and_the_tables_hold_everything(out):
 
 def test_what_was_not_measured_is_not_there(plain):
     html = Path(write_report(str(plain))).read_text()
-    assert '<section id="foretold"' not in html
+    assert '<section id="transitions"' not in html
     assert '<section id="features"' not in html
     kinds = pd.read_parquet(plain / "tables" / "contribution_types.parquet")
     assert set(kinds["kind"]) == {"gain", "method"}

@@ -227,7 +227,7 @@ def test_worst_and_best_orders_come_with_their_command(out):
     )
 
 
-def test_methods_with_fewer_whole_replicates_say_so(out):
+def test_methods_with_fewer_complete_replicates_say_so(out):
     """While a study runs, methods rest on different numbers of runs."""
     gone = ORDERS[1][0]
     rows = [

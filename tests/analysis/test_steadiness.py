@@ -73,7 +73,7 @@ def test_holm_counts_the_methods_of_a_backbone():
     assert found.loc[smallest, "p_holm"] == pytest.approx(min(1, 3 * found.loc[smallest, "p"]))
 
 
-def test_without_whole_replicates_there_is_a_ratio_and_no_interval():
+def test_without_complete_replicates_there_is_a_ratio_and_no_interval():
     for runs in (runs_of(drawn(7), planned=20), runs_of(drawn(8, replicates=1))):
         (row,) = steadiness(runs, "a").itertuples()
         assert row.ratio > 0

@@ -109,7 +109,7 @@ def test_broken_replicates_do_not_count():
     assert stopping_point(pd.DataFrame(), 0.01) is None
 
 
-def test_means_are_of_whole_replicates():
+def test_means_are_of_complete_replicates():
     table = np.random.default_rng(2).random((5, 3))
     gap = table.copy()
     gap[2, 1] = np.nan

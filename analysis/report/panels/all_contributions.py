@@ -136,7 +136,7 @@ def robust_table(study: StudyStatistics) -> str:
 
 
 def _short(row: Any) -> str:
-    """The number in a cell; "~" where the order moves it more than it amounts to."""
+    """Returns the number in a cell; "~" where the order moves it more than it amounts to."""
     return f"{'~' if row.signal < 0.5 else ''}{row.drift:z.3f}"
 
 
