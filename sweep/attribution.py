@@ -2,7 +2,7 @@
 
 `modality` and `towers` are games in which players work together for the accuracy on a task. The
 results hold the worth of every coalition (a metric called "image+text", "vision", "none", ...);
-`analysis/attribution.py` makes Shapley values of them.
+`analysis/mechanisms/shapley_attribution.py` makes Shapley values of them.
 
 modality, players image and text: a modality outside of the coalition is that of another test
 sample of the task (Gat et al., "Perceptual Score", NeurIPS 2021, arXiv 2110.14375). Samples with a

@@ -71,7 +71,7 @@ class Until(BaseModel):
     def look(self, runs: pd.DataFrame, replicates: int, most: int) -> "Stop | None":
         """Whether the first so many replicates are enough, of at most so many.
 
-        The intervals may be looked at after every replicate, see `analysis.stopping`, and later
+        The intervals may be looked at after every replicate, see `anytime_interval`, and later
         replicates do not change the answer. So whoever looks, whenever, finds the same.
         """
         from analysis import stopping_point
