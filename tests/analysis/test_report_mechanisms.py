@@ -51,7 +51,7 @@ def out(plain: Path) -> Path:
     return plain
 
 
-def test_all_kinds_are_shown_with_their_numbers(out):
+def test_all_kinds_are_shown_with_their_numbers(out: Path) -> None:
     study = StudyStatistics(load(str(out)))
     figure = all_contributions.AllContributions().draw(study.contribution_table, study)
     assert figure is not None
@@ -65,7 +65,7 @@ def test_all_kinds_are_shown_with_their_numbers(out):
                 assert value == known.loc[(kind, method, player, target), "drift"]
 
 
-def test_cells_that_the_order_decides_are_marked(out):
+def test_cells_that_the_order_decides_are_marked(out: Path) -> None:
     study = StudyStatistics(load(str(out)))
     figure = all_contributions.AllContributions().draw(study.contribution_table, study)
     assert figure is not None
@@ -74,7 +74,7 @@ def test_cells_that_the_order_decides_are_marked(out):
     assert 0 < marked == (mine["signal"] < 0.5).sum() < len(mine)
 
 
-def test_curves_are_those_of_the_failure_modes(out):
+def test_curves_are_those_of_the_failure_modes(out: Path) -> None:
     study = StudyStatistics(load(str(out)))
     panel = FailureModeCurves()
     found = panel.frame(study)
@@ -83,7 +83,7 @@ def test_curves_are_those_of_the_failure_modes(out):
     assert drawn == sorted(found["mean"])
 
 
-def test_features_have_a_picture_per_method_and_task(out):
+def test_features_have_a_picture_per_method_and_task(out: Path) -> None:
     study = StudyStatistics(load(str(out)))
     panel = feature_paths.FeaturePaths()
     found = panel.frame(study)
@@ -103,7 +103,7 @@ def test_features_have_a_picture_per_method_and_task(out):
         assert trace.customdata[1].endswith("after the last task")
 
 
-def test_the_page_and_the_tables_hold_everything(out):
+def test_the_page_and_the_tables_hold_everything(out: Path) -> None:
     html = Path(write_report(str(out))).read_text()
     for section in ("pairs", "modes", "features", "transitions"):
         assert f'<section id="{section}"' in html
@@ -114,7 +114,7 @@ def test_the_page_and_the_tables_hold_everything(out):
     assert len(pd.read_parquet(out / "tables" / "alignment_drift.parquet")) == 2 * 4 * 2 * 4
 
 
-def test_what_was_not_measured_is_not_there(plain):
+def test_what_was_not_measured_is_not_there(plain: Path) -> None:
     html = Path(write_report(str(plain))).read_text()
     assert '<section id="transitions"' not in html
     assert '<section id="features"' not in html
@@ -127,6 +127,6 @@ def test_what_was_not_measured_is_not_there(plain):
     }
 
 
-def test_extra_measures_are_no_evaluations_of_their_own(out):
+def test_extra_measures_are_no_evaluations_of_their_own(out: Path) -> None:
     study = StudyStatistics(load(str(out)))
     assert set(study.evaluations["split"]) == {"task", "probe", "retrieval"}

@@ -1,6 +1,7 @@
 """Similarity, places and convergence: their frames by hand, their figures from their frames."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ ORDERS = random_orders(TASKS, 8, 5)
 
 
 @pytest.fixture
-def study(tmp_path):
+def study(tmp_path: Path) -> StudyStatistics:
     """Measured alike by two measures: one of tasks' distance in this world, one of nothing."""
     write_study(tmp_path, ORDERS, World(tasks=TASKS))
     place = np.arange(4)
@@ -32,7 +33,7 @@ def study(tmp_path):
     return StudyStatistics(load(tmp_path))
 
 
-def test_places_by_hand():
+def test_places_by_hand() -> None:
     """b wins two of four runs and shares one; c is always last, once with a."""
     a, b, c = ([[0.9, 0.5, 0.5, 0.2]], [[0.8, 0.6, 0.5, 0.9]], [[0.1, 0.1, 0.1, 0.2]])
     runs = runs_of({"a": np.array(a), "b": np.array(b), "c": np.array(c)})
@@ -43,7 +44,7 @@ def test_places_by_hand():
     assert list(dict.fromkeys(rank_shares(runs)["method"])) == ["b", "a", "c"]
 
 
-def test_every_place_is_taken_once_per_run(study):
+def test_every_place_is_taken_once_per_run(study: StudyStatistics) -> None:
     ranks = MethodPlaces().frame(study)
     shares = ranks.groupby("rank")["share"].sum()
     assert shares.tolist() == pytest.approx([1] * 5)
@@ -56,7 +57,7 @@ def test_every_place_is_taken_once_per_run(study):
     assert np.sum([bar.x for bar in figure.data], axis=0) == pytest.approx(np.ones(5))
 
 
-def test_convergence_panels_show_what_was_known(study):
+def test_convergence_panels_show_what_was_known(study: StudyStatistics) -> None:
     figure = ConvergenceCurves().draw(ConvergenceCurves().frame(study), study)
     means = [trace for trace in figure.data if trace.mode == "lines+markers"]
     assert len(means) == len(study.groups) == 5
@@ -71,12 +72,12 @@ def test_convergence_panels_show_what_was_known(study):
                 assert half == pytest.approx(found.high - found.mean, nan_ok=True)
 
 
-def test_one_replicate_shows_no_convergence(tmp_path):
+def test_one_replicate_shows_no_convergence(tmp_path: Path) -> None:
     write_study(tmp_path, ORDERS[:1], World(tasks=TASKS))
     assert ConvergenceCurves().frame(StudyStatistics(load(tmp_path))).empty
 
 
-def test_pairs_are_those_of_both_tables(study):
+def test_pairs_are_those_of_both_tables(study: StudyStatistics) -> None:
     pairs = study.similarity_pairs
     assert len(pairs) == 5 * 2 * 12
     gained = study.contributions.set_index(["method", "trained", "task"])["mean"]
@@ -86,7 +87,7 @@ def test_pairs_are_those_of_both_tables(study):
         assert row.contribution == gained[row.method, row.trained, row.task]
 
 
-def test_effects_are_correlations_of_these_pairs(study):
+def test_effects_are_correlations_of_these_pairs(study: StudyStatistics) -> None:
     """In this world what is far from the task just learnt is forgotten most."""
     pairs, found = study.similarity_pairs, study.similarity.set_index(["method", "measure"])
     mine = pairs[(pairs["method"] == "finetune") & (pairs["measure"] == "near")]
@@ -99,7 +100,7 @@ def test_effects_are_correlations_of_these_pairs(study):
     assert np.isnan(found.loc[("zero_shot", "near"), "slope"])
 
 
-def test_scatters_show_the_first_measure(study):
+def test_scatters_show_the_first_measure(study: StudyStatistics) -> None:
     scores = study.adjacencies
     figure = SimilarNeighbours().draw(study.similarity, study)
     dots = [trace for trace in figure.data if trace.meta == "runs"]
@@ -114,7 +115,7 @@ def test_scatters_show_the_first_measure(study):
     assert sum(len(trace.x) for trace in pairs.data) == 4 * 12
 
 
-def test_a_study_that_stopped_says_why(tmp_path):
+def test_a_study_that_stopped_says_why(tmp_path: Path) -> None:
     write_study(tmp_path, ORDERS, World(tasks=TASKS))
     assert not [said for said in findings(StudyStatistics(load(tmp_path))) if "stopped" in said]
     reason = "stopped after 5 of 9 replicates: average accuracy of ewc is known"
@@ -123,7 +124,7 @@ def test_a_study_that_stopped_says_why(tmp_path):
     assert said.startswith(f"The study {reason}. It stops where the spread")
 
 
-def test_without_similarity_there_is_no_such_part(tmp_path):
+def test_without_similarity_there_is_no_such_part(tmp_path: Path) -> None:
     write_study(tmp_path, ORDERS, World(tasks=TASKS))
     study = StudyStatistics(load(tmp_path))
     assert study.adjacencies.empty
