@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from analysis.report.findings import findings
 from scipy import stats
 
 from analysis import anytime_interval, load, t_interval
