@@ -142,7 +142,7 @@ def test_probes_and_retrieval_are_not_tasks(out: Path) -> None:
     mine = stages[(stages["method"] == "finetune") & (stages["replicate"] == 0)]
     start, end = mine[mine["stage"] == 0], mine[mine["prefix"] == ORDERS[0][0]]
 
-    def mean(rows: list[dict], split: str, metrics: Sequence[str]) -> np.ndarray:
+    def mean(rows: pd.DataFrame, split: str, metrics: Sequence[str]) -> np.ndarray:
         return rows.loc[(rows["split"] == split) & rows["metric"].isin(metrics), "value"].mean()
 
     drop = mean(start, "probe", ["accuracy"]) - mean(end, "probe", ["accuracy"])
