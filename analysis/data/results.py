@@ -97,7 +97,7 @@ SEPARATOR = "\x1f"
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """What a study has measured so far.
+    """Holds what a study has measured so far.
 
     Attributes:
         stages: the long table (RESULTS_SCHEMA), `prefix` as tuples, nothing twice.
