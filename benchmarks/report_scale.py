@@ -67,11 +67,12 @@ def main() -> None:
 
 def measure(out: Path) -> None:
     """Prints the cost of the report of a folder."""
-    from analysis.report.study import Study
-
     from analysis import load
+    from analysis.report import tables_of
     from analysis.report.markdown import markdown
-    from analysis.report.page import page
+    from analysis.report.page import Filled, page
+    from analysis.report.panels import PANELS
+    from analysis.report.study_statistics import StudyStatistics
 
     pa.set_cpu_count(1)
     taken = {}
@@ -80,14 +81,15 @@ def measure(out: Path) -> None:
     def lap(part: str) -> None:
         taken[part] = time.process_time() - started - sum(taken.values())
 
-    study = Study(load(str(out)))
+    study = StudyStatistics(load(str(out)))
     lap("load")
     _ = study.runs
     lap("metrics")
-    _ = study.tables
+    filled = [Filled(panel, panel.frame(study)) for panel in PANELS]
+    tables_of(study, filled)
     markdown(study)
     lap("tables")
-    html = page(study)
+    html = page(study, filled)
     lap("page")
     size = (out / "report.html").write_text(html, "utf-8")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

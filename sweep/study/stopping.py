@@ -64,7 +64,7 @@ class StoppingRule(Section):
     def look(self, runs: pd.DataFrame, replicates: int, most: int) -> "Stop | None":
         """Returns the decision to stop within the first `replicates`, if there is one.
 
-        Intervals stay valid when they are computed after every replicate, see `analysis.stopping`.
+        Intervals stay valid when they are computed after every replicate (`anytime_interval`).
         Later replicates do not change the decision, so it is the same whenever it is made.
         """
         from analysis import stopping_point

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.analysis.frames import runs_of
 
 import sweep
 from analysis import anytime_interval, load, metrics, summary, t_factor
@@ -25,7 +26,6 @@ from sweep.storage.run_folder import RunFolder, conflict
 from sweep.storage.store import Store
 from sweep.study.schema import Study
 from sweep.study.stopping import Stop, StoppingRule
-from tests.analysis.frames import runs_of
 from tests.sweep.plans import plan_of, study_of
 from tests.toy import toy_study
 
