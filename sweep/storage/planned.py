@@ -8,6 +8,7 @@ from sweep.plan.units import UnitGraph
 from sweep.storage.folder import Folder
 
 PLAN = "plan.json"
+"""The plan's file in a run folder."""
 
 
 def read_plan(folder: Folder) -> dict[str, Any]:
