@@ -9,8 +9,8 @@ import pytest
 import torch
 import yaml
 
+from methods.testing.toy import toy_study
 from sweep.alone import run_alone
-from tests.toy import toy_study
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 OWN_METHOD = "### A method of your own"

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
+from methods.testing.toy import toy_study
 from sweep import run
-from tests.toy import toy_study
 
 
 def main(folder: str, out: str, lanes: str, workers: str, steps: str, *methods: str) -> int:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from hypothesis import strategies as st
 
-import tests.toy  # noqa: F401  (registers the benchmark)
+import methods.testing.toy  # noqa: F401  (registers the benchmark)
 from methods.base import Method
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.baselines.individual import Individual

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from methods import METHODS
 from methods.base import State
+from methods.testing.workbench import same
 from sweep.alone import matrix, plan_one, run_alone
 from sweep.errors import InputError
 from sweep.learner import join_lane
@@ -23,7 +24,7 @@ from sweep.store import Record, Store
 from sweep.study import Study
 from sweep.work import Order
 from sweep.worker import Worker
-from tests.methods.conformance import same, study_of
+from tests.methods.shipped import study_of
 from tests.sweep.plans import tries
 
 Alone = Callable[[str, Order], tuple[list[Record], State | None]]

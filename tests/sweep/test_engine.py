@@ -14,13 +14,13 @@ from safetensors.torch import load_file
 
 import sweep
 from analysis import load
+from methods.testing.toy import toy_study
 from sweep import cluster, engine
 from sweep.coordinator import Progress
 from sweep.engine import Finished
 from sweep.errors import InputError
 from sweep.store import Store
 from sweep.study import Study
-from tests.toy import toy_study
 
 METHODS = ("finetune", "er", "individual", "joint", "zero_shot")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sweep.forecast import LANE_START_SECONDS, Cost, _line, forecast, measure, recorded
 from sweep.plan import Plan
 from sweep.store import Kept, Record, Store
-from tests.methods.conformance import study_of as real_study_of
+from tests.methods.shipped import study_of as real_study_of
 from tests.sweep.plans import plan_of, study_of
 
 TRAINING = {"steps": 10, "per_task": {"c": {"steps": 20}}}

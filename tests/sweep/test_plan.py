@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from methods.testing.toy import ToyGenerator
 from sweep.output import summary
 from sweep.plan import Plan
 from sweep.study import Study
 from sweep.work import Order, Unit
 from tests.sweep.plans import MERGED, METHODS, READ_OUT, plan_of, study_of, tries
-from tests.toy import ToyGenerator
 
 ABC = [("a", "b", "c"), ("b", "a", "c")]
 

@@ -14,6 +14,8 @@ from scipy.stats import multivariate_normal
 from torch import Tensor, nn
 
 from methods.backbones import load_backbone
+from methods.testing.toy import BACKBONES, Toy, toy_study
+from methods.testing.workbench import same
 from sweep.alone import run_alone
 from sweep.similarity import gradients, tables
 from sweep.similarity.experts import Experts, expert_curvature, expert_logme, task_vector, transfer
@@ -24,8 +26,6 @@ from sweep.similarity.sampled import sample
 from sweep.similarity.training import train_experts
 from sweep.sources import find_source
 from sweep.study import Study
-from tests.methods.conformance import BACKBONES, same
-from tests.toy import Toy, toy_study
 
 
 def study_of(models: Path, backbone: str = "clip", **changes: Any) -> Study:

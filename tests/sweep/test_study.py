@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-import tests.toy  # noqa: F401  (registers the benchmark)
+import methods.testing.toy  # noqa: F401  (registers the benchmark)
 from sweep.errors import InputError
 from sweep.output import dump
 from sweep.sources import find_source

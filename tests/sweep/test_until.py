@@ -15,6 +15,7 @@ import sweep
 from analysis import anytime_interval, load, metrics, summary, t_factor
 from analysis.stopping import FIRST_LOOK
 from methods.base import State
+from methods.testing.toy import toy_study
 from sweep.coordinator import Coordinator, Progress
 from sweep.errors import InputError
 from sweep.learner import join_lane
@@ -27,7 +28,6 @@ from sweep.until import Stop, Until, whole
 from sweep.worker import Worker
 from tests.analysis.frames import runs_of
 from tests.sweep.plans import plan_of, study_of
-from tests.toy import toy_study
 
 ABC = [("a", "b", "c"), ("b", "a", "c")]
 METHODS = ["finetune", "lora"]
