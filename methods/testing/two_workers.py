@@ -90,9 +90,8 @@ class Pair:
         answers: dict[int, Report] = {}
         while len(answers) < len(self._ends):
             # Whichever comes first: if one fails, the other waits for it for ever.
-            ready = wait(
-                [end for rank, end in enumerate(self._ends) if rank not in answers], _SECONDS
-            )
+            waiting = [end for rank, end in enumerate(self._ends) if rank not in answers]
+            ready = wait(waiting, _SECONDS)
             if not ready:
                 self._give_up("it does not answer")
             for rank, end in enumerate(self._ends):

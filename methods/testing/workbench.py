@@ -1,8 +1,9 @@
 """One process that works on the units of one method, as a worker of the engine does."""
 
+import gc
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +28,7 @@ class Workbench:
             study: With `method` among its methods, and one backbone.
             method: Label of the method.
         """
+        set_libraries_aside()
         # By itself: of two methods that share trainings, one would do them for the other.
         study = study.model_copy(update={"methods": {method: study.methods[method]}})
         self.plan = Plan(study)
@@ -80,6 +82,17 @@ class Workbench:
         if unit.parents:
             vars(self.worker.learner.method)["load_state"] = skip_once
         return state_in(self.worker.compute(replace(unit, evaluates=False), lambda _: {}))
+
+
+@cache
+def set_libraries_aside() -> None:
+    """Exempt from garbage collection, once, whatever this process has imported so far.
+
+    A worker collects garbage between two models. That walks over all objects of torch and
+    transformers, which takes more than half of the time of a check on a tiny model.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def same(one: State, other: State) -> bool:
