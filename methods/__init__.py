@@ -108,13 +108,22 @@ METHODS: dict[str, type[Method]] = {
 
 
 def name_of(kind: type[Method]) -> str:
-    """The inverse of `resolve`: the same however a study called the method."""
+    """Returns the name of a method's class, the same however a study called it.
+
+    >>> name_of(EWC)
+    'ewc'
+    """
     registered = {method: name for name, method in METHODS.items()}
     return registered.get(kind, f"{kind.__module__}:{kind.__qualname__}")
 
 
 def resolve(name: str) -> type[Method]:
-    """The method class called `name`: one of METHODS, or "package.module:Class".
+    """Returns the method class called `name`: one of METHODS, or "package.module:Class".
+
+    >>> resolve("ewc").__name__
+    'EWC'
+    >>> resolve("methods.regularisation.ewc:EWC") is resolve("ewc")
+    True
 
     Raises:
         ValueError: there is no such method.

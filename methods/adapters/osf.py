@@ -22,6 +22,10 @@ Decided here, where the paper leaves it open or this engine differs:
   them on either side, and a thousandth on both.
 
 State: the weights of these layers; the factors are zero between tasks.
+
+Not documented as public by peft, checked with peft 0.21, and used in this file alone:
+`decompose_weight_matrix`, `osf_svd_params` and the `_osf_*` buffers of a layer.
+tests/methods/test_private_interfaces.py fails when one of them changes.
 """
 
 from collections.abc import Iterator
