@@ -80,7 +80,7 @@ class OSF(FineTune):
         self.clear()
 
     def trainable(self) -> list[str]:
-        """The minor factors of every weight."""
+        """Returns the minor factors of every weight."""
         return [name for name, _ in self.named_parameters() if ".osf_svd_params." in name]
 
     @torch.no_grad()
@@ -111,18 +111,18 @@ class OSF(FineTune):
             layer.merged_adapters = ["default"]
 
     def extra_state(self) -> State:
-        """The weights."""
+        """Returns the weights."""
         return {
             f"merged/{name}": layer.get_base_layer().weight for name, layer in self.layers.items()
         }
 
     def load_extra_state(self, state: State) -> None:
-        """Back to the weights of an earlier moment."""
+        """Return to the weights of an earlier moment."""
         for name, layer in self.layers.items():
             layer.get_base_layer().weight.copy_(state[f"merged/{name}"])
 
     def state(self) -> State:
-        """The weights alone: what is trained has become a part of them."""
+        """Returns the weights alone: what is trained has become a part of them."""
         return {name: part for name, part in super().state().items() if name.startswith("extra/")}
 
     @torch.no_grad()

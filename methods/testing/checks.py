@@ -243,7 +243,7 @@ class Trained:
     study: Study
 
     def new_bench(self) -> Workbench:
-        """A workbench that has done nothing yet."""
+        """Returns a workbench that has done nothing yet."""
         return Workbench(self.study, LABEL)
 
     @property
@@ -288,7 +288,7 @@ class Trained:
         return self.bench.worker.compute(unit, lambda key: state_in(self.results[key]))
 
     def combined(self, unit: Unit) -> tuple[Scores, list[State]]:
-        """The scores of a combination, and the weights with which it answers each task."""
+        """Returns the scores of a combination, and the weights with which it answers each task."""
         record, states = self.compute(unit).record, []
         for task in self.order:
             self.method.select(task)
@@ -297,7 +297,7 @@ class Trained:
 
 
 def _beside_the_point(kind: type[Method]) -> list[str]:
-    """The checks that do not apply to a method."""
+    """Returns the checks that do not apply to a method."""
     nothing = kind.depends_on == "nothing"
     shares = kind.reuses_training_of is not None  # its trainings are held against another's
     left_out = {
@@ -337,7 +337,7 @@ def _trained(method: str, options: str, backbone: str) -> Trained:
 
 @lru_cache(maxsize=1)
 def _reports(method: str, options: str) -> tuple[Report, Report, Report]:
-    """By two data-parallel workers, and by this process alone."""
+    """Returns reports by two data-parallel workers, and by this process alone."""
     small = _study(method, json.loads(options), "clip", benchmark={"name": "toy", "num_tasks": 2})
     first, second = two_workers.pair().report(small, LABEL)
     return first, second, two_workers.report(small, LABEL)

@@ -53,7 +53,7 @@ VISION = {**TOWER, "image_size": SIZE, "patch_size": 16, "projection_dim": 16}
 
 @cache
 def tiny_models() -> Path:
-    """A folder with a tiny CLIP in `clip` and a tiny LLaVA in `llava`, until this process ends."""
+    """Returns a folder with a tiny `clip` and a tiny `llava`, kept until the process ends."""
     folder = TemporaryDirectory(prefix="tiny-models-")
     atexit.register(folder.cleanup)
     save_clip(Path(folder.name) / "clip", VOCABULARY)
@@ -62,7 +62,7 @@ def tiny_models() -> Path:
 
 
 def tokenizer_of(words: Iterable[str], frame: str) -> PreTrainedTokenizerFast:
-    """Lower-cased words of `words`; everything else is <unk>."""
+    """Returns a tokenizer of lower-cased `words`; everything else is <unk>."""
     vocabulary = {word: i for i, word in enumerate([*SPECIAL, *sorted(set(words))])}
     model = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
     model.normalizer = normalizers.Lowercase()
@@ -93,7 +93,7 @@ def text_config(tokenizer: PreTrainedTokenizerFast, length: int = 20) -> dict[st
 
 
 def save_clip(folder: Path, words: Iterable[str], seed: int = 0) -> str:
-    """A CLIP of about 60 thousand parameters."""
+    """Returns a CLIP of about 60 thousand parameters."""
     tokenizer = tokenizer_of(words, "<bos> $A <eos>")
     config = CLIPConfig(text_config=text_config(tokenizer), vision_config=VISION, projection_dim=16)
     with torch_seeded(seed):
@@ -102,7 +102,7 @@ def save_clip(folder: Path, words: Iterable[str], seed: int = 0) -> str:
 
 
 def save_siglip(folder: Path, words: Iterable[str], seed: int = 0) -> str:
-    """A SigLIP of about 70 thousand parameters."""
+    """Returns a SigLIP of about 70 thousand parameters."""
     tokenizer = tokenizer_of(words, "$A <eos>")
     config = SiglipConfig(text_config=text_config(tokenizer), vision_config=VISION)
     with torch_seeded(seed):
@@ -115,7 +115,7 @@ def save_siglip(folder: Path, words: Iterable[str], seed: int = 0) -> str:
 def save_llava(
     folder: Path, words: Iterable[str], seed: int = 0, chat_template: str | None = None
 ) -> str:
-    """A LLaVA of about 60 thousand parameters, with 4 image tokens."""
+    """Returns a LLaVA of about 60 thousand parameters, with 4 image tokens."""
     tokenizer = tokenizer_of(words, "<bos> $A")
     text = LlamaConfig(**text_config(tokenizer, length=64), tie_word_embeddings=False)
     config = LlavaConfig(
@@ -137,7 +137,7 @@ def save_llava(
 
 
 def save_paligemma(folder: Path, words: Iterable[str], seed: int = 0) -> str:
-    """A PaliGemma of about 60 thousand parameters; its prompt is attended to in both directions."""
+    """Save a PaliGemma of 60 thousand parameters; attention in its prompt goes both ways."""
     images = SiglipImageProcessorPil(size={"height": SIZE, "width": SIZE})
     images.image_seq_length = 4
     processor = PaliGemmaProcessor(images, tokenizer_of(words, "$A"))
@@ -155,7 +155,7 @@ def save_paligemma(folder: Path, words: Iterable[str], seed: int = 0) -> str:
 
 
 def clip_images() -> CLIPImageProcessorPil:
-    """The image processor of CLIP, for images of SIZE."""
+    """Returns the image processor of CLIP, for images of SIZE."""
     size = {"height": SIZE, "width": SIZE}
     return CLIPImageProcessorPil(size={"shortest_edge": SIZE}, crop_size=size)
 

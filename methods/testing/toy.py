@@ -36,11 +36,11 @@ class Toy(BenchmarkConfig):
     questions: bool = False
 
     def task_names(self) -> tuple[str, ...]:
-        """The first letters of the alphabet."""
+        """Returns the first letters of the alphabet."""
         return tuple(NAMES[: self.num_tasks])
 
     def fingerprint(self) -> str:
-        """The options, which are all that the data depend on."""
+        """Returns the options, which are all that the data depend on."""
         return self.model_dump_json()
 
     def reference(self) -> ReferenceConfig:
@@ -52,7 +52,7 @@ class Toy(BenchmarkConfig):
         return ToyGenerator()
 
     def load(self) -> Benchmark:
-        """All tasks, one held-out suite and one set of captioned images."""
+        """Returns all tasks, one held-out suite and one set of captioned images."""
         tasks = {name: self._task(name, i) for i, name in enumerate(self.task_names())}
         first = tasks["a"]
         captions = tuple(f"a {first.choices[label]}" for label in first.test.labels)
@@ -83,7 +83,7 @@ class ToyReference(ReferenceConfig):
         return "toy"
 
     def load(self) -> tuple[np.ndarray, tuple[str, ...]]:
-        """40 pictures with a caption each."""
+        """Returns 40 pictures with a caption each."""
         rng = np.random.default_rng(7)
         pixels = np.repeat(rng.integers(0, 255, (40, 1, 1, 3)), SIZE, axis=1).repeat(SIZE, axis=2)
         words = (*WORDS, *NAMES)
@@ -98,11 +98,11 @@ class ToyGenerator(GeneratorConfig):
     images: int = 24
 
     def fingerprint(self) -> str:
-        """How many images it draws per task."""
+        """Returns how many images it draws per task."""
         return f"toy {self.images}"
 
     def load(self, benchmark: BenchmarkConfig) -> Generator:
-        """The function that draws."""
+        """Returns the function that draws."""
 
         def draw(task: Task, labels: np.ndarray, seeds: Sequence[int]) -> Images:
             ids = np.array(seeds) // len(WORDS) * len(WORDS) + labels
@@ -117,7 +117,7 @@ BENCHMARKS["toy"] = Toy
 
 
 def toy_study(folder: Path, methods: Any = ("finetune",), **changes: Any) -> Study:
-    """A study of the toy on a tiny CLIP with random weights.
+    """Returns a study of the toy on a tiny CLIP with random weights.
 
     Args:
         folder: Where the model is, or will be saved; `tiny_models()` has one.

@@ -80,7 +80,7 @@ class Pair:
             self._workers.append(worker)
 
     def report(self, study: Study, method: str) -> list[Report]:
-        """What both report when a method learns an order.
+        """Returns what both report when a method learns an order.
 
         Raises:
             RuntimeError: one of them failed; what it said is in the message.
@@ -119,7 +119,7 @@ class Pair:
 
 @cache
 def pair() -> Pair:
-    """The two workers of this process, started when they are first asked for."""
+    """Returns the two workers of this process, started when they are first asked for."""
     started = Pair()
     atexit.register(started.stop)
     return started

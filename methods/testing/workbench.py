@@ -37,7 +37,7 @@ class Workbench:
         self.worker = Worker(study, self.plan.sources, join_lane(study), cache)
 
     def units(self, order: Order) -> list[Unit]:
-        """What is computed for an order after stage 0, parents first."""
+        """Returns what is computed for an order after stage 0, parents first."""
         stages = self.plan.run(self.backbone, self.method, 0, order).stages[1:]
         keys = [key for stage in stages for key in (*self.plan.units[stage].parents, stage)]
         return [self.plan.units[key] for key in dict.fromkeys(keys)]
@@ -47,20 +47,20 @@ class Workbench:
         return [unit for unit in self.units(order) if unit.kind == "train"]
 
     def learn(self, order: Order) -> dict[str, Result]:
-        """The results of all units of an order, by key."""
+        """Returns the results of all units of an order, by key."""
         results: dict[str, Result] = {}
         for unit in self.units(order):
             results[unit.key] = self.worker.compute(unit, lambda key: state_in(results[key]))
         return results
 
     def accuracy(self, order: Order) -> pd.DataFrame:
-        """The accuracy matrix of an order."""
+        """Returns the accuracy matrix of an order."""
         results = self.untouched | self.learn(order)
         stages = self.plan.run(self.backbone, self.method, 0, order).stages
         return matrix(order, [results[key].record for key in stages])
 
     def gain(self, order: Order) -> float:
-        """By how much training a task raises the accuracy on it over the untouched backbone's.
+        """Returns by how much training a task raises the accuracy on it over the untouched one.
 
         The mean over the tasks of an order, each right after it was trained.
         """
@@ -96,16 +96,16 @@ def set_libraries_aside() -> None:
 
 
 def same(one: State, other: State) -> bool:
-    """Whether two states are equal bit for bit."""
+    """Returns whether two states are equal bit for bit."""
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def state_in(result: Result) -> State:
-    """The state of a training."""
+    """Returns the state of a training."""
     assert result.state is not None
     return result.state
 
 
 def states_in(results: Mapping[str, Result]) -> dict[str, State]:
-    """The states of all trainings among some results, by key."""
+    """Returns the states of all trainings among some results, by key."""
     return {key: result.state for key, result in results.items() if result.state is not None}
