@@ -74,13 +74,13 @@ def failure_modes(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
     >>> from analysis import metrics, tiny_study
     >>> results = tiny_study()
     >>> runs = metrics(results)
-    >>> found = failure_modes(results, runs)
-    >>> found[["method", "measure", "stage", "mean"]].round(3)
-         method       measure  stage   mean
-    0  finetune  interference      2  0.318
-    1  finetune  interference      3  0.318
-    2    replay  interference      2  0.121
-    3    replay  interference      3  0.121
+    >>> found = failure_modes(results, runs).query("measure == 'interference'")
+    >>> found[["method", "stage", "mean", "low", "high"]].round(3)
+          method  stage   mean    low   high
+    8   finetune      2  0.318  0.317  0.318
+    9   finetune      3  0.318  0.317  0.318
+    18    replay      2  0.121  0.118  0.124
+    19    replay      3  0.121  0.118  0.124
     """
     found = {
         (space.runs["backbone"].iloc[0], space.runs["method"].iloc[0]): space
