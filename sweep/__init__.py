@@ -1,4 +1,4 @@
-"""Sweep task orders: study files, plans, and the engine that runs them on Ray.
+"""Sweeps task orders: study files, plans, and the engine that runs them on Ray.
 
 from sweep import Study, run
 run(Study.load("quickstart"))
