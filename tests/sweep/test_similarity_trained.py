@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from scipy.stats import multivariate_normal
 from torch import Tensor, nn
 
-from methods.backbones import load_backbone
+from methods.backbones import Backbone, load_backbone
 from methods.testing.toy import BACKBONES, Toy, toy_study
 from methods.testing.workbench import same
 from sweep.alone import run_alone
@@ -63,6 +63,8 @@ class TestLogme:
 
 class Bowl(nn.Module):
     """The loss of a task is w'Aw / 2 - b'w, with A and b its own: (A + A') / 2 is the Hessian."""
+
+    without_dropout = Backbone.without_dropout
 
     def __init__(self) -> None:
         super().__init__()
