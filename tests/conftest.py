@@ -6,15 +6,15 @@ import os
 # for the cores. Child processes inherit it. It counts only if it is set before numpy is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from collections.abc import Iterator  # noqa: E402
-from contextlib import ExitStack  # noqa: E402
-from pathlib import Path  # noqa: E402
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
-import pytest  # noqa: E402
-from hypothesis import settings  # noqa: E402
+import pytest
+from hypothesis import settings
 
-from tests.models import save_clip, save_llava  # noqa: E402
-from tests.toy import VOCABULARY  # noqa: E402
+from tests.models import save_clip, save_llava
+from tests.toy import VOCABULARY
 
 settings.register_profile("default", max_examples=50, deadline=None, database=None)
 settings.load_profile("default")

@@ -5,9 +5,9 @@ from sweep.errors import InputError
 
 
 def report(out: str, *others: str) -> str:
-    """Write OUT/report.html, report.md and tables; returns the report's path.
+    """Writes OUT/report.html, report.md and tables/; returns the report's path.
 
-    With more than one run, one report that compares them, in a folder beside the first.
+    Given more than one run, writes one report that compares them, in a folder beside the first.
 
     Raises:
         InputError: a folder holds no results, or two have the same name.
