@@ -197,6 +197,8 @@ def test_budgets_are_those_of_the_intervals(study: Study, stopped: Path) -> None
         assert mean.sd * t_factor(n) < target <= mean.sd * t_factor(n - 1)
 
 
+@pytest.mark.ray
+@pytest.mark.usefixtures("shared_ray")
 def test_the_engine_stops_what_it_goes_on_with(study: Study, stopped: Path, tmp_path: Path) -> None:
     """One replicate is lost; it is trained again, and then the same is decided."""
     out = tmp_path / "out"
