@@ -1,13 +1,18 @@
 """When a study has seen enough: the `stopping:` section, and the decision after a replicate."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
 from sweep.errors import InputError
-from sweep.registry import check
+from sweep.registry import check, resolve
 from sweep.section import Section
+from sweep.study.reporting import own_metrics
+
+if TYPE_CHECKING:
+    from analysis import Metric, Results
 
 
 class StoppingRule(Section):
@@ -16,7 +21,9 @@ class StoppingRule(Section):
     half_width: float = Field(
         gt=0, description="Of the 95 % confidence sequence, in the unit of the metric."
     )
-    of: str = Field(default="average_accuracy", description="A metric of a run.")
+    of: str = Field(
+        default="average_accuracy", description="A metric of a run, or package.module:Metric."
+    )
     between: tuple[str, str] | None = Field(
         default=None, description="Two methods, paired: the first minus the second."
     )
@@ -42,15 +49,27 @@ class StoppingRule(Section):
         return self.between or (str(self.method),)
 
     @property
+    def metric(self) -> "Metric":
+        """What is looked at."""
+        metric: Metric = resolve("metrics", self.of)
+        return metric
+
+    def runs(self, results: "Results") -> pd.DataFrame:
+        """The metrics of every complete run, this rule's among them."""
+        from analysis import metrics
+
+        return metrics(results, extra=own_metrics([self.of]))
+
+    @property
     def contrast(self) -> str:
         """For people: what is to be known."""
-        return f"{self.of.replace('_', ' ')} of {' minus '.join(self.methods)}"
+        return f"{self.metric.key.replace('_', ' ')} of {' minus '.join(self.methods)}"
 
     def means(self, runs: pd.DataFrame, replicates: int) -> pd.DataFrame:
         """The contrast in each of the first replicates, a column per backbone; NaN: broken.
 
         Args:
-            runs: What `analysis.metrics` returns.
+            runs: What `runs` returns.
             replicates: How many of them.
         """
         from analysis import block_means
@@ -58,7 +77,7 @@ class StoppingRule(Section):
         runs = runs[runs["method"].isin(self.methods) & (runs["replicate"] < replicates)]
         if set(runs["method"]) != set(self.methods):
             return pd.DataFrame(index=range(replicates))
-        return block_means(runs, self.of, *self.methods[1:]).reindex(range(replicates))
+        return block_means(runs, self.metric.key, *self.methods[1:]).reindex(range(replicates))
 
     def look(self, runs: pd.DataFrame, replicates: int, most: int) -> "Stop | None":
         """Whether the first so many replicates are enough, of at most so many.
