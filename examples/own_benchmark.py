@@ -52,7 +52,9 @@ class CsvTable(BenchmarkConfig):
         splits = {}
         for split in ("train", "test"):
             own = rows[rows["split"] == split]
-            files = [[self.path.parent / f for f in own["image"][own["label"] == x]] for x in labels]
+            files = [
+                [self.path.parent / f for f in own["image"][own["label"] == x]] for x in labels
+            ]
             if not all(files):
                 raise InputError(f"task '{name}': a label has no images in split '{split}'.")
             splits[split] = FolderSplit(files)
