@@ -3,6 +3,7 @@
 from .data.accuracy_matrices import combine, from_matrices
 from .data.csv_files import load_csv
 from .data.results import Results, load
+from .data.tiny_study import tiny_study
 from .inference.confidence_sequences import (
     FIRST_LOOK,
     anytime_factor,
@@ -14,7 +15,12 @@ from .inference.confidence_sequences import (
 from .inference.estimates import compare, summary
 from .inference.expected_precision import precision, replicates_for, t_factor
 from .inference.intervals import t_interval
-from .mechanisms.contribution_table import agreement, cells, contribution_table
+from .mechanisms.contribution_table import (
+    agreement,
+    contribution_table,
+    contribution_types,
+    contribution_values,
+)
 from .mechanisms.embedding_alignment import alignment_drift, alignments
 from .mechanisms.failure_modes import failure_modes
 from .mechanisms.shapley_attribution import attribution_stages, attributions
@@ -47,11 +53,12 @@ __all__ = [
     "attribution_stages",
     "attributions",
     "block_means",
-    "cells",
     "combine",
     "compare",
     "comparison",
     "contribution_table",
+    "contribution_types",
+    "contribution_values",
     "contributions",
     "convergence",
     "d_study",
@@ -83,6 +90,7 @@ __all__ = [
     "t_factor",
     "t_interval",
     "task_factors",
+    "tiny_study",
     "transition_models",
     "transitions",
     "variance_components",

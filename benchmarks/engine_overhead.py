@@ -1,27 +1,26 @@
-"""What the engine costs beyond bare training, as ratios within one run of this script.
+"""Measures what the engine costs beyond bare training, as ratios within one run of this script.
 
     python benchmarks/engine_overhead.py lanes   # 120 orders of 5 tasks, one method
     python benchmarks/engine_overhead.py naive   # 24 orders of 4 tasks, against one trial per order
 
-`lanes` prints wall time / (distinct stages x bare stage / cores), and the same for the time after
-the first stage was done: what comes before is the start of Ray and of the lanes, the same for
-every study. A bare stage is what a process that has everything loaded takes for one stage while
-every other core does the same; it is measured before and after the sweep, and the mean of both is
-taken.
+`lanes` prints wall time / (distinct stages x bare stage / cores), and the same ratio for the time
+after the first stage: the time before it is the start of Ray and of the lanes, which is the same
+for every study. A bare stage is the time of one stage in a process that has everything loaded,
+while every other core does the same; it is the mean of measurements before and after the sweep.
 
 `naive` runs the same 24 orders twice: on lanes, and as one Ray Tune trial per order, each a Ray
 Train job that trains its four stages without sharing anything (in a Ray that is set up as the
-engine's own, so that only the design differs). It prints the ratio of wall times. The shorter the
-stages, the larger it is: below the start of a Train job that every order pays, above the share of
-stages that is trained twice.
+engine's own, so that only the design differs). It prints the ratio of wall times. The ratio is
+larger for shorter stages: with short stages the start of a Train job for every order dominates,
+with long ones the stages that are trained more than once.
 
 On two quiet cores: `lanes` 1.20, 1.20, 1.15 in three runs (stages of 1.4 to 1.5 s; 1.13, 1.12, 1.08
-after the first stage), 1.14 with `--steps 120` (one run, stages of 3.6 s; 1.11). What is left is
-mostly Ray's idle processes, a tenth of a core, which interrupt training hundreds of times a second.
+after the first stage), 1.14 with `--steps 120` (one run, stages of 3.6 s; 1.11). The rest is mostly
+due to Ray's idle processes, a tenth of a core, which interrupt training hundreds of times a second.
 `naive` 8.2, 8.9, 8.9 (stages of 0.3 s).
 
-A bare stage has the allocator of any Python process; the engine sets that of its lanes, which is
-worth 2 % of a stage (`sweep.engine.cluster.ENVIRONMENT`).
+A bare stage uses Python's default allocator settings; those that the engine sets for its lanes save
+2 % of a stage (`sweep.engine.cluster.ENVIRONMENT`).
 """
 
 import argparse
@@ -59,7 +58,7 @@ def study(num_tasks: int, steps: int, test: int = 200) -> Study:
 
 
 def bare_stage(content: dict, seconds: float) -> float:
-    """Mean seconds of a stage in a process that has everything loaded."""
+    """Returns the mean seconds of a stage in a process that has everything loaded."""
     sweep_study = Study.model_validate(content)
     plan = make_plan(sweep_study)
     worker = Worker(sweep_study, plan.pinned.sources, join_lane(sweep_study))
@@ -106,7 +105,7 @@ def lanes(steps: int, cores: int) -> None:
         f"{(wall - first[0]) / (ideal * (1 - 1 / stages)):.2f}"
     )
     inside = costs[["train_seconds", "evaluate_seconds"]].sum(axis=1).mean()
-    print(f"of a stage on a lane {inside:.2f} s are training and evaluation")
+    print(f"training and evaluation take {inside:.2f} s of a stage on a lane")
 
 
 def naive(steps: int, cores: int) -> None:
@@ -117,13 +116,13 @@ def naive(steps: int, cores: int) -> None:
         shared = time.perf_counter() - started
         started = time.perf_counter()
         one_trial_per_order(sweep_study, f"{folder}/naive", cores)
-        alone = time.perf_counter() - started
-    print(f"orders 24, on lanes {shared:.0f} s, one trial per order {alone:.0f} s")
-    print(f"times faster: {alone / shared:.1f}")
+        separate = time.perf_counter() - started
+    print(f"orders 24, on lanes {shared:.0f} s, one trial per order {separate:.0f} s")
+    print(f"times faster: {separate / shared:.1f}")
 
 
 def one_trial_per_order(sweep_study: Study, out: str, cores: int) -> None:
-    """What one would write first: a Tune trial per order, a Train job in each, nothing shared."""
+    """Runs the obvious design: a Tune trial per order, a Train job in each, nothing shared."""
 
     def train_order(config: dict) -> None:
         run_single(sweep_study, "finetune", tuple(config["order"]))

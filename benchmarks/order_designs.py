@@ -1,16 +1,16 @@
-"""What a design is worth: intervals at an equal number of stages trained, with the truth known.
+"""Compares designs: intervals at an equal number of stages trained, with the truth known.
 
     nice -n 19 python benchmarks/order_designs.py
 
-Studies of a made-up world are simulated with every design. The world is a rule for R[k, i], the
-score on task i after k tasks; what a task does depends on what came before it, so contributions
+It simulates studies of a made-up world with every design. The world is a rule for R[k, i], the
+score on task i after k tasks; the effect of a task depends on the tasks before it, so contributions
 are not additive. The truth is the mean over all n! orders, by enumeration. A study trains every
 prefix of a replicate once, and the noise of a stage is its parent's plus its own, so orders of a
 replicate share noise exactly as far as they share training. Every design gets as many replicates
 as fit into the budget of stages; intervals are t intervals over replicates.
 
-Printed are, per number of tasks and design: orders of a replicate, replicates, stages trained,
-and coverage and mean width of 95 % intervals
+It prints, per number of tasks and design: orders of a replicate, replicates, stages trained, and
+coverage and mean width of 95 % intervals
     for contributions, E[R[pos(j), i] - R[pos(j) - 1, i]] of task j to task i, over all pairs;
     for average accuracy, E[mean over i of R[n, i]].
 """
@@ -29,7 +29,7 @@ from sweep.orders.williams import Williams
 
 
 def designs_for(num_tasks: int) -> dict[str, Design]:
-    """Random orders one by one, and in replicates as large as a Williams square."""
+    """Returns designs by name, most with replicates as large as a Williams square."""
     square = 2 * num_tasks
     return {
         "random, single": Random(num_orders=1),
@@ -49,14 +49,14 @@ class World:
         self.start = rng.normal(0.0, 0.7, n)
         """Logit of every task's score before any training."""
         self.gain = rng.uniform(1.5, 3.0, n)
-        """What training a task adds to its own logit, at first."""
+        """Amount that training a task adds to its own logit, at first."""
         self.effect = rng.normal(-0.25, 0.4, (n, n))
-        """[j, i]: what training j adds to the logit of i; mostly it takes away."""
+        """[j, i]: amount that training j adds to the logit of i; mostly negative."""
 
     def scores(self, orders: np.ndarray) -> np.ndarray:
-        """R without noise for orders [m, n] of task numbers: [m, n + 1, n], columns by number.
+        """Returns R without noise for orders [m, n] of task numbers: [m, n + 1, n].
 
-        Later tasks are learnt less, what was just learnt suffers most, and scores saturate.
+        Later tasks gain less, recently learnt tasks lose most, and scores saturate.
         """
         m, n = orders.shape
         logits = np.tile(self.start, (m, 1))
@@ -75,7 +75,7 @@ class World:
     def study(
         self, orders: np.ndarray, replicate: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, int]:
-        """R with noise, and the number of stages trained; order k is of `replicate[k]`."""
+        """Returns R with noise, and the number of stages trained; order k is of `replicate[k]`."""
         R, key, stages = self.scores(orders), replicate.astype(np.int64), 0
         drift = np.zeros((len(orders), self.num_tasks))
         for k in range(orders.shape[1]):
@@ -88,7 +88,7 @@ class World:
 
 
 def estimands(R: np.ndarray, orders: np.ndarray) -> np.ndarray:
-    """Of every order all contributions [j, i], then average accuracy: [m, n * n + 1]."""
+    """Returns all contributions [j, i] of every order, then average accuracy: [m, n * n + 1]."""
     m, n = orders.shape
     position = np.argsort(orders, axis=1)
     gains = np.take_along_axis(np.diff(R, axis=1), position[:, :, None], axis=1)  # [m, j, i]
@@ -101,7 +101,7 @@ def truth(world: World) -> np.ndarray:
 
 
 def replicates_within(design: Design, world: World, budget: int, rng: np.random.Generator) -> int:
-    """How many replicates train about `budget` stages."""
+    """Returns how many replicates train about `budget` stages."""
     drawn, replicate = draw(design, world.num_tasks, 20, rng)
     return max(2, round(budget * 20 / world.study(drawn, replicate, rng)[1]))
 
@@ -109,7 +109,7 @@ def replicates_within(design: Design, world: World, budget: int, rng: np.random.
 def draw(
     design: Design, num_tasks: int, blocks: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Orders of `blocks` replicates as task numbers [m, n], and the replicate of each [m]."""
+    """Returns orders of `blocks` replicates as task numbers [m, n], and the replicate of each."""
     names = [str(i) for i in range(num_tasks)]
     drawn = [design.orders(names, rng) for _ in range(blocks)]
     orders = np.array([order for block in drawn for order in block]).astype(int)
@@ -119,7 +119,7 @@ def draw(
 def measure(
     design: Design, world: World, blocks: int, studies: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Coverage and mean width of every estimand's interval, and stages of one study."""
+    """Returns coverage and mean width of every estimand's interval, and stages of one study."""
     target = truth(world)
     orders, replicate = draw(design, world.num_tasks, blocks * studies, rng)
     R, stages = world.study(orders, replicate, rng)

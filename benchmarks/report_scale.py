@@ -1,11 +1,11 @@
-"""How the analysis grows: time, memory and size of the report of a large study.
+"""Measures how the analysis scales: time, memory and size of the report of a large study.
 
     python -m benchmarks.report_scale --orders 10 100 1000
 
-Writes made-up results of so many orders per replicate, then measures a fresh process that loads
-them and makes all tables and the report: processor seconds, so that other work on the machine does
-not count, of one core. Where there is a Chromium, it opens the page and says when it first painted
-something with content, in wall time since the file was asked for.
+Writes made-up results with these numbers of orders per replicate, then measures a fresh process
+that loads them and makes all tables and the report, in processor seconds of one core, so that other
+work on the machine does not count. If Chromium is installed, it opens the page and prints the wall
+time from the request to the first contentful paint.
 
 Eleven tasks, ten methods, five replicates, on one core of a small cloud machine (two cores):
 
@@ -14,9 +14,10 @@ Eleven tasks, ten methods, five replicates, on one core of a small cloud machine
         100    533,280     1.1 s     0.6 s     6.0 s     2.3 s    0.5 GB  9.6 MB
        1000  4,774,990     8.3 s     6.9 s    24.4 s     5.4 s    2.4 GB 10.9 MB
 
-Time and memory grow more slowly than the number of rows, and the page hardly any more: from about
-90 orders on it holds a part of the accuracy matrices, dots and prefixes, and the tables all. Of its
-size 4.6 MB are plotly. The largest one first painted after 1.1 to 1.3 s (four fresh browsers).
+Time and memory grow more slowly than the number of rows. The page hardly grows: from about 90
+orders on it shows only some of the accuracy matrices, dots and prefixes, and the tables have all of
+them. 4.6 MB of its size are plotly. The largest page first painted after 1.1 to 1.3 s (four fresh
+browsers).
 """
 
 import argparse
@@ -65,12 +66,13 @@ def main() -> None:
 
 
 def measure(out: Path) -> None:
-    """Print what the report of a folder takes."""
-    from analysis.report.study import Study
-
+    """Prints the cost of the report of a folder."""
     from analysis import load
+    from analysis.report import tables_of
     from analysis.report.markdown import markdown
-    from analysis.report.page import page
+    from analysis.report.page import Filled, page
+    from analysis.report.panels import PANELS
+    from analysis.report.study_statistics import StudyStatistics
 
     pa.set_cpu_count(1)
     taken = {}
@@ -79,14 +81,15 @@ def measure(out: Path) -> None:
     def lap(part: str) -> None:
         taken[part] = time.process_time() - started - sum(taken.values())
 
-    study = Study(load(str(out)))
+    study = StudyStatistics(load(str(out)))
     lap("load")
     _ = study.runs
     lap("metrics")
-    _ = study.tables
+    filled = [Filled(panel, panel.frame(study)) for panel in PANELS]
+    tables_of(study, filled)
     markdown(study)
     lap("tables")
-    html = page(study)
+    html = page(study, filled)
     lap("page")
     size = (out / "report.html").write_text(html, "utf-8")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -95,7 +98,7 @@ def measure(out: Path) -> None:
 
 
 def first_paint(report: Path, profile: Path) -> float:
-    """Seconds until a browser shows some of the page; nan without a browser."""
+    """Returns the seconds until a browser shows some of the page; nan without a browser."""
     if CHROMIUM is None:
         return float("nan")
     with browser(profile) as tab:
@@ -105,7 +108,7 @@ def first_paint(report: Path, profile: Path) -> float:
 
 
 def write(out: Path, orders: int, tasks: int, methods: int, replicates: int) -> int:
-    """Write results in which methods, tasks, seeds and orders differ; returns their number."""
+    """Writes results in which methods, tasks, seeds and orders differ; returns their number."""
     (out / "results").mkdir(parents=True, exist_ok=True)
     (out / "costs").mkdir(exist_ok=True)
     rng = np.random.default_rng(0)
@@ -140,7 +143,7 @@ def write(out: Path, orders: int, tasks: int, methods: int, replicates: int) -> 
 
 
 def stages(prefixes: list, names: np.ndarray, scores: np.ndarray, head: dict) -> pa.Table:
-    """The rows of all stages of one method and replicate."""
+    """Returns the rows of all stages of one method and replicate."""
     stage, task = (grid.ravel() for grid in np.indices(scores.shape))
     last = np.array([names[p[-1]] if p else None for p in prefixes], object)
     columns = head | {
@@ -161,7 +164,7 @@ def stages(prefixes: list, names: np.ndarray, scores: np.ndarray, head: dict) ->
 
 
 def costs(prefixes: list, names: np.ndarray, head: dict) -> pa.Table:
-    """The wall times of all stages of one method and replicate."""
+    """Returns the wall times of all stages of one method and replicate."""
     train = np.array([10.0 if p else 0.0 for p in prefixes])
     columns = head | {"prefix": listed(prefixes, names), "train_seconds": train}
     return table_of(columns | {"evaluate_seconds": 1.0}, COSTS_SCHEMA, len(prefixes))
@@ -174,7 +177,7 @@ def listed(prefixes: list, names: np.ndarray) -> pa.Array:
 
 
 def table_of(columns: dict, schema: pa.Schema, length: int) -> pa.Table:
-    """A table in which single values stand for whole columns."""
+    """Returns a table; single values are repeated in all rows of their columns."""
     arrays = [
         columns[field.name].cast(field.type)
         if isinstance(columns[field.name], pa.Array)

@@ -1,12 +1,12 @@
-"""Do the measures of similarity see what is there? The embedded world with its dial, on tiny-clip.
+"""Tests whether measures of similarity detect a known one: the world's dial, on tiny-clip.
 
     nice -n 19 python benchmarks/similarity_measures.py
 
 For every seed of the world the dial is turned from 0 (tasks share nothing) to 1 (all classes, all
-styles), and every measure is averaged over all pairs of tasks. Printed are, per measure, the rank
+styles), and every measure is averaged over all pairs of tasks. For each measure it prints the rank
 correlation of that average with the dial (mean over seeds, 95 % t interval over seeds), and the
-seconds of the measure itself, also as a share of one stage of the quickstart study on the same
-tasks. What several measures rest on is timed apart: the forward pass, and training the experts.
+seconds of the measure itself, also as a share of one stage of 30 steps on the same tasks. Work that
+several measures share is timed separately: the forward pass, and training the experts.
 """
 
 import argparse
@@ -37,7 +37,7 @@ DIALS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def study_of(dial: float, seed: int, tasks: int, images: int) -> Study:
-    """Stages as the quickstart study trains them: 30 steps of 32, and the evaluation."""
+    """Returns a study with stages of 30 steps of 32 samples, and the evaluation."""
     return Study.from_dict(
         {
             "name": "stage",
@@ -57,7 +57,7 @@ def study_of(dial: float, seed: int, tasks: int, images: int) -> Study:
 
 
 def stage_seconds(study: Study) -> float:
-    """Of one stage, trained and evaluated."""
+    """Returns the seconds of one stage, trained and evaluated."""
     plan = make_plan(study)
     worker = Worker(study, plan.pinned.sources, join_lane(study))
     states, spent = {}, []
@@ -69,13 +69,13 @@ def stage_seconds(study: Study) -> float:
 
 
 class Stopwatch:
-    """Seconds by name, one list of them each."""
+    """Lists of seconds, by name."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = defaultdict(list)
 
     def __call__(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        """The result of a call, timed."""
+        """Returns the result of a call, and times it."""
         started = time.perf_counter()
         result = function(*arguments)
         self.seconds[name].append(time.perf_counter() - started)
@@ -83,7 +83,7 @@ class Stopwatch:
 
 
 def measured(study: Study, backbone: Backbone, images: int, timed: Stopwatch) -> dict[str, float]:
-    """The mean over pairs of tasks of every measure."""
+    """Returns the mean over pairs of tasks of every measure."""
     samples = sample(backbone, study.benchmark.load().tasks, images)
     embedded = timed(FORWARD, embed, backbone, samples)
     compute = {name: resolve("measures", name).compute for name in MEASURES}
@@ -125,7 +125,7 @@ def main() -> None:
 
 
 def cost(timed: Stopwatch, name: str, stage: float) -> str:
-    """Of one call, in seconds and in stages."""
+    """Returns the cost of one call, in seconds and in stages."""
     seconds = float(np.median(timed.seconds[name]))
     return f"{seconds:8.4f} {seconds / stage:8.3f}"
 

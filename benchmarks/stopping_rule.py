@@ -1,18 +1,18 @@
-"""Does stopping when the interval is narrow enough keep what the interval promises?
+"""Tests whether intervals keep their coverage when a study stops as soon as they are narrow.
 
     nice -n 19 python benchmarks/stopping_rule.py
 
-A study stops after the first replicate at which the interval of a contrast is narrower than what
-was asked for, or after all of them. Simulated are the replicate means of a contrast with a
-standard deviation of 1 and three laws: normal; means of eight skewed runs (gamma with shape 2);
-and, as the worst case, single skewed runs. Printed are, for the confidence sequence that
-`stopping:` uses and for t intervals read in the same way,
+A study stops after the first replicate at which the half-width of a contrast's interval is smaller
+than required, or after all of them. The replicate means of a contrast are simulated with a standard
+deviation of 1 and three distributions: normal; means of eight skewed runs (gamma with shape 2);
+and, as the worst case, single skewed runs. For the confidence sequence that `stopping:` uses, and
+for t intervals used in the same way, it prints
 
-    ever      the share of studies whose interval leaves the truth out at one look or more: who
-              looks and stops at the best moment, for whatever reason, errs this often (5 %);
-    at stop   the share whose interval leaves it out where this rule stops;
+    ever      the share of studies whose interval misses the truth at one look or more: the error
+              rate if a study may stop at any look, for any reason (nominally 5 %);
+    at stop   the share whose interval misses the truth where this rule stops;
     after     replicates at the stop, on average;
-    t         the share whose t interval, which the report shows of everything, leaves it out
+    t         the share whose t interval, which the report shows of everything, misses the truth
               at that stop.
 
 20 000 studies of at most 25 replicates, half-width in standard deviations of a replicate mean:
@@ -25,9 +25,10 @@ and, as the worst case, single skewed runs. Printed are, for the confidence sequ
     one skewed run       1.0  sequence   7.8%     3.4%   11.8   12.7%
     one skewed run       1.0  t         28.5%     8.8%    6.1    8.8%
 
-So the sequence keeps its promise for blocks of runs, and at the stop nearly so even for single
-skewed runs; the t intervals of a study that has stopped miss about 8 % instead of 5 %, for the
-rule stops where the spread happens to look small. The report of such a study says so.
+So the sequence keeps its coverage for blocks of runs, and at the stop nearly so even for single
+skewed runs. The t intervals of a study that has stopped early miss the truth in about 8 % of
+studies instead of 5 %, because the rule stops where the spread happens to look small. The report of
+such a study says so.
 """
 
 import argparse
@@ -42,7 +43,7 @@ SHAPE = 2.0
 
 
 def draw(law: str, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Replicate means [studies, replicates] with mean 0 and standard deviation 1."""
+    """Returns replicate means [studies, replicates] with mean 0 and standard deviation 1."""
     if law == "normal":
         return rng.standard_normal(shape)
     runs = RUNS if law == "skewed runs" else 1
@@ -51,7 +52,7 @@ def draw(law: str, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarr
 
 
 def half_widths(x: np.ndarray) -> dict[str, np.ndarray]:
-    """Of every study after every look, [studies, looks]."""
+    """Returns half-widths of every study at every look, [studies, looks]."""
     looks = range(FIRST_LOOK, x.shape[1] + 1)
     sd = np.stack([x[:, :n].std(axis=1, ddof=1) for n in looks], axis=1)
     factors = {"sequence": anytime_factor, "t": t_factor}

@@ -1,7 +1,7 @@
 """A reference pool: images of COCO with their captions, from its own annotation file.
 
-Methods that distil (zscl, modx, ...) keep the model as it was on image-caption pairs of no task. COCO
-Captions (Chen et al., arXiv 1504.00325) comes as one JSON file beside a folder of images.
+Methods that distil (zscl, gift, ...) keep the model as it was on image-caption pairs of no task.
+COCO Captions (Chen et al., arXiv 1504.00325) is one JSON file beside a folder of images.
 """
 
 import hashlib

@@ -27,7 +27,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: reading a study must not wait for Ray."""
+    """Imports on first use: reading a study must not wait for Ray."""
     if name not in _HOMES:
         raise AttributeError(f"module 'sweep' has no attribute '{name}'")
     from importlib import import_module

@@ -1,11 +1,18 @@
-"""Errors that are the user's to mend: one sentence each, exit code 2, never a traceback."""
+"""Errors that the user can correct: one sentence each, exit code 2, never a traceback."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class InputError(ValueError):
-    """What was given cannot be used; the message says what was got and what is allowed."""
+    """Says that something given cannot be used: what it is, and what is allowed.
+
+    >>> from sweep import Study
+    >>> Study.load("quikstart")
+    Traceback (most recent call last):
+    ...
+    sweep.errors.InputError: Unknown study 'quikstart'; allowed: ... Did you mean 'quickstart'?
+    """
 
 
 def unknown(kind: str, name: str, allowed: Iterable[str], also: str = "") -> InputError:

@@ -1,4 +1,4 @@
-"""Finds out which content a hub id or a folder stands for, without loading it."""
+"""Identifies the content of a hub id or a folder without loading it."""
 
 import hashlib
 from pathlib import Path
@@ -27,14 +27,14 @@ def commit_of(
     file: str,
     repo_type: Literal["model", "dataset"] = "model",
 ) -> str:
-    """The commit that a hub id stands for now; without a network, when it was last looked up.
+    """Returns the commit a hub id stands for; without a network, the one last looked up.
 
     Args:
-        what: What the hub id is given for, to be named in errors.
+        what: What the hub id is for; errors name it.
         path: The hub id.
         revision: Branch, tag or commit; None: the main branch.
         file: A small file that every such repository has; it is fetched.
-        repo_type: Which part of the hub.
+        repo_type: Kind of repository on the hub.
 
     Raises:
         InputError: it cannot be found.
@@ -50,10 +50,11 @@ def commit_of(
 
 
 MODEL_FILES = (".json", ".safetensors", ".bin", ".txt", ".model")
+"""Suffixes of the files that a model is loaded from; a README may change."""
 
 
 def digest(folder: Path, suffixes: tuple[str, ...] = MODEL_FILES) -> str:
-    """SHA-256 of the names and contents of a folder's files; of all of them without suffixes."""
+    """Returns the SHA-256 of names and contents of a folder's files; `()` takes all files."""
     found = hashlib.sha256()
     for file in sorted(folder.rglob("*")):
         if file.is_file() and (not suffixes or file.suffix in suffixes):

@@ -1,8 +1,8 @@
-"""Finds parts by name: methods, benchmarks, designs, and all else that can be brought from outside.
+"""Finds parts by name: methods, benchmarks, designs, and everything else that users can add.
 
 A part is called by the name that it ships under, by the name that an installed package gives it in
-an entry point of the group "task_order_sweep.KIND", or as "package.module:Object". Nothing is
-imported before it is asked for.
+an entry point of the group "task_order_sweep.KIND", or as "package.module:Object". A part is
+imported when it is first used.
 """
 
 import importlib
@@ -16,7 +16,7 @@ from typing import Any
 from sweep.errors import InputError, unknown
 
 LISTED = 16
-"""Names that an error spells out; of more it says where they are listed."""
+"""Most names that an error spells out; of more it says which command lists them."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Kind:
     """Where the shipped ones are registered: a mapping of names to parts, or to their paths, or
     parts that have a `key`."""
     base: str
-    """What a part is a subclass of, or, if it is no class, an instance of."""
+    """The class that a part is a subclass of or, if it is not a class, an instance of."""
 
 
 KINDS: Mapping[str, Kind] = {
@@ -55,13 +55,13 @@ class Part:
 
     name: str
     path: str
-    """Where it is: "package.module:Object"."""
+    """Where to import it from: "package.module:Object"."""
     source: str
-    """"shipped", or the distribution that brings it."""
+    """"shipped", or the installed distribution that provides it."""
 
 
 def parts(kind: str) -> Mapping[str, Part]:
-    """Returns what can be named without a path: shipped parts, then those of installed packages.
+    """Returns the parts that have a name: shipped ones, then those of installed packages.
 
     Args:
         kind: One of KINDS.
@@ -74,7 +74,7 @@ def parts(kind: str) -> Mapping[str, Part]:
 
 
 def _shipped(kind: str) -> Mapping[str, str]:
-    """Paths by name; a part that stands in the table itself has that as its path."""
+    """Returns paths by name; a part that stands in the table itself has that as its path."""
     table = KINDS[kind].table
     return {
         name: part if isinstance(part, str) else f"{table}[{name}]"
@@ -88,7 +88,7 @@ def _entries(table: Any) -> Mapping[str, Any]:
 
 @cache
 def _installed(kind: str) -> Sequence[Part]:
-    """What installed packages bring; reading their metadata takes milliseconds."""
+    """Returns what installed packages bring; reading their metadata takes milliseconds."""
     return [
         Part(entry.name, entry.value, entry.dist.name if entry.dist else "an installed package")
         for entry in entry_points(group=f"task_order_sweep.{kind}")
@@ -103,7 +103,7 @@ def resolve(kind: str, name: str) -> Any:
         name: Of a shipped or installed part, or "package.module:Object".
 
     Raises:
-        InputError: there is no such part, or it is something else.
+        InputError: there is no such part, or it is not of this kind.
 
     >>> resolve("designs", "williams")
     <class 'sweep.orders.williams.Williams'>
@@ -121,7 +121,8 @@ def resolve(kind: str, name: str) -> Any:
         both = [f"{path} (shipped)"] if path not in others else []
         both += [f"{path} ({source})" for path, source in others.items()]
         raise InputError(
-            f"{noun} '{name}' is ambiguous: {' and '.join(both)}; give one of these paths instead."
+            f"{noun.capitalize()} '{name}' is ambiguous: {' and '.join(both)}; give one of these "
+            f"paths instead."
         )
     try:
         part = _import(path)
@@ -130,7 +131,7 @@ def resolve(kind: str, name: str) -> Any:
     base = _import(KINDS[kind].base)
     if not (issubclass(part, base) if isinstance(part, type) else isinstance(part, base)):
         raise InputError(
-            f"'{name}' is no {noun}: it is not a {KINDS[kind].base.replace(':', '.')}."
+            f"'{name}' is not a {noun}: it must be a {KINDS[kind].base.replace(':', '.')}."
         )
     return part
 
@@ -139,7 +140,7 @@ def check(kind: str, name: str) -> None:
     """Makes sure that there is such a part; imports it only if it is not among `parts`.
 
     Raises:
-        InputError: there is no such part, or it is something else.
+        InputError: there is no such part, or it is not of this kind.
 
     >>> check("measures", "otdd")
     """
@@ -148,7 +149,7 @@ def check(kind: str, name: str) -> None:
 
 
 def name_of(kind: str, part: Any) -> str:
-    """Returns the inverse of `resolve`: the same name, whatever a study called the part.
+    """Returns the one name of a part, the inverse of `resolve`: shipped name or path.
 
     >>> name_of("designs", resolve("designs", "sweep.orders.williams:Williams"))
     'williams'
@@ -166,8 +167,8 @@ def _unknown(kind: str, name: str) -> InputError:
     near = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     return InputError(
-        f"Unknown {noun} '{name}'; allowed: the {len(known)} that `sweep list {kind}` shows, or "
-        f"{own}.{hint}"
+        f"Unknown {noun} '{name}'; allowed: one of the {len(known)} that `sweep list {kind}` "
+        f"shows, or {own}.{hint}"
     )
 
 

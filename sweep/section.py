@@ -1,4 +1,4 @@
-"""Validates the sections of a study file, and says in one sentence what is wrong with one."""
+"""Validates the sections of a study file and explains in one sentence what is wrong."""
 
 from types import UnionType
 from typing import Any
@@ -10,17 +10,17 @@ from sweep.registry import KINDS, name_of, resolve
 
 
 class Section(BaseModel):
-    """A part of the study file: no unknown keys, no NaN, no changes afterwards."""
+    """Part of the study file: no unknown keys, no NaN, immutable once validated."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def named(kind: str, optional: bool = False) -> BeforeValidator:
-    """Returns a validator that builds the class which a section's `name` stands for.
+    """Returns a validator that builds the part named by a section's `name`.
 
     Args:
         kind: One of `sweep.registry.KINDS`.
-        optional: Whether there may be no such section.
+        optional: Whether the section may be missing.
     """
     noun = KINDS[kind].noun
 
@@ -40,7 +40,7 @@ def named(kind: str, optional: bool = False) -> BeforeValidator:
 
 
 def explain(error: ValidationError, root: type[BaseModel], source: str = "") -> str:
-    """The first problem of a validation as one sentence."""
+    """Returns the first problem of a validation as one sentence."""
     first, *others = error.errors()
     where = ".".join(str(part) for part in first["loc"])
     cause = first.get("ctx", {}).get("error")
@@ -60,19 +60,19 @@ def explain(error: ValidationError, root: type[BaseModel], source: str = "") -> 
             for other in others
             if other["loc"][:-1] == first["loc"][:-1] and "literal[" in str(other["loc"][-1])
         ]
-        if words:  # a value or one of a few words
+        if words:  # the key takes a value or one of a few literals
             where = ".".join(str(part) for part in first["loc"][:-1])
             message = f"{first['msg']}, or {words[0]}, got {first['input']!r}."
     return ": ".join(part for part in (source, where, message) if part)
 
 
 def _keys(model: Any, path: tuple[int | str, ...]) -> list[str]:
-    """The keys that the section at `path` takes."""
+    """Returns the keys that the section at `path` takes."""
     for part in path:
         fields = getattr(model, "model_fields", {})
         if part in fields:
             model = fields[part].annotation
-            if isinstance(model, UnionType):  # a section or null
+            if isinstance(model, UnionType):  # the key takes a section or null
                 model = model.__args__[0]
         else:  # a label inside dict[str, Section]
             model = next(iter(getattr(model, "__args__", ())[1:]), None)

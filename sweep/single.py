@@ -1,4 +1,4 @@
-"""One order in this process, without Ray: for a debugger, and to check what the engine does."""
+"""Trains one order in this process, without Ray: for a debugger, and to check the engine."""
 
 from contextlib import ExitStack
 
@@ -21,7 +21,7 @@ from sweep.study.schema import Lanes, Study
 def plan_single(
     study: Study, method: str, order: Order, replicate: int, backbone: str | None
 ) -> Plan:
-    """The plan of a single run of a study; its units have the keys they have in the study.
+    """Returns the plan of one run of a study; its units keep their keys.
 
     Raises:
         InputError: the study has no such method, backbone, replicate or tasks.
@@ -32,12 +32,14 @@ def plan_single(
     if backbone not in study.backbones:
         raise unknown("backbone", backbone, study.backbones)
     if not 0 <= replicate < study.replicates:
-        raise InputError(f"replicate {replicate}: the study has 0 to {study.replicates - 1}.")
+        raise InputError(
+            f"replicate {replicate}: the study has replicates 0 to {study.replicates - 1}."
+        )
     single = study.model_copy(
         update={
             "backbones": {backbone: study.backbones[backbone]},
             "methods": {method: study.methods[method]},
-            "design": Fixed(orders=(order,), whole=False),
+            "design": Fixed(orders=(order,), all_tasks=False),
             "replicates": replicate + 1,
             "lanes": Lanes(cpus_per_worker=study.lanes.cpus_per_worker),
         }
@@ -58,21 +60,36 @@ def run_single(
     backbone: str | None = None,
     out: str | None = None,
 ) -> tuple[list[Record], State | None]:
-    """Train one order here and now.
+    """Trains one order in this process, without Ray.
 
     Args:
-        study: Where everything but the order comes from.
+        study: Everything but the order.
         method: Label of a method of the study.
         order: Any order of some of the study's tasks, planned or not.
-        replicate: Whose seed is taken.
-        backbone: Label of a backbone of the study; the first one by default.
-        out: If given, everything that `sweep run` writes is written there too.
+        replicate: Number of the replicate whose seed to use.
+        backbone: Label of a backbone of the study; default: the first.
+        out: Folder or URI for all that `sweep run` writes; default: write nothing.
 
     Returns:
         The records of stages 0..T and the state after the last.
 
     Raises:
         InputError: the study has no such method, backbone, replicate or tasks.
+
+    >>> from sweep import Study
+    >>> world = {"name": "world", "tasks": ["shapes", "colors"], "train": 16, "test": 8}
+    >>> study = Study.from_dict(
+    ...     {
+    ...         "name": "tiny",
+    ...         "benchmark": world,
+    ...         "backbones": ["tiny-clip"],
+    ...         "methods": ["finetune"],
+    ...         "training": {"steps": 1, "batch_size": 8},
+    ...     }
+    ... )
+    >>> records, state = run_single(study, "finetune", ("colors", "shapes"))
+    >>> len(records), records[-1].scores[0]["eval_task"]
+    (3, 'shapes')
     """
     study.check_data()
     plan = plan_single(study, method, order, replicate, backbone)
@@ -110,7 +127,7 @@ def _compute(plan: Plan, run_folder: RunFolder | None) -> dict[str, Result]:
 
 
 def matrix(order: Order, records: list[Record]) -> pd.DataFrame:
-    """The accuracy matrix of a run: a row per stage, a column per task in order of learning."""
+    """Returns the accuracy matrix: a row per stage, a column per task in order of learning."""
     rows = [
         {row["eval_task"]: row["value"] for row in record.scores if row["split"] == "task"}
         for record in records

@@ -1,8 +1,8 @@
-"""Numbers as people say them."""
+"""Formats durations and sizes for people to read."""
 
 
 def duration(seconds: float) -> str:
-    """Returns seconds as people say them.
+    """Returns seconds in the units that people use.
 
     >>> duration(45), duration(12_000)
     ('45 s', '3 h 20 min')
@@ -20,7 +20,7 @@ def duration(seconds: float) -> str:
 
 
 def size(count: int) -> str:
-    """Returns bytes as people say them.
+    """Returns bytes in the units that people use.
 
     >>> size(1_234_000)
     '1.23 MB'

@@ -20,7 +20,7 @@ def from_matrices(
     replicates: Sequence[int] | None = None,
     backbone: str = "unnamed",
 ) -> Results:
-    """The results that accuracy matrices of one method amount to.
+    """Returns the results that accuracy matrices of one method amount to.
 
     Args:
         matrices: one per run, [T, T] after tasks 1..T, or [T + 1, T] with the untouched backbone
@@ -37,6 +37,11 @@ def from_matrices(
     Raises:
         ValueError: a matrix has another shape, holds no accuracies, or contradicts another one of
             its replicate about a prefix that both share.
+
+    >>> from analysis import metrics
+    >>> results = from_matrices([[[0.9, 0.2], [0.7, 0.8]]], [("cars", "pets")])
+    >>> float(metrics(results)["average_accuracy"][0])
+    0.75
     """
     numbers = range(len(matrices)) if replicates is None else replicates
     runs = [
@@ -72,13 +77,21 @@ def from_matrices(
 
 
 def combine(studies: Mapping[str, Results]) -> Results:
-    """Several studies as one, to compare their methods.
+    """Returns several studies as one, to compare their methods.
 
     Runs are paired across studies by backbone, replicate and order. A method that several studies
     hold is called "method (study)".
 
     Args:
         studies: results by the name of the study.
+
+    >>> from analysis import from_matrices, metrics
+    >>> R, order = [[0.9, 0.2], [0.7, 0.8]], ('cars', 'pets')
+    >>> one, other = (from_matrices([R], [order], name) for name in ("ewc", "lwf"))
+    >>> metrics(combine({"first": one, "second": other}))[["method", "average_accuracy"]]
+      method  average_accuracy
+    0    ewc              0.75
+    1    lwf              0.75
     """
     holders = pd.Series(
         [m for results in studies.values() for m in set(results.stages["method"])], dtype=object
@@ -104,7 +117,7 @@ def combine(studies: Mapping[str, Results]) -> Results:
 def _scores(
     method: str, runs: Sequence[tuple[int, tuple[str, ...], np.ndarray]]
 ) -> dict[tuple[int, tuple[str, ...], str], float]:
-    """The accuracy of every (replicate, prefix, task) that was measured."""
+    """Returns the accuracy of every (replicate, prefix, task) that was measured."""
     scores: dict[tuple[int, tuple[str, ...], str], float] = {}
     for replicate, order, R in runs:
         for k, row in enumerate(R):
@@ -122,7 +135,7 @@ def _scores(
 def _checked(
     given: ArrayLike, order: tuple[str, ...], zero_shot: Mapping[str, float] | None
 ) -> np.ndarray:
-    """R [T + 1, T], row 0 = NaN where unknown."""
+    """Returns R [T + 1, T], row 0 = NaN where unknown."""
     R, T = np.asarray(given, float), len(order)
     name = ">".join(order)
     if R.shape not in ((T, T), (T + 1, T)) or not np.isfinite(R).any():

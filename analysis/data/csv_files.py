@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,9 @@ MAMMOTH = re.compile(r"accuracy_(\d+)_task(\d+)")
 
 
 def load_csv(
-    path: str | Path, order: Sequence[str] | None = None, method: str | None = None
+    path: str | Path | TextIO, order: Sequence[str] | None = None, method: str | None = None
 ) -> Results:
-    """The results in a CSV file, in whatever unit it holds.
+    r"""Returns the results in a CSV file, in whatever unit it holds.
 
     Four layouts are understood:
 
@@ -30,12 +30,21 @@ def load_csv(
       unseen tasks, so metrics that need it are NaN.
 
     Args:
-        path: the file.
+        path: the file, or an open one.
         order: names of the tasks in learning order, for Avalanche and Mammoth, which number them.
         method: what to call the method where the file does not say.
 
     Raises:
         ValueError: the columns are none of these, or an order does not fit them.
+
+    >>> import io
+    >>> results = load_csv(io.StringIO("cars,pets\n0.9,0.2\n0.7,0.8"))
+    >>> results.matrix("unnamed", "unnamed", 0, ("cars", "pets"))
+                        cars  pets
+    stage trained_task
+    0                    NaN   NaN
+    1     cars           0.9   0.2
+    2     pets           0.7   0.8
     """
     frame = pd.read_csv(path)
     columns = set(map(str, frame.columns))

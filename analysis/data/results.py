@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyarrow import fs
 
-from analysis.data.score_array import Run, Scores
+from analysis.data.score_array import RunKey, ScoreArray
 
 RESULTS_SCHEMA = pa.schema(
     [
@@ -41,9 +41,9 @@ SPLITS = {
     "retrieval": "image-caption pairs",
     "alignment": "a task; metrics: cosine of its images with the texts of their right choices, and "
     "loss, in nats, of the similarities of image and choices",
-    # Only where a study asks for them (sweep/attribution.py):
+    # Only where a study asks for them:
     "modality": "a task; metrics name the modalities that accuracy is left with",
-    "mm_shap": "a task; metrics name modalities, values are shares of the fit (sweep/shap.py)",
+    "mm_shap": "a task; metrics name modalities, values are shares of the fit",
     "tower": "a task; metrics name the towers with trained weights",
     "update": "all tasks; metrics: the share of a tower in the squared norm of the update",
     "cka": "all tasks; metrics: linear CKA of image or text embeddings to stage 0",
@@ -104,6 +104,15 @@ class Results:
             backbone and method, unless there are columns that say which.
         folder: where the results were read from; None when they came from memory.
         recorded: wall times (COSTS_SCHEMA) of results that came from memory.
+
+    >>> from analysis import tiny_study
+    >>> tiny_study().matrix("clip", "finetune", 0, ("cars", "pets", "textures")).round(2)
+                        cars  pets  textures
+    stage trained_task
+    0                   0.30  0.35       0.4
+    1     cars          0.90  0.35       0.4
+    2     pets          0.57  0.85       0.4
+    3     textures      0.35  0.47       0.8
     """
 
     stages: pd.DataFrame
@@ -113,13 +122,13 @@ class Results:
 
     @cached_property
     def embeddings(self) -> pd.DataFrame:
-        """The mean embeddings (EMBEDDINGS_SCHEMA), read when first asked for."""
+        """Returns the mean embeddings (EMBEDDINGS_SCHEMA), read when first used."""
         found = self._embeddings(pc.field("sample").is_null())
         return found.drop(columns=["sample", "choice"])
 
     @cached_property
     def features(self) -> pd.DataFrame:
-        """The embeddings of single samples (EMBEDDINGS_SCHEMA), read when first asked for."""
+        """Returns the embeddings of single samples (EMBEDDINGS_SCHEMA), read when first used."""
         return self._embeddings(pc.field("sample").is_valid())
 
     def _embeddings(self, chosen: pc.Expression) -> pd.DataFrame:
@@ -131,7 +140,7 @@ class Results:
 
     @cached_property
     def costs(self) -> pd.DataFrame:
-        """The recorded wall times (COSTS_SCHEMA), read when first asked for."""
+        """Returns the recorded wall times (COSTS_SCHEMA), read when first asked for."""
         if self.recorded is not None:
             return self.recorded
         if self.folder is None:
@@ -139,20 +148,20 @@ class Results:
         table = _read(self.folder, "costs", COSTS_SCHEMA)
         return _frame(table, "prefix").drop_duplicates(STAGE, keep="last")
 
-    def train_seconds(self, runs: Sequence[Run]) -> np.ndarray:
-        """What training the stages of each run takes, [runs]; NaN where not recorded."""
+    def train_seconds(self, runs: Sequence[RunKey]) -> np.ndarray:
+        """Returns what training the stages of each run takes, [runs]; NaN where not recorded."""
         stages = zip(*(self.costs[column] for column in STAGE), strict=True)
         seconds = dict(zip(stages, self.costs["train_seconds"], strict=True))
         return np.array([sum(seconds.get(s, np.nan) for s in run.stages) for run in runs])
 
     @cached_property
-    def scores(self) -> Scores:
-        """All scores as one array that is indexed by stage and evaluation."""
-        return Scores.from_long(self.stages[self.stages["status"] == "ok"])
+    def scores(self) -> ScoreArray:
+        """Returns all scores as one array that is indexed by stage and evaluation."""
+        return ScoreArray.from_long(self.stages[self.stages["status"] == "ok"])
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """One row per planned run of every (backbone, method) seen.
+        """Returns one row per planned run of every (backbone, method) seen.
 
         Columns: backbone, method, replicate, seed, design, block, order (tuple), missing (number
         of stages 1..T that lack the accuracy of a task learnt so far; 0 = complete), error (of
@@ -175,13 +184,13 @@ class Results:
 
     @property
     def failures(self) -> pd.DataFrame:
-        """One row per stage that failed and was not trained since."""
+        """Returns one row per stage that failed and was not trained since."""
         return self.stages.loc[self.stages["status"] == "failed", [*STAGE, "error"]]
 
     def matrix(
         self, backbone: str, method: str, replicate: int, order: Sequence[str]
     ) -> pd.DataFrame:
-        """The accuracy matrix R of one run, complete or not.
+        """Returns the accuracy matrix R of one run, complete or not.
 
         Returns:
             R[k, i], fractions: index (stage, trained_task) for k = 0..T, columns = tasks in
@@ -190,7 +199,7 @@ class Results:
         Raises:
             ValueError: nothing has been measured for that run.
         """
-        run = Run(backbone, method, int(replicate), tuple(order))
+        run = RunKey(backbone, method, int(replicate), tuple(order))
         if not any(stage in self.scores.rows for stage in run.stages):
             known = ", ".join(sorted({f"{b}/{m}" for b, m, _, _ in self.scores.rows}))
             raise ValueError(
@@ -204,13 +213,18 @@ class Results:
 
 
 def load(out: str) -> Results:
-    """The results in a run folder; works while the study is still running.
+    """Returns the results in a run folder; works while the study is still running.
 
     Args:
         out: a local path, or a URI that pyarrow can open (s3://, gs://).
 
     Raises:
         FileNotFoundError: the folder holds no results.
+
+    >>> load('nowhere')
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: 'nowhere' holds no results: no rows in results/*.parquet.
     """
     folder = open_folder(str(out))
     table = _read(folder, "results", RESULTS_SCHEMA)
@@ -226,13 +240,13 @@ def load(out: str) -> Results:
     )
 
 
-def as_runs(runs: pd.DataFrame) -> list[Run]:
-    """The rows of a frame of runs, as keys."""
-    return [Run(*row) for row in zip(*(runs[column] for column in RUN), strict=True)]
+def as_runs(runs: pd.DataFrame) -> list[RunKey]:
+    """Returns the rows of a frame of runs, as keys."""
+    return [RunKey(*row) for row in zip(*(runs[column] for column in RUN), strict=True)]
 
 
 def open_folder(out: str) -> fs.FileSystem:
-    """A filesystem whose root is the folder `out` (a local path or a URI)."""
+    """Returns a filesystem whose root is the folder `out` (a local path or a URI)."""
     if "://" in out:
         filesystem, path = fs.FileSystem.from_uri(out)
     else:
@@ -243,7 +257,7 @@ def open_folder(out: str) -> fs.FileSystem:
 def _read(
     folder: fs.FileSystem, part: str, schema: pa.Schema, chosen: pc.Expression | None = None
 ) -> pa.Table:
-    """All (or the chosen) rows of a folder of part files, without what is still being written."""
+    """Returns all (or the chosen) rows of a folder of part files that are complete."""
     files = folder.get_file_info(fs.FileSelector(part, allow_not_found=True))
     paths = sorted(
         file.path
@@ -254,7 +268,7 @@ def _read(
 
 
 def _frame(table: pa.Table, sequence: str) -> pd.DataFrame:
-    """A table as DataFrame, with the list column `sequence` as tuples (equal ones shared)."""
+    """Returns a table as DataFrame, its list column `sequence` as tuples (equal ones shared)."""
     texts = pc.binary_join(table[sequence], SEPARATOR).to_pandas()
     codes, unique = pd.factorize(texts)
     tuples = np.empty(len(unique), object)
@@ -265,7 +279,7 @@ def _frame(table: pa.Table, sequence: str) -> pd.DataFrame:
 
 
 def _once(stages: pd.DataFrame) -> pd.DataFrame:
-    """Every score once (the one written last), and failures only of stages without scores."""
+    """Returns every score once (the last one), and failures only of stages without scores."""
     ok = stages[stages["status"] == "ok"]
     ok = ok.drop_duplicates([*STAGE, "split", "eval_task", "metric"], keep="last")
     failed = stages[stages["status"] == "failed"].drop_duplicates(STAGE, keep="last")

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-Stage = tuple[str, str, int, tuple[str, ...]]
+StageKey = tuple[str, str, int, tuple[str, ...]]
 """(backbone, method, replicate, prefix)."""
-Evaluation = tuple[str, str, str]
+EvaluationKey = tuple[str, str, str]
 """(split, eval_task, metric)."""
 
 
-class Run(NamedTuple):
-    """One order, trained with one method from one backbone in one replicate."""
+class RunKey(NamedTuple):
+    """Identifies one order, trained with one method from one backbone in one replicate."""
 
     backbone: str
     method: str
@@ -23,29 +23,29 @@ class Run(NamedTuple):
     order: tuple[str, ...]
 
     @property
-    def stages(self) -> list[Stage]:
-        """Its T + 1 stages, the untouched backbone first."""
+    def stages(self) -> list[StageKey]:
+        """Returns its T + 1 stages, the untouched backbone first."""
         return [(*self[:3], self.order[:k]) for k in range(len(self.order) + 1)]
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
-    """Every score of a study.
+class ScoreArray:
+    """Holds every score of a study.
 
     Attributes:
         values: [stages + 1, evaluations + 1]; NaN where nothing was measured. The last row and
-            the last column are all NaN: what is looked up in vain is found there.
+            the last column are all NaN: keys that are not there lead to them.
         rows: the row of every stage.
         columns: the column of every evaluation.
     """
 
     values: np.ndarray
-    rows: dict[Stage, int]
-    columns: dict[Evaluation, int]
+    rows: dict[StageKey, int]
+    columns: dict[EvaluationKey, int]
 
     @classmethod
-    def from_long(cls, ok: pd.DataFrame) -> "Scores":
-        """From the rows of the long table that hold scores, each score once."""
+    def from_long(cls, ok: pd.DataFrame) -> "ScoreArray":
+        """Returns the scores in the rows of the long table, each once."""
         row, stages = _numbered(ok, ["backbone", "method", "replicate", "prefix"])
         found, evaluations = _numbered(ok, ["split", "eval_task", "metric"])
         rows = {stage: i for i, stage in enumerate(stages)}
@@ -56,21 +56,21 @@ class Scores:
         return cls(values, rows, columns)
 
     @cached_property
-    def probes(self) -> list[Evaluation]:
-        """The accuracy on every held-out probe."""
+    def probes(self) -> list[EvaluationKey]:
+        """Returns the accuracy on every held-out probe."""
         return [column for column in self.columns if column[0] == "probe"]
 
-    def retrieval(self, recalls: Sequence[str]) -> list[Evaluation]:
-        """These recalls ("i2t_r1", ...) of every retrieval set."""
+    def retrieval(self, recalls: Sequence[str]) -> list[EvaluationKey]:
+        """Returns these recalls ("i2t_r1", ...) of every retrieval set."""
         return [c for c in self.columns if c[0] == "retrieval" and c[2] in recalls]
 
-    def locate(self, runs: Sequence[Run]) -> np.ndarray:
-        """The rows of `values` of the stages of runs of one length, [runs, T + 1]."""
+    def locate(self, runs: Sequence[RunKey]) -> np.ndarray:
+        """Returns the rows of `values` of the stages of runs of one length, [runs, T + 1]."""
         nowhere = len(self.rows)
         return np.array([[self.rows.get(s, nowhere) for s in run.stages] for run in runs])
 
-    def matrices(self, runs: Sequence[Run], where: np.ndarray | None = None) -> np.ndarray:
-        """Accuracy matrices R [runs, T + 1, T] of runs of one length, columns in learning order.
+    def matrices(self, runs: Sequence[RunKey], where: np.ndarray | None = None) -> np.ndarray:
+        """Returns the matrices R [runs, T + 1, T] of runs of one length, columns in learning order.
 
         `where` saves locating the runs again.
         """
@@ -83,14 +83,14 @@ class Scores:
         found: np.ndarray = self.values[where[:, :, None], np.array(tasks)[:, None, :]]
         return found
 
-    def along(self, where: np.ndarray, evaluations: Sequence[Evaluation]) -> np.ndarray:
-        """Scores [runs, T + 1, evaluations] at every stage of located runs."""
+    def along(self, where: np.ndarray, evaluations: Sequence[EvaluationKey]) -> np.ndarray:
+        """Returns scores [runs, T + 1, evaluations] at every stage of located runs."""
         columns = np.array([self.columns[e] for e in evaluations], int)
         found: np.ndarray = self.values[where[:, :, None], columns]
         return found
 
-    def missing(self, runs: Sequence[Run]) -> np.ndarray:
-        """How many of the stages 1..T lack the accuracy of a task learnt so far, [runs]."""
+    def missing(self, runs: Sequence[RunKey]) -> np.ndarray:
+        """Returns how many of the stages 1..T lack the accuracy of a task learnt so far, [runs]."""
         counts = np.zeros(len(runs), int)
         lengths = np.array([len(run.order) for run in runs], int)
         for length in np.unique(lengths):
@@ -102,7 +102,7 @@ class Scores:
 
 
 def _numbered(frame: pd.DataFrame, names: list[str]) -> tuple[np.ndarray, list[Any]]:
-    """The distinct rows of some columns as tuples, and for every row which of them it is."""
+    """Returns the distinct rows of some columns as tuples, and the number of every row in them."""
     number = np.zeros(len(frame), np.int64)
     parts = []
     for name in names:

@@ -1,8 +1,8 @@
-"""How many replicates are enough: intervals that may be looked at after every one of them.
+"""How many replicates are enough: intervals that may be looked at after each of them.
 
-A t interval is right for a number of replicates that was fixed beforehand. Whoever looks after
-every replicate, and stops when it pleases him, has as many chances to be wrong as looks. A
-confidence sequence holds at all looks together, so it survives any reason to stop.
+A t interval is valid for a number of replicates that was fixed beforehand. A study that looks after
+every replicate, and may stop at each look, has as many chances to be wrong as it looks. A
+confidence sequence is valid at all looks together, whatever the reason to stop.
 
 The one used is Lai's (1976, Ann. Statist. 4, 265-280; for a proof by an extended Ville inequality
 see Wang & Ramdas 2023, arXiv 2310.03722). It is exact for independent normal values of unknown
@@ -29,9 +29,13 @@ after two more than 2.5 times."""
 
 
 def anytime_interval(values: ArrayLike) -> Interval:
-    """The 95 % confidence sequence for the mean, after the first n independent values.
+    """Returns the 95 % confidence sequence for the mean, after the first n independent values.
 
     The bounds are NaN for fewer than FIRST_LOOK values.
+
+    >>> found = anytime_interval([0.70, 0.72, 0.69, 0.71])
+    >>> round(found.low, 3), round(found.mean, 3), round(found.high, 3)
+    (0.671, 0.705, 0.739)
     """
     x = np.asarray(values, float)
     n = len(x)
@@ -43,11 +47,14 @@ def anytime_interval(values: ArrayLike) -> Interval:
 
 
 def anytime_factor(n: int) -> float:
-    """The half-width of the confidence sequence after n values, in standard deviations.
+    """Returns the half-width of the confidence sequence after n values, in standard deviations.
 
     sqrt((1 - 1/n) ((b n)^(1/n) - 1)) with b = (1 + a^2 / (m - 1))^m / m; m = FIRST_LOOK, and a
     solves 2 P(t > a) + 2 a f(a) = 5 % for Student's t with m - 1 degrees of freedom and density f.
     Infinite for n < m.
+
+    >>> [round(anytime_factor(n), 2) for n in (3, 4, 10, 100)]
+    [inf, 2.64, 1.27, 0.36]
     """
     if n < FIRST_LOOK:
         return np.inf
@@ -57,7 +64,7 @@ def anytime_factor(n: int) -> float:
 
 @cache
 def _log_b(first: int, level: float) -> float:
-    """Logarithm of b."""
+    """Returns the logarithm of b."""
     law = stats.t(first - 1)
 
     def error(a: float) -> float:
@@ -68,7 +75,7 @@ def _log_b(first: int, level: float) -> float:
 
 
 def block_means(runs: pd.DataFrame, metric: str, baseline: str | None = None) -> pd.DataFrame:
-    """The values that intervals rest on: the mean of a metric over every whole replicate.
+    """Returns the values that intervals rest on: the means of complete replicates.
 
     Args:
         runs: what `metrics` returns.
@@ -76,7 +83,18 @@ def block_means(runs: pd.DataFrame, metric: str, baseline: str | None = None) ->
         baseline: of whose runs on the same orders the difference is taken, if given.
 
     Returns:
-        Index: replicate; columns: (backbone, method). NaN where a replicate is not whole.
+        Index: replicate; columns: (backbone, method). NaN where a replicate is not complete.
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> block_means(runs, "average_accuracy").round(3)
+    backbone      clip
+    method    finetune replay
+    replicate
+    0            0.583  0.734
+    1            0.587  0.739
+    2            0.590  0.744
+    3            0.595  0.750
     """
     values = runs if baseline is None else paired(runs, baseline)
     found = {}
@@ -89,15 +107,20 @@ def block_means(runs: pd.DataFrame, metric: str, baseline: str | None = None) ->
 
 
 def stopping_point(means: pd.DataFrame, half_width: float) -> int | None:
-    """After how many replicates all contrasts are known well enough; None: not yet.
+    """Returns the number of replicates after which all contrasts are known; None: not yet.
 
     The answer does not change when more replicates are added, so it can be found again at any
     time.
 
     Args:
         means: a column per contrast, a row per replicate, from replicate 0 on without gaps; NaN
-            where a replicate is not whole.
+            where a replicate is not complete.
         half_width: of the confidence sequence, in the unit of the means; it has to be below.
+
+    >>> from analysis import block_means, metrics, tiny_study
+    >>> means = block_means(metrics(tiny_study(6)), "average_accuracy")
+    >>> stopping_point(means, half_width=0.05)
+    4
     """
     for n in range(FIRST_LOOK, len(means) + 1):
         looked = [anytime_interval(means[c].iloc[:n].dropna()) for c in means.columns]
@@ -107,7 +130,7 @@ def stopping_point(means: pd.DataFrame, half_width: float) -> int | None:
 
 
 def convergence(means: pd.DataFrame) -> pd.DataFrame:
-    """What was known after every replicate.
+    """Returns what was known after every replicate.
 
     Args:
         means: what `block_means` returns.
@@ -115,6 +138,15 @@ def convergence(means: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row per (backbone, method, replicates): mean, low, high (t interval, for a number of
         replicates fixed beforehand), anytime_low, anytime_high (confidence sequence).
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> found = convergence(block_means(runs, "average_accuracy"))
+    >>> found[["replicates", "mean", "low", "high"]].round(3).head(3)
+       replicates   mean    low   high
+    0           1  0.583    NaN    NaN
+    1           2  0.585  0.561  0.610
+    2           3  0.587  0.578  0.596
     """
     rows = []
     for pair, column in zip(means.columns, means.to_numpy().T, strict=True):

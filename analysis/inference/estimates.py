@@ -31,6 +31,14 @@ def summary(runs: pd.DataFrame, extra: Sequence[Metric] = ()) -> pd.DataFrame:
         high (t interval over replicates), replicates and runs that count, sd_runs (standard
         deviation over these runs; it holds the effects of order AND of seed), min, min_order,
         max, max_order (over these runs), note (what the numbers are conditional on).
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> found = summary(runs).query("metric == 'average_accuracy'")
+    >>> found[["method", "mean", "low", "high", "replicates", "runs"]].round(3)
+          method   mean    low   high  replicates  runs
+    0   finetune  0.589  0.581  0.597           4    24
+    13    replay  0.742  0.731  0.752           4    24
     """
     rows = []
     for (backbone, method), group in runs.groupby(["backbone", "method"]):
@@ -65,6 +73,12 @@ def compare(
 
     Raises:
         ValueError: no run of the baseline is complete.
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> found = compare(runs, "finetune").set_index("metric").loc["average_accuracy"]
+    >>> found["method"], round(float(found["mean"]), 3), found["verdict"]
+    ('replay', 0.153, 'better')
     """
     rows: list[dict[str, object]] = []
     means: dict[tuple[str, str, str], pd.Series] = {}
@@ -86,7 +100,7 @@ def compare(
 
 
 def _decided(spread: dict[str, Any], metric: Metric, rope: float) -> dict[str, object]:
-    """The verdict on a mean difference, in the direction of the metric."""
+    """Returns the verdict on a mean difference, in the direction of the metric."""
     bounds = (spread["low"], spread["high"])
     low, high = bounds if metric.higher_is_better else (-bounds[1], -bounds[0])
     inside = probability_inside(spread["mean"], *bounds, spread["replicates"], rope)
@@ -94,7 +108,7 @@ def _decided(spread: dict[str, Any], metric: Metric, rope: float) -> dict[str, o
 
 
 def _significance(means: dict[tuple[str, str, str], pd.Series]) -> pd.DataFrame:
-    """P values of replicate means keyed (backbone, metric, method), family by family."""
+    """Returns P values of replicate means keyed (backbone, metric, method), family by family."""
     families: dict[tuple[str, str], dict[str, pd.Series]] = {}
     for (backbone, metric, method), values in means.items():
         families.setdefault((backbone, metric), {})[method] = values
@@ -114,7 +128,7 @@ SPREAD = ["mean", "low", "high", "replicates", "runs", "sd_runs"]
 
 
 def _over_replicates(runs: pd.DataFrame, used: pd.DataFrame, column: str) -> dict[str, object]:
-    """Mean, interval and spread of one column of one method's runs, of which `used` count."""
+    """Returns mean, interval and spread of a column over `used`, the runs that count."""
     replicates = used["replicate"].nunique()
     return {
         **over_replicates(used[column], used)._asdict(),
@@ -126,10 +140,10 @@ def _over_replicates(runs: pd.DataFrame, used: pd.DataFrame, column: str) -> dic
 
 
 def _note(replicates: int, is_complete: bool, left_out: int) -> str:
-    """What the numbers are conditional on; "" when on nothing."""
+    """Returns what the numbers are conditional on; "" when on nothing."""
     notes = []
     if not is_complete:
-        notes.append("no replicate is whole; orders that finish first share prefixes")
+        notes.append("no replicate is complete; orders that finish first share prefixes")
     elif replicates == 1:
         notes.append("one seed; orders share prefixes, so there is no interval")
     if left_out:
@@ -138,7 +152,7 @@ def _note(replicates: int, is_complete: bool, left_out: int) -> str:
 
 
 def _range(runs: pd.DataFrame, metric: str) -> dict[str, object]:
-    """The lowest and the highest run."""
+    """Returns the lowest and the highest run."""
     low, high = runs.iloc[runs[metric].argmin()], runs.iloc[runs[metric].argmax()]
     return {
         "min": low[metric],
@@ -149,7 +163,7 @@ def _range(runs: pd.DataFrame, metric: str) -> dict[str, object]:
 
 
 def _wins(differences: pd.DataFrame, metric: Metric) -> dict[str, object]:
-    """In how many pairs the method is better than the baseline."""
+    """Returns in how many pairs the method is better than the baseline."""
     wins = int((metric.sign * differences[metric.key] > 0).sum())
     ties = int((differences[metric.key] == 0).sum())
     return {"wins": wins, "ties": ties, "win_rate": (wins + ties / 2) / len(differences)}

@@ -9,18 +9,22 @@ from scipy import stats
 from analysis.inference.intervals import LEVEL
 
 MOST = 100_000
-"""Replicates beyond which nobody would go."""
+"""Replicates at which the search ends: more than any study can pay for."""
 
 
 def t_factor(n: int) -> float:
-    """The half-width of the t interval for a mean of n values, in standard deviations."""
+    """Returns the half-width of the t interval for a mean of n values, in standard deviations.
+
+    >>> round(t_factor(4), 2)
+    1.59
+    """
     return float(stats.t.ppf((1 + LEVEL) / 2, n - 1) / np.sqrt(n)) if n > 1 else np.inf
 
 
 def precision(
     means: pd.DataFrame, replicates: Iterable[int], factor: Callable[[int], float] = t_factor
 ) -> pd.DataFrame:
-    """The half-widths that so many replicates can be expected to give.
+    """Returns the half-widths that so many replicates can be expected to give.
 
     Args:
         means: what `stopping.block_means` returns.
@@ -31,6 +35,15 @@ def precision(
         One row per (backbone, method, replicates) with at least two replicates to go by: known
         (how many these are), sd (of their means), sd_low, sd_high (its 95 % interval for normal
         means: from a few replicates a standard deviation is only roughly known), half_width.
+
+    >>> from analysis import block_means, metrics, tiny_study
+    >>> means = block_means(metrics(tiny_study()), "average_accuracy")
+    >>> precision(means, [4, 16])[["method", "replicates", "half_width"]].round(4)
+         method  replicates  half_width
+    0  finetune           4      0.0078
+    1  finetune          16      0.0026
+    2    replay           4      0.0106
+    3    replay          16      0.0036
     """
     sizes, rows = list(replicates), []
     for pair, column in zip(means.columns, means.to_numpy().T, strict=True):
@@ -53,12 +66,15 @@ def precision(
 def replicates_for(
     half_width: float, sd: float, factor: Callable[[int], float] = t_factor
 ) -> int | None:
-    """The least number of replicates with an expected half-width below; None: more than MOST.
+    """Returns the least number of replicates with an expected half-width below; None: over MOST.
 
     Args:
         half_width: in the unit of the metric.
         sd: of replicate means.
         factor: half-width in standard deviations by number of replicates; it has to fall.
+
+    >>> replicates_for(half_width=0.01, sd=0.02)
+    18
     """
     target = half_width / sd if sd else np.inf
     low, high = 1, 2

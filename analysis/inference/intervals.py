@@ -23,9 +23,13 @@ class Interval(NamedTuple):
 
 
 def t_interval(values: ArrayLike) -> Interval:
-    """Mean +- t_(m-1) s / sqrt(m) of m independent values, at the 95 % level.
+    """Returns the mean +- t_(m-1) s / sqrt(m) of m independent values, at the 95 % level.
 
     The bounds are NaN for fewer than two values.
+
+    >>> found = t_interval([0.70, 0.72, 0.69, 0.71])
+    >>> round(found.low, 3), round(found.mean, 3), round(found.high, 3)
+    (0.684, 0.705, 0.726)
     """
     x = np.asarray(values, float)
     if len(x) < 2:
@@ -36,7 +40,7 @@ def t_interval(values: ArrayLike) -> Interval:
 
 
 def positive_interval(values: ArrayLike) -> Interval:
-    """Mean of m independent positive values with skewed spread, such as variances or ranges.
+    """Returns the mean of m positive values with skewed spread, such as variances or ranges.
 
     With L the logarithms and v their variance, the bounds are those of the mean of a log-normal
     law, exp(mean L + v/2 +- t_(m-1) sqrt(v/m + v^2 / (2 (m+1)))) (Cox's method; Olsson 2005). The

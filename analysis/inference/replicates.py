@@ -29,7 +29,7 @@ def are_complete(runs: pd.DataFrame) -> bool:
 
 
 def _size(runs: pd.DataFrame) -> pd.Series:
-    """For every run, how many runs of its replicate are there."""
+    """Returns how many runs of its replicate are there, for every run."""
     return runs.groupby("replicate")["order"].transform("size")
 
 

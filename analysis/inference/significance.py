@@ -14,7 +14,7 @@ FLIPS = 4095
 
 
 def significance(differences: pd.DataFrame) -> pd.DataFrame:
-    """Four p values per column of differences [replicates, comparisons] without gaps.
+    """Returns four p values per column of differences [replicates, comparisons] without gaps.
 
     Returns:
         Indexed by the columns: p (two-sided t test over replicates), p_holm (the same after
@@ -33,7 +33,7 @@ def significance(differences: pd.DataFrame) -> pd.DataFrame:
 
 
 def holm(p: ArrayLike) -> np.ndarray:
-    """Holm's step-down adjusted p values: they control the family-wise error of any tests."""
+    """Returns Holm's step-down p values, which control the family-wise error of any tests."""
     p = np.asarray(p, float)
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
@@ -43,7 +43,7 @@ def holm(p: ArrayLike) -> np.ndarray:
 
 
 def max_t(differences: ArrayLike) -> np.ndarray:
-    """Westfall-Young p values of all columns at once, by flipping the signs of whole replicates.
+    """Returns Westfall-Young p values of all columns, from flips of the signs of replicates.
 
     Under the null hypothesis a replicate's differences are as likely with their signs changed,
     all columns together. |t| of a column is compared with the law of the largest |t| under such
@@ -67,7 +67,7 @@ def max_t(differences: ArrayLike) -> np.ndarray:
 
 
 def _t(d: np.ndarray) -> np.ndarray:
-    """Student's t of every column: 0 when all is 0, infinite when all differences are the same."""
+    """Returns Student's t of every column: 0 when all is 0, infinite when all are the same."""
     mean, error = d.mean(axis=0), d.std(axis=0, ddof=1) / np.sqrt(len(d))
     error = np.where(error < 1e-12, 0, error)  # rounding of equal differences
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -76,7 +76,7 @@ def _t(d: np.ndarray) -> np.ndarray:
 
 
 def verdict(low: float, high: float, rope: float) -> str:
-    """What the interval of a gain says, "better", "worse", "equivalent" or "undecided".
+    """Returns what the interval of a gain says, "better", "worse", "equivalent" or "undecided".
 
     Gains between -rope and rope do not matter in practice (region of practical equivalence). The
     verdict falls only when the whole interval is on one side of a bound, or inside both.
@@ -89,7 +89,7 @@ def verdict(low: float, high: float, rope: float) -> str:
 
 
 def probability_inside(mean: float, low: float, high: float, replicates: int, rope: float) -> float:
-    """P(|difference| < rope) of the t law over replicates that the 95 % interval belongs to."""
+    """Returns P(|difference| < rope) under the t law that the 95 % interval belongs to."""
     if np.isnan(low):
         return np.nan
     scale = (high - low) / 2 / stats.t.ppf(0.975, replicates - 1)

@@ -32,7 +32,7 @@ class Contributions:
     Attributes:
         kind: of player, target and value, for example "gain".
         runs: what `metrics` returns, of one backbone and method; [runs].
-        players: who contributes.
+        players: what contributes.
         targets: to what.
         values: [runs, players, targets], without gaps.
         start: the value before any training [players, targets]; 0 for kinds that are changes.
@@ -49,35 +49,44 @@ class Contributions:
 
     @cached_property
     def head(self) -> dict[str, str]:
-        """Kind, backbone and method."""
+        """Returns kind, backbone and method."""
         first = self.runs.iloc[0]
         return {"kind": self.kind, "backbone": first["backbone"], "method": first["method"]}
 
     @cached_property
     def flat(self) -> np.ndarray:
-        """The values as [runs, cells]."""
+        """Returns the values as [runs, cells]."""
         return self.values.reshape(len(self.values), -1)
 
     @cached_property
     def changes(self) -> np.ndarray:
-        """The values less where they started, [runs, cells]."""
+        """Returns the values less where they started, [runs, cells]."""
         changes: np.ndarray = self.flat - self.start.ravel()
         return changes
 
     @cached_property
     def pairs(self) -> dict[str, np.ndarray]:
-        """The player and the target of every cell."""
+        """Returns the player and the target of every cell."""
         return {
             "player": np.repeat(self.players, len(self.targets)),
             "target": np.tile(self.targets, len(self.players)),
         }
 
 
-def contribution_table(found: Iterable[Contributions]) -> pd.DataFrame:
-    """Contributions in the long format: a row per run and cell.
+def contribution_values(found: Iterable[Contributions]) -> pd.DataFrame:
+    """Returns contributions in the long format: a row per run and cell.
 
     Returns:
         kind, backbone, method, replicate, order (tuple), player, target, value, start.
+
+    >>> from analysis import gains, metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> found = contribution_values(gains(results, runs))
+    >>> found[["method", "replicate", "player", "target", "value"]].round(3).head(2)
+         method  replicate player target  value
+    0  finetune          0   cars   cars    0.6
+    1  finetune          0   cars   pets    0.0
     """
     parts = []
     for part in found:
@@ -90,8 +99,8 @@ def contribution_table(found: Iterable[Contributions]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)
 
 
-def cells(found: Iterable[Contributions]) -> pd.DataFrame:
-    """What is known of every contribution, and how far it is a property of its pair.
+def contribution_table(found: Iterable[Contributions]) -> pd.DataFrame:
+    """Returns what is known of every contribution, and how far it is a property of its pair.
 
     Returns:
         One row per (kind, backbone, method, player, target): mean (of replicate means), low, high
@@ -103,12 +112,22 @@ def cells(found: Iterable[Contributions]) -> pd.DataFrame:
         order_sd^2): 1 = a property of the pair, 0 = of the order), q05 and worst_tenth (of all
         runs), position and predecessor (share of the variance over orders that the player's place
         explains, and what was learnt just before it), replicates, runs. NaN where undefined.
+
+    >>> from analysis import gains, metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> found = contribution_table(gains(results, runs))
+    >>> found[["method", "player", "target", "mean", "signal"]].round(2).head(3)
+         method player    target  mean  signal
+    0  finetune   cars      cars  0.61    1.00
+    1  finetune   cars      pets -0.10    0.40
+    2  finetune   cars  textures -0.10    0.42
     """
-    parts = [_cells(part) for part in found]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=_CELLS)
+    parts = [_table(part) for part in found]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=_COLUMNS)
 
 
-def _cells(part: Contributions) -> pd.DataFrame:
+def _table(part: Contributions) -> pd.DataFrame:
     runs, y, start = part.runs, part.flat, part.start.ravel()
     # Of changes, which are exactly 0 where nothing changed.
     means = pd.DataFrame(part.changes).groupby(runs["replicate"].to_numpy()).mean().to_numpy()
@@ -135,10 +154,10 @@ def _cells(part: Contributions) -> pd.DataFrame:
             "runs": len(y),
         }
     )
-    return found.assign(**part.head)[_CELLS]
+    return found.assign(**part.head)[_COLUMNS]
 
 
-_CELLS = [
+_COLUMNS = [
     *(*HEAD, "player", "target", "mean", "low", "high", "drift"),
     *("order_sd", "order_sd_low", "order_sd_high", "seed_sd", "order_share", "before", "after"),
     *("sign", "signal", "q05", "worst_tenth", "position", "predecessor", "replicates", "runs"),
@@ -146,31 +165,50 @@ _CELLS = [
 
 
 def agreement(found: Iterable[Contributions]) -> pd.DataFrame:
-    """How far two runs agree about which contributions are large and which are small.
+    """Returns how far two runs agree about which contributions are large and which are small.
 
     Returns:
         One row per (kind, backbone, method): cells, runs, tau (Kendall's, of the cells in two
         runs, over all pairs of runs; cells that are tied in either run are left out, so that
         without ties it is the mean tau).
+
+    >>> from analysis import gains, metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> agreement(gains(results, runs)).set_index("method")["tau"].round(2)
+    method
+    finetune    0.67
+    replay      0.68
+    Name: tau, dtype: float64
     """
     rows = []
     for part in found:
-        size = {"cells": part.flat.shape[1], "runs": len(part.flat)}
+        size = {"contributions": part.flat.shape[1], "runs": len(part.flat)}
         rows.append(part.head | size | {"tau": mean_tau(part.flat)})
-    return pd.DataFrame(rows, columns=[*HEAD, "cells", "runs", "tau"])
+    return pd.DataFrame(rows, columns=[*HEAD, "contributions", "runs", "tau"])
 
 
-def by_kind(known: pd.DataFrame, agreed: pd.DataFrame) -> pd.DataFrame:
-    """How robust the contributions of a kind are, all together.
+def contribution_types(known: pd.DataFrame, agreed: pd.DataFrame) -> pd.DataFrame:
+    """Returns how robust the contributions of a kind are, all together.
 
     Args:
-        known: what `cells` returns.
+        known: what `contribution_table` returns.
         agreed: what `agreement` returns for the same contributions.
 
     Returns:
         One row per (kind, backbone, method): cells, certain (share whose interval excludes no
         change; NaN without intervals), order_sd, seed_sd, signal, position, predecessor (medians
         over cells), sign (median of its absolute value), tau (see `agreement`).
+
+    >>> from analysis import gains, metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> parts = list(gains(results, runs))
+    >>> found = contribution_types(contribution_table(parts), agreement(parts))
+    >>> found[["kind", "method", "contributions", "certain"]].round(2)
+       kind    method  contributions  certain
+    0  gain  finetune              9      1.0
+    1  gain    replay              9      1.0
     """
     drift, half = known["drift"].abs(), (known["high"] - known["low"]) / 2
     certain = (drift > half).where(half.notna())
@@ -184,7 +222,7 @@ def by_kind(known: pd.DataFrame, agreed: pd.DataFrame) -> pd.DataFrame:
 
 
 def mean_tau(table: np.ndarray) -> float:
-    """Kendall's tau of two rows of a table [rows, items], over all pairs of rows.
+    """Returns Kendall's tau of two rows of a table [rows, items], over all pairs of rows.
 
     A pair of items adds its sign s_r in row r, and sum over r != r' of s_r s_r' is
     (sum s)^2 - sum s^2, so that no pair of rows has to be looked at. NaN for fewer than two rows.
@@ -200,7 +238,7 @@ def mean_tau(table: np.ndarray) -> float:
 
 
 def _layout(runs: pd.DataFrame, columns: np.ndarray) -> Iterator[np.ndarray]:
-    """Every column of values [runs, columns] as `spread` wants it: [orders, replicates]."""
+    """Yields every column of values [runs, columns] as `spread` wants it: [orders, replicates]."""
     replicate, replicates = pd.factorize(runs["replicate"])
     order, orders = pd.factorize(runs["order"])
     for column in columns.T:
@@ -210,7 +248,7 @@ def _layout(runs: pd.DataFrame, columns: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _t_bounds(means: np.ndarray) -> tuple[np.ndarray, np.ndarray] | tuple[float, float]:
-    """Bounds of the t interval of every column of means [replicates, columns]."""
+    """Returns bounds of the t interval of every column of means [replicates, columns]."""
     m = len(means)
     if m < 2:
         return np.nan, np.nan
@@ -224,7 +262,7 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def _mean_where(part: Contributions, first: Callable[[np.ndarray, np.ndarray], Any]) -> np.ndarray:
-    """Mean of every cell over the runs in which the places of player and target compare so."""
+    """Returns the mean of every cell over the runs whose player and target are placed so."""
     orders = part.runs["order"]
     place = {
         name: np.array([order.index(name) if name in order else np.nan for order in orders])
@@ -238,7 +276,7 @@ def _mean_where(part: Contributions, first: Callable[[np.ndarray, np.ndarray], A
 
 
 def _explained(part: Contributions, feature: Callable[[Order, str], object]) -> np.ndarray:
-    """Share of the variance inside replicates that a feature of the player explains, per cell.
+    """Returns the share of variance inside replicates that a feature of the player explains.
 
     omega^2 = (SS - df MS_e) / (SS_total + MS_e), truncated at 0 (as in `variance.task_factors`).
     NaN where the player is no task, or too few runs are there to tell.

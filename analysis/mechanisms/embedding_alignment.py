@@ -12,7 +12,7 @@ untouched backbone the tables are "frozen" and know no order; after a stage they
 
 Left open there and decided here: a task's embeddings are those of its test images and of the texts
 of all its choices, each counted once; within a task (s = t) draws are independent, too, with
-replacement. (`sweep/similarity/contributions.py` has other choices, from training images, for the
+replacement. (The similarity measure of that name makes other choices, from training images, for the
 design of orders before anything is trained.)
 """
 
@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.data.results import Results
-from analysis.data.score_array import Stage
+from analysis.data.score_array import StageKey
 from analysis.inference.replicates import over_replicates, with_same_tasks
 from analysis.mechanisms.contribution_table import Contributions
 
@@ -49,11 +49,11 @@ class Space:
     runs: pd.DataFrame
     tasks: list[str]
     means: np.ndarray
-    stages: dict[Stage, int]
+    stages: dict[StageKey, int]
     where: np.ndarray
 
     def table(self, kind: str, stages: np.ndarray) -> np.ndarray:
-        """Con_XY of every task (row) to every other, at some rows of `means`: [..., T, T]."""
+        """Returns Con_XY of every task (row) to every other at rows of `means`: [..., T, T]."""
         x, y = (MODALITIES.index(modality) for modality in kind.split("_"))
         used, place = np.unique(stages, return_inverse=True)
         found = self.means[used, x] @ self.means[used, y].swapaxes(1, 2)
@@ -62,7 +62,7 @@ class Space:
 
 
 def spaces(results: Results, runs: pd.DataFrame) -> Iterator[Space]:
-    """Per (backbone, method) whose orders hold the same tasks, where embeddings are complete.
+    """Yields a space per (backbone, method) with complete embeddings and the same tasks.
 
     Args:
         results: where the runs come from.
@@ -88,8 +88,8 @@ def spaces(results: Results, runs: pd.DataFrame) -> Iterator[Space]:
             yield Space(used, tasks, means, stages, where)
 
 
-def _means(found: pd.DataFrame, tasks: list[str]) -> tuple[np.ndarray, dict[Stage, int]]:
-    """The vectors of one method as [stages, 2, T, D], and the row of every stage."""
+def _means(found: pd.DataFrame, tasks: list[str]) -> tuple[np.ndarray, dict[StageKey, int]]:
+    """Returns the vectors of one method as [stages, 2, T, D], and the row of every stage."""
     keys = list(zip(found["backbone"], found["method"], found["replicate"], found["prefix"],
                     strict=True))  # fmt: skip
     stages = {key: i for i, key in enumerate(dict.fromkeys(keys))}
@@ -102,11 +102,17 @@ def _means(found: pd.DataFrame, tasks: list[str]) -> tuple[np.ndarray, dict[Stag
 
 
 def alignments(results: Results, runs: pd.DataFrame) -> Iterator[Contributions]:
-    """The contributions between tasks in embedding space, after the last stage of every run.
+    """Yields the contributions between tasks in embedding space, after the last stage of every run.
 
     Yields:
         Per (backbone, method) and kind of KINDS: values[run, s, t] = Con_XY(s, t) at the end,
         start[s, t] the same of the untouched backbone.
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> list(alignments(results, runs))  # this study has no embeddings
+    []
     """
     for space in spaces(results, runs):
         for kind in KINDS:
@@ -122,12 +128,18 @@ def alignments(results: Results, runs: pd.DataFrame) -> Iterator[Contributions]:
 
 
 def alignment_drift(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
-    """How far the tables move away from the frozen ones, stage by stage.
+    """Returns how far the tables move away from the frozen ones, stage by stage.
 
     Returns:
         One row per (backbone, method, kind, pairs, stage), with pairs "within" (s = t) or
         "between" tasks: mean (of Con - Con at stage 0), low, high (t interval over replicates),
         size (mean of its absolute value), runs.
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> alignment_drift(results, runs).empty  # this study has no embeddings
+    True
     """
     rows = []
     for space in spaces(results, runs):

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.data.results import Results, as_runs
-from analysis.data.score_array import Evaluation
+from analysis.data.score_array import EvaluationKey
 from analysis.inference.replicates import over_replicates, with_same_tasks
 from analysis.mechanisms.embedding_alignment import Space, spaces
 
@@ -60,7 +60,7 @@ MEASURES = {
 
 
 def failure_modes(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
-    """Every measure at every stage.
+    """Returns every measure at every stage.
 
     Args:
         results: where the runs come from.
@@ -70,6 +70,17 @@ def failure_modes(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
         One row per (backbone, method, measure, stage) that is defined: mode, mean (of replicate
         means), low, high (t interval over replicates), order_sd (root of the mean variance inside
         replicates), runs. Only methods whose orders hold the same tasks.
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> found = failure_modes(results, runs)
+    >>> found[["method", "measure", "stage", "mean"]].round(3)
+         method       measure  stage   mean
+    0  finetune  interference      2  0.318
+    1  finetune  interference      3  0.318
+    2    replay  interference      2  0.121
+    3    replay  interference      3  0.121
     """
     found = {
         (space.runs["backbone"].iloc[0], space.runs["method"].iloc[0]): space
@@ -94,12 +105,12 @@ def failure_modes(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
 def _measured(
     results: Results, runs: pd.DataFrame, space: Space | None
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Measures of runs of one method [runs, T + 1]; NaN at stages where one is not defined."""
+    """Yields measures of one method's runs [runs, T + 1]; NaN at stages without one."""
     scores, keys = results.scores, as_runs(runs)
     where = scores.locate(keys)
     R = scores.matrices(keys, where)
 
-    def mean_of(evaluations: list[Evaluation]) -> np.ndarray:
+    def mean_of(evaluations: list[EvaluationKey]) -> np.ndarray:
         known = [evaluation for evaluation in evaluations if evaluation in scores.columns]
         if not known:
             return np.full(R.shape[:2], np.nan)
@@ -127,6 +138,6 @@ def _measured(
 
 
 def _change(values: np.ndarray) -> np.ndarray:
-    """Of every stage, since stage 0."""
+    """Returns the change of every stage since stage 0."""
     change: np.ndarray = values - values[:, :1]
     return change

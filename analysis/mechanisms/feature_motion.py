@@ -16,7 +16,7 @@ PERPLEXITY = 15.0
 
 
 def feature_maps(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
-    """The features of every task but the last, of one run per (backbone, method).
+    """Returns the features of every task but the last, of one run per (backbone, method).
 
     The run is the one that ends worst on average over all methods that have it.
 

@@ -1,12 +1,12 @@
 """Where accuracy comes from: Shapley values of modalities and towers.
 
 A study may measure what every coalition of modalities, or of towers with their trained weights, is
-worth in accuracy (`sweep/attribution.py` says how). The Shapley value shares v(all) - v(none) out
+worth in accuracy. The Shapley value shares v(all) - v(none) out
 among the players: each gets its mean marginal worth over all orders in which they may join,
 
     phi_p = sum over S without p of |S|! (P - |S| - 1)! / P! (v(S + p) - v(S)).
 
-Of MM-SHAP (`sweep/shap.py`) the values are the shares themselves, of the fit of image and text.
+Of MM-SHAP the values are the shares themselves, of the fit of image and text.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,17 +29,17 @@ PLAYERS = {
 
 
 def coalition(players: Sequence[str]) -> str:
-    """What the results call a coalition."""
+    """Returns what the results call a coalition."""
     return "+".join(players) or "none"
 
 
 def subsets(players: Sequence[str]) -> list[tuple[str, ...]]:
-    """All coalitions, the empty one first."""
+    """Returns all coalitions, the empty one first."""
     return [found for k in range(len(players) + 1) for found in combinations(players, k)]
 
 
 def shapley(worth: np.ndarray, players: Sequence[str]) -> np.ndarray:
-    """Shapley values [..., P] of games with worths [..., 2^P], in the order of `subsets`."""
+    """Returns Shapley values [..., P] of games of worth [..., 2^P], in the order of `subsets`."""
     sets = subsets(players)
     place = {found: i for i, found in enumerate(sets)}
     values = []
@@ -56,7 +56,7 @@ def shapley(worth: np.ndarray, players: Sequence[str]) -> np.ndarray:
 
 
 def attributions(results: Results, runs: pd.DataFrame) -> Iterator[Contributions]:
-    """The Shapley values of all players for the accuracy on every task, at the end of every run.
+    """Yields the Shapley values of all players for the final accuracy on every task.
 
     Args:
         results: where the runs come from.
@@ -65,6 +65,12 @@ def attributions(results: Results, runs: pd.DataFrame) -> Iterator[Contributions
     Yields:
         Per (backbone, method) and kind of PLAYERS that was measured: values[run, player, task];
         start: those at stage 0 (of towers, which have not changed there: 0).
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> list(attributions(results, runs))  # nothing was attributed
+    []
     """
     for used, tasks, kind, values in _measured(results, runs):
         yield Contributions(
@@ -79,11 +85,17 @@ def attributions(results: Results, runs: pd.DataFrame) -> Iterator[Contributions
 
 
 def attribution_stages(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
-    """The Shapley values of all players stage by stage, means over tasks.
+    """Returns the Shapley values of all players stage by stage, means over tasks.
 
     Returns:
         One row per (backbone, method, kind, player, stage): mean, low, high (t interval over
         replicates), runs.
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> attribution_stages(results, runs).empty  # nothing was attributed
+    True
     """
     rows = []
     for used, _, kind, values in _measured(results, runs):
@@ -99,7 +111,7 @@ def attribution_stages(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
 def _measured(
     results: Results, runs: pd.DataFrame
 ) -> Iterator[tuple[pd.DataFrame, list[str], str, np.ndarray]]:
-    """Per method and kind: runs, tasks, kind, Shapley values [runs, T + 1, tasks, players]."""
+    """Yields runs, tasks, kind and Shapley values [runs, T + 1, tasks, players] per method."""
     scores = results.scores
     for used, tasks in with_same_tasks(runs):
         for kind, players in PLAYERS.items():

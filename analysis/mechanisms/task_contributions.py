@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.data.results import Results, as_runs
 from analysis.inference.estimates import ROPE
 from analysis.inference.replicates import complete_replicates, paired, with_same_tasks
-from analysis.mechanisms.contribution_table import Contributions, cells
+from analysis.mechanisms.contribution_table import Contributions, contribution_table
 from analysis.orders.comparison import COMPARED
 from analysis.run_metrics.metric import METRICS
 
@@ -22,7 +22,7 @@ HEAD = ["backbone", "method"]
 
 
 def gains(results: Results, runs: pd.DataFrame) -> Iterator[Contributions]:
-    """The gain contributions of every task to every other, in all runs that count.
+    """Yields the gain contributions of every task to every other, in all runs that count.
 
     Args:
         results: where the runs come from.
@@ -30,6 +30,13 @@ def gains(results: Results, runs: pd.DataFrame) -> Iterator[Contributions]:
 
     Yields:
         Per (backbone, method) whose orders hold the same tasks: values[run, j, i] = c_ij.
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> part = next(gains(results, runs))
+    >>> part.players, part.values.shape  # [runs, players, targets]
+    (['cars', 'pets', 'textures'], (24, 3, 3))
     """
     for group, tasks, order, R in _matrices(results, runs):
         c = np.diff(R, axis=1)  # [runs, stage, task in learning order]
@@ -48,7 +55,7 @@ def gains(results: Results, runs: pd.DataFrame) -> Iterator[Contributions]:
 
 
 def contributions(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
-    """The gain contributions of every task to every other, over orders.
+    """Returns the gain contributions of every task to every other, over orders.
 
     Args:
         results: where the runs come from.
@@ -56,13 +63,23 @@ def contributions(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per (backbone, method, trained, task): mean, low, high, order_sd, before
-        (transfer), after (interference), sign, q05 and runs of c, as in `cells`.
+        (transfer), after (interference), sign, q05 and runs of c, as in `contribution_table`.
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> found = contributions(results, runs)
+    >>> found[["method", "trained", "task", "mean", "order_sd"]].round(2).head(3)
+         method trained      task  mean  order_sd
+    0  finetune    cars      cars  0.61      0.00
+    1  finetune    cars      pets -0.10      0.12
+    2  finetune    cars  textures -0.10      0.11
     """
-    return of_gains(cells(gains(results, runs)))
+    return of_gains(contribution_table(gains(results, runs)))
 
 
 def of_gains(known: pd.DataFrame) -> pd.DataFrame:
-    """What `contributions` returns, from what `cells` knows of gains and others."""
+    """Returns what `contributions` does, from a `contribution_table` of gains and others."""
     names = [*HEAD, "trained", "task", "mean", "low", "high", "order_sd", "before", "after"]
     mine = known[known["kind"] == "gain"].reset_index(drop=True)
     mine = mine.rename(columns={"player": "trained", "target": "task"})
@@ -70,7 +87,7 @@ def of_gains(known: pd.DataFrame) -> pd.DataFrame:
 
 
 def method_contributions(runs: pd.DataFrame, baseline: str) -> Iterator[Contributions]:
-    """What a method adds to a metric, in every run: itself minus the baseline, paired.
+    """Yields what a method adds to a metric, in every run: itself minus the baseline, paired.
 
     Pairs are those of `inference.paired`, of the same backbone, replicate and order, and metrics
     those of the comparison table; what is better counts as positive.
@@ -81,6 +98,12 @@ def method_contributions(runs: pd.DataFrame, baseline: str) -> Iterator[Contribu
 
     Yields:
         Per (backbone, method): values[run, 0, metric].
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> part = next(method_contributions(runs, "finetune"))
+    >>> part.players, part.targets
+    (['replay'], ['average_accuracy', 'forgetting_max', 'bwt'])
     """
     for _, group in paired(runs, baseline).groupby(HEAD):
         used = complete_replicates(group)
@@ -99,11 +122,20 @@ def method_contributions(runs: pd.DataFrame, baseline: str) -> Iterator[Contribu
 
 
 def profiles(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
-    """What a task gains and loses by its position in the order.
+    """Returns what a task gains and loses by its position in the order.
 
     Returns:
         One row per (backbone, method, task, position): gain (mean of R[i, i] - R[i-1, i]), lost
         (mean of R[i, i] - R[T, i]), final (mean of R[T, i]), runs.
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> profiles(results, runs)[["method", "task", "position", "final"]].round(3).head(3)
+         method  task  position  final
+    0  finetune  cars         1  0.353
+    1  finetune  cars         2  0.531
+    2  finetune  cars         3  0.906
     """
     rows = []
     for group, tasks, order, R in _matrices(results, runs):
@@ -129,7 +161,7 @@ def profiles(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
 def _matrices(
     results: Results, runs: pd.DataFrame
 ) -> Iterator[tuple[pd.DataFrame, list[str], np.ndarray, np.ndarray]]:
-    """Per (backbone, method) whose orders hold the same tasks: runs, tasks, orders, R."""
+    """Yields per (backbone, method) whose orders hold the same tasks: runs, tasks, orders, R."""
     for used, tasks in with_same_tasks(runs):
         at = {task: i for i, task in enumerate(tasks)}
         order = np.array([[at[task] for task in o] for o in used["order"]])
@@ -139,7 +171,7 @@ def _matrices(
 
 
 def _noise(results: Results) -> float:
-    """A standard error of an accuracy of one half, on as many samples as tasks are tested on."""
+    """Returns the standard error of an accuracy of one half on a typical test set."""
     sizes = results.stages.loc[results.stages["split"] == "task", "n"].dropna()
     typical = float(np.median(sizes)) if len(sizes) else 0.0
     return 0.5 / typical**0.5 if typical > 0 else 0.0

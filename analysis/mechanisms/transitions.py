@@ -1,4 +1,4 @@
-"""Do cross-modal contributions foretell what a transition from one task to the next does?
+"""Do cross-modal contributions predict what a transition from one task to the next does?
 
 Theorem 1 of Sekeh & Wisell (2026, arXiv 2606.14883): on going from task s to task t the loss
 changes by
@@ -8,7 +8,7 @@ changes by
 tested by least squares over transitions. Left open there and decided here: a transition is the
 stage that learns t right after s, Delta is the change from just before to just after it, and both
 what happens to s (the task before: interference) and to t (the new task) are looked at, in accuracy
-and, where recorded, in loss (of the image-text similarities, see `sweep/evaluate.py`). The scores
+and, where recorded, in loss (of the image-text similarities). The scores
 are those of the untouched backbone ("frozen") or of the model just before the stage ("adaptive").
 """
 
@@ -33,7 +33,7 @@ _COEFFICIENTS = ("alpha", *WAYS)
 
 
 def transitions(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
-    """Every stage that follows another one, once for all orders through it.
+    """Returns every stage that follows another one, once for all orders through it.
 
     Args:
         results: where the runs come from.
@@ -44,6 +44,12 @@ def transitions(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
         the replicates are), before, new (the last two tasks), Con_IT and Con_TI of
         before to new as frozen_image_text, ..., adaptive_text_image, and RESPONSES (change from
         just before the stage to just after it; NaN where not recorded).
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> transitions(results, runs).empty  # this study has no embeddings
+    True
     """
     parts = [_transitions(results, space) for space in spaces(results, runs)]
     names = ["backbone", "method", "replicate", "prefix", "complete", "before", "new"]
@@ -79,7 +85,7 @@ def _transitions(results: Results, space: Space) -> pd.DataFrame:
 
 
 def transition_models(found: pd.DataFrame) -> pd.DataFrame:
-    """The regression of every response on both scores, fitted in every replicate by itself.
+    """Returns the regression of every response on both scores, fitted in every replicate by itself.
 
     Args:
         found: what `transitions` returns.
@@ -90,6 +96,12 @@ def transition_models(found: pd.DataFrame) -> pd.DataFrame:
         sign (share of transitions whose change has the sign that the fit gives it; no change at
         all counts as one half), means over replicates; r2_out (every replicate predicted by the
         mean of the others' coefficients; NaN for one replicate); transitions, replicates.
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> transition_models(transitions(results, runs)).empty  # it has no embeddings
+    True
     """
     rows = []
     for (backbone, method), group in found.groupby(["backbone", "method"]):
@@ -106,7 +118,7 @@ def transition_models(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def _fitted(found: pd.DataFrame, predictors: list[str], response: str) -> dict[str, object]:
-    """The row of one regression; {} where no replicate can be fitted."""
+    """Returns the row of one regression; {} where no replicate can be fitted."""
     blocks = []
     for _, block in found.groupby("replicate"):
         X = np.column_stack([np.ones(len(block)), block[predictors].to_numpy(float)])

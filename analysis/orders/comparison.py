@@ -18,7 +18,13 @@ PREFERRED_BASELINE = "finetune"
 
 
 def preferred_baseline(runs: pd.DataFrame) -> str | None:
-    """The method that the others are compared with; None if there are no others."""
+    """Returns the method that the others are compared with; None if there are no others.
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> preferred_baseline(runs)
+    'finetune'
+    """
     methods = sorted(set(runs["method"]))
     if len(methods) < 2:
         return None
@@ -44,7 +50,14 @@ def comparison(
         accuracy (see `robustness.spread`); cost, cost_low, cost_high: seconds of training of a
         run, relative to the baseline's mean in the same replicate; train_seconds (of a run,
         mean); replicates, runs. NaN where undefined, not recorded, or unknown because no
-        replicate is whole.
+        replicate is complete.
+
+    >>> from analysis import tiny_study
+    >>> comparison(tiny_study()).set_index("method")[["average_accuracy", "order_sd"]].round(3)
+              average_accuracy  order_sd
+    method
+    replay               0.742     0.036
+    finetune             0.589     0.036
     """
     runs = metrics(results, extra=extra) if isinstance(results, Results) else results
     relative = _relative_cost(runs, baseline)
@@ -79,7 +92,7 @@ def _columns(compared: Sequence[str]) -> list[str]:
 
 
 def _relative_cost(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """The runs with `cost`: their seconds over the mean of the baseline's in the same replicate.
+    """Returns the runs with `cost`: their seconds over the mean of the baseline's replicate.
 
     The mean, because one order's wall time holds whatever else the machine did at that moment.
     """

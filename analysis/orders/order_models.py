@@ -26,20 +26,20 @@ LARGEST = 12
 
 
 def precedence(orders: np.ndarray) -> np.ndarray:
-    """Signs z [runs, pairs] of orders of task numbers [runs, T]."""
+    """Returns signs z [runs, pairs] of orders of task numbers [runs, T]."""
     position = np.argsort(orders, axis=1)
     first, second = np.triu_indices(orders.shape[1], 1)
     return np.where(position[:, first] < position[:, second], 1.0, -1.0)
 
 
 def position(orders: np.ndarray) -> np.ndarray:
-    """Dummies [runs, T * T] of every task in its place."""
+    """Returns dummies [runs, T * T] of every task in its place."""
     T = orders.shape[1]
     return np.eye(T)[np.argsort(orders, axis=1)].reshape(len(orders), T * T)
 
 
 def adjacency(orders: np.ndarray) -> np.ndarray:
-    """Dummies [runs, T * T] of who is learnt just after whom."""
+    """Returns dummies [runs, T * T] of which task is learnt just after which."""
     T = orders.shape[1]
     dummies = np.zeros((len(orders), T * T))
     rows = np.arange(len(orders))
@@ -56,17 +56,23 @@ MODELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def order_models(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFrame:
-    """How much of a metric's variance between orders each model explains, and its advice.
+    """Returns how much of a metric's variance between orders each model explains, and its advice.
 
     Args:
         runs: what `metrics` returns.
         metric: a column of it.
 
     Returns:
-        One row per (backbone, method, model) of methods with at least three whole replicates
+        One row per (backbone, method, model) of methods with at least three complete replicates
         whose orders hold the same tasks, and whose metric the order moves: r2 (out of sample, of
         the variance inside replicates), penalty, parameters, best_order and worst_order
         (predicted; None where there are too many tasks to search), runs.
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> order_models(runs)[["method", "model", "r2", "best_order"]].round(2).head(1)
+         method       model    r2              best_order
+    0  finetune  precedence  0.95  (textures, pets, cars)
     """
     rows = []
     for used, tasks in with_same_tasks(runs.dropna(subset=metric)):
@@ -96,7 +102,7 @@ def order_models(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.Dat
 
 
 def _ridge(X: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Weights [penalties, parameters] of centred features, for every penalty; y has mean 0."""
+    """Returns weights [penalties, parameters] of centred features; y has mean 0."""
     centred = X - X.mean(axis=0)
     values, vectors = np.linalg.eigh(centred.T @ centred)
     scaled = PENALTIES[:, None] * len(X) / X.shape[1]
@@ -106,7 +112,7 @@ def _ridge(X: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _out_of_sample(X: np.ndarray, y: np.ndarray, replicate: np.ndarray) -> tuple[float, int]:
-    """R2 of predicting each replicate from the others, and which penalty suits all of them.
+    """Returns the R2 of predicting each replicate from the others, and the best penalty.
 
     The penalty of a fold is chosen inside the other replicates, which never see the one predicted.
     """
@@ -119,13 +125,13 @@ def _out_of_sample(X: np.ndarray, y: np.ndarray, replicate: np.ndarray) -> tuple
 
 
 def _best_penalty(X: np.ndarray, y: np.ndarray, replicate: np.ndarray) -> int:
-    """The penalty with which replicates are best predicted from each other."""
+    """Returns the penalty with which replicates are best predicted from each other."""
     folds = np.unique(replicate)
     return int(np.argmin(sum(_errors(X, y, replicate != fold) for fold in folds)))
 
 
 def _errors(X: np.ndarray, y: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Squared errors [penalties] on one replicate, from a model of those `inside`.
+    """Returns squared errors [penalties] on one replicate, from a model of those `inside`.
 
     Predictions are relative to the mean of the predicted replicate, as y is.
     """
@@ -138,7 +144,7 @@ def _errors(X: np.ndarray, y: np.ndarray, inside: np.ndarray) -> np.ndarray:
 def _extreme_orders(
     model: str, weights: np.ndarray, num: int
 ) -> tuple[Sequence[int] | None, Sequence[int] | None]:
-    """The orders with the highest and the lowest prediction."""
+    """Returns the orders with the highest and the lowest prediction."""
     if num > LARGEST:
         return None, None
     pairs, places, steps = np.zeros((3, num, num))
@@ -153,7 +159,7 @@ def _extreme_orders(
 
 
 def best_order(pairs: np.ndarray, places: np.ndarray, steps: np.ndarray) -> list[int]:
-    """The order with the highest sum of gains, by dynamic programming over (set, last task).
+    """Returns the order with the highest sum of gains, by Held and Karp's dynamic programming.
 
     Args:
         pairs: [i, j] gained when i comes before j.

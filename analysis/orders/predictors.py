@@ -1,4 +1,4 @@
-"""Was it foretold? What similarities of tasks said of every order, against what orders came to.
+"""Do similarity scores predict good orders? What they said of an order, against its result.
 
 A predictor is a score of one measure of similarity, such as the sum of similarities between
 neighbours; a study that measures similarity keeps all of them for all of its orders.
@@ -43,11 +43,15 @@ class Group(NamedTuple):
 
 
 def order_scores(results: Results) -> pd.DataFrame:
-    """What a study knew of its orders before training.
+    """Returns what a study knew of its orders before training.
 
     Returns:
         One row per (backbone, measure, score, order): the order as a tuple, and value; measures
         are in the order in which the study names them. Empty if similarity was not measured.
+
+    >>> from analysis import tiny_study
+    >>> order_scores(tiny_study()).empty  # only studies that measure similarity have scores
+    True
     """
     names = ["backbone", "measure", "order", "score", "value"]
     path = "similarity/orders.parquet"
@@ -62,7 +66,7 @@ def order_scores(results: Results) -> pd.DataFrame:
 def dose_response(
     runs: pd.DataFrame, scores: pd.DataFrame, metric: str = "average_accuracy"
 ) -> pd.DataFrame:
-    """How a metric of a run changes with what was foretold of its order.
+    """Returns how a metric of a run changes with what was predicted of its order.
 
     Least squares inside replicates, with the first and the last task as covariates: both are far
     from uniform among orders with similar or dissimilar neighbours, and what is learnt last is
@@ -75,11 +79,22 @@ def dose_response(
         metric: a column of `runs`.
 
     Returns:
-        One row per (backbone, method, measure, score) of methods with at least two whole
+        One row per (backbone, method, measure, score) of methods with at least two complete
         replicates whose orders hold the same tasks: metric, slope, low, high (of the metric per
         standard deviation of the score), bend, bend_low, bend_high (coefficient of its square,
         from a second regression; negative: highest in the middle), replicates, runs. Scores that
         the covariates determine are left out.
+
+    >>> import pandas as pd
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> scores = pd.DataFrame({"order": runs["order"].unique()})
+    >>> scores["value"] = [float("cars>pets" in ">".join(order)) for order in scores["order"]]
+    >>> scores = scores.assign(backbone="clip", measure="made up", score="neighbours")
+    >>> dose_response(runs, scores)[["method", "slope", "low", "high"]].round(4)
+         method  slope     low    high
+    0  finetune    0.0 -0.0003  0.0003
+    1    replay    0.0 -0.0003  0.0003
     """
     rows = []
     for group in _groups(runs, metric):
@@ -107,7 +122,7 @@ def dose_response(
 def regret(
     runs: pd.DataFrame, scores: pd.DataFrame, metric: str = "average_accuracy"
 ) -> pd.DataFrame:
-    """What the orders that predictors propose are worth, among all orders there are.
+    """Returns what the orders that predictors propose are worth, among all orders there are.
 
     The best of all orders in hindsight is a poor yardstick for a predictor: it is the best partly
     by chance. What counts is whether a proposed order is better than a random one, and the null
@@ -120,8 +135,8 @@ def regret(
         metric: a column of `runs`.
 
     Returns:
-        Two rows per (backbone, method, measure, score) of methods whose whole replicates hold all
-        orders of the same 3 to LARGEST tasks: metric, proposal ("easiest" or "hardest", by the
+        Two rows per (backbone, method, measure, score) of methods whose complete replicates hold
+        all orders of the same 3 to LARGEST tasks: metric, proposal ("easiest" or "hardest", by the
         claim of the score's paper), order (the first of those proposed) and orders (how many tie),
         value (the metric's mean over these and replicates), mean, best and worst (of all orders,
         replicates averaged), regret (best against value; 0 or more), gain (value against mean, low
@@ -130,6 +145,18 @@ def regret(
         good), p_all (the same for the best of all predictors' proposals, corrected for looking at
         all of them), r and p_r (correlation of score and metric over all orders, two-sided),
         replicates, runs.
+
+    >>> import pandas as pd
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> scores = pd.DataFrame({"order": runs["order"].unique()})
+    >>> scores["value"] = [float(order.index("textures")) for order in scores["order"]]
+    >>> scores = scores.assign(backbone="clip", measure="made up", score="path_cost")
+    >>> found = regret(runs, scores).query("proposal == 'easiest'")
+    >>> found[["method", "orders", "regret", "better"]].round(3)
+         method  orders  regret  better
+    0  finetune       2   0.014   0.167
+    2    replay       2   0.012   0.167
     """
     rows: list[dict[str, Any]] = []
     for group in _groups(runs, metric):
@@ -151,7 +178,7 @@ def _proposals(
     scores: pd.DataFrame,
     metric: str,
 ) -> list[dict[str, Any]]:
-    """The rows of one method; y: [replicates, orders]."""
+    """Returns the rows of one method; y: [replicates, orders]."""
     mean, sign = y.mean(axis=0), METRICS[metric].sign
     relabelled = _relabellings(group.tasks)
     rows, nulls = [], []
@@ -199,7 +226,7 @@ def _relabellings(tasks: list[str]) -> np.ndarray:
 
 
 def _groups(runs: pd.DataFrame, metric: str) -> Iterator[Group]:
-    """Every method whose counting runs are orders of the same tasks, which move the metric."""
+    """Yields every method with the same tasks in all orders, if the order moves the metric."""
     for used, tasks in with_same_tasks(runs.dropna(subset=metric)):
         first = used.iloc[0]
         if centred(used[metric].to_numpy(), used["replicate"].to_numpy()).std() > TINY:
@@ -218,28 +245,28 @@ def _predictors(
 
 
 def _ends(group: Group) -> np.ndarray:
-    """Dummies of the first and the last task: [runs, 2 (T - 1)]."""
+    """Returns dummies of the first and the last task: [runs, 2 (T - 1)]."""
     ends = [[order[0], order[-1]] for order in group.runs["order"]]
     dummies = [[end == task for end in pair for task in group.tasks[1:]] for pair in ends]
     return np.array(dummies, float)
 
 
 def _standardised(values: np.ndarray, replicate: np.ndarray) -> np.ndarray | None:
-    """Centred over all runs, in units of the SD inside replicates; None if there is none."""
+    """Returns values less their mean, by the SD inside replicates; None if there is none."""
     deviation = centred(values, replicate).std()
     flat = deviation <= TINY * np.abs(values).max()
     return None if flat else (values - values.mean()) / deviation
 
 
 def _determined(x: np.ndarray, ends: np.ndarray, replicate: np.ndarray) -> bool:
-    """Whether the covariates leave (almost) nothing of x."""
+    """Returns whether the covariates leave (almost) nothing of x."""
     x, ends = centred(x, replicate), centred(ends, replicate)
     left = x - ends @ np.linalg.lstsq(ends, x, rcond=None)[0]
     return bool((left**2).sum() < 1e-6 * (x**2).sum())
 
 
 def _jackknife(X: np.ndarray, y: np.ndarray, replicate: np.ndarray) -> tuple[float, float, float]:
-    """The coefficient of the first column, with the interval of the jackknife over replicates.
+    """Returns the first coefficient, with the interval of the jackknife over replicates.
 
     b +- t_(m-1) sqrt((m - 1) / m sum_r (b_r - b)^2), b_r without replicate r (CV3 of
     MacKinnon, Nielsen & Webb, "Cluster-robust inference", 2023, for few clusters).

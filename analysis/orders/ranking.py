@@ -19,7 +19,7 @@ DRAWS = 400
 
 
 def paired_values(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """A metric [(replicate, order), method] of one backbone, higher = better, without gaps."""
+    """Returns a metric [(replicate, order), method] without gaps; higher is better."""
     sign = METRICS[metric].sign
     parts = [complete_replicates(part) for _, part in runs.dropna(subset=metric).groupby("method")]
     used = pd.concat(parts) if parts else runs.iloc[:0]
@@ -28,7 +28,7 @@ def paired_values(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def kendalls_w(table: np.ndarray) -> float:
-    """Kendall's coefficient of concordance of the rankings of q methods by m runs [m, q].
+    """Returns Kendall's coefficient of concordance of the rankings of q methods by m runs [m, q].
 
     W = (12 S) / (m^2 (q^3 - q) - m sum T), with S the sum of squares of the rank sums around
     their mean and T = sum over ties of t^3 - t per run; 1 = always the same ranking, 0 = no
@@ -46,12 +46,18 @@ def kendalls_w(table: np.ndarray) -> float:
 
 
 def rankings(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFrame:
-    """How well the runs of a study agree about which method is better.
+    """Returns how well the runs of a study agree about which method is better.
 
     Returns:
         One row per backbone with at least two methods: methods, runs, kendalls_w, mean_spearman
         (of two runs), top (the method that is best on average), top_1 (the share of runs in which
         it is best or shares the first place).
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> rankings(runs)[["methods", "runs", "kendalls_w", "top"]]
+       methods  runs  kendalls_w     top
+    0        2    24         1.0  replay
     """
     rows = []
     for backbone, group in runs.groupby("backbone"):
@@ -76,7 +82,7 @@ def rankings(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFra
 
 
 def rank_shares(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFrame:
-    """How often a method takes which place among all methods on the same order and replicate.
+    """Returns how often a method takes which place on the same order and replicate.
 
     Returns:
         One row per (backbone, method, rank), best method first, rank 1 = best: share of the runs
@@ -103,13 +109,19 @@ def rank_shares(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.Data
 
 
 def method_pairs(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFrame:
-    """All methods against each other: the multiple-comparison matrix (Ismail-Fawaz et al. 2023).
+    """Returns all methods against each other: the comparison matrix of Ismail-Fawaz et al. (2023).
 
     Returns:
         One row per (backbone, method, other), each pair once, `method` the better one on average:
         mean (difference of replicate means, in the direction of the metric), low, high, wins,
         ties, losses (runs), flip (share of runs, ties as one half, in which `other` is better),
         p and p_holm (t test over replicates; Holm over all pairs of a backbone), runs.
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> method_pairs(runs)[["method", "other", "mean", "wins", "losses"]].round(3)
+       method     other   mean  wins  losses
+    0  replay  finetune  0.153    24       0
     """
     rows = []
     for backbone, group in runs.groupby("backbone"):
@@ -136,7 +148,7 @@ def method_pairs(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.Dat
 
 
 def stability(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFrame:
-    """Had the study had only k runs per method: would its ranking be the same?
+    """Returns how well the ranking by only k runs per method agrees with that by all runs.
 
     The runs are drawn without replacement in DRAWS random sequences; after the first k of them
     the methods are ranked by their means and compared with the ranking by all runs.
@@ -144,6 +156,12 @@ def stability(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFr
     Returns:
         One row per (backbone, k): tau (mean Kendall tau-a between the two rankings), tau_low
         (5 % quantile over the draws), top_1 (share of draws with the same best method).
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> stability(runs)[["k", "tau", "top_1"]].head(1)
+       k  tau  top_1
+    0  1  1.0    1.0
     """
     rows = []
     for backbone, group in runs.groupby("backbone"):

@@ -33,7 +33,7 @@ class Spread(NamedTuple):
 
 
 def spread(table: ArrayLike) -> Spread:
-    """The standard deviation over orders, apart from the one over seeds.
+    """Returns the standard deviation over orders, apart from the one over seeds.
 
     order_sd^2 is the mean over replicates of s_r^2, the variance over the orders of one seed; it
     holds the training noise that every new prefix draws. Its interval treats the replicates as
@@ -62,7 +62,7 @@ def spread(table: ArrayLike) -> Spread:
 
 
 def _residual_variance(y: np.ndarray, variances: np.ndarray) -> float:
-    """The variance inside replicates, without what all replicates say of an order."""
+    """Returns the variance inside replicates, without what all replicates say of an order."""
     if np.isnan(y).any():
         return float(variances.mean())
     residual = y - y.mean(axis=0) - y.mean(axis=1, keepdims=True) + y.mean()
@@ -77,7 +77,7 @@ def by_order(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def rarefied_range(values: np.ndarray, m: int) -> float:
-    """The expected range of m of the values, drawn without replacement.
+    """Returns the expected range of m of the values, drawn without replacement.
 
     With x sorted, E[max] = sum over r = m..M of x_(r) C(r-1, m-1) / C(M, m), and E[min] by
     symmetry. Unlike max - min of all values it does not grow with their number, so studies with
@@ -98,14 +98,14 @@ def _log_choose(n: np.ndarray, k: int) -> np.ndarray:
 
 
 def bad_order_average(values: np.ndarray, share: float = WORST) -> float:
-    """CVaR: the mean of the worst `share` of the values, low = bad; the last one in part."""
+    """Returns the CVaR: the mean of the worst `share` of the values, the last one in part."""
     x = np.sort(np.asarray(values, float))
     weights = np.clip(share * len(x) - np.arange(len(x)), 0, 1)
     return float(weights @ x / weights.sum())
 
 
 def tolerance(num: int, confidence: float = 0.95) -> float:
-    """The share of all orders that do better than the worst of `num`, with 95 % confidence.
+    """Returns the share of all orders that do better than the worst of `num`, with 95 % confidence.
 
     (1 - confidence)^(1 / num) (Wilks 1941), for orders drawn at random: 59 of them for 95 % of
     all orders. Given its seeds a study's runs are independent draws, so this holds for the seeds
@@ -115,7 +115,7 @@ def tolerance(num: int, confidence: float = 0.95) -> float:
 
 
 def robustness(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFrame:
-    """What the order does to a metric of every method.
+    """Returns what the order does to a metric of every method.
 
     Args:
         runs: what `metrics` returns.
@@ -128,6 +128,13 @@ def robustness(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataF
         orders that do better than `worst`; NaN unless the orders are random draws); per number m
         of orders: range_m, range_m_low, range_m_high (the expected range of m orders of
         one seed, with its interval over replicates); replicates, runs.
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> robustness(runs)[["method", "mean", "order_sd", "worst", "best"]].round(3)
+         method   mean  order_sd  worst   best
+    0  finetune  0.589     0.036  0.539  0.644
+    1    replay  0.742     0.036  0.691  0.798
     """
     sign = METRICS[metric].sign
     rows = []
@@ -174,7 +181,7 @@ _ROBUSTNESS = [
 
 
 def disparity(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
-    """Order-normalised performance disparity of every task (OPD: Yoon et al. 2020, 1902.09432).
+    """Returns the order-normalised performance disparity of every task (Yoon et al. 2020).
 
     OPD_i is the range over orders of the final accuracy on task i; its maximum and mean over
     tasks are MOPD and AOPD. `opd` grows with the number of orders; `opd_5` is the expected range
@@ -186,6 +193,15 @@ def disparity(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per (backbone, method, task): opd, opd_5, opd_20, orders.
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> disparity(results, runs)[["method", "task", "opd"]].round(3).head(3)
+         method      task    opd
+    0  finetune      cars  0.565
+    1  finetune      pets  0.502
+    2  finetune  textures  0.425
     """
     rows = []
     for (backbone, method), group in runs.groupby(["backbone", "method"]):
@@ -205,7 +221,7 @@ def disparity(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _final_accuracy(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
-    """Task, replicate and final accuracy, a row per run and task."""
+    """Returns task, replicate and final accuracy, a row per run and task."""
     parts = []
     for _, part in runs.groupby(runs["order"].map(len)):
         last = results.scores.matrices(as_runs(part))[:, -1]

@@ -26,13 +26,13 @@ HEAD = ["backbone", "method", "measure"]
 
 
 def adjacencies(results: Results) -> pd.DataFrame:
-    """How similar the neighbours of every planned order are; see `order_scores`."""
+    """Returns how similar the neighbours of every planned order are; see `order_scores`."""
     scores = order_scores(results)
     return scores[scores["score"] == SCORE]
 
 
 def task_pairs(results: Results, contributions: pd.DataFrame) -> pd.DataFrame:
-    """Of every pair of tasks how similar they are, and what learning one does to the other.
+    """Returns how similar the tasks of every pair are, and what learning one does to the other.
 
     Args:
         results: of a study; without similarity/tasks.parquet the frame is empty.
@@ -55,7 +55,7 @@ def task_pairs(results: Results, contributions: pd.DataFrame) -> pd.DataFrame:
 
 
 def effects(runs: pd.DataFrame, scores: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    """What similarity does, by orders and by pairs of tasks.
+    """Returns what similarity does, by orders and by pairs of tasks.
 
     Args:
         runs: what `metrics` returns.
@@ -83,7 +83,7 @@ def effects(runs: pd.DataFrame, scores: pd.DataFrame, pairs: pd.DataFrame) -> pd
 
 
 def mantel(x: ArrayLike, y: ArrayLike, num: int = 4999) -> tuple[float, float]:
-    """Mantel's r of two matrices of task pairs, and its two-sided p.
+    """Returns Mantel's r of two matrices of task pairs, and its two-sided p.
 
     r is the Pearson correlation of the off-diagonal cells; p the share of permutations of the
     tasks of x with |r| as large, the identity included. Matrices need not be symmetric.
@@ -92,6 +92,11 @@ def mantel(x: ArrayLike, y: ArrayLike, num: int = 4999) -> tuple[float, float]:
         x: [T, T], for example similarities; the diagonal is ignored.
         y: [T, T], for example mean contributions of the row's task to the column's.
         num: random permutations, where there are more than EXACT tasks.
+
+    >>> similar = [[0, 3, 1], [3, 0, 2], [1, 2, 0]]
+    >>> r, p = mantel(similar, similar)
+    >>> round(r, 6), round(p, 3)
+    (1.0, 0.333)
     """
     x, y = np.asarray(x, float), np.asarray(y, float)
     off = ~np.eye(len(x), dtype=bool)
@@ -101,7 +106,7 @@ def mantel(x: ArrayLike, y: ArrayLike, num: int = 4999) -> tuple[float, float]:
 
 
 def mrqap(y: ArrayLike, predictors: Mapping[str, ArrayLike], num: int = 1999) -> pd.DataFrame:
-    """Regression of a matrix of task pairs on others, with permutation p values.
+    """Returns the regression of a matrix of task pairs on others, with permutation p values.
 
     Double semi-partialling (Dekker, Krackhardt & Snijders 2007): each predictor is freed of the
     others, the tasks of what is left are permuted, and its t value is compared.
@@ -113,6 +118,14 @@ def mrqap(y: ArrayLike, predictors: Mapping[str, ArrayLike], num: int = 1999) ->
 
     Returns:
         Indexed by predictor: coefficient, t, p (two-sided), and r2 of the whole regression.
+
+    >>> import numpy as np
+    >>> similar = np.array([[0, 3, 1, 2], [3, 0, 2, 5], [1, 2, 0, 4], [2, 5, 4, 0]], float)
+    >>> found = mrqap(2 * similar + 1, {"similar": similar})
+    >>> found["coefficient"].round(6)
+    predictor
+    similar    2.0
+    Name: coefficient, dtype: float64
     """
     y = np.asarray(y, float)
     off = ~np.eye(len(y), dtype=bool)
@@ -136,7 +149,7 @@ def mrqap(y: ArrayLike, predictors: Mapping[str, ArrayLike], num: int = 1999) ->
 
 
 def _permutations(num_tasks: int, num: int) -> np.ndarray:
-    """Permutations of the tasks, the identity first: all of them, or so many at random."""
+    """Returns permutations of the tasks, the identity first: all of them, or so many at random."""
     if num_tasks <= EXACT or factorial(num_tasks) <= num:
         return np.array(list(permutations(range(num_tasks))))
     rng = np.random.default_rng(0)
@@ -145,7 +158,7 @@ def _permutations(num_tasks: int, num: int) -> np.ndarray:
 
 
 def _least_squares(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Coefficients and t values without the intercept's, and R2."""
+    """Returns coefficients and t values, without those of the intercept, and R2."""
     design = np.column_stack([np.ones(len(y)), X])
     inverse = np.linalg.pinv(design.T @ design)
     solution = inverse @ design.T @ y

@@ -24,7 +24,7 @@ DRAWS = 4000
 
 
 def steadiness(runs: pd.DataFrame, baseline: str, metric: str = "average_accuracy") -> pd.DataFrame:
-    """The spread over orders of every method, relative to a baseline's.
+    """Returns the spread over orders of every method, relative to a baseline's.
 
     Args:
         runs: what `metrics` returns.
@@ -39,6 +39,12 @@ def steadiness(runs: pd.DataFrame, baseline: str, metric: str = "average_accurac
         ratio that FEW orders of one seed show), reversed (the share of such draws in which the
         other of the two is the steadier), orders (of a replicate, mean), replicates. Bounds and p
         are NaN for a single replicate and where one is broken.
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> steadiness(runs, "finetune")[["method", "ratio", "replicates"]].round(2)
+       method  ratio  replicates
+    0  replay   0.99           4
     """
     tables = []
     for backbone, group in runs.dropna(subset=metric).groupby("backbone"):
@@ -63,7 +69,7 @@ _COLUMNS = [
 
 
 def _ratio(runs: pd.DataFrame, reference: pd.DataFrame, metric: str) -> dict[str, float]:
-    """One row of the table; {} where the order does not move one of the two."""
+    """Returns one row of the table; {} where the order does not move one of the two."""
     pair = ["replicate", "order"]
     both = runs.merge(reference[[*pair, metric]], on=pair, suffixes=("", " of reference"))
     columns = [metric, f"{metric} of reference"]
@@ -89,7 +95,7 @@ def _ratio(runs: pd.DataFrame, reference: pd.DataFrame, metric: str) -> dict[str
 
 
 def _log_ratio(values: np.ndarray) -> np.ndarray:
-    """Log of s of the first by s of the second, of values [..., orders, 2]."""
+    """Returns the log of the ratio of both SDs, of values [..., orders, 2]."""
     with np.errstate(divide="ignore", invalid="ignore"):  # FEW orders may end alike
         logs = np.log(values.std(axis=-2, ddof=1))
         ratio: np.ndarray = logs[..., 0] - logs[..., 1]
@@ -98,7 +104,7 @@ def _log_ratio(values: np.ndarray) -> np.ndarray:
 
 @cache
 def _choices(orders: int) -> np.ndarray:
-    """FEW of so many orders, without replacement, int64 [DRAWS, FEW]."""
+    """Returns FEW of so many orders, without replacement, int64 [DRAWS, FEW]."""
     few = min(FEW, orders)
     ranks = np.random.default_rng(0).random((DRAWS, orders))
     return np.argpartition(ranks, few - 1, axis=1)[:, :few]

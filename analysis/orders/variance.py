@@ -23,7 +23,7 @@ Effect = tuple[str, ...]
 
 
 def variance_components(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFrame:
-    """The variance of a metric by source, over all methods of a backbone.
+    """Returns the variance of a metric by source, over all methods of a backbone.
 
     Counted are the runs that every method has. When all replicates hold the same orders, the
     order is a factor of its own; otherwise it is one inside its replicate, and the interaction of
@@ -37,6 +37,18 @@ def variance_components(runs: pd.DataFrame, metric: str = "average_accuracy") ->
         One row per (backbone, source): effect ("method", "seed:order", ...), variance (truncated
         at 0), share (of their sum), truncated (whether the estimate was negative), levels (how
         many methods, seeds and orders per seed there are).
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> variance_components(runs)[["effect", "share"]].round(3)
+                  effect  share
+    0             method  0.897
+    1              order  0.098
+    2               seed  0.002
+    3       method:order  0.001
+    4        method:seed  0.000
+    5         seed:order  0.002
+    6  method:seed:order  0.000
     """
     rows = []
     for backbone, group in runs.groupby("backbone"):
@@ -63,7 +75,7 @@ def variance_components(runs: pd.DataFrame, metric: str = "average_accuracy") ->
 
 
 def components(y: ArrayLike, crossed: bool) -> dict[Effect, float]:
-    """Variance components of a balanced table y [methods, seeds, orders], possibly negative.
+    """Returns variance components of a balanced y [methods, seeds, orders], maybe negative.
 
     The mean square of an effect A estimates the sum over effects B that contain A of
     sigma_B^2 times the number of runs per level of B; the components follow one by one, the
@@ -102,7 +114,7 @@ def _subsets(factors: Sequence[str]) -> Iterable[Effect]:
 
 
 def _interaction(y: np.ndarray, effect: Effect) -> np.ndarray:
-    """The effect of every run, by inclusion and exclusion of marginal means; the shape of y."""
+    """Returns the effect of every run, by inclusion and exclusion of marginal means."""
     total = np.zeros_like(y)
     for size in range(len(effect) + 1):
         for part in combinations(effect, size):
@@ -116,7 +128,7 @@ def _runs_per_level(levels: dict[str, int], effect: Effect) -> int:
 
 
 def _balanced(runs: pd.DataFrame, metric: str) -> tuple[np.ndarray, bool]:
-    """The table y of the runs that all methods have, and whether it is crossed."""
+    """Returns the table y of the runs that all methods have, and whether it is crossed."""
     wide = paired_values(runs, metric)
     blocks = [block for _, block in wide.groupby(level="replicate")]
     num = min((len(block) for block in blocks), default=0)
@@ -128,7 +140,7 @@ def _balanced(runs: pd.DataFrame, metric: str) -> tuple[np.ndarray, bool]:
 
 
 def reliability(found: pd.DataFrame, seeds: int, orders: int) -> tuple[float, float]:
-    """Generalisability G and dependability Phi of a study with so many seeds and orders per seed.
+    """Returns generalisability G and dependability Phi of a study of that size.
 
     G = s_M / (s_M + error), with s_M the variance between methods and as error what the
     interactions of the method leave after averaging: how well the study ranks methods. Phi also
@@ -159,7 +171,7 @@ def reliability(found: pd.DataFrame, seeds: int, orders: int) -> tuple[float, fl
 def d_study(
     found: pd.DataFrame, seeds: Sequence[int] | None = None, orders: Sequence[int] | None = None
 ) -> pd.DataFrame:
-    """How reliable other study sizes would be: orders or seeds next?
+    """Returns how reliable other sizes of study would be, to choose between orders and seeds.
 
     Args:
         found: what `variance_components` returns.
@@ -169,6 +181,14 @@ def d_study(
     Returns:
         One row per (backbone, seeds, orders): runs (per method), g, phi (see `reliability`),
         current (whether this is the size of the study).
+
+    >>> from analysis import metrics, tiny_study
+    >>> runs = metrics(tiny_study())
+    >>> found = d_study(variance_components(runs), seeds=[4, 8], orders=[6])
+    >>> found[["seeds", "orders", "g"]].round(3)
+       seeds  orders    g
+    0      4       6  1.0
+    1      8       6  1.0
     """
     rows = []
     for backbone, part in found.groupby("backbone"):
@@ -187,7 +207,7 @@ def _sizes(now: int) -> list[int]:
 
 
 def task_factors(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
-    """What the final accuracy on a task depends on: the task, its position, what came before it.
+    """Returns what the final accuracy on a task depends on: task, position, predecessor.
 
     Least squares of R[T, i] on dummies of task, position, predecessor (the task learnt just
     before; none for the first) and replicate, per method. SS of a factor is what the others do
@@ -199,6 +219,15 @@ def task_factors(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per (backbone, method, factor): df, ss, omega2, observations.
+
+    >>> from analysis import metrics, tiny_study
+    >>> results = tiny_study()
+    >>> runs = metrics(results)
+    >>> task_factors(results, runs)[["method", "factor", "omega2"]].round(2).head(3)
+         method       factor  omega2
+    0  finetune         task    0.00
+    1  finetune     position    0.40
+    2  finetune  predecessor    0.01
     """
     rows = []
     for (backbone, method), group in runs.groupby(["backbone", "method"]):
@@ -226,14 +255,14 @@ def task_factors(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _residual(y: np.ndarray, dummies: Iterable[np.ndarray]) -> tuple[float, int]:
-    """Sum of squares that a model with these dummies leaves, and its rank."""
+    """Returns the sum of squares that a model with these dummies leaves, and its rank."""
     X = np.column_stack([np.ones(len(y)), *dummies])
     solution, _, rank, _ = np.linalg.lstsq(X, y, rcond=None)
     return float(((y - X @ solution) ** 2).sum()), int(rank)
 
 
 def _final(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
-    """The final accuracy on every task of every run, with where the task stood."""
+    """Returns the final accuracy on every task of every run, with where the task stood."""
     rows = []
     for _, part in runs.groupby(runs["order"].map(len)):
         last = results.scores.matrices(as_runs(part))[:, -1]

@@ -44,6 +44,11 @@ def write_report(
     Raises:
         FileNotFoundError: a folder holds no results.
         ValueError: two folders have the same name, or two panels, tables or metrics.
+
+    >>> write_report('nowhere')
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: 'nowhere' holds no results: no rows in results/*.parquet.
     """
     results = load(out)
     if others:
@@ -83,7 +88,7 @@ def tables_of(study: StudyStatistics, filled: Sequence[Filled]) -> dict[str, pd.
 
 
 def _name(out: str) -> str:
-    """What a run folder is called."""
+    """Returns what a run folder is called."""
     return posixpath.basename(str(out).rstrip("/"))
 
 

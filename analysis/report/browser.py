@@ -22,7 +22,7 @@ SCALE = 10_000
 def browser_data(
     results: Results, groups: Sequence[tuple[str, str]], always: Iterable[Place] = ()
 ) -> dict[str, Any]:
-    """What the accuracy-matrix browser draws, and which order every dot of a figure is.
+    """Returns what the accuracy-matrix browser draws, and which order every dot of a figure is.
 
     Args:
         results: of the study.
@@ -57,13 +57,13 @@ def browser_data(
 
 
 def places(results: Results) -> dict[Place, int]:
-    """A number for every (replicate, order), by which dots in figures name their order."""
+    """Returns a number for every (replicate, order), by which dots in figures name their order."""
     pairs = zip(results.orders["replicate"], results.orders["order"], strict=True)
     return {pair: i for i, pair in enumerate(sorted(set(pairs)))}
 
 
 def _affordable(results: Results, runs: list[Place]) -> set[int]:
-    """The places whose scores fit in the page: all of them, or some, evenly."""
+    """Returns the places whose scores fit in the page: all of them, or some, evenly."""
     size = results.scores.values.size
     if size <= MAX_SCORES:
         return set(range(len(runs)))

@@ -11,9 +11,9 @@ from analysis.report.study_statistics import StudyStatistics
 
 
 def card(study: StudyStatistics, tables: Mapping[str, pd.DataFrame]) -> str:
-    """CARD.md: front matter that the Hub reads, what is inside, the verdict, how to use it.
+    """Returns CARD.md: front matter that the Hub reads, what is inside, the verdict, how to use it.
 
-    It names no licence: that is for whoever ran the study to choose, and follows neither from this
+    It names no licence: the authors of the study choose it, and it follows neither from this
     project's licence nor from those of backbones and data.
     """
     front = {

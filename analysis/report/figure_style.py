@@ -44,7 +44,7 @@ Multiples = tuple[go.Figure, list[dict[str, int]]]
 def small_multiples(
     titles: Sequence[str], row: int, head: int, gap: float, **axes: Any
 ) -> Multiples:
-    """Panels of equal size, at most COLUMNS beside one another, the legend below them.
+    """Returns plots of equal size, at most COLUMNS beside one another, the legend below them.
 
     Args:
         titles: of the panels.
@@ -76,17 +76,17 @@ class Looks:
         self._places = {method: i for i, method in enumerate(sorted(set(methods)))}
 
     def colour(self, method: str) -> str:
-        """A hex colour; they repeat after seven methods, and the symbol then tells them apart."""
+        """Returns a hex colour; colours repeat after seven methods, with other symbols."""
         return COLOURS[self._places[method] % len(COLOURS)]
 
     def symbol(self, method: str) -> str:
-        """A plotly marker symbol."""
+        """Returns a plotly marker symbol."""
         place = self._places[method]
         return SYMBOLS[(place + place // len(COLOURS)) % len(SYMBOLS)]
 
 
 def text(name: str, width: int = 24) -> str:
-    """A name for plotly, which reads HTML: escaped, and shortened to `width` characters."""
+    """Returns a name for plotly, which reads HTML: escaped, and shortened to `width` characters."""
     return escape(name if len(name) <= width else name[: width - 1] + "\u2026", quote=False)
 
 

@@ -25,7 +25,7 @@ class Cell(NamedTuple):
 
 
 def table(head: Sequence[str], lines: Sequence[Sequence[Cell]], sortable: bool = False) -> str:
-    """An HTML table; headings and cells are HTML already."""
+    """Returns an HTML table; headings and cells are HTML already."""
     kinds = [cell.css for cell in lines[0]] if lines else [""] * len(head)
     titles = (f"<button>{title}</button>" if sortable else title for title in head)
     top = "".join(
@@ -41,7 +41,7 @@ def table(head: Sequence[str], lines: Sequence[Sequence[Cell]], sortable: bool =
 
 
 def bounded(row: Any, column: str, digits: int = 3) -> Cell:
-    """A column of a row with its _low and _high below."""
+    """Returns a column of a row with its _low and _high below."""
     value, low, high = (
         getattr(row, column + end) if hasattr(row, column + end) else row[column + end]
         for end in BOUNDS
@@ -58,7 +58,7 @@ def heading(metric: Metric) -> str:
 
 
 def name(study: StudyStatistics, backbone: str, method: str) -> Cell:
-    """A method with its colour."""
+    """Returns a method with its colour."""
     colour = Looks(study.methods).colour(method)
     several = study.results.runs["backbone"].nunique() > 1
     where = f"<small>{escape(backbone)}</small>" if several else ""
@@ -67,7 +67,7 @@ def name(study: StudyStatistics, backbone: str, method: str) -> Cell:
 
 
 def number(value: float, title: str = "") -> Cell:
-    """A count, or a fraction with three digits; a dash when undefined."""
+    """Returns a count, or a fraction with three digits; a dash when undefined."""
     if pd.isna(value):
         return Cell("&ndash;")
     shown = str(value) if isinstance(value, int) else f"{value:z.3f}"
@@ -77,7 +77,7 @@ def number(value: float, title: str = "") -> Cell:
 
 
 def estimate(found: Any, sign: str = "") -> Cell:
-    """A row's mean with its interval below; a dash when there is no such row."""
+    """Returns a row's mean with its interval below; a dash when there is no such row."""
     if found is None:
         return Cell("&ndash;")
     bounds = f"<small>[{found.low:{sign}z.3f}, {found.high:{sign}z.3f}]</small>"

@@ -15,7 +15,7 @@ ARROWS = {True: "(up)", False: "(down)"}
 
 
 def markdown(study: StudyStatistics) -> str:
-    """Facts, findings, all metrics, worst and best orders, gaps, and how it is computed."""
+    """Returns facts, findings, all metrics, worst and best orders, gaps, and how it is computed."""
     parts = [
         f"# {report_text.title(study)}",
         report_text.lead(study),
@@ -49,7 +49,7 @@ def markdown(study: StudyStatistics) -> str:
 
 
 def table(head: list[str], lines: list[list[str]]) -> str:
-    """A Markdown table."""
+    """Returns a Markdown table."""
     every = [head, ["---"] * len(head), *lines]
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in every)
 

@@ -24,7 +24,7 @@ class Filled(NamedTuple):
 
     @property
     def is_shown(self) -> bool:
-        """Whether it is on the page."""
+        """Returns whether it is on the page."""
         return self.panel.is_always_shown or not self.frame.empty
 
 
@@ -57,7 +57,7 @@ def page(study: StudyStatistics, filled: Sequence[Filled]) -> str:
 
 
 def _section(study: StudyStatistics, parts: Sequence[Filled], drawn: set[str]) -> str:
-    """The heading of the first panel, and then all of them."""
+    """Returns the heading of the first panel, and then all of them."""
     first = parts[0].panel
     body = "".join(_body(study, part, part.panel.key in drawn) for part in parts)
     title = f"<h2>{escape(first.title)}</h2>"

@@ -16,29 +16,29 @@ NUM_EXTREMES = 3
 
 
 def ranked(summary: pd.DataFrame) -> list[tuple[str, str]]:
-    """All (backbone, method), by backbone and falling average accuracy."""
+    """Returns all (backbone, method), by backbone and falling average accuracy."""
     accuracy = summary[summary["metric"] == "average_accuracy"]
     accuracy = accuracy.sort_values(["backbone", "mean", "method"], ascending=[True, False, True])
     return list(zip(accuracy["backbone"], accuracy["method"], strict=True))
 
 
 def group(frame: pd.DataFrame, backbone: str, method: str) -> pd.DataFrame:
-    """The rows of one (backbone, method)."""
+    """Returns the rows of one (backbone, method)."""
     return frame[(frame["backbone"] == backbone) & (frame["method"] == method)]
 
 
 def rows(frame: pd.DataFrame) -> Iterator[Any]:
-    """The rows of a frame, its columns as attributes."""
+    """Returns the rows of a frame, its columns as attributes."""
     return frame.itertuples(index=False)
 
 
 def by_metric(estimates: pd.DataFrame, backbone: str, method: str) -> dict[str, Any]:
-    """The rows of one (backbone, method) in a summary or comparison, by metric."""
+    """Returns the rows of one (backbone, method) in a summary or comparison, by metric."""
     return {row.metric: row for row in rows(group(estimates, backbone, method))}
 
 
 def thinned(runs: pd.DataFrame) -> pd.DataFrame:
-    """At most MAX_DOTS runs per (backbone, method), evenly by rank, the worst and best included."""
+    """Returns at most MAX_DOTS runs per (backbone, method), evenly by rank, both ends included."""
     parts = []
     for _, part in runs.sort_values("average_accuracy").groupby(["backbone", "method"]):
         chosen = np.linspace(0, len(part) - 1, min(len(part), MAX_DOTS)).round().astype(int)
@@ -47,7 +47,7 @@ def thinned(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def extremes(runs: pd.DataFrame, in_folder: bool = True) -> pd.DataFrame:
-    """The worst and the best runs of every method that the order moves at all.
+    """Returns the worst and the best runs of every method that the order moves at all.
 
     Args:
         runs: what `metrics` returns.
@@ -82,14 +82,14 @@ def extremes(runs: pd.DataFrame, in_folder: bool = True) -> pd.DataFrame:
 
 
 def command(method: str, order: tuple[str, ...], replicate: int, backbone: str | None) -> str:
-    """The command that trains one run again, inside the run folder."""
+    """Returns the command that trains one run again, inside the run folder."""
     words = ["sweep", "trial", "study.yaml", "--method", method, "--order", ",".join(order)]
     words += ["--replicate", str(replicate)]
     return shlex.join([*words, *(["--backbone", backbone] if backbone else [])])
 
 
 def progress(results: Results) -> pd.DataFrame:
-    """How far every replicate is: backbone, method, replicate, planned, complete, failed runs."""
+    """Returns the numbers of planned, complete and failed runs of every replicate."""
     runs = results.runs
     state = runs.assign(complete=runs["missing"] == 0, failed=runs["error"].notna())
     return (
@@ -100,7 +100,7 @@ def progress(results: Results) -> pd.DataFrame:
 
 
 def evaluations(results: Results) -> pd.DataFrame:
-    """What is evaluated: split, eval_task, metric, n, and the stage-0 score per backbone."""
+    """Returns split, eval_task, metric, n, and the stage-0 score per backbone."""
     ok = results.stages[results.stages["status"] == "ok"]
     kinds = ["task", "probe", "retrieval"]
     start = ok[(ok["stage"] == 0) & ok["split"].isin(kinds) & ~ok["metric"].str.endswith("_r5")]
@@ -113,7 +113,7 @@ def evaluations(results: Results) -> pd.DataFrame:
 
 
 def accuracies(results: Results) -> pd.DataFrame:
-    """The accuracy on every task after every distinct stage, as a table [stage, task]."""
+    """Returns the accuracy on every task after every distinct stage, as a table [stage, task]."""
     stages, columns = results.scores.rows, results.scores.columns
     tasks = {key[1]: i for key, i in columns.items() if key[0] == "task"}
     head = pd.DataFrame(list(stages), columns=["backbone", "method", "replicate", "prefix"])

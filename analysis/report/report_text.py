@@ -52,7 +52,7 @@ METHODS_TEXT = (
     "task held, with a jackknife over replicates.",
     "Only complete runs are shown. In means, intervals and the table of methods a replicate counts "
     "when all its planned runs are complete, because the orders that finish first share prefixes; "
-    "if no replicate is whole, all complete runs count and there is no interval.",
+    "if no replicate is complete, all complete runs count and there is no interval.",
 )
 
 
@@ -65,12 +65,12 @@ class Fact(NamedTuple):
 
 
 def title(study: StudyStatistics) -> str:
-    """The name of the study."""
+    """Returns the name of the study."""
     return ", ".join(sorted(set(study.results.stages["study"])))
 
 
 def lead(study: StudyStatistics) -> str:
-    """The question of the study, with its size."""
+    """Returns the question of the study, with its size."""
     runs = study.results.runs
     backbones = ", ".join(sorted(set(runs["backbone"])))
     tasks = plural(len(_tasks(study)), "task")
@@ -81,7 +81,7 @@ def lead(study: StudyStatistics) -> str:
 
 
 def facts(study: StudyStatistics) -> list[Fact]:
-    """The size of the study, as far as it has come."""
+    """Returns the size of the study, as far as it has come."""
     runs, orders = study.results.runs, study.results.orders
     trained = sum(bool(prefix) for *_, prefix in study.results.scores.rows)
     naive = int(runs["order"].map(len).sum())
@@ -98,20 +98,20 @@ def facts(study: StudyStatistics) -> list[Fact]:
 
 
 def sample(estimates: pd.DataFrame, unit: str = "run") -> str:
-    """What means rest on: runs or pairs per method, replicates, and the kind of interval."""
+    """Returns what means rest on: runs or pairs per method, replicates, kind of interval."""
     accuracy = estimates[estimates["metric"] == "average_accuracy"]
     low, high = accuracy["runs"].min(), accuracy["runs"].max()
     runs = plural(high, unit) if low == high else f"{low} to {plural(high, unit)}"
     replicates = accuracy["replicates"].max()
     if accuracy["low"].isna().all():
-        kind = "no interval (it needs two whole replicates)"
+        kind = "no interval (it needs two complete replicates)"
     else:
         kind = f"95 % t interval over {plural(replicates, 'replicate')}"
     return f"n = {runs} per method; {kind}"
 
 
 def notes(study: StudyStatistics) -> list[str]:
-    """What the numbers are conditional on, once per note."""
+    """Returns what the numbers are conditional on, once per note."""
     noted = study.summary[study.summary["note"] != ""]
     return [
         f"{', '.join(sorted(set(part['method'])))}: {note}." for note, part in noted.groupby("note")
@@ -119,7 +119,7 @@ def notes(study: StudyStatistics) -> list[str]:
 
 
 def versions(study: StudyStatistics) -> str:
-    """The software that wrote the report, and the run's own if its manifest is there."""
+    """Returns the software that wrote the report, and the run's own if its manifest is there."""
     found = {"task-order-sweep": __version__}
     found |= {name: metadata.version(name) for name in PACKAGES}
     ran = study.manifest.get("versions", {})

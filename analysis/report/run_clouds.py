@@ -83,5 +83,5 @@ def hover(runs: pd.DataFrame, values: str) -> dict[str, object]:
 
 
 def _jitter(num: int) -> np.ndarray:
-    """Numbers in [0, 1) that keep neighbours apart, the same every time."""
+    """Returns numbers in [0, 1) that keep neighbours apart, the same every time."""
     return (np.arange(num) * 0.6180339887) % 1

@@ -20,7 +20,7 @@ AGREEMENT = 0.9
 
 
 def findings(study: StudyStatistics) -> list[str]:
-    """Sentences about accuracy, order, ranking, size, zero-shot loss, end, gaps; names **bold**."""
+    """Returns sentences on accuracy, order, ranking, size, zero-shot loss, gaps; names **bold**."""
     found = []
     for backbone, part in study.summary.groupby("backbone"):
         mine = study.runs[study.runs["backbone"] == backbone]
@@ -66,7 +66,7 @@ def _size(runs: int, replicates: int, per: str = "") -> str:
 
 
 def _verdicts(comparison: pd.DataFrame) -> str:
-    """What the paired differences to the baseline say."""
+    """Returns what the paired differences to the baseline say."""
     accuracy = comparison[comparison["metric"] == "average_accuracy"]
     if accuracy.empty:
         return ""
@@ -89,7 +89,7 @@ def _verdicts(comparison: pd.DataFrame) -> str:
 
 
 def _moved(runs: pd.DataFrame, robustness: pd.DataFrame) -> str:
-    """The method that the order moves most, within one replicate."""
+    """Returns the method that the order moves most, within one replicate."""
     accuracy = runs.groupby(["method", "replicate"])["average_accuracy"]
     ranges = accuracy.max() - accuracy.min()
     if ranges.empty or ranges.max() < NOTHING:
@@ -113,7 +113,7 @@ def _moved(runs: pd.DataFrame, robustness: pd.DataFrame) -> str:
 
 
 def _steadier(steadiness: pd.DataFrame) -> str:
-    """How much more or less the order moves the methods, and what few orders hide of it."""
+    """Returns how much more or less the order moves the methods, and what few orders hide of it."""
     if steadiness.empty:
         return ""
     found = steadiness.sort_values(["ratio", "method"])
@@ -131,14 +131,14 @@ def _steadier(steadiness: pd.DataFrame) -> str:
         return said
     hidden = next(rows(decided.sort_values("reversed", ascending=False)))
     return (
-        f"{said} {FEW} orders of one seed would show anything from {hidden.few_low:.2f} to "
-        f"{hidden.few_high:.2f} times for **{hidden.method}**, and the opposite in "
-        f"{hidden.reversed:.0%} of their choices."
+        f"{said} With only {FEW} orders of one seed the ratio for **{hidden.method}** could come "
+        f"out anywhere from {hidden.few_low:.2f} to {hidden.few_high:.2f}; {hidden.reversed:.0%} "
+        "of such choices rank the two methods the other way round."
     )
 
 
 def _tolerance(robustness: pd.DataFrame) -> str:
-    """What the worst order seen says about the orders not seen."""
+    """Returns what the worst order seen says about the orders not seen."""
     known = robustness.dropna(subset="tolerance")
     known = known[known["best"] - known["worst"] > NOTHING]
     if known.empty:
@@ -153,7 +153,7 @@ def _tolerance(robustness: pd.DataFrame) -> str:
 
 
 def _stability(runs: pd.DataFrame, stability: pd.DataFrame) -> str:
-    """How often the best method on average is the best of one run, and what few runs would say."""
+    """Returns how often the method that is best on average is best in a run."""
     wide = runs.pivot(index=["replicate", "order"], columns="method", values="average_accuracy")
     wide = wide.dropna()
     if wide.shape[1] < 3 or len(wide) < 2:
@@ -162,8 +162,8 @@ def _stability(runs: pd.DataFrame, stability: pd.DataFrame) -> str:
     others = wide.drop(columns=best)
     beaten = wide[best] < others.max(axis=1)
     shared = " or shares the first place" if (wide[best] == others.max(axis=1)).any() else ""
-    who = Counter(others[beaten].idxmax(axis=1) if beaten.any() else [])
-    rest = "".join(f", **{method}** in {count}" for method, count in who.most_common())
+    first = Counter(others[beaten].idxmax(axis=1) if beaten.any() else [])
+    rest = "".join(f", **{method}** in {count}" for method, count in first.most_common())
     agreed = stability[stability["tau"] >= AGREEMENT]
     few = ""
     if len(agreed):
@@ -180,7 +180,7 @@ def _stability(runs: pd.DataFrame, stability: pd.DataFrame) -> str:
 
 
 def _next(variance: pd.DataFrame) -> str:
-    """Whether more orders or more seeds would tell the methods apart better."""
+    """Returns whether more orders or more seeds would tell the methods apart better."""
     if variance.empty:
         return ""
     seeds, orders = int(variance["seeds"].iloc[0]), int(variance["orders"].iloc[0])
@@ -200,7 +200,7 @@ def _next(variance: pd.DataFrame) -> str:
 
 
 def _lost(summary: pd.DataFrame, metric: str, what: str) -> str:
-    """What the method that loses most loses, and what the most accurate method loses."""
+    """Returns what the method that loses most loses, and what the most accurate method loses."""
     lost = {row.method: row for row in rows(summary[summary["metric"] == metric])}
     most = max(lost.values(), key=lambda row: row.mean, default=None)
     if most is None or most.mean < NOTHING:
@@ -214,7 +214,7 @@ def _lost(summary: pd.DataFrame, metric: str, what: str) -> str:
 
 
 def _stopped(manifest: dict[str, object]) -> str:
-    """Why the study ended before its last replicate, and what that does to its intervals."""
+    """Returns why the study ended early, and what that does to its intervals."""
     reason = str(manifest.get("stopped") or "")
     if not reason:
         return ""
@@ -239,7 +239,7 @@ def _condition(summary: pd.DataFrame) -> str:
         return ""
     return (
         "There are no intervals: they need at least two replicates with all runs complete; "
-        "orders of one replicate share a seed and prefixes, so they are no independent sample."
+        "orders of one replicate share a seed and prefixes, so they are not an independent sample."
     )
 
 

@@ -12,7 +12,12 @@ from pyarrow import fs
 from analysis.data.results import Results
 from analysis.inference.estimates import compare, summary
 from analysis.inference.replicates import paired
-from analysis.mechanisms.contribution_table import Contributions, agreement, by_kind, cells
+from analysis.mechanisms.contribution_table import (
+    Contributions,
+    agreement,
+    contribution_table,
+    contribution_types,
+)
 from analysis.mechanisms.embedding_alignment import alignment_drift, alignments
 from analysis.mechanisms.shapley_attribution import attribution_stages, attributions
 from analysis.mechanisms.task_contributions import gains, method_contributions, of_gains
@@ -43,17 +48,17 @@ class StudyStatistics:
 
     @cached_property
     def metrics(self) -> dict[str, Metric]:
-        """All metrics by the names of their columns."""
+        """Returns all metrics by the names of their columns."""
         return with_extra(self.extra)
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """The metrics of every complete run."""
+        """Returns the metrics of every complete run."""
         return metrics(self.results, extra=self.extra)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """Every metric of every method."""
+        """Returns every metric of every method."""
         return summary(self.runs, self.extra)
 
     @cached_property
@@ -63,12 +68,12 @@ class StudyStatistics:
 
     @cached_property
     def methods(self) -> list[str]:
-        """All methods seen, whether or not a run is complete."""
+        """Returns all methods seen, whether or not a run is complete."""
         return sorted(set(self.results.runs["method"]))
 
     @cached_property
     def baseline(self) -> str | None:
-        """The method that the others are compared with; None if there are no others."""
+        """Returns the method that the others are compared with; None if there are no others."""
         return preferred_baseline(self.runs)
 
     @cached_property
@@ -78,43 +83,43 @@ class StudyStatistics:
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
-        """Runs minus the baseline's run."""
+        """Returns runs minus the baseline's run."""
         if not self.baseline:
             return self.runs.iloc[:0]
         return paired(self.runs, self.baseline, self.extra)
 
     @cached_property
     def methods_table(self) -> pd.DataFrame:
-        """Every method on one line."""
+        """Returns every method on one line."""
         return comparison(self.runs, self.baseline or PREFERRED_BASELINE, self.extra)
 
     @cached_property
     def robustness(self) -> pd.DataFrame:
-        """What the order does to the average accuracy."""
+        """Returns what the order does to the average accuracy."""
         return robustness(self.runs)
 
     @cached_property
     def steadiness(self) -> pd.DataFrame:
-        """Spread over orders of the methods, relative to the baseline's."""
+        """Returns the spread over orders of the methods, relative to the baseline's."""
         return steadiness(self.runs, self.baseline or PREFERRED_BASELINE)
 
     @cached_property
     def contributions(self) -> pd.DataFrame:
-        """What learning one task does to another."""
-        return of_gains(self.cells)
+        """Returns what learning one task does to another."""
+        return of_gains(self.contribution_table)
 
     @cached_property
-    def cells(self) -> pd.DataFrame:
-        """Every contribution of every kind, with its robustness."""
-        return cells(self._contributions())
+    def contribution_table(self) -> pd.DataFrame:
+        """Returns every contribution of every kind, with its robustness."""
+        return contribution_table(self._contributions())
 
     @cached_property
-    def kinds(self) -> pd.DataFrame:
-        """How robust the contributions of a kind are, all together."""
-        return by_kind(self.cells, agreement(self._contributions()))
+    def contribution_types(self) -> pd.DataFrame:
+        """Returns how robust the contributions of a kind are, all together."""
+        return contribution_types(self.contribution_table, agreement(self._contributions()))
 
     def _contributions(self) -> Iterator[Contributions]:
-        """Those of all kinds, one method after another: together they may be large."""
+        """Yields those of all kinds, one method after another: together they may be large."""
         yield from gains(self.results, self.runs)
         yield from alignments(self.results, self.runs)
         yield from attributions(self.results, self.runs)
@@ -123,59 +128,59 @@ class StudyStatistics:
 
     @cached_property
     def rankings(self) -> pd.DataFrame:
-        """How well the runs agree about which method is better."""
+        """Returns how well the runs agree about which method is better."""
         return rankings(self.runs)
 
     @cached_property
     def adjacencies(self) -> pd.DataFrame:
-        """How similar neighbours are in every order."""
+        """Returns how similar neighbours are in every order."""
         return adjacencies(self.results)
 
     @cached_property
     def similarity_pairs(self) -> pd.DataFrame:
-        """Similarity and contribution of pairs of tasks."""
+        """Returns similarity and contribution of pairs of tasks."""
         return task_pairs(self.results, self.contributions)
 
     @cached_property
     def similarity(self) -> pd.DataFrame:
-        """What similarity does."""
+        """Returns what similarity does."""
         return effects(self.runs, self.adjacencies, self.similarity_pairs)
 
     @cached_property
     def stability(self) -> pd.DataFrame:
-        """How soon the ranking is the one of all runs."""
+        """Returns how soon the ranking is the one of all runs."""
         return stability(self.runs)
 
     @cached_property
     def variance(self) -> pd.DataFrame:
-        """Variance by source."""
+        """Returns the variance by source."""
         return variance_components(self.runs)
 
     @cached_property
     def comparison(self) -> pd.DataFrame:
-        """Methods minus the baseline."""
+        """Returns methods minus the baseline."""
         if not self.baseline:
             return self.summary.iloc[:0].assign(baseline="")
         return compare(self.runs, self.baseline, extra=self.extra)
 
     @cached_property
     def extremes(self) -> pd.DataFrame:
-        """The worst and best runs."""
+        """Returns the worst and best runs."""
         return report_frames.extremes(self.runs, self.results.folder is not None)
 
     @cached_property
     def progress(self) -> pd.DataFrame:
-        """How far every replicate is."""
+        """Returns how far every replicate is."""
         return report_frames.progress(self.results)
 
     @cached_property
     def evaluations(self) -> pd.DataFrame:
-        """What is evaluated."""
+        """Returns what is evaluated."""
         return report_frames.evaluations(self.results)
 
     @cached_property
     def manifest(self) -> dict[str, object]:
-        """The run's manifest.json; {} while the study runs."""
+        """Returns the run's manifest.json; {} while the study runs."""
         folder = self.results.folder
         if folder is None or folder.get_file_info("manifest.json").type != fs.FileType.File:
             return {}
@@ -185,23 +190,23 @@ class StudyStatistics:
 
     @cached_property
     def browsed(self) -> list[tuple[str, str]]:
-        """Every (backbone, method), those with complete runs first."""
+        """Returns every (backbone, method), those with complete runs first."""
         runs = self.results.runs
         pairs = zip(runs["backbone"], runs["method"], strict=True)
         return list(dict.fromkeys([*self.groups, *pairs]))
 
     @cached_property
     def browser(self) -> dict[str, Any]:
-        """Every accuracy matrix, for the page."""
+        """Returns every accuracy matrix, for the page."""
         extremes = zip(self.extremes["replicate"], self.extremes["order"], strict=True)
         return browser_data(self.results, self.browsed, extremes)
 
     def dots(self, runs: pd.DataFrame) -> pd.DataFrame:
-        """The runs that figures draw, see `placed`."""
+        """Returns the runs that figures draw, see `placed`."""
         return self.placed(report_frames.thinned(runs))
 
     def placed(self, runs: pd.DataFrame) -> pd.DataFrame:
-        """Runs with the number by which dots in figures name their order."""
+        """Returns runs with the number by which dots in figures name their order."""
         numbers = places(self.results)
         pairs = zip(runs["replicate"], runs["order"], strict=True)
         return runs.assign(place=[numbers[pair] for pair in pairs])
@@ -228,7 +233,7 @@ class StudyStatistics:
             "robustness": self.robustness,
             "steadiness": self.steadiness,
             "disparity": disparity(self.results, self.runs),
-            "kinds": self.kinds,
+            "contribution_types": self.contribution_types,
             "alignment_drift": alignment_drift(self.results, self.runs),
             "attribution_stages": attribution_stages(self.results, self.runs),
             "rankings": self.rankings,

@@ -11,7 +11,7 @@ from analysis.run_metrics.metric import DECIMALS, RECALLS, Metric, with_extra
 def metrics(
     results: Results, reference: str = "joint", extra: Sequence[Metric] = ()
 ) -> pd.DataFrame:
-    """All metrics of every complete run.
+    """Returns all metrics of every complete run.
 
     Args:
         results: what `load`, `from_matrices` or `load_csv` returns.
@@ -28,6 +28,13 @@ def metrics(
 
     Raises:
         ValueError: the key of an extra metric is taken.
+
+    >>> from analysis import tiny_study
+    >>> metrics(tiny_study()).groupby("method")[["average_accuracy", "bwt"]].mean().round(3)
+              average_accuracy    bwt
+    method
+    finetune             0.589 -0.401
+    replay               0.742 -0.171
     """
     chosen = with_extra(extra)
     runs = results.runs
@@ -46,7 +53,7 @@ def metrics(
 def _with_metrics(
     results: Results, runs: pd.DataFrame, reference: str, chosen: dict[str, Metric]
 ) -> pd.DataFrame:
-    """The metrics of runs of one length."""
+    """Returns the metrics of runs of one length."""
     keys, scores = as_runs(runs), results.scores
     where = scores.locate(keys)
     R = scores.matrices(keys, where)

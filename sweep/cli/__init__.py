@@ -1,4 +1,4 @@
 """The command line.
 
-Words come in; a function of the package is called, and what it returns is shown.
+Arguments come in; a function of the package is called, and what it returns is shown.
 """

@@ -1,4 +1,4 @@
-"""Says what can be named in a study, and where it comes from."""
+"""Lists what a study can name, and where it comes from."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ LISTS = (*KINDS, "backbones", "studies")
 
 
 def catalogue(kind: str) -> list[Listed]:
-    """Returns what can be named.
+    """Returns what a study can name.
 
     Args:
         kind: One of LISTS.

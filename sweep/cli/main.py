@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sweep.errors import InputError
+from sweep.registry import KINDS
 
 app = typer.Typer(
     name="sweep",
@@ -30,10 +31,10 @@ SetOption = Annotated[
     typer.Option("--set", help="Change a key of the study: key.path=value. May be repeated."),
 ]
 OutOption = Annotated[
-    str | None, typer.Option("--out", help="Folder or URI of the run; runs/NAME by default.")
+    str | None, typer.Option("--out", help="Folder or URI of the run; default: runs/NAME.")
 ]
-RunArgument = Annotated[str, typer.Argument(metavar="DIR", help="The folder or URI of a run.")]
 EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
+"""Some stages failed or the study broke off; an error in what was given; stopped with Ctrl-C."""
 
 
 @app.command()
@@ -41,11 +42,12 @@ def run(
     study: StudyArgument,
     out: OutOption = None,
     address: Annotated[
-        str | None, typer.Option(help="Of a Ray cluster; by default Ray is started here.")
+        str | None,
+        typer.Option(help="Address of a Ray cluster; default: start Ray on this machine."),
     ] = None,
     set_: SetOption = None,
 ) -> None:
-    """Run a study, or go on with one: what is finished in --out is never trained again."""
+    """Run a study or resume it: what is finished in --out is never trained again."""
     from sweep.cli.progress import ProgressBar
     from sweep.cli.report import report as write_report
     from sweep.engine.driver import run as run_study
@@ -59,13 +61,14 @@ def run(
     if not finished.is_settled:
         if finished.error:
             console.print(f"[red]The study broke off[/]: {escape(finished.error)}", soft_wrap=True)
-        _say(f"Stopped. What is finished is kept; go on with: [bold]{again}[/]")
+        _say(f"Stopped. Finished stages are saved. Resume with: [bold]{again}[/]")
         raise typer.Exit(EXIT_FAILED if finished.error else EXIT_INTERRUPTED)
     path = write_report(finished.out)
     if finished.failed:
         errors = list(dict.fromkeys(finished.failed.values()))
-        console.print(f"[red]{len(finished.failed)} stages failed[/], first: {errors[0]}")
-        _say(f"Try them again with: [bold]{again}[/]")
+        stages = "1 stage" if len(finished.failed) == 1 else f"{len(finished.failed)} stages"
+        console.print(f"[red]{stages} failed[/]. First error: {errors[0]}")
+        _say(f"Retry them with: [bold]{again}[/]")
     _say(f"Open the report: [bold]{path}[/]")
     if finished.failed:
         raise typer.Exit(EXIT_FAILED)
@@ -78,7 +81,7 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     set_: SetOption = None,
 ) -> None:
-    """Say what a study takes and buys: orders, stages, time, disk, precision. Writes nothing."""
+    """Show what a study costs and yields: orders, stages, time, disk, precision. Writes nothing."""
     from sweep.preview.preview import preview
     from sweep.study.schema import Study
 
@@ -99,9 +102,9 @@ def plan(
 
 @app.command()
 def status(
-    directory: Annotated[str, typer.Argument(metavar="DIR", help="A run's folder.")],
+    directory: Annotated[str, typer.Argument(metavar="DIR", help="Folder or URI of a run.")],
 ) -> None:
-    """Say how far a run is."""
+    """Show how many stages of a run are done."""
     from sweep.preview.status import status as run_status
 
     _say(escape(run_status(directory)))
@@ -110,10 +113,11 @@ def status(
 @app.command()
 def report(
     directories: Annotated[
-        list[str], typer.Argument(metavar="DIR...", help="A run's folder; several to compare.")
+        list[str],
+        typer.Argument(metavar="DIR...", help="Folder or URI of a run; several to compare."),
     ],
 ) -> None:
-    """Write the report of a run anew, also while it is running; or one that compares runs."""
+    """Write the report of a run, finished or still running; or one that compares several runs."""
     from sweep.cli.report import report as write_report
 
     _say(f"Open the report: [bold]{write_report(*directories)}[/]")
@@ -124,14 +128,16 @@ def trial(
     study: StudyArgument,
     method: Annotated[str, typer.Option(help="Label of a method of the study.")],
     order: Annotated[str, typer.Option(help="Tasks, separated by commas.")],
-    replicate: Annotated[int, typer.Option(help="Whose seed is taken.")] = 0,
+    replicate: Annotated[int, typer.Option(help="Number of the replicate; sets the seed.")] = 0,
     backbone: Annotated[
-        str | None, typer.Option(help="Label of a backbone of the study; the first by default.")
+        str | None, typer.Option(help="Label of a backbone of the study; default: the first.")
     ] = None,
-    out: Annotated[str | None, typer.Option("--out", help="Write the results there.")] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", help="Folder or URI for results; default: none.")
+    ] = None,
     set_: SetOption = None,
 ) -> None:
-    """Train one order in this process, without Ray; good for a debugger."""
+    """Train one order in this process, without Ray, for example in a debugger."""
     from sweep.single import matrix, run_single
     from sweep.study.schema import Study
 
@@ -149,23 +155,26 @@ def trial(
 def order(
     study: StudyArgument,
     best: Annotated[
-        str | None, typer.Option(help="A score: path_cost, lagged, typicality_gradient, ...")
+        str | None,
+        typer.Option(help="Score to optimise: path_cost, lagged, typicality_gradient, ..."),
     ] = None,
-    worst: Annotated[str | None, typer.Option(help="The same, for the worst order.")] = None,
+    worst: Annotated[
+        str | None, typer.Option(help="Score for which to print the worst order instead.")
+    ] = None,
     measure: Annotated[str, typer.Option(help="Measure of similarity.")] = "image_text",
     backbone: Annotated[
-        str | None, typer.Option(help="Label of a backbone of the study; the first by default.")
+        str | None, typer.Option(help="Label of a backbone of the study; default: the first.")
     ] = None,
     set_: SetOption = None,
 ) -> None:
-    """Print the order that is said to be best, or worst, before anything is trained."""
+    """Print the order that a similarity score predicts to be best, or worst, before training."""
     from sweep.measuring.measure import proposed
     from sweep.study.schema import Study
 
     _quiet()
     score = best or worst
     if score is None or (best and worst):
-        raise InputError("give either --best SCORE or --worst SCORE.")
+        raise InputError("Give either --best SCORE or --worst SCORE.")
     loaded = Study.load(study, tuple(set_ or ()))
     found = proposed(loaded, measure, score, best is not None, backbone)
     typer.echo(",".join(found))
@@ -175,13 +184,10 @@ def order(
 def list_(
     kind: Annotated[
         str,
-        typer.Argument(
-            help="methods, benchmarks, backbones, references, generators, designs, measures or "
-            "studies."
-        ),
+        typer.Argument(help=f"{', '.join([*KINDS, 'backbones'])} or studies."),
     ],
 ) -> None:
-    """List what can be named in a study."""
+    """List what a study can name, and where it comes from."""
     from sweep.cli.catalogue import catalogue
 
     for name, description, source in catalogue(kind):
@@ -192,11 +198,11 @@ def list_(
 @app.command()
 def pretrain(
     backbone: Annotated[str, typer.Argument(help="tiny-clip.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write; must not exist.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; must not exist yet.")],
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 2000,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights and pictures.")] = 0,
 ) -> None:
-    """Make an embedded backbone again from its recipe."""
+    """Pretrain an embedded backbone again from its recipe."""
     from rich.progress import Progress
 
     from sweep.errors import unknown
@@ -222,7 +228,7 @@ def pretrain(
 def _command(
     study: str, out: str | None, address: str | None, changes: Sequence[str] | None
 ) -> str:
-    """The command that runs a study, or goes on with it."""
+    """Returns the command that runs a study or resumes it."""
     words = ["sweep", "run", study]
     for option, value in (("--out", out), ("--address", address)):
         words += [option, value] if value else []
@@ -232,23 +238,23 @@ def _command(
 
 
 def _say(text: str) -> None:
-    """One line, however long, that can be copied."""
+    """Prints a line without wrapping it, however long, so that it can be copied."""
     console.print(text, soft_wrap=True)
 
 
 def _quiet() -> None:
-    """No bars for loading small files; they would tear up the output."""
+    """Hides the bars for loading small files, which would tear up the output."""
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The console script: returns its exit code; user errors become one sentence and a 2."""
-    # Methods of one's own lie where one works; what is installed comes first.
+    """Runs the console script and returns its exit code; 2 after an error of the user's."""
+    # Users' own parts are found in the current folder; installed packages take precedence.
     sys.path.append(os.getcwd())
     logging.getLogger("ray").setLevel(logging.ERROR)
-    # Every lane starts several processes at once; Ray finds that worth a warning.
+    # Every lane starts several processes at once, which Ray warns about for no reason.
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "maximum expected startup concurrency")
     errors = Console(stderr=True)
     try:
@@ -256,7 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         errors.print(f"[red]Error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
         return EXIT_INPUT
-    except SystemExit as end:  # typer's way to end, with what is wrong with the arguments said
+    except SystemExit as end:  # typer ends like this, after printing what is wrong
         return int(end.code or 0)
     return 0
 

@@ -20,9 +20,9 @@ from sweep.plan.plan import Plan
 from sweep.texts import duration
 
 EVALUATION_STEPS = 20
-"""What an evaluation weighs beside training steps when the time left is reckoned."""
+"""Training steps that take about as long as one evaluation, to estimate the time left."""
 QUIET_SECONDS = 30.0
-"""Between two lines where there is no terminal to draw a bar on."""
+"""Seconds between two lines of progress where no terminal can show a bar."""
 
 
 class ProgressBar(AbstractContextManager["ProgressBar"]):
@@ -32,7 +32,7 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         self.console = console
         self._plan = plan
         self._weights = {
-            key: plan.steps(unit) + EVALUATION_STEPS * unit.evaluates
+            key: plan.steps(unit) + EVALUATION_STEPS * unit.is_evaluated
             for key, unit in plan.units.items()
         }
         self._begun = self._stopped = False
@@ -57,10 +57,10 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         self._bar.stop()
 
     def update(self, progress: Progress, lanes: int) -> None:
-        """Draw a snapshot."""
+        """Draws a snapshot of the progress."""
         if not self._begun:
             self._begun = True
-            self._say_what_is_run()
+            self._announce()
             self._bar.start()
         if progress.stopped and not self._stopped:
             self._stopped = True
@@ -69,7 +69,7 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         working = len(progress.working)
         doing = progress.working[0] if working else "waiting for lanes to start"
         failed = f", [red]{len(progress.failed)} failed[/]" if progress.failed else ""
-        text = f"{left}{working} of {lanes} lanes at work{failed}  [dim]{doing}"
+        text = f"{left}{working} of {lanes} lanes working{failed}  [dim]{doing}"
         self._bar.update(
             self._task, completed=len(progress.done), total=progress.units, description=text
         )
@@ -79,16 +79,16 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
                 f"{len(progress.done)}/{progress.units} stages, {text}", soft_wrap=True
             )
 
-    def _say_what_is_run(self) -> None:
+    def _announce(self) -> None:
         facts = self._plan.counts()
         text = (
             f"[bold]{facts['study']}[/]: {facts['orders']} orders, {facts['runs']} runs, "
-            f"{facts['stages_naive']} stages of which {facts['trainings_total']} have to be trained"
+            f"{facts['stages_naive']} stages, {facts['trainings_total']} of them to be trained"
         )
         self.console.print(text, soft_wrap=True)
 
     def _time_left(self, progress: Progress) -> str:
-        """From the pace since the first stage finished in this run."""
+        """Estimates from the pace since the first stage finished in this run."""
         done = sum(self._weights[key] for key in progress.done)
         now = time.monotonic()
         if self._first is None:

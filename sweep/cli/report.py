@@ -11,10 +11,10 @@ from sweep.study.reporting import parts_of_report
 
 
 def report(out: str, *others: str) -> str:
-    """Write OUT/report.html, report.md and tables; returns the report's path.
+    """Writes OUT/report.html, report.md and tables/; returns the report's path.
 
-    With more than one run, one report that compares them, in a folder beside the first. It has the
-    metrics and panels of installed packages, and those that any of the studies names.
+    Given more than one run, writes one report that compares them, in a folder beside the first. It
+    has the metrics and panels of installed packages, and those that any of the studies names.
 
     Raises:
         InputError: a folder holds no results, or two have the same name.

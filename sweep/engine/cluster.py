@@ -1,4 +1,4 @@
-"""The Ray cluster that a study runs on: how it is set up, and the lanes that it can hold."""
+"""Sets up the Ray cluster that a study runs on, and counts the lanes that it can hold."""
 
 import os
 import time
@@ -13,52 +13,56 @@ from sweep.study.schema import Lanes
 
 NAMESPACE = "task-order-sweep"
 HEAD = "node:__internal_head__"
-"""Every Ray head has one unit of this resource. Trials and coordinator take shares of it: that
-keeps them off the worker nodes, costs no CPU, and limits the number of trials at a time."""
+"""Name of a resource of which every Ray head has one unit. Trials and the coordinator take shares
+of it: that keeps them off the worker nodes, costs no CPU, and limits the number of trials at a
+time. Private to Ray; checked with 2.60, tests/sweep/test_private_names.py fails if it changes."""
 SHARE = 0.99
-"""Of the head for one study; the rest is for Ray's own, such as the supervisor of a job."""
+"""Share of the head for one study; Ray's own actors, such as a job's supervisor, need the rest."""
 HEAD_SECONDS = 10.0
-"""How long the last study on a cluster may take to vanish."""
+"""How long the previous study on a cluster may take to release the head."""
 MOST_LANES = 700
-"""More would leave no share of the head for a trial: Ray counts in ten thousandths."""
+"""Most lanes; more would leave no share of the head for a trial: Ray counts in ten thousandths."""
 
 ENVIRONMENT = {
-    # Train looks at its workers every 2 s by default, which a lane would wait for when it ends.
+    # Train looks at its workers every 2 s by default, and a lane that ends has to wait for that.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1.0",
+    # Tune's older output engine, which prints nothing at verbosity 0.
     "RAY_AIR_NEW_OUTPUT": "0",
-    # Tune's record of all trials, which is written anew every time, is of use only at the end.
+    # Tune rewrites its record of all trials each time, and only the last one is used.
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
-    # No CSV and TensorBoard file of every order beside the JSON that its result grid is read from:
-    # with thousands of orders they take a quarter of the driver's time.
+    # The result grid is read from one JSON file per order. CSV and TensorBoard files beside it
+    # would take a quarter of the driver's time with thousands of orders.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    # Memory that a training step gives back to the system has to be mapped and zeroed again for
-    # the next: 2 % of a stage. (For glibc; the second number is the most that it takes.)
+    # glibc would return the memory of a training step to the system and map and zero it again for
+    # the next one: 2 % of a stage. The second value is the largest that glibc accepts.
     "MALLOC_TRIM_THRESHOLD_": str(2**30),
     "MALLOC_MMAP_THRESHOLD_": str(2**25),
 }
+"""Environment variables of Ray and glibc for every process of a study."""
 ON_ONE_MACHINE = {
-    # Nobody announces that he will take the machine away: a process less for every lane.
+    # Only machines of a cloud are preempted: this saves one process per lane.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     # Ray would run its workers at nice 15, where every small process interrupts them: a tenth of
-    # their time on two cores. Who wants that starts `nice sweep run`.
+    # their time on two cores. (`nice sweep run` lowers the priority of all of them.)
     "RAY_worker_niceness": "0",
-    # Nobody collects the metrics of a Ray that ends with the study.
+    # This Ray ends with the study, so its metrics would never be collected.
     "RAY_enable_metrics_collection": "0",
 }
+"""More of them for a Ray that this process starts."""
 
 
 @contextmanager
 def connected(address: str | None, lanes: Lanes) -> Iterator[None]:
-    """A connection to a cluster; without an address, a Ray of our own that ends with us.
+    """Connects to a cluster or, without an address, starts a Ray that ends with this process.
 
     Raises:
-        InputError: there is a connection already, and an address of another.
+        InputError: this process is connected already, and `address` names a cluster.
     """
     if ray.is_initialized():
         if address:
             raise InputError(
-                f"this process is connected to a Ray cluster, so '{address}' cannot be; call "
-                f"ray.shutdown() first, or leave the address away to use that cluster."
+                f"this process is already connected to a Ray cluster, so it cannot connect to "
+                f"'{address}'; call ray.shutdown() first, or omit address to use that cluster."
             )
         with _set(ENVIRONMENT):
             yield
@@ -68,8 +72,8 @@ def connected(address: str | None, lanes: Lanes) -> Iterator[None]:
     if address:
         options = {"address": address, "runtime_env": {"env_vars": environment}}
     else:
-        # The dashboard is a dozen processes, which a small machine notices. Workers of a Ray of
-        # our own inherit our environment; for a runtime_env each would be started by a helper.
+        # The dashboard would be a dozen processes, too many for a small machine. A runtime_env
+        # would start each worker through a helper; here they inherit this process's environment.
         options = {"address": "local", "include_dashboard": False}
         if isinstance(lanes.count, int):
             # As many CPUs as the lanes ask for, so that more lanes than cores share the cores.
@@ -96,15 +100,15 @@ def _set(environment: Mapping[str, str]) -> Iterator[None]:
 
 
 def fit_lanes(lanes: Lanes, num_runs: int, grows: bool) -> Lanes:
-    """Settle what is "auto": GPUs if the cluster has any, and as many lanes as it can hold.
+    """Resolves "auto": GPUs if the cluster has any, and as many lanes as it can hold.
 
     Args:
-        lanes: As the study has them.
-        num_runs: There is no use for more lanes.
-        grows: Whether the cluster may grow to hold a number of lanes.
+        lanes: As the study asks for them.
+        num_runs: Number of runs: more lanes would have nothing to do.
+        grows: Whether the cluster may grow until it holds the lanes asked for.
 
     Raises:
-        InputError: the cluster cannot hold one lane and does not grow, or is at work.
+        InputError: the cluster cannot hold one lane and does not grow.
     """
     cluster = ray.cluster_resources()
     gpus = lanes.gpus_per_worker
@@ -125,24 +129,24 @@ def fit_lanes(lanes: Lanes, num_runs: int, grows: bool) -> Lanes:
         raise InputError(
             f"a lane needs {needs['CPU'] * lanes.workers:g} CPUs and "
             f"{needs['GPU'] * lanes.workers:g} GPUs, the cluster has "
-            f"{cluster.get('CPU', 0):g} and {cluster.get('GPU', 0):g}; ask for less per worker, or "
-            f"for a number of lanes on a cluster (--address) that grows on demand."
+            f"{cluster.get('CPU', 0):g} and {cluster.get('GPU', 0):g}; reduce cpus_per_worker, "
+            f"gpus_per_worker or workers, or set lanes.count on a cluster (--address) that grows."
         )
     count = min(count, num_runs, MOST_LANES)
     return lanes.model_copy(update={"count": count, "gpus_per_worker": gpus})
 
 
 def check_head() -> None:
-    """Whether the head of the cluster is free for a study.
+    """Waits a moment until the head of the cluster is free for a study.
 
     Raises:
-        InputError: another study, or something else, has taken its place.
+        InputError: another study, or something else, uses the head.
     """
     deadline = time.monotonic() + HEAD_SECONDS
     while (free := ray.available_resources().get(HEAD, 0.0)) < SHARE:
-        if time.monotonic() > deadline:  # Ray tells with a delay what has been freed
+        if time.monotonic() > deadline:  # Ray reports with a delay what has been freed
             raise InputError(
-                f"the cluster works on another study already: {1 - free:.0%} of its head "
-                f"({HEAD}) is taken; wait for that one to end, or use a cluster of your own."
+                f"the cluster is already working on another study: {1 - free:.0%} of its head "
+                f"({HEAD}) is in use; wait until that study ends, or use another cluster."
             )
         time.sleep(0.2)

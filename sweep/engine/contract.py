@@ -1,4 +1,4 @@
-"""What the processes of the engine tell each other; light, since all of them import it."""
+"""Holds what the engine's processes share; imports little, since all of them import it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ class LaneConfig:
     """What a lane needs to know."""
 
     setup: bytes
-    """The pickled study and sources, opened by the workers alone."""
+    """The pickled study and sources. Only workers unpickle them, since that imports torch."""
     out: str
     lane: str
     coordinator: str
@@ -22,5 +22,5 @@ class LaneConfig:
 
 
 def find_coordinator(config: LaneConfig) -> Any:
-    """The handle of the coordinator; looked up by name, so that it survives a restart."""
+    """Returns the coordinator's handle, looked up by name so that it survives a restart."""
     return ray.get_actor(config.coordinator, namespace=config.namespace)

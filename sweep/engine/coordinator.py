@@ -1,6 +1,6 @@
-"""The scheduler as a Ray actor: lanes ask it for work, trials ask it for results.
+"""Runs the scheduler as a Ray actor: lanes ask it for work, trials ask it for results.
 
-It may die at any time: Ray starts it again, and it reads from the store what has been done.
+It may die at any time: Ray restarts it, and it reads from the store what has been done.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from sweep.storage.planned import read_graph
 from sweep.storage.store import Record, Store
 
 LEASE = 30.0
-"""Seconds of silence after which a lane's work is given to another."""
+"""Seconds of silence after which a lane's work goes to another lane."""
 WAIT = 2.0
-"""Seconds that a question may stay open before the asker has to ask again."""
+"""Seconds after which a call returns without an answer, and the caller has to repeat it."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,14 @@ class Outcome:
     """How a unit ended."""
 
     status: Literal["ok", "failed", "skipped"]
-    """skipped: the study has stopped before."""
+    """skipped: the study stopped before it was trained."""
     record: Record | None = None
     error: str = ""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where the study stands."""
+    """How far a study is."""
 
     units: int
     done: list[str]
@@ -46,19 +46,20 @@ class Progress:
     failed: dict[str, str]
     is_settled: bool
     stopped: str = ""
-    """Why replicates are left out; "" as long as none are."""
+    """Why later replicates are left out; "" if none are."""
 
 
 class Coordinator:
-    """Async methods that wait for something return after WAIT seconds at the latest."""
+    """The actor. Its async methods that wait for something return within WAIT seconds."""
 
     def __init__(self, out: str, max_lanes: int) -> None:
-        """Read what is to be done and what has been done.
+        """Reads what is to be done and what has been done.
 
         Args:
-            out: The run's folder or URI. The plan is read from it, since a large argument would
-                not do: Ray may lose it, and could not start the actor again.
-            max_lanes: How many lanes there may be at a time.
+            out: The run's folder or URI. It also holds the plan, which is too large to be an
+                argument: Ray keeps large arguments in an object store that may lose them, and
+                then could not restart the actor.
+            max_lanes: Most lanes at a time.
         """
         self.store = Store(out)
         self.graph = read_graph(self.store.folder)
@@ -74,7 +75,7 @@ class Coordinator:
         self._stopped = ""
         self._news = asyncio.Condition()
 
-    async def _until(self, happened: Callable[[], bool]) -> bool:
+    async def _wait_until(self, happened: Callable[[], bool]) -> bool:
         async with self._news:
             try:
                 await asyncio.wait_for(self._news.wait_for(happened), WAIT)
@@ -87,10 +88,10 @@ class Coordinator:
             self._news.notify_all()
 
     def open_lane(self, lane: str) -> bool:
-        """Whether a trial may have a lane, or keep it; trials that stop asking give theirs up."""
+        """Returns whether a trial may have or keep a lane; one that stops asking loses it."""
         now = time.monotonic()
         self._lanes = {name: seen for name, seen in self._lanes.items() if now - seen < LEASE}
-        # A trial that Tune lets wait may be silent for long; its lane's workers are not.
+        # Tune may leave a trial waiting for long; its lane's workers still send heartbeats.
         silent = [name for name, (_, seen) in self._rooms.items() if now - seen >= LEASE]
         for name in set(silent) - set(self._lanes):
             self.evict(name)
@@ -101,7 +102,7 @@ class Coordinator:
     async def next(
         self, lane: str, held: list[str], loaded: tuple[str, str] | None
     ) -> Assignment | Literal["stop"] | None:
-        """Work for a lane; None: ask again; "stop": there will be none."""
+        """Returns work for a lane; None: ask again; "stop": there will be none."""
         assignment: Assignment | None = None
 
         def found() -> bool:
@@ -113,21 +114,22 @@ class Coordinator:
             assignment = self.scheduler.claim(lane, held, loaded, now)
             return assignment is not None
 
-        await self._until(found)
+        await self._wait_until(found)
         if assignment is None:
             return "stop" if self.scheduler.is_settled or lane in self._dismissed else None
         return assignment
 
     def alive(self, lane: str, key: str | None, room: PlacementGroup) -> None:
-        """A lane's heartbeat, with the unit it is working on and the resources that it holds."""
+        """Takes a lane's heartbeat: the unit it is working on and the resources that it holds."""
         now = time.monotonic()
         self.scheduler.alive(lane, key, now)
         self._rooms[lane] = room, now
 
     def evict(self, lane: str) -> None:
-        """The trial or the Train job of a lane has died: free what the lane held.
+        """Frees what a lane held whose trial or Train job has died.
 
-        Train has a helper for that, which can tell only where Ray's dashboard runs.
+        Train has a helper process for this (see `LaneTrainer`), but it works only where Ray's
+        dashboard runs.
         """
         self._lanes.pop(lane, None)
         room, _ = self._rooms.pop(lane, (None, 0.0))
@@ -135,40 +137,40 @@ class Coordinator:
             remove_placement_group(room)
 
     def dismiss(self, lane: str) -> None:
-        """The lane gets no more work."""
+        """Gives a lane no more work."""
         self._dismissed.add(lane)
         self._lanes.pop(lane, None)
 
     async def finish(self, record: Record) -> None:
-        """A lane has stored a unit."""
+        """Takes note of a unit that a lane has stored."""
         self._records[record.key] = record
         for key in self.scheduler.finish(record.key):
             await asyncio.to_thread(self.store.drop_state, key)
         await self._announce()
 
     async def fail(self, lane: str, key: str, error: str, final: bool) -> None:
-        """An attempt at a unit raised an error."""
+        """Takes note of an attempt at a unit that raised an error."""
         self.scheduler.fail(lane, key, error, final)
         await self._announce()
 
     async def abort(self, error: str) -> None:
-        """A lane found something that no lane can get over."""
+        """Ends the study, since a lane met an error that every lane would meet."""
         self.scheduler.abort(error)
         await self._announce()
 
     async def stop_after(self, replicates: int, reason: str) -> None:
-        """So many replicates are enough."""
+        """Leaves out the replicates after the first `replicates`."""
         self._stopped = reason
         for key in self.scheduler.stop_after(replicates):
             await asyncio.to_thread(self.store.drop_state, key)
         await self._announce()
 
     async def outcome(self, run: Run, stage: int) -> Outcome | None:
-        """How a stage of a run ended; None: ask again."""
+        """Returns how a stage of a run ended; None: ask again."""
         self._started.add((run.backbone, run.method, str(run.replicate), *run.order))
         key = run.stages[stage]
         scheduler = self.scheduler
-        await self._until(lambda: key in scheduler.failed or key not in scheduler.todo)
+        await self._wait_until(lambda: key in scheduler.failed or key not in scheduler.todo)
         if key in scheduler.failed:
             return Outcome("failed", error=scheduler.failed[key])
         if key in scheduler.todo:
@@ -178,23 +180,24 @@ class Coordinator:
         )
 
     async def record(self, key: str) -> Record:
-        """The record of a finished unit."""
+        """Returns the record of a finished unit."""
         if key not in self._records:
             self._records[key] = await asyncio.to_thread(self.store.record, key)
         return self._records[key]
 
     async def may_leave(self) -> bool:
-        """Whether a trial that has all its stages may end.
+        """Returns whether a trial that has all its stages may end.
 
-        While other runs wait to be started the lane stays with them. The last runs stay until
-        everything is is_settled, so that their lanes go on helping the others.
+        As long as some runs have not started, Tune gives the trial's actor, and with it the lane,
+        another run. The last trials stay until every unit is done or failed, so that their lanes
+        keep working for the others.
         """
         if len(self._started) < len(self.graph.runs):
             return True
-        return await self._until(lambda: self.scheduler.is_settled)
+        return await self._wait_until(lambda: self.scheduler.is_settled)
 
     def progress(self) -> Progress:
-        """A snapshot for whoever shows it."""
+        """Returns a snapshot of the study's progress."""
         scheduler = self.scheduler
         return Progress(
             units=len(scheduler.done) + len(scheduler.todo),
@@ -208,5 +211,5 @@ class Coordinator:
 
 
 def flat(record: Record) -> dict[str, Any]:
-    """The scores of a stage as Tune metrics: "shapes/accuracy", "captions/i2t_r1"."""
+    """Returns the scores of a stage as Tune metrics: "shapes/accuracy", "captions/i2t_r1"."""
     return {f"{row['eval_task']}/{row['metric']}": row["value"] for row in record.scores}

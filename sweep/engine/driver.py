@@ -1,4 +1,4 @@
-"""Run a study: Ray Tune works through the orders on warm lanes, the store remembers."""
+"""Runs a study: Ray Tune works through the orders on lanes, the store keeps what is finished."""
 
 import threading
 import time
@@ -23,15 +23,17 @@ from sweep.storage.run_folder import RunFolder
 from sweep.study.schema import Study
 
 COORDINATOR_SHARE = 0.05
+"""Share of the head that the coordinator takes."""
 TRAIN_SHARE = 0.001
-"""Train takes this much of the head for a helper, which a `LaneTrainer` does without as long as
-its names are known."""
+"""Share of the head that Train takes per lane for a helper process. `LaneTrainer` goes without that
+helper, but would have it again if Ray renamed it."""
 POLL_SECONDS = 1.0
+"""Seconds between two looks at the coordinator."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What a call of `run` leaves behind."""
+    """What a call of `run` returns."""
 
     out: str
     grid: "tune.ResultGrid"
@@ -39,11 +41,11 @@ class Finished:
     failed: dict[str, str]
     """Errors by unit key; empty when all went well."""
     is_settled: bool
-    """False if the study was interrupted, or broke off."""
+    """Whether every unit is done or failed; False if the study was interrupted or broke off."""
     stopped: str
     """Why later replicates were left out; "" if they were not."""
     error: str
-    """Why the study broke off: what ended the last lane; "" if nothing did."""
+    """Why the study broke off: the error that ended the last lane; "" if it did not."""
 
 
 def run(
@@ -52,16 +54,25 @@ def run(
     address: str | None = None,
     on_progress: Callable[[Progress, int], None] | None = None,
 ) -> Finished:
-    """Run a study, or go on with it: finished stages in `out` are never trained again.
+    """Runs a study or resumes it: finished stages in `out` are never trained again.
 
     Args:
-        study: What to run, or its plan if that has been made already.
-        out: A folder or URI for everything that is kept; "runs/NAME" by default.
-        address: Of a Ray cluster; None starts Ray on this machine.
+        study: What to run, or its plan.
+        out: Folder or URI of the run; "runs/NAME" by default.
+        address: Address of a Ray cluster; None starts Ray on this machine.
         on_progress: Called about once a second with the progress and the number of lanes.
 
     Raises:
-        InputError: the study cannot be run, or `out` holds another study or is being worked on.
+        InputError: the study cannot be run, or `out` holds another study or is in use.
+
+    >>> from sweep import Study
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     open(f"{folder}/notes.txt", "w").close()
+    ...     run(Study.load("quickstart"), out=folder)
+    Traceback (most recent call last):
+    ...
+    sweep.errors.InputError: --out '...' holds other files and no study; give a new folder.
     """
     plan = study if isinstance(study, Plan) else make_plan(study)
     study = plan.study
@@ -87,7 +98,7 @@ def _sweep(
     on_progress: Callable[[Progress, int], None] | None,
 ) -> Finished:
     name = f"coordinator-{time.time_ns():x}"
-    # The handle is kept: a named actor lives as long as somebody holds it.
+    # Keep the handle: Ray ends a named actor when the last handle to it is gone.
     coordinator = (
         ray.remote(Coordinator)
         .options(
@@ -128,7 +139,8 @@ def _sweep(
 
 
 def _tuner(plan: Plan, lane: LaneConfig, run_folder: RunFolder, lanes: int) -> "tune.Tuner":
-    # As many trials as lanes, or a few more where lanes are many: the coordinator grants lanes.
+    # The share of the head limits trials to the number of lanes, or a few more where lanes are
+    # many (shares are rounded down); the coordinator grants a lane only to as many as there are.
     share = int((SHARE - COORDINATOR_SHARE - lanes * TRAIN_SHARE) / lanes * 10_000) / 10_000
     trainable = tune.with_parameters(OrderTrial, lane=lane, runs=plan.runs)
     return tune.Tuner(
@@ -153,9 +165,9 @@ def _tuner(plan: Plan, lane: LaneConfig, run_folder: RunFolder, lanes: int) -> "
 
 
 def _choices(runs: Sequence[Run]) -> dict[str, Any]:
-    """Tune's choice of a run, with what its table shows of it.
+    """Returns Tune's search space: the index of a run, and what its table shows of it.
 
-    Tune copies the whole grid for every trial, so that has numbers alone.
+    Tune copies the whole grid for every trial, so the grid has only numbers.
     """
 
     def shown(spec: Any) -> dict[str, object]:
@@ -174,7 +186,7 @@ def _choices(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 class _Watch:
-    """Follows the coordinator: writes results, says when to stop, tells how far things are."""
+    """Polls the coordinator: writes results, decides when to stop, reports progress."""
 
     def __init__(
         self,
@@ -206,8 +218,8 @@ class _Watch:
 
     def _follow(self) -> None:
         while not self._stop.wait(POLL_SECONDS):
-            # The coordinator may be starting again, the disk may be slow to answer: there is a
-            # next time, and the last time, in __exit__, raises what is still wrong.
+            # The coordinator may be restarting, or a disk may not answer. The next poll tries
+            # again, and the last one, in __exit__, raises errors that persist.
             with suppress(Exception):
                 self._look()
                 if self.run_folder.flush_is_due():
@@ -216,7 +228,7 @@ class _Watch:
     def _look(self) -> None:
         progress: Progress = ray.get(self.coordinator.progress.remote())
         stop = self.run_folder.look(progress.done, progress.failed)
-        if stop and not progress.stopped:  # or it was started again, and has forgotten
+        if stop and not progress.stopped:  # it does not know yet, or forgot in a restart
             ray.get(self.coordinator.stop_after.remote(stop.replicates, stop.reason))
             progress = ray.get(self.coordinator.progress.remote())
         self.done = progress.done

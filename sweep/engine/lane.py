@@ -1,7 +1,7 @@
-"""A lane: a long-lived Ray Train job that computes unit after unit, run after run.
+"""Runs a lane: a long-lived Ray Train job that computes unit after unit, run after run.
 
 Besides its workers a Train job has helper processes, and so has a Tune trial. They import this
-module, so it imports neither torch nor the models: that would be seconds for each of them.
+module, so it imports neither torch nor models, which would cost each of them seconds.
 """
 
 from typing import Any
@@ -14,25 +14,27 @@ from sweep.engine.contract import LaneConfig, find_coordinator
 from sweep.storage.folder import Folder
 
 UNUSED = ("DatasetsCallback", "PlacementGroupCleanerCallback")
+"""Callbacks of Train that a lane goes without."""
 MAX_RESTARTS = 100
-"""Of a lane's workers; the ledger bounds the attempts at every single unit."""
+"""Most restarts of a lane's workers; the scheduler limits the attempts at every single unit."""
 
 
-class LaneTrainer(TorchTrainer):  # type: ignore[misc]  # ray is untyped
+class LaneTrainer(TorchTrainer):  # type: ignore[misc]  # mypy skips ray, so the base is Any
     """A TorchTrainer without two of its helpers, processes of 0.1 GB each beside every lane.
 
-    One deals out data sets of Ray, of which a lane has none; the other frees a dead lane's
-    resources, which the coordinator does (`Coordinator.evict`).
+    One hands out Ray data sets, of which a lane has none; the other frees a dead lane's resources,
+    which the coordinator does (`Coordinator.evict`).
     """
 
     def _create_default_callbacks(self) -> list[Any]:
-        # Private to Ray: should its names change, a lane has the helpers again.
+        # Private to Ray, checked with 2.60. If the names change a lane merely has the helpers
+        # again, and tests/sweep/test_private_names.py fails.
         callbacks = super()._create_default_callbacks()
         return [one for one in callbacks if type(one).__name__ not in UNUSED]
 
 
 def run_lane(config: LaneConfig) -> None:
-    """Run a lane until there is no work left for it."""
+    """Runs a lane until there is no work left for it."""
     resources = {"CPU": config.cpus_per_worker, "GPU": config.gpus_per_worker}
     folder = Folder(config.out)
     LaneTrainer(
@@ -56,7 +58,7 @@ def _loop(setup: dict[str, LaneConfig]) -> None:
     config = setup["lane"]
     try:
         from sweep.engine.lane_worker import work
-    except ImportError as error:  # trying again will not help
+    except ImportError as error:  # every lane would meet it, so the study ends
         ray.get(find_coordinator(config).abort.remote(f"a lane cannot start: {error}"))
         return
     work(config)

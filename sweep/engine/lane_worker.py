@@ -1,4 +1,4 @@
-"""What every worker of a lane does: unit after unit, until the coordinator says stop."""
+"""Runs in every worker of a lane: computes unit after unit, until the coordinator says stop."""
 
 import pickle
 import platform
@@ -19,14 +19,14 @@ from sweep.stage.worker import Worker
 from sweep.storage.store import Store
 
 STARTS = 4
-"""How often a worker tries to read its data before the study is told that it cannot."""
+"""How often a worker tries to read its data before it ends the study."""
 PAUSE = 15.0
-"""Seconds between two of these: a file server may have to recover."""
+"""Seconds between two tries: a file server may need them to recover."""
 T = TypeVar("T")
 
 
 def work(config: LaneConfig) -> None:
-    """Ask for units and compute them; the first worker of the lane speaks for all."""
+    """Asks for units and computes them; the first worker of the lane speaks for all."""
     study, sources = pickle.loads(config.setup)
     coordinator, store = find_coordinator(config), Store(config.out)
     accelerator = join_lane(study)
@@ -38,44 +38,44 @@ def work(config: LaneConfig) -> None:
         worker = _start(lambda: Worker(study, sources, accelerator))
         if not _start(lambda: store.folder.exists("study.yaml")):
             raise FileNotFoundError(
-                f"'{config.out}' of the driver's machine is not there on {platform.node()}; a "
-                f"cluster needs an --out that all machines reach, such as s3://BUCKET/FOLDER"
+                f"'{config.out}' exists on the driver's machine but not on {platform.node()}; a "
+                f"cluster needs an --out that all machines can reach, such as s3://BUCKET/FOLDER"
             )
-    except (ValueError, OSError) as error:  # the data or the folder: trying again will not help
+    except (ValueError, OSError) as error:  # data or folder cannot be read: the study ends
         ray.get(coordinator.abort.remote(_sentence(error)))
         return
-    memory = StateCache(store.state)
+    states = StateCache(store.state)
     while True:
-        said: list[Assignment | Literal["stop"] | None] = [None]
+        answer: list[Assignment | Literal["stop"] | None] = [None]
         if leads:
-            said = [ray.get(coordinator.next.remote(config.lane, list(memory), worker.loaded))]
-        assignment = broadcast_object_list(said)[0]
+            answer = [ray.get(coordinator.next.remote(config.lane, list(states), worker.loaded))]
+        assignment = broadcast_object_list(answer)[0]
         if assignment == "stop":
             return
         if assignment is None:
             continue
         unit = assignment.unit
         doing[0] = unit.key
-        memory.make_room(assignment.ancestors)
+        states.make_room(assignment.ancestors)
         try:
-            result = worker.compute(unit, memory.__getitem__)
+            result = worker.compute(unit, states.__getitem__)
         except Exception as error:
-            # The group is started afresh: its workers may disagree on how far they got.
+            # Train restarts all workers of the lane, since they may have got to different points.
             doing[0] = None
             final = isinstance(error, ValueError | TypeError | FloatingPointError)
             ray.get(coordinator.fail.remote(config.lane, unit.key, _sentence(error), final))
             raise
         if result.state is not None:
-            memory[unit.key] = result.state
+            states[unit.key] = result.state
         if leads:
-            state = result.state if assignment.keep_state else None
+            state = result.state if assignment.is_state_needed else None
             record = store.save(result.record, state, result.embeddings)
             ray.get(coordinator.finish.remote(record))
         doing[0] = None
 
 
 def _start(read: Callable[[], T]) -> T:
-    """What `read` gives, unless it fails again and again."""
+    """Returns what `read` returns; tries again where a disk or server does not answer."""
     for _ in range(STARTS - 1):
         try:
             return read()

@@ -1,6 +1,6 @@
-"""A Ray Tune trial: one run (one order), one iteration per stage; its actor owns a lane.
+"""Defines the Ray Tune trial: one run (one order), one iteration per stage; its actor owns a lane.
 
-Tune reuses the actor for the next run, so the lane's workers stay warm from order to order.
+Tune reuses the actor for the next run, so the lane's workers stay loaded from order to order.
 """
 
 import threading
@@ -21,11 +21,11 @@ LEAVE_SECONDS = 8.0
 """How long a lane may take to end by itself once it was told to."""
 
 
-class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
-    """Reports the stages of one order after the other, whoever trained them."""
+class OrderTrial(tune.Trainable):  # type: ignore[misc]  # mypy skips ray, so the base is Any
+    """Reports the stages of one order after the other, whichever lane trained them."""
 
     def setup(self, config: dict[str, Any], *, lane: LaneConfig, runs: list[Run]) -> None:
-        """Take up the first run."""
+        """Starts with the first run."""
         self.lane = replace(lane, lane=f"lane-{self.trial_id}-{time.time_ns():x}")
         self.runs = runs
         self.coordinator = find_coordinator(self.lane)
@@ -41,13 +41,13 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
             self.error = error
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take up another run on the same lane."""
+        """Goes on with another run on the same lane."""
         self.run = self.runs[new_config["index"]]
         self.stage = 0
         return True
 
     def step(self) -> dict[str, Any]:
-        """Wait for the next stage of the run and report it."""
+        """Waits for the next stage of the run and reports it."""
         self.stage += 1
         started = time.monotonic()
         outcome: Outcome = self._ask("outcome", self.run, self.stage)
@@ -69,9 +69,9 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
         return metrics
 
     def _ask(self, question: str, *arguments: object) -> Any:
-        """Put a question to the coordinator until it has an answer; meanwhile keep a lane going.
+        """Asks the coordinator until it has an answer, and keeps a lane going meanwhile.
 
-        Tune may start a few more trials than there are lanes; those only listen.
+        Tune may start a few more trials than there are lanes; those only wait for results.
         """
         while True:
             if self.error:
@@ -81,7 +81,7 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
                     self.thread = threading.Thread(target=self._run_lane, daemon=True)
                     self.thread.start()
                 answer = self._call(question, *arguments)
-            except ActorUnavailableError:  # it is being started again
+            except ActorUnavailableError:  # Ray is restarting it
                 answer = None
                 time.sleep(1)
             if answer:
@@ -91,15 +91,15 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # ray is untyped
         return ray.get(getattr(self.coordinator, question).remote(*arguments))
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
-        """Nothing to keep: the store remembers every stage."""
+        """Saves next to nothing, since the store holds every stage."""
         return {"order": self.run.order}
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
-        """Tell the order from the start, so that its history is complete again."""
+        """Reports the order from its start again, so that its history is complete."""
         self.stage = 0
 
     def cleanup(self) -> None:
-        """Let the lane end."""
+        """Lets the lane end."""
         self._call("dismiss", self.lane.lane)
         if self.thread:
             self.thread.join(LEAVE_SECONDS)

@@ -1,4 +1,4 @@
-"""Measures how similar a study's tasks are: the one step before training that costs something.
+"""Measures how similar a study's tasks are; the only costly step before training.
 
-A study and its backbones come in; similarity matrices go out, remembered by this machine.
+A study and its backbones come in; similarity matrices go out, cached on this machine.
 """

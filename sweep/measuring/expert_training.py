@@ -1,4 +1,4 @@
-"""The trainings that measures of experts need."""
+"""Trains the experts that expert-based measures of similarity need."""
 
 from pathlib import Path
 
@@ -13,19 +13,20 @@ from sweep.study.schema import MethodEntry, Study
 
 
 def entry(study: Study) -> MethodEntry:
-    """How an expert is trained: as the study's own method `individual` does, or its defaults."""
+    """Returns how an expert is trained: as the study's method `individual`, or its defaults."""
     own = (e for e in study.methods.values() if issubclass(e.kind, Individual))
     return next(own, MethodEntry.model_validate({"method": "individual"}))
 
 
 def train_experts(study: Study, backbone: str, source: Source, images: int, cache: Path) -> Experts:
-    """Train one expert for each of the study's tasks, in this process, and sample the tasks.
+    """Trains one expert for each of the study's tasks in this process, and samples the tasks.
 
-    They are those of `individual` in the first replicate, bit for bit if lanes have one worker.
+    They equal the experts of `individual` in the first replicate, bit for bit if lanes have one
+    worker.
 
     Args:
-        study: Data, settings of training, seed.
-        backbone: Label of the backbone; it lies at `source`.
+        study: Data, training settings and seed.
+        backbone: Label of the backbone.
         source: The weights to start from.
         images: Samples of every task, at most.
         cache: Folder for prepared images.

@@ -1,4 +1,4 @@
-"""Measures the similarity of a study's tasks for its design, for a proposal, for its run folder."""
+"""Measures similarity for a study's design, for a proposed order, and for the run folder."""
 
 import json
 
@@ -17,7 +17,7 @@ from sweep.study.schema import Similarities, Study
 
 
 def make_plan(study: Study) -> Plan:
-    """Pins down data and backbones, measures what the design has to know, and plans.
+    """Pins down data and backbones, measures the similarity that the design needs, and plans.
 
     Raises:
         InputError: the study cannot be run.
@@ -32,12 +32,12 @@ def make_plan(study: Study) -> Plan:
 
 
 def resolve(study: Study, pinned: Pinned) -> Study:
-    """Returns the study with all that its design has to measure; the same if that is nothing.
+    """Returns the study with the similarity matrix that its design needs, if it needs one.
 
-    The matrix becomes part of the study: it is written to study.yaml, and a run goes on with it.
+    The matrix becomes part of the study: it is written to study.yaml, and a resumed run uses it.
 
     Raises:
-        InputError: the design names no backbone of the study.
+        InputError: the design names a backbone that the study does not have.
     """
     design = study.design
     if not isinstance(design, Similarity) or design.is_resolved:
@@ -72,9 +72,9 @@ def _label(study: Study, backbone: str | None) -> str:
 
 
 def save(plan: Plan, folder: Folder) -> None:
-    """Writes similarity/: tasks.parquet, orders.parquet (what it predicts of each), recipe.json.
+    """Writes similarity/: tasks.parquet, orders.parquet (scores of each), recipe.json.
 
-    Nothing for a study that does not measure similarity.
+    Writes nothing for a study that does not measure similarity.
     """
     study, pinned = plan.study, plan.pinned
     if not study.similarity:

@@ -1,4 +1,4 @@
-"""Similarity of a benchmark's tasks: measured once per machine, and kept with its recipe."""
+"""Measures the similarity of a benchmark's tasks once per machine; the cache's key is a recipe."""
 
 import hashlib
 import json
@@ -29,7 +29,8 @@ from sweep.tasks.pixels import CACHE
 VERSION = 2
 """Part of every recipe: raise it when the same inputs would give other numbers."""
 DIGITS = 4
-"""Kept of every number, counted from the largest; machines agree in more than that."""
+"""Decimal digits of the largest number that are stored, for all numbers of a matrix; different
+machines agree in more than that."""
 
 ORDERS_SCHEMA = pa.schema(
     [
@@ -41,11 +42,11 @@ ORDERS_SCHEMA = pa.schema(
 )
 
 Tables = Mapping[str, np.ndarray]
-"""Measure -> S, float [T, T], tasks in the order of the benchmark."""
+"""By measure, S: float [T, T], tasks in the order of the benchmark."""
 
 
 def recipe(study: Study, backbone: str, pinned: Pinned, measures: Iterable[str]) -> dict[str, Any]:
-    """Everything that some measures of similarity between a study's tasks depend on."""
+    """Returns everything that the similarities of a study's tasks by these measures depend on."""
     config, source = study.similarity or Similarities(), pinned.sources[backbone]
     measured = list(measures)
     facts: dict[str, Any] = {
@@ -71,13 +72,13 @@ def recipe(study: Study, backbone: str, pinned: Pinned, measures: Iterable[str])
 def similarities(
     study: Study, backbone: str, pinned: Pinned, measures: Sequence[str] | None = None
 ) -> Tables:
-    """Similarities between all tasks of a study, by measure, on one of its backbones.
+    """Returns similarities between all tasks of a study, by measure, on one of its backbones.
 
-    What has been measured on a machine is read again. What has not takes one forward pass over a
-    sample of every task, backward passes, or the training of experts, as the measures ask for.
+    Reads what has been measured on this machine before. Otherwise costs one forward pass over a
+    sample of every task, backward passes, or the training of experts, as the measures need.
 
     Args:
-        study: Whose tasks; also says how many samples, and how experts are trained.
+        study: The tasks, the number of samples, and how experts are trained.
         backbone: Label of the backbone.
         pinned: The data and backbones of the study.
         measures: Some of MEASURES; those of the study's section `similarity` by default.
@@ -90,7 +91,7 @@ def similarities(
         source.verify()
         for measure, S in _measure(study, backbone, source, missing).items():
             _save(S, files[measure])
-        clear_device_cache(garbage_collection=True)  # lanes may need all of it
+        clear_device_cache(garbage_collection=True)  # lanes may need all the device's memory
     return {measure: np.load(file) for measure, file in files.items()}
 
 
@@ -129,10 +130,10 @@ def _measure(study: Study, label: str, source: Source, names: Sequence[str]) -> 
 
 
 def task_rows(backbone: str, tables: Tables, tasks: Sequence[str]) -> pa.Table:
-    """One row per measure and ordered pair of tasks.
+    """Returns one row per measure and ordered pair of tasks.
 
-    Columns: backbone, measure, task (i), other (j), similarity (S[i, j]), direction (what of both
-    is compared; "" if they can be exchanged).
+    Columns: backbone, measure, task (i), other (j), similarity (S[i, j]), direction (which
+    properties of the two are compared; "" if the tasks can be exchanged).
     """
     rows = [
         {
@@ -153,7 +154,7 @@ def task_rows(backbone: str, tables: Tables, tasks: Sequence[str]) -> pa.Table:
 def order_rows(
     backbone: str, tables: Tables, tasks: Sequence[str], orders: Iterable[Order]
 ) -> pa.Table:
-    """One row per measure and order of two or more tasks: backbone, measure, order, SCORES."""
+    """Returns a row per measure and order of two or more tasks, with all SCORES."""
     number = {task: i for i, task in enumerate(tasks)}
     by_length: dict[int, list[Order]] = {}
     for order in dict.fromkeys(orders):

@@ -1,4 +1,4 @@
-"""How balanced orders are: who is where, who comes just before whom, who comes before whom."""
+"""Counts how balanced orders are: positions of tasks, direct successions, precedences."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,21 +21,21 @@ class Balance:
     """int [T, T]: how often task i comes anywhere before task j."""
 
     def ranges(self) -> dict[str, tuple[int, int]]:
-        """The smallest and the largest of each kind of count; (0, 0) where there is none."""
+        """Returns the smallest and the largest count of each kind; (0, 0) where there is none."""
         pairs = ~np.eye(len(self.tasks), dtype=bool)
-        cells = {
+        counts = {
             "positions": self.positions.ravel(),
             "successions": self.successions[pairs],
             "precedences": self.precedences[pairs],
         }
         return {
-            kind: (min(counts.tolist(), default=0), max(counts.tolist(), default=0))
-            for kind, counts in cells.items()
+            kind: (min(some.tolist(), default=0), max(some.tolist(), default=0))
+            for kind, some in counts.items()
         }
 
 
 def balance(orders: Sequence[Order], tasks: Sequence[str] | None = None) -> Balance:
-    """Count positions, successions and precedences.
+    """Counts positions, successions and precedences.
 
     Args:
         orders: One or more, of any lengths.
@@ -55,7 +55,7 @@ def balance(orders: Sequence[Order], tasks: Sequence[str] | None = None) -> Bala
 
 
 def ranges(blocks: Iterable[Sequence[Order]], tasks: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """The smallest and the largest count inside any block, of each kind."""
+    """Returns the smallest and the largest count inside any block, of each kind."""
     found = [balance(block, tasks).ranges() for block in blocks]
     return {
         kind: (min(each[kind][0] for each in found), max(each[kind][1] for each in found))
@@ -64,7 +64,7 @@ def ranges(blocks: Iterable[Sequence[Order]], tasks: Sequence[str]) -> dict[str,
 
 
 def sentence(counts: dict[str, tuple[int, int]]) -> str:
-    """What `ranges` found, in words."""
+    """Returns what `ranges` found, as a sentence."""
     times = {kind: _times(*bounds) for kind, bounds in counts.items()}
     return (
         f"In a replicate each task is {times['positions']} at every position, "

@@ -1,4 +1,4 @@
-"""What a design is."""
+"""Defines what a design is."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -14,18 +14,18 @@ class Design(Section, ABC):
     """The `design:` section of a study."""
 
     fits_any_tasks: ClassVar[bool] = True
-    """Whether it asks nothing of the tasks but their number."""
+    """Whether it works for any tasks, depending only on their number."""
 
     name: str
 
     @property
     def is_resolved(self) -> bool:
-        """Whether orders can be made; False as long as something has to be measured first."""
+        """Whether orders can be made; False if similarity has to be measured first."""
         return True
 
     @abstractmethod
     def orders(self, tasks: Sequence[str], rng: np.random.Generator) -> list[Order]:
-        """The orders of one replicate (one block), all different.
+        """Returns the orders of one replicate (one block), all different.
 
         Raises:
             InputError: the design cannot be made from these tasks.
@@ -35,10 +35,10 @@ class Design(Section, ABC):
 def relabelled(
     rows: Iterable[Sequence[int]], tasks: Sequence[str], rng: np.random.Generator
 ) -> list[Order]:
-    """Rows of the numbers 0..T-1 as orders, with the tasks numbered at random.
+    """Returns rows of the numbers 0..T-1 as orders, with the tasks numbered at random.
 
-    Whatever the rows are, each of the orders by itself is then uniform over all T!, so that plain
-    means over them have no bias; their balance stays.
+    Whatever the rows are, each single order is then uniform over all T! orders, so that plain means
+    over them are unbiased; the balance of the rows is preserved.
     """
     chosen = [tasks[i] for i in rng.permutation(len(tasks))]
     return [tuple(chosen[i] for i in row) for row in rows]

@@ -1,4 +1,4 @@
-"""Orders chosen by how similar their neighbours are."""
+"""Makes orders with neighbours of chosen similarity."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Literal
@@ -19,10 +19,11 @@ class Similarity(Design):
     """Orders in bands of the mean similarity of neighbours, or the two extreme orders.
 
     A band is a pair of levels: quantiles of that mean under uniform orders (see
-    `sweep.similarity.bands`, also for the law from which orders are drawn). Orders of a low band
-    and of a high band answer whether similar neighbours help; none of them is a sample of all
-    orders, so their plain mean estimates nothing. With `size`, orders are sequences of some of
-    the tasks: similarity can then vary widely around a few tasks that every order holds.
+    `sweep.similarity.bands`, also for the law from which orders are drawn). Comparing a low band
+    with a high band shows whether similar neighbours help. No band is a sample of all orders, so a
+    plain mean over its orders does not estimate the mean over all. With `size`, orders are
+    sequences of some of the tasks: similarity can then vary widely around a few tasks that every
+    order contains.
     """
 
     fits_any_tasks: ClassVar[bool] = False
@@ -36,17 +37,17 @@ class Similarity(Design):
     size: int | None = Field(
         default=None, ge=2, description="Tasks of an order, drawn from all of them; null: all."
     )
-    held: tuple[str, ...] = Field(default=(), description="Tasks that every order holds.")
+    held: tuple[str, ...] = Field(default=(), description="Tasks that every order contains.")
     measure: str = Field(
         default="image_image",
         description=f"One of {', '.join(MEASURES)}; or package.module:Measure.",
     )
     backbone: str | None = Field(
-        default=None, description="Label of the backbone that measures; null: the first one."
+        default=None, description="Label of the backbone to measure with; null: the first one."
     )
     matrix: tuple[tuple[float, ...], ...] | None = Field(
         default=None,
-        description="Similarity of every task to every other; null: measured when it is planned.",
+        description="Similarity of every task to every other; null: measured before planning.",
     )
 
     @field_validator("bands")
@@ -71,7 +72,7 @@ class Similarity(Design):
         return self.matrix is not None
 
     def orders(self, tasks: Sequence[str], rng: np.random.Generator) -> list[Order]:
-        """Band by band; an order that two bands share comes once."""
+        """Returns the orders band by band; an order that two bands share comes once."""
         if [len(row) for row in self.matrix or ()] != [len(tasks)] * len(tasks):
             raise InputError(
                 f"design 'similarity': the matrix must have {len(tasks)} rows of {len(tasks)} "
@@ -82,10 +83,8 @@ class Similarity(Design):
             if task not in tasks:
                 raise unknown("task in design 'similarity'", task, tasks)
         if not len(set(self.held)) <= size <= len(tasks):
-            raise InputError(
-                f"design 'similarity' with size {size}: there are {len(tasks)} tasks, of which "
-                f"every order holds {len(set(self.held))}."
-            )
+            limit = f"only {len(tasks)} tasks" if size > len(tasks) else f"{len(self.held)} in held"
+            raise InputError(f"design 'similarity': size {size} does not fit, there are {limit}.")
         S, held = np.array(self.matrix), [tasks.index(task) for task in dict.fromkeys(self.held)]
         law = NullLaw(S, size, held)
         rows: list[Sequence[int]] = []

@@ -1,11 +1,10 @@
-"""Component orthogonal arrays: balanced for every pair of positions.
+"""Makes component orthogonal arrays: balanced for every pair of positions.
 
 J.-F. Yang, F. Sun, H. Xu, "A component-position model, analysis and design for order-of-addition
-experiments" (Technometrics 63, 2021, doi 10.1080/00401706.2020.1764394), which was not at hand: the
-construction stands on its own. For n = p^m, p prime, the n(n-1) orders are the lines k -> a k + b,
-a != 0, over the finite field of n numbers, k being the position.
-Two points lie on one line, so every two tasks are at every two positions, in this arrangement, in
-exactly one order.
+experiments" (Technometrics 63, 2021, doi 10.1080/00401706.2020.1764394). That paper was not
+available; the construction here is our own. For n = p^m, p prime, the n(n-1) orders are the lines
+k -> a k + b, a != 0, over the finite field of n numbers, k being the position. Exactly one line
+passes through two points, so any two tasks are at any two positions in exactly one order.
 """
 
 from collections.abc import Sequence
@@ -23,12 +22,12 @@ class ComponentOrthogonalArray(Design):
     name: str = "coa"
 
     def orders(self, tasks: Sequence[str], rng: np.random.Generator) -> list[Order]:
-        """One array; every single order is uniform over all n!."""
+        """Returns one array; each single order is uniform over all n!."""
         n = len(tasks)
         prime, power = _as_power(n)
         if prime**power != n:
             raise InputError(
-                f"design 'coa' takes a number of tasks that is a power of a prime (2, 3, 4, 5, 7, "
+                f"design 'coa' needs a number of tasks that is a power of a prime (2, 3, 4, 5, 7, "
                 f"8, 9, 11, 13, 16, ...), got {n}; use design 'williams'."
             )
         plus, times = _field(prime, power)
@@ -37,7 +36,7 @@ class ComponentOrthogonalArray(Design):
 
 
 def _as_power(n: int) -> tuple[int, int]:
-    """The smallest prime in n, and how often it is in n; (2, 1) if there is none."""
+    """Returns the smallest prime in n, and how often it is in n; (2, 1) if there is none."""
     prime = next((d for d in range(2, n + 1) if n % d == 0), 2)
     power = 1
     while n % prime ** (power + 1) == 0 and n:
@@ -46,7 +45,7 @@ def _as_power(n: int) -> tuple[int, int]:
 
 
 def _field(prime: int, power: int) -> tuple[np.ndarray, np.ndarray]:
-    """Addition and multiplication of the field of q = prime^power numbers: two int [q, q].
+    """Returns addition and multiplication of the field of q = prime^power numbers: int [q, q].
 
     A number stands for the polynomial whose coefficients are its digits to the base `prime`;
     products are taken modulo x^power = r, with the first r that leaves no divisors of zero.

@@ -1,4 +1,4 @@
-"""Orders drawn at random: alone, or each with its reverse."""
+"""Draws orders at random: independently, or each with its reverse."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ class Random(Design):
     num_orders: int = Field(ge=1, description="Orders of one replicate.")
 
     def orders(self, tasks: Sequence[str], rng: np.random.Generator) -> list[Order]:
-        """Uniform draws without replacement; every single order is uniform over all n!."""
+        """Returns uniform draws without replacement; each single order is uniform over all n!."""
         _check_possible(self.name, self.num_orders, tasks)
         drawn: dict[Order, None] = {}
         while len(drawn) < self.num_orders:
@@ -33,7 +33,7 @@ class Antithetic(Design):
     num_orders: int = Field(ge=2, multiple_of=2, description="Orders of one replicate; even.")
 
     def orders(self, tasks: Sequence[str], rng: np.random.Generator) -> list[Order]:
-        """Uniform draws without replacement among pairs of an order and its reverse."""
+        """Returns uniform draws without replacement among pairs of an order and its reverse."""
         _check_possible(self.name, self.num_orders, tasks)
         drawn: dict[Order, None] = {}
         while len(drawn) < self.num_orders:

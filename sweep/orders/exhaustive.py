@@ -1,4 +1,4 @@
-"""All orders there are."""
+"""Makes all orders of the tasks."""
 
 import itertools
 import math
@@ -20,7 +20,7 @@ class Exhaustive(Design):
     name: str = "exhaustive"
 
     def orders(self, tasks: Sequence[str], rng: np.random.Generator) -> list[Order]:
-        """Every permutation, in lexicographic order of the tasks as given."""
+        """Returns every permutation, in lexicographic order of the tasks as given."""
         if len(tasks) > self.LIMIT:
             raise InputError(
                 f"design 'exhaustive' takes at most {self.LIMIT} tasks, got {len(tasks)} "

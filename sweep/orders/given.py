@@ -1,4 +1,4 @@
-"""Orders that somebody chose: given one by one, or published."""
+"""Takes orders as given: one by one, or by the name of a published one."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -25,7 +25,7 @@ _NAMED = {
     "ucit": "ImageNet-R ArxivQA VizWiz IconQA CLEVR-Math Flickr30k",
 }
 NAMED: dict[str, Order] = {name: tuple(order.split()) for name, order in _NAMED.items()}
-"""Published orders of tasks with names; case and punctuation of a task's name do not count."""
+"""Published orders of named tasks; case and punctuation of the names do not matter."""
 
 _NUMBERED = {
     # Orders A to E of the ten tasks of CIFAR-100-Split in Yoon et al., "Scalable and Order-robust
@@ -39,7 +39,7 @@ _NUMBERED = {
 NUMBERED: dict[str, tuple[int, ...]] = {
     name: tuple(map(int, order)) for name, order in _NUMBERED.items()
 }
-"""Published orders of tasks without names: places in the benchmark's own list of tasks."""
+"""Published orders of unnamed tasks: indices into the benchmark's list of tasks."""
 
 
 class Fixed(Design):
@@ -52,12 +52,12 @@ class Fixed(Design):
         min_length=1,
         description=f"Each a list of tasks, or one of {', '.join([*NAMED, *NUMBERED])}.",
     )
-    whole: bool = Field(
+    all_tasks: bool = Field(
         default=True, description="Every order must hold all tasks; false: any of them, each once."
     )
 
     def orders(self, tasks: Sequence[str], rng: np.random.Generator) -> list[Order]:
-        """The given orders, checked against the tasks."""
+        """Returns the given orders, checked against the tasks."""
         orders = [
             published(order, tasks) if isinstance(order, str) else order for order in self.given
         ]
@@ -71,7 +71,7 @@ class Fixed(Design):
         for task in order:
             if task not in tasks:
                 raise unknown("task in design 'fixed'", task, tasks)
-        if self.whole and sorted(order) != sorted(tasks):
+        if self.all_tasks and sorted(order) != sorted(tasks):
             raise InputError(
                 f"design 'fixed': order [{', '.join(order)}] must name each of the study's "
                 f"tasks exactly once: {', '.join(tasks)}."
@@ -84,16 +84,16 @@ class Fixed(Design):
 
 
 def published(name: str, tasks: Sequence[str]) -> Order:
-    """A published order, in the names that a benchmark gives its tasks.
+    """Returns a published order, in the names that a benchmark gives its tasks.
 
     Raises:
-        InputError: there is no such order, or it is one of other tasks.
+        InputError: there is no such order, or it is for other tasks.
     """
     if name in NUMBERED:
         places = NUMBERED[name]
         if len(places) != len(tasks):
             raise InputError(
-                f"design 'fixed': order '{name}' is one of {len(places)} tasks, "
+                f"design 'fixed': order '{name}' is for {len(places)} tasks, "
                 f"but the benchmark has {len(tasks)}."
             )
         return tuple(tasks[place] for place in places)

@@ -1,4 +1,4 @@
-"""Sequences of some of a benchmark's tasks: would other tasks have given the same result?"""
+"""Makes orders of subsets of the tasks: would other tasks have given the same result?"""
 
 import math
 from collections.abc import Sequence
@@ -31,12 +31,12 @@ class Subsets(Design):
         if not design.fits_any_tasks:
             raise InputError(
                 f"design 'subsets' cannot make the orders of a subset with '{design.name}', which "
-                "is tied to certain tasks; give williams, coa, antithetic, random or exhaustive."
+                "needs particular tasks; give williams, coa, antithetic, random or exhaustive."
             )
         return design
 
     def orders(self, tasks: Sequence[str], rng: np.random.Generator) -> list[Order]:
-        """Subsets drawn uniformly without replacement; every order is uniform over all of them."""
+        """Returns orders of subsets that are drawn uniformly without replacement."""
         possible = math.comb(len(tasks), self.size)
         if self.num_subsets > possible:
             raise InputError(

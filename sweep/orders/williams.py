@@ -1,4 +1,4 @@
-"""Williams squares: balanced for position and for the task that comes just before.
+"""Makes Williams squares: balanced for position and for the task that comes just before.
 
 E. J. Williams, "Experimental designs balanced for the estimation of residual effects of
 treatments" (Australian Journal of Scientific Research A 2, 1949). Rows are the zigzag
@@ -21,14 +21,14 @@ from sweep.orders.order import Order
 
 
 class Williams(Design):
-    """A Williams square of n orders (2n if n is odd), with tasks at random for its numbers."""
+    """A Williams square of n orders (2n if n is odd), its numbers assigned to tasks at random."""
 
     name: str = "williams"
 
     def orders(self, tasks: Sequence[str], rng: np.random.Generator) -> list[Order]:
-        """One square; every single order is uniform over all n!."""
+        """Returns one square; each single order is uniform over all n!."""
         if len(tasks) < 2:
-            raise InputError(f"design 'williams' takes two or more tasks, got {len(tasks)}.")
+            raise InputError(f"design 'williams' needs two or more tasks, got {len(tasks)}.")
         return relabelled(_square(len(tasks)), tasks, rng)
 
 

@@ -1,4 +1,4 @@
-"""What has to be done for a study, and in which order: pure functions, no files, no models.
+"""Plans what has to be computed for a study, and in which order: no files, no models, no Ray.
 
-A study comes in; runs, distinct units and what is next go out.
+A study comes in; runs, distinct units and the next unit for a lane go out.
 """

@@ -1,7 +1,7 @@
-"""From a study to the distinct pieces of work: the prefix tries and what may be shared.
+"""Turns a study into distinct pieces of work: the prefix tries and what may be shared.
 
-A run is one (backbone, method, replicate, order): stages 0..T. Runs meet in units: what two
-stages have in common is one unit, computed once. How much they have in common is the method's
+A run is one (backbone, method, replicate, order): stages 0..T. Runs share units: what two stages
+have in common is one unit, computed once. How much they have in common is the method's
 `depends_on`:
 
     nothing     every stage is stage 0 of the backbone
@@ -9,8 +9,8 @@ stages have in common is one unit, computed once. How much they have in common i
     set         one training per set of tasks
     sequence    one training per prefix
 
-Where trainings are only material, `combines_over` says what the cheap second step depends on: there
-is one combination per set of tasks or per prefix. Methods that train alike
+If a result is made of several trainings, `combines_over` says what the cheap second step depends
+on: there is one combination per set of tasks or per prefix. Methods that train alike
 (`Method.reuses_training_of`) share their trainings.
 """
 
@@ -35,16 +35,22 @@ VERSION = 2
 class Plan(UnitGraph):
     """All runs of a study and the units they are made of, in the order they should be worked on.
 
-    Whole replicates come first, then methods, then neighbouring orders of the trie, so that an
-    interrupted study still holds balanced blocks and a lane finds its next parent in memory.
+    Replicates come one after another, within one the methods, then neighbouring orders of the trie,
+    so that an interrupted study has complete replicates and a lane has its next parent in memory.
+
+    >>> from sweep import Study, make_plan
+    >>> plan = make_plan(Study.load("quickstart"))
+    >>> plan.naive_stages, plan.counts()["trainings"]["individual"]
+    (480, 15)
     """
 
     def __init__(self, study: Study, pinned: Pinned) -> None:
-        """Plan a study; a pure function of its arguments.
+        """Plans a study; a pure function of its arguments.
 
         Args:
-            study: Its design knows all that it has to measure (`sweep.measuring.make_plan`).
-            pinned: What the study's names stand for.
+            study: Its design is resolved: whatever it has to measure has been measured (see
+                `sweep.measuring.measure.make_plan`).
+            pinned: Versions of the study's data and backbones.
 
         Raises:
             InputError: the study does not fit its tasks.
@@ -73,7 +79,7 @@ class Plan(UnitGraph):
                         yield self.run(backbone, method, replicate, order)
 
     def run(self, backbone: str, method: str, replicate: int, order: Order) -> Run:
-        """The run of any order, planned or not; adds its units to the plan."""
+        """Returns the run of any order, planned or not; adds its units to the plan."""
         seed = self.study.replicate_seed(replicate)
         start = self._add("start", backbone, "", 0, 0, (), ())
         stages, path = [start], list[str]()
@@ -90,7 +96,7 @@ class Plan(UnitGraph):
         )
 
     def _stage(self, where: Where, prefix: Order, path: list[str]) -> str | None:
-        """The unit that gives the result of a prefix; `path`: the trainings before it, extended."""
+        """Returns the unit with the result of a prefix; extends `path`, the trainings before it."""
         kind = self._methods[where[1]]
         tasks = prefix if kind.combines_over == "sequence" else tuple(sorted(prefix))
         match kind.depends_on:
@@ -126,7 +132,7 @@ class Plan(UnitGraph):
             seed=seed,
             prefix=prefix,
             parents=parents,
-            evaluates=kind != "train" or self._trainings[method] in self._shown,
+            is_evaluated=kind != "train" or self._trainings[method] in self._shown,
         )
         self.units.setdefault(unit.key, unit)
         return unit.key
@@ -158,14 +164,14 @@ class Plan(UnitGraph):
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
     def _identity(self, label: str, trainer: type[Method] | None = None) -> str:
-        """What makes a method: its class, and its options as far as `trainer` has them."""
+        """Returns what identifies a method: its class, and its options that `trainer` has too."""
         kind = trainer or self._methods[label]
         options = self.study.methods[label].options
         own = options.model_dump(mode="json", include=set(kind.Config.model_fields))
         return json.dumps([name_of("methods", kind), own], sort_keys=True)
 
     def steps(self, unit: Unit) -> int:
-        """Optimiser steps of a unit."""
+        """Returns the optimiser steps of a unit."""
         if unit.kind != "train":
             return 0
         learnt = self._methods[unit.method].tasks_trained_on(unit.prefix)
@@ -179,7 +185,7 @@ class Plan(UnitGraph):
         )
 
     def trainings(self, method: str) -> set[str]:
-        """Keys of all trainings that the runs of a method need, whoever else needs them too."""
+        """Returns keys of all trainings that a method's runs need, shared ones included."""
         stages = {key for run in self.runs if run.method == method for key in run.stages}
         parents = {parent for key in stages for parent in self.units[key].parents}
         return {key for key in stages | parents if self.units[key].kind == "train"}

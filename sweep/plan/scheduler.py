@@ -1,4 +1,4 @@
-"""Who does what next: claims on units, retries, failures. Plain Python, no Ray.
+"""Decides which lane computes which unit next: claims, retries, failures. Plain Python, no Ray.
 
 The scheduler holds nothing that cannot be rebuilt from the store: a unit is done when its record is
 there. Everything else (claims, failed attempts) may be lost without losing work.
@@ -10,28 +10,28 @@ from dataclasses import dataclass, field
 from sweep.plan.units import Unit, UnitGraph
 
 MAX_LOSSES = 5
-"""How often the lane of a unit may vanish before the unit is held responsible. Spot machines
-vanish without any fault of the unit; one that is lost this often probably kills its worker."""
+"""How often a unit's lane may vanish before the unit is given up. Spot machines vanish through no
+fault of the unit, but a unit that is lost this often probably kills its worker."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What there is of a finished stage beside its record."""
+    """What the store has of a finished stage besides its record."""
 
-    state: bool = False
-    """It may have been deleted, or there never was one."""
-    scores: bool = True
-    """A training that was only material has not been evaluated, and has no embeddings either."""
+    has_state: bool = False
+    """Whether there is a state; it may have been deleted, or never existed."""
+    has_scores: bool = True
+    """Whether it was evaluated; trainings that are only combined with others are not."""
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """A unit for a lane to do."""
+    """A unit for a lane to compute."""
 
     unit: Unit
     ancestors: tuple[str, ...]
-    """Units whose states the lane should keep in memory: all that this one descends from."""
-    keep_state: bool
+    """Units whose states the lane should keep in memory: all ancestors of this one."""
+    is_state_needed: bool
     """Whether the state has to be stored: for other units, or because the study says so."""
 
 
@@ -47,13 +47,13 @@ class Scheduler:
 
     graph: UnitGraph
     finished: Mapping[str, Kept]
-    """Keys of stages in the store, and what there is of each."""
+    """Keys of stages in the store, and what it has of each."""
     lease: float
-    """Seconds without a sign of life after which a lane's claim is given back."""
+    """Seconds without a heartbeat after which a lane loses its claim."""
     done: dict[str, None] = field(default_factory=dict)
     """Finished units in the order in which they became known."""
     failed: dict[str, str] = field(default_factory=dict)
-    """Errors of units that are given up."""
+    """Errors of units that have been given up."""
 
     def __post_init__(self) -> None:
         units, children = self.graph.units, self.graph.children
@@ -62,14 +62,14 @@ class Scheduler:
         self._seen: dict[str, float] = {}
         self._errors: dict[str, int] = {}
         self._losses: dict[str, int] = {}
-        # A finished unit is redone if its state was deleted and a later unit now needs it, or if
-        # it was only material and is now a result.
+        # A finished unit is computed again if its state was deleted and a later unit now needs it,
+        # or if it was not evaluated and now has to be.
         self.todo: set[str] = set()
-        """Wanted and not done, whether or not it has failed."""
+        """Units that are wanted and not done, failed ones included."""
         for key in reversed(units):
             needed = any(child in self.todo for child in children[key])
-            kept, shown = self.finished.get(key), units[key].evaluates
-            if not (kept and (kept.state or not needed) and (kept.scores or not shown)):
+            kept, shown = self.finished.get(key), units[key].is_evaluated
+            if not (kept and (kept.has_state or not needed) and (kept.has_scores or not shown)):
                 self.todo.add(key)
         self.done |= dict.fromkeys(key for key in units if key not in self.todo)
         self.restored = len(self.done)
@@ -80,18 +80,18 @@ class Scheduler:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether every unit is done or has failed for good."""
         return len(self.failed) == len(self.todo)
 
     def claim(
         self, lane: str, held: Collection[str], method: tuple[str, str] | None, now: float
     ) -> Assignment | None:
-        """The next unit for a lane, or None if nothing is ready.
+        """Returns the next unit for a lane, or None if nothing is ready.
 
-        A lane that asks has lost whatever it held before. Earlier replicates come first; within
-        one, units of the backbone and method that the lane has loaded (another one takes longer to
-        load than a state), then units whose parents' states it holds in memory, then the plan's
-        order.
+        A lane that asks loses any claim that it had before. Earlier replicates come first; within
+        a replicate, units of the backbone and method that the lane has loaded (loading another one
+        takes longer than loading a state), then units whose parents' states it has in memory, then
+        units in the plan's order.
         """
         self._give_back(lane, now)
         if not self._ready:
@@ -128,22 +128,22 @@ class Scheduler:
         )
 
     def superfluous(self) -> list[str]:
-        """Returns finished units whose states are left over from a process that died."""
+        """Returns finished units with states that are not needed, left by a process that died."""
         return [
             key
             for key, kept in self.finished.items()
-            if kept.state and key in self.done and not self._keeps_state(key)
+            if kept.has_state and key in self.done and not self._keeps_state(key)
         ]
 
     def alive(self, lane: str, key: str | None, now: float) -> None:
-        """A sign of life from a lane that works on `key`; its claim may have been forgotten."""
+        """Takes note that a lane is alive and works on `key`, even if its claim was forgotten."""
         self._seen[lane] = now
         if key in self._ready:
             self._ready.discard(key)
             self._claims[key] = _Claim(lane, now)
 
     def expire(self, now: float) -> None:
-        """Give back the claims of lanes that were not heard of for the length of a lease."""
+        """Releases the claims of lanes that were silent for longer than a lease."""
         for lane in {claim.lane for claim in self._claims.values()}:
             if now - self._seen.get(lane, 0.0) > self.lease:
                 self._give_back(lane, now, alive=False)
@@ -160,8 +160,8 @@ class Scheduler:
                 self._ready.add(key)
 
     def finish(self, key: str) -> list[str]:
-        """A unit is in the store. Returns the units whose states are needed no more."""
-        if key not in self.todo:  # a lane thought lost was late, or the study has stopped before
+        """Takes note of a stored unit; returns the units whose states are no longer needed."""
+        if key not in self.todo:  # a lane that was taken for dead, or the study has stopped
             return [] if self._keeps_state(key) else [key]
         self._claims.pop(key, None)
         self._ready.discard(key)
@@ -177,7 +177,7 @@ class Scheduler:
         return [parent for parent in self.graph.units[key].parents if not self._keeps_state(parent)]
 
     def fail(self, lane: str, key: str, error: str, final: bool) -> None:
-        """An attempt raised an error; `final` if trying again is pointless."""
+        """Takes note of a failed attempt; `final` if trying again is pointless."""
         if key not in self._claims or self._claims[key].lane != lane:
             return
         del self._claims[key]
@@ -188,16 +188,19 @@ class Scheduler:
             self._ready.add(key)
 
     def abort(self, error: str) -> None:
-        """Nothing more can be done: everything that is left has failed."""
+        """Gives everything up that is left."""
         self._claims.clear()
         self._ready.clear()
         for key in self.todo:
             self.failed.setdefault(key, error)
 
     def stop_after(self, replicates: int) -> list[str]:
-        """Later replicates are not wanted: what is left of them is not done, nor has it failed.
+        """Leaves out later replicates: what is left of them is neither done nor failed.
 
-        What lanes still do for them is wasted. Returns the units whose states are needed no more.
+        Lanes that are computing some of them do so in vain.
+
+        Returns:
+            Units whose states are no longer needed.
         """
         late = {key for key, unit in self.graph.units.items() if unit.replicate >= replicates}
         for key in late & self.todo:
@@ -208,7 +211,7 @@ class Scheduler:
         return [key for key in self.done if key in late and not self._keeps_state(key)]
 
     def _give_up(self, key: str, error: str) -> None:
-        """Record a failure, and with it all that would have started from there."""
+        """Records a failure, and that of all units that start from it."""
         self._ready.discard(key)
         self.failed[key] = error
         title = self.graph.units[key].title
@@ -216,7 +219,7 @@ class Scheduler:
             self.failed.setdefault(child, f"starts from '{title}', which failed: {error}")
 
     def _descendants(self, key: str) -> Iterable[str]:
-        """What is still to be done and cannot be without `key`."""
+        """Yields the units left to do that cannot be done without `key`."""
         queue = [key]
         while queue:
             children = [c for c in self.graph.children[queue.pop()] if c in self.todo]

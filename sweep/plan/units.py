@@ -1,4 +1,4 @@
-"""The pieces of work of a study and how they hang together; light enough for every process."""
+"""Defines a study's pieces of work and how they depend on each other; imports little."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
@@ -15,22 +15,23 @@ class Unit:
     key: str
     """A hash of everything its result depends on."""
     kind: Literal["start", "train", "combine"]
-    """start: evaluate the untouched backbone; train: train a task and, unless its method depends
-    on the task alone, evaluate; combine: evaluate a combination of trained experts."""
+    """start: evaluate the untouched backbone; train: train a task, then evaluate if `is_evaluated`;
+    combine: combine trained states, then evaluate."""
     backbone: str
     method: str
-    """The method's label; "" for a start unit, which belongs to all of them."""
+    """The method's label; "" for a start unit, which all methods share."""
     replicate: int
     seed: int
     prefix: Order
-    """The tasks behind it, in order of learning; sorted where only the set counts."""
+    """The tasks that were learnt, in order; sorted where only their set matters."""
     parents: tuple[str, ...]
     """Units whose states it starts from."""
-    evaluates: bool = True
+    is_evaluated: bool = True
+    """Whether its result is evaluated; False for trainings that are only combined with others."""
 
     @property
     def title(self) -> str:
-        """For people: what is being done."""
+        """A description for people."""
         return f"{self.method}: {' > '.join(self.prefix)}" if self.method else "untouched backbone"
 
 
@@ -113,11 +114,11 @@ class UnitGraph:
         return {run.stages[-1] for run in self.runs}
 
     def complete_replicates(self, finished: Collection[str], replicates: int) -> int:
-        """Returns how many replicates, from the first on, have nothing left to do.
+        """Returns how many replicates, counted from the first, have nothing left to do.
 
         Args:
-            finished: Keys of units that are done, or given up.
-            replicates: How many there are.
+            finished: Keys of units that are done or given up.
+            replicates: Number of replicates of the study.
         """
         waiting = (unit.replicate for key, unit in self.units.items() if key not in finished)
         return min(waiting, default=replicates)

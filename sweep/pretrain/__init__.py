@@ -1,4 +1,7 @@
-"""Recipes of the embedded backbones."""
+"""Pretrains the embedded backbones by their recipes.
+
+Captioned pictures of the world come in; a model like one of the hub goes out.
+"""
 
 from sweep.pretrain.tiny_clip import pretrain_tiny_clip
 

@@ -1,4 +1,4 @@
-"""The model card of tiny-clip."""
+"""Writes the model card of tiny-clip."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,7 +45,7 @@ Zero-shot accuracy on the test images of the world's tasks and held-out suites, 
 def write_card(
     out: Path, figures: Mapping[int, Mapping[str, float]], steps: int, parameters: int
 ) -> None:
-    """Write README.md beside the weights.
+    """Writes README.md beside the weights.
 
     Args:
         out: The model's folder.

@@ -1,4 +1,4 @@
-"""How good a pretrained dual encoder is at what it was not trained on yet."""
+"""Measures how good a pretrained dual encoder is before any task is trained."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from sweep.tasks.world import World
 
 @torch.no_grad()
 def figures(backbone: Backbone) -> dict[str, float]:
-    """Zero-shot accuracy on the world's tasks and suites, their means, and recall at 1."""
+    """Returns zero-shot accuracy on the world's tasks and suites, their means, and recall at 1."""
     world = World(train=1).load()
     tasks = {name: accuracy(backbone, task) for name, task in world.tasks.items()}
     suites = {name: accuracy(backbone, task) for name, task in world.probes.items()}
@@ -27,7 +27,7 @@ def figures(backbone: Backbone) -> dict[str, float]:
 
 @torch.no_grad()
 def accuracy(backbone: Backbone, task: Task) -> float:
-    """Share of right answers on the task's test split."""
+    """Returns the share of right answers on the task's test split."""
     labels = torch.from_numpy(task.test.labels)
     ids = torch.arange(len(labels))
     pixels = backbone.pixels(task.test.images(ids.numpy()))
@@ -37,7 +37,7 @@ def accuracy(backbone: Backbone, task: Task) -> float:
 
 @torch.no_grad()
 def recall_at_1(backbone: Backbone, pairs: Retrieval) -> float:
-    """Share of images whose best caption is their own or equal to it."""
+    """Returns the share of images whose best caption is their own or equal to it."""
     captions = np.array(pairs.captions, dtype=object)
     same = torch.from_numpy(np.equal.outer(captions, captions).astype(bool))
     return recall(backbone.match(backbone.pixels(pairs.pixels), pairs.captions), same, 1)

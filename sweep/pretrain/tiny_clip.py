@@ -1,4 +1,4 @@
-"""tiny-clip: a CLIP of 0.4 million parameters, pretrained on the world in minutes on one core."""
+"""Pretrains tiny-clip: a CLIP of 0.4 million parameters, in minutes on one core."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,18 +32,18 @@ WARMUP = 50
 TOKENS = 20
 
 Progress = Callable[[int, int, float], None]
-"""Told the steps done, the steps to do, and the loss."""
+"""Called with the steps done, the steps in all, and the loss."""
 
 
 def pretrain_tiny_clip(
     out: Path, steps: int = 2000, seed: int = 0, progress: Progress | None = None
 ) -> dict[str, float]:
-    """Pretrain on captioned pictures of the world and write the model like one of the hub.
+    """Pretrains on captioned pictures of the world and writes the model like one of the hub.
 
     Args:
         out: Folder for weights, configuration, tokenizer, image processor and model card.
         steps: Optimizer steps, of 256 new pictures each.
-        seed: Of initial weights and pictures.
+        seed: Seed of the initial weights and the pictures.
         progress: Called after every step.
 
     Returns:
@@ -66,7 +66,7 @@ def pretrain_tiny_clip(
 
 
 def contrastive_loss(similarity: Tensor, captions: Sequence[str]) -> Tensor:
-    """Symmetric contrastive loss in which images with equal captions match one another.
+    """Returns the symmetric contrastive loss; images with equal captions match one another.
 
     Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (ICML
     2021, arXiv 2103.00020), figure 3; where n captions are equal, each is the target with 1 / n.
@@ -126,7 +126,7 @@ def _train(backbone: DualEncoder, steps: int, seed: int, progress: Progress) -> 
 
 
 def _optimizers(backbone: DualEncoder) -> list[Optimizer]:
-    """Muon for the hidden weights, AdamW for embeddings, biases, norms and the temperature.
+    """Returns Muon for the hidden weights and AdamW for all others.
 
     Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024).
     """
@@ -148,5 +148,5 @@ def _optimizers(backbone: DualEncoder) -> list[Optimizer]:
 
 
 def _schedule(steps: int) -> Callable[[int], float]:
-    """Linear warm-up, then linear to zero."""
+    """Returns the factor of the learning rate: linear warm-up, then linear decay to zero."""
     return lambda step: min((step + 1) / WARMUP, (steps - step) / steps)

@@ -1,4 +1,4 @@
-"""One token per word."""
+"""Makes a tokenizer with one token per word."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,12 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-# Not in the place 2: CLIPModel takes an end token of 2 for a fault of old checkpoints.
+# <eos> must not have id 2: CLIPModel takes an end token of 2 for a bug in old checkpoints.
 _SPECIAL = ("<pad>", "<bos>", "<unk>", "<eos>")
 
 
 def word_tokenizer(words: Sequence[str], max_length: int) -> PreTrainedTokenizerFast:
-    """A tokenizer that knows the words, and puts a text between <bos> and <eos>."""
+    """Returns a tokenizer that knows the words and puts a text between <bos> and <eos>."""
     ids = {token: i for i, token in enumerate((*_SPECIAL, *words))}
     tokenizer = Tokenizer(WordLevel(ids, unk_token="<unk>"))
     tokenizer.pre_tokenizer = Whitespace()

@@ -1,4 +1,4 @@
-"""What a study takes and how far it is, without training it.
+"""Predicts what a study costs and yields, and tells how far a run is.
 
 A plan or a run folder comes in; costs, precision and progress go out.
 """

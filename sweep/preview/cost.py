@@ -1,4 +1,4 @@
-"""What a study will cost: measured on a few steps, then played through without training."""
+"""Estimates what a study will cost: measures a few steps, then simulates the schedule."""
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
@@ -14,48 +14,50 @@ from sweep.storage.store import Record, Store
 from sweep.study.schema import Study, Training
 
 PROBES = (2, 10)
-"""Steps of two trial stages: what they differ by is steps, the rest what every stage has once."""
+"""Steps of two timed stages: their difference is the cost of steps, the rest is fixed."""
 LANE_START_SECONDS = 15.0
-"""Starting Ray and the first lane (five to seven processes that import torch)."""
+"""Seconds to start Ray and the first lane (five to seven processes that import torch)."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one backbone with one method, on one lane."""
+    """Cost of the units of one backbone with one method, on one lane."""
 
     seconds_per_step: float
     seconds_per_evaluation: float
     state_bytes: int
     seconds_per_combination: float = 0.0
     seconds_per_training: float = 0.0
-    """Beside its steps: importances of weights, memories, and the like."""
+    """Fixed cost besides the steps, such as importances of weights, or filling a buffer."""
 
     def seconds(self, plan: Plan, unit: Unit) -> float:
-        """Expected time of a unit."""
-        evaluation = self.seconds_per_evaluation if unit.evaluates else 0.0
+        """Returns the expected time of a unit, in seconds."""
+        evaluation = self.seconds_per_evaluation if unit.is_evaluated else 0.0
         if unit.kind == "combine":
             return self.seconds_per_combination + evaluation
         return self.seconds_per_training + plan.steps(unit) * self.seconds_per_step + evaluation
 
 
 Costs = Mapping[tuple[str, str], Cost]
+"""Costs by labels of backbone and method."""
 
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """What is still to be done."""
+    """Cost of the rest of a study."""
 
     units: int
     seconds: float
     """Wall time."""
     peak_state_bytes: int
-    """Most that all states take at any time."""
+    """Largest disk space that all states take at any one time."""
 
 
 def measure_costs(plan: Plan) -> dict[tuple[str, str], Cost]:
-    """Time a few steps and one evaluation of every backbone with every method, here and now.
+    """Times a few steps and one evaluation of every backbone with every method.
 
-    The second task of an order is timed, so that what a method does with its past counts.
+    The second task of an order is timed, so that the work that a method does about earlier tasks
+    counts.
     """
     study = _shortened(plan.study, min(PROBES))
     worker = Worker(study, plan.pinned.sources, join_lane(study))
@@ -85,7 +87,7 @@ def _measure(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost:
         seed=0,
         prefix=tasks[:1],
         parents=(),
-        evaluates=not kind.combines_over,
+        is_evaluated=not kind.combines_over,
     )
     states: dict[str, State] = {}
 
@@ -109,7 +111,7 @@ def _measure(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost:
     if kind.combines_over:
         parents = ("first", "second")[-len(tasks) :]
         seconds = timed(
-            "both", replace(unit, kind="combine", prefix=tasks, parents=parents, evaluates=True)
+            "both", replace(unit, kind="combine", prefix=tasks, parents=parents, is_evaluated=True)
         )
     fixed, per_step = _line(PROBES, trained)
     return Cost(
@@ -122,14 +124,14 @@ def _measure(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost:
 
 
 def _line(steps: tuple[int, int], seconds: Sequence[float]) -> tuple[float, float]:
-    """What a stage costs once, and per step; neither is negative, whatever the noise."""
+    """Returns fixed seconds and seconds per step; neither is negative, however noisy."""
     (few, many), (short, long) = steps, seconds
     per_step = min(max(0.0, (long - short) / (many - few)), long / many)
     return max(0.0, long - many * per_step), per_step
 
 
 def recorded(plan: Plan, store: Store) -> dict[tuple[str, str], Cost]:
-    """Costs as the finished stages of a run had them; only for what has been run."""
+    """Returns the mean costs of a run's finished stages, for the methods that have some."""
     found: dict[tuple[str, str], list[tuple[Unit, Record]]] = {}
     for key in store.finished():
         unit = plan.units.get(key)
@@ -141,10 +143,10 @@ def recorded(plan: Plan, store: Store) -> dict[tuple[str, str], Cost]:
 def _mean_cost(plan: Plan, rows: Sequence[tuple[Unit, Record]]) -> Cost:
     steps = sum(plan.steps(unit) for unit, _ in rows)
     trained = [record.seconds["train"] for unit, record in rows if unit.kind == "train"]
-    evaluations = [record.seconds["evaluate"] for unit, record in rows if unit.evaluates]
+    evaluations = [record.seconds["evaluate"] for unit, record in rows if unit.is_evaluated]
     combinations = [record.seconds["combine"] for unit, record in rows if unit.kind == "combine"]
     return Cost(
-        # These stages are as long as those to come: what they have once is in their steps.
+        # These stages are as long as those to come, so their fixed cost may count as steps.
         sum(trained) / steps if steps else 0.0,
         _mean(evaluations),
         max(record.state_bytes for _, record in rows),
@@ -160,7 +162,7 @@ def _mean(values: Sequence[float]) -> float:
 def estimate_cost(
     plan: Plan, finished: Mapping[str, Kept], costs: Costs, lanes: int
 ) -> CostEstimate:
-    """Play the rest of a study through with the engine's own rules, without training anything."""
+    """Simulates the rest of a study with the engine's own scheduler; trains nothing."""
     scheduler = Scheduler(plan, finished, lease=float("inf"))
     waiting = [f"lane-{i}" for i in range(lanes)]
     loaded: dict[str, tuple[str, str] | None] = dict.fromkeys(waiting)
@@ -178,7 +180,7 @@ def estimate_cost(
                 loaded[lane] = (unit.backbone, unit.method)
                 held[lane] = (*assignment.ancestors, unit.key)
                 heapq.heappush(working, (now + seconds(unit), unit.key, lane))
-                if assignment.keep_state:
+                if assignment.is_state_needed:
                     stored[unit.key] = costs[unit.backbone, unit.method].state_bytes
         if not working:
             return CostEstimate(units, now + LANE_START_SECONDS if units else 0.0, peak)
@@ -190,7 +192,7 @@ def estimate_cost(
 
 
 def _seconds(plan: Plan, costs: Costs) -> Callable[[Unit], float]:
-    """Time of a unit; the untouched backbone is evaluated like any method's result."""
+    """Returns a function for a unit's time; a start unit takes as long as an evaluation."""
     evaluation = max((cost.seconds_per_evaluation for cost in costs.values()), default=0.0)
 
     def seconds(unit: Unit) -> float:

@@ -1,4 +1,4 @@
-"""What a budget buys: how precise a study would get, going by the replicates it already has."""
+"""Predicts how precise a study gets with more replicates, from the replicates it has."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,27 +26,28 @@ from sweep.study.schema import Study
 from sweep.texts import duration
 
 SIZES = (3, 5, 8, 12, 20, 40)
-"""Numbers of replicates that are looked at, beside those there are and those planned."""
+"""Numbers of replicates to predict for, besides the number that exist and the number planned."""
 TARGETS = (0.02, 0.01, 0.005)
-"""Half-widths that are asked for when the study names none."""
+"""Half-widths of intervals, in the unit of the metric, for a study without `stopping:`."""
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """Something to be known, and how precisely more replicates would know it."""
+    """A mean or a difference of means, and its precision with more replicates."""
 
     name: str
-    sequence: bool
+    is_sequence: bool
     """Whether intervals are those of the confidence sequence of `stopping:`, or t intervals."""
     known: int
-    """Replicates to go by."""
+    """Complete replicates that the prediction is based on."""
     sd: float
+    """Standard deviation over replicates, with its 95 % interval:"""
     sd_low: float
     sd_high: float
     half_widths: list[float]
-    """By number of replicates."""
+    """By number of replicates, as in `PrecisionForecast.sizes`."""
     needs: dict[float, int | None]
-    """Replicates by half-width; None: more than anybody would run."""
+    """Replicates by half-width; None: out of reach."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,17 @@ class PrecisionForecast:
     """The precision of a study by number of replicates."""
 
     known: int
-    """Whole replicates to go by."""
+    """Complete replicates that it is based on."""
     sizes: list[int]
+    """Numbers of replicates."""
     lane_seconds: list[float]
+    """What these cost."""
     reliability: list[float] | None
-    """G of the ranking of the methods; None for a single method."""
+    """Generalisability G of the ranking of methods, by size; None for a single method."""
     contrasts: list[Contrast]
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, for programs."""
+        """Returns everything, for programs."""
         rows = [
             {"replicates": n, "lane_seconds": round(seconds, 1)}
             | ({"reliability": self.reliability[i]} if self.reliability else {})
@@ -78,52 +81,54 @@ class PrecisionForecast:
         return {"known_replicates": self.known, "sd": sd, "budgets": rows, "needs": needs}
 
     def table(self) -> Table:
-        """What so many replicates would buy; a row per number of them."""
+        """Returns the precision for each number of replicates, one per row."""
         table = Table(
-            title=f"What more replicates buy, going by {self.known}", title_justify="left"
+            title=f"Precision by number of replicates, estimated from {self.known}",
+            title_justify="left",
         )
         for title in ("replicates", "lane time", *(f"+- {c.name}" for c in self.contrasts)):
             table.add_column(title, justify="right")
         if self.reliability:
             table.add_column("reliability G", justify="right")
         for i, n in enumerate(self.sizes):
-            cells = [str(n), duration(self.lane_seconds[i])]
-            cells += [f"{c.half_widths[i]:.4f}" for c in self.contrasts]
-            table.add_row(*cells, *([f"{self.reliability[i]:.3f}"] if self.reliability else []))
+            row = [str(n), duration(self.lane_seconds[i])]
+            row += [f"{c.half_widths[i]:.4f}" for c in self.contrasts]
+            table.add_row(*row, *([f"{self.reliability[i]:.3f}"] if self.reliability else []))
         return table
 
     def sentences(self) -> list[str]:
-        """What a precision would take; or why nothing can be said yet."""
+        """Returns how many replicates a precision needs, or why this is not known yet."""
         if not self.contrasts:
             return [
-                f"How precise results will be cannot be said yet: that takes two whole replicates, "
-                f"and there {'is one' if self.known == 1 else 'are none'} in --out."
+                "Precision cannot be estimated yet: it needs two complete replicates in --out; "
+                f"there {'is one' if self.known == 1 else 'are none'}."
             ]
         return [self._needs(contrast) for contrast in self.contrasts]
 
     def _needs(self, contrast: Contrast) -> str:
         seconds = self.lane_seconds[0] / self.sizes[0]
         parts = [
-            f"+-{target:g} takes {n} replicates ({duration(n * seconds)} of lane time)"
+            f"+-{target:g} needs {n} replicates ({duration(n * seconds)} of lane time)"
             if n
             else f"+-{target:g} is out of reach"
             for target, n in contrast.needs.items()
         ]
-        kind = "confidence sequence" if contrast.sequence else "95 % t interval"
+        kind = "confidence sequence" if contrast.is_sequence else "95 % t interval"
         return (
-            f"{contrast.name} ({kind}): {', '.join(parts)}. {contrast.known} replicates tell its "
-            f"SD, {contrast.sd:.4f}, only up to [{contrast.sd_low:.4f}, {contrast.sd_high:.4f}]."
+            f"{contrast.name} ({kind}): {', '.join(parts)}. This assumes an SD of "
+            f"{contrast.sd:.4f}, which {contrast.known} replicates determine only to within "
+            f"[{contrast.sd_low:.4f}, {contrast.sd_high:.4f}]."
         )
 
 
 def precision_forecast(study: Study, folder: Folder, lane_seconds: float) -> PrecisionForecast:
-    """What more replicates of a study would buy.
+    """Returns how precise the results become with more replicates.
 
     Args:
-        study: whose `stopping:` says what is to be known; otherwise it is the mean average accuracy
-            of the method whose mean is known least, and its least known difference to a baseline.
-        folder: of its run.
-        lane_seconds: what a replicate takes.
+        study: Its `stopping:` names the contrast. Without it there are two: the least precise mean
+            average accuracy of a method, and the least precise difference to a baseline.
+        folder: The run's folder.
+        lane_seconds: What one replicate costs.
     """
     results = results_in(folder)
     runs = _runs(study, results) if results else None
@@ -143,7 +148,7 @@ def precision_forecast(study: Study, folder: Folder, lane_seconds: float) -> Pre
 
 
 def results_in(folder: Folder) -> Results | None:
-    """What a run folder holds so far, if anything."""
+    """Returns the results in a run folder so far; None if there are none."""
     try:
         return load(folder.uri)
     except FileNotFoundError:
@@ -155,7 +160,7 @@ def _runs(study: Study, results: Results) -> pd.DataFrame:
 
 
 def _means(study: Study, runs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """What is to be known, by name; a column per method and a row per replicate."""
+    """Returns what is estimated, by name: a column per method and a row per replicate."""
     if study.stopping:
         return [(study.stopping.contrast, study.stopping.means(runs, study.replicates))]
     found = [("mean of {}", block_means(runs, "average_accuracy"))]
@@ -169,7 +174,7 @@ def _means(study: Study, runs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 def _contrast(
     study: Study, name: str, means: pd.DataFrame, sizes: list[int], factor: Callable[[int], float]
 ) -> Contrast | None:
-    """The least known column of `means`."""
+    """Returns the least precise column of `means`."""
     table = precision(means, sizes, factor)
     if table.empty:
         return None
@@ -178,7 +183,7 @@ def _contrast(
     targets: Sequence[float] = [study.stopping.half_width] if study.stopping else TARGETS
     return Contrast(
         name=name.format(worst["method"]),
-        sequence=study.stopping is not None,
+        is_sequence=study.stopping is not None,
         known=int(worst["known"]),
         sd=sd,
         sd_low=float(worst["sd_low"]),
@@ -189,7 +194,7 @@ def _contrast(
 
 
 def _reliability(runs: pd.DataFrame, sizes: list[int]) -> list[float] | None:
-    """G of the backbone whose methods are told apart least."""
+    """Returns G of the backbone whose methods are told apart least; None for one method."""
     components = variance_components(runs)
     if components.empty:
         return None

@@ -1,4 +1,4 @@
-"""Before and while a study runs: what it takes, and how far it is."""
+"""Shows the plan of a study: stages, sharing, time, disk, balance, precision."""
 
 import os
 from collections.abc import Callable
@@ -27,12 +27,13 @@ class Preview:
 
     plan: Plan
     todo: set[str]
+    """Keys of units that are still to be computed."""
     costs: Costs
     lanes: int
     expected: CostEstimate
     precision_forecast: PrecisionForecast
     stop: Stop | None
-    """Why the study leaves out replicates; the plan is without them."""
+    """The early stop, if there was one; the plan is without the replicates that it leaves out."""
 
     def _methods(self) -> list[dict[str, Any]]:
         plan = self.plan
@@ -42,7 +43,8 @@ class Preview:
         }
         rows = []
         for label in plan.study.methods:
-            # Of trainings that methods share, those before have the time, all have the number.
+            # The time of a shared training counts for the first method that needs it, its number
+            # for each.
             work = [u for u in plan.units.values() if u.method == label and u.key in self.todo]
             trainings = plan.trainings(label)
             stages = {key for run in plan.runs if run.method == label for key in run.stages}
@@ -63,7 +65,7 @@ class Preview:
         return rows
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, for programs."""
+        """Returns everything, for programs."""
         return self.plan.counts() | {
             "methods": self._methods(),
             "lanes": self.lanes,
@@ -79,11 +81,11 @@ class Preview:
         return ranges(self.plan.blocks, self.plan.pinned.tasks)
 
     def balance(self) -> str:
-        """How evenly the orders of a replicate treat the tasks."""
+        """Returns a sentence on how evenly the orders of a replicate treat the tasks."""
         return sentence(self._balance())
 
     def table(self) -> Table:
-        """A row per method."""
+        """Returns a table with a row per method."""
         table = Table(title=self.plan.study.name, title_justify="left")
         table.add_column("method", no_wrap=True)
         shown: dict[str, tuple[str, Callable[[Any], str]]] = {
@@ -105,18 +107,18 @@ class Preview:
         return table
 
     def sentence(self) -> str:
-        """The sum of it."""
+        """Returns a sentence with the totals."""
         plan, facts = self.plan, self.plan.counts()
         naive, trained = facts["stages_naive"], facts["trainings_total"]
         return (
             f"{facts['orders']} orders in {len(plan.blocks)} replicates, {facts['runs']} runs: "
-            f"{naive:,} stages, of which {trained:,} have to be trained "
+            f"{naive:,} stages, {trained:,} of them to be trained "
             f"({1 - trained / max(1, naive):.0%} shared). On {self.lanes} lanes as fast as this "
             f"machine: about {duration(self.expected.seconds)}, at most "
-            f"{size(self.expected.peak_state_bytes)} of states on disk.{self._until()}"
+            f"{size(self.expected.peak_state_bytes)} of states on disk.{self._stopping()}"
         )
 
-    def _until(self) -> str:
+    def _stopping(self) -> str:
         stopping = self.plan.study.stopping
         if self.stop:
             return f" It has {self.stop.reason}."
@@ -129,20 +131,26 @@ class Preview:
 
 
 def preview(study: Study, out: str | None = None) -> Preview:
-    """Plan a study and measure what a stage costs on this machine. Writes nothing.
+    """Plans a study and measures what a stage costs on this machine. Writes nothing.
 
     Args:
         study: What would be run.
-        out: Where; what is finished there counts as done, and its times are taken.
+        out: Folder or URI of the run. Stages that are finished there count as done, and their
+            times are used instead of new measurements.
 
     Raises:
         InputError: the study cannot be run, or `out` holds another study.
+
+    >>> from sweep import Study
+    >>> shown = preview(Study.load("quickstart", ("methods=[zero_shot]",)), out="nowhere")
+    >>> shown.expected.units, shown.sentence()
+    (1, '24 orders in 3 replicates, 24 runs: 0 stages, ...')
     """
     everything = make_plan(study)
     run_folder = RunFolder(out or f"runs/{study.name}", everything)
     run_folder.check()
     study.check_data()
-    plan, stop = _until_stop(everything, run_folder.store)
+    plan, stop = _without_left_out(everything, run_folder.store)
     finished = run_folder.store.finished()
     costs: Costs = recorded(plan, run_folder.store)
     pairs = {(unit.backbone, unit.method) for unit in plan.units.values() if unit.kind == "train"}
@@ -165,8 +173,8 @@ def preview(study: Study, out: str | None = None) -> Preview:
     )
 
 
-def _until_stop(plan: Plan, store: Store) -> tuple[Plan, Stop | None]:
-    """The plan without the replicates that a study leaves out, as it has seen enough."""
+def _without_left_out(plan: Plan, store: Store) -> tuple[Plan, Stop | None]:
+    """Returns the plan without the replicates that an early stop leaves out."""
     study = plan.study
     complete = plan.complete_replicates(store.finished(), study.replicates)
     results = results_in(store.folder) if study.stopping and complete else None

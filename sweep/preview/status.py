@@ -1,4 +1,4 @@
-"""How far a run is, from its folder alone: neither data nor models nor Ray are needed."""
+"""Tells how far a run is from its folder alone: needs neither data nor models nor Ray."""
 
 import shlex
 
@@ -40,6 +40,6 @@ def status(out: str) -> str:
         return f"{name}: all {total} stages are done{why}. Report: sweep report {out}"
     said = f"{name}: {done} of {total} stages are done"
     if other := RunLock(folder).other():
-        return f"{said}; {other[0]} is at work on the rest."
+        return f"{said}; {other[0]} is working on the rest."
     source = "STUDY" if "://" in out else shlex.quote(f"{out.rstrip('/')}/study.yaml")
-    return f"{said}. Go on with: sweep run {source} --out {shlex.quote(out)}"
+    return f"{said}. Resume with: sweep run {source} --out {shlex.quote(out)}"

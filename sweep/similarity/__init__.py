@@ -1,15 +1,18 @@
-"""How similar tasks are, and what that says about their orders.
+"""Measures how similar tasks are, and what that predicts of their orders.
+
+Samples of every task come in; similarity matrices, scores of orders and proposed orders go out.
 
 base            what a measure is
 sampled         a sample of every task
-embedded        tasks as the untouched backbone sees them
+embedded        embeddings of tasks by the untouched backbone
 mean_cosines    contributions of one task to another (Sekeh & Wisell)
-gradients       what their losses look like from one place: Task2Vec, curvature
-experts, logme  by one expert per task: task vectors, transfer, LogME
+transport       optimal transport between data sets
+gradients       gradients of the tasks' losses at the same weights: Task2Vec, curvature
+experts, logme  one expert per task: task vectors, transfer, LogME
 measures        all measures of similarity, how good they are, what they cost
 order_scores    what a similarity matrix predicts of an order
 paths           extreme orders, rules of thumb
-bands           orders whose neighbours are as similar as asked for
+bands           orders whose neighbours have a chosen similarity
 proposals       the best and the worst order by a score
 """
 
@@ -25,7 +28,7 @@ OF_EMBEDDINGS = {
     "cka": "sweep.similarity.measures:CKA",
     "names": "sweep.similarity.measures:NAMES",
 }
-"""All of them follow from one forward pass, so a study takes them unless it says otherwise."""
+"""Measures by name that share one forward pass; the default of a study."""
 OF_GRADIENTS = {
     "task2vec": "sweep.similarity.measures:TASK2VEC",
     "curvature": "sweep.similarity.measures:CURVATURE",

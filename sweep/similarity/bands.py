@@ -1,9 +1,9 @@
-"""Orders whose neighbours are as similar as asked for.
+"""Draws orders whose neighbours have a chosen similarity.
 
-What is controlled is the mean similarity of neighbours, s(pi) = mean of S[pi_k, pi_(k+1)]. A level
-is a quantile of its law under uniform orders, so that it means the same in every benchmark; a band
-is what lies between two levels. Orders may hold all tasks, or some of a pool of them, of which some
-are in every order. They are drawn uniformly from a band:
+The controlled quantity is the mean similarity of neighbours, s(pi) = mean of S[pi_k, pi_(k+1)]. A
+level is a quantile of its distribution under uniform orders, so that it means the same in every
+benchmark; a band lies between two levels. Orders contain all tasks, or some of a pool, of which
+certain tasks may be in every order. They are drawn uniformly from a band:
 
     few orders in all   from the list of all orders in the band (8 tasks have few);
     more                by rejection, from 100 000 uniform orders;
@@ -13,8 +13,8 @@ are in every order. They are drawn uniformly from a band:
                         can reach there.
 
 In low and high bands the ends are far from uniform, and the task learnt last is forgotten least.
-So more orders are drawn than needed, and those are kept whose first and last tasks are balanced
-best; the interior of an order is not looked at.
+So more orders are drawn than needed, and those with the best balance of first and last tasks are
+kept; the interior of an order does not matter for this choice.
 """
 
 import math
@@ -27,20 +27,22 @@ from sweep.errors import InputError
 from sweep.similarity.order_scores import adjacent
 
 LISTED = 40_320
-"""Most orders that are listed: those of eight tasks."""
+"""Most orders to list one by one: as many as eight tasks have."""
 DRAWS = 100_000
+"""Uniform orders drawn where there are too many to list."""
 CANDIDATES = 20
 """Orders drawn for each one that is kept."""
 MOVES = 100
 """Moves of a chain per task."""
 TINY = 1e-9
+"""Tolerance for similarities at the bounds of a band, for rounding."""
 
 Band = tuple[float, float]
 """Two levels, 0 <= low < high <= 1."""
 
 
 class NullLaw:
-    """Uniform orders with the mean similarity of their neighbours: all of them, or a sample.
+    """Uniform orders, all or a sample, with the mean similarity of their neighbours.
 
     Attributes:
         complete: whether these are all orders.
@@ -49,24 +51,24 @@ class NullLaw:
     """
 
     def __init__(self, S: np.ndarray, size: int | None = None, held: Sequence[int] = ()) -> None:
-        """List or draw orders.
+        """Lists or draws orders.
 
         Args:
             S: Similarities in the pool, float [T, T].
             size: Tasks of an order; T by default.
-            held: Tasks that every order holds.
+            held: Tasks that every order contains.
         """
         self.S, self.size, self.held = S, size or len(S), np.array(held, int)
         self.complete = math.perm(len(S), self.size) <= LISTED
         if self.complete:
             every = np.array(list(permutations(range(len(S)), self.size)))
             self.orders = every[(every[:, :, None] == self.held).any(axis=1).all(axis=1)]
-        else:  # the same for every replicate: levels must not depend on the seed
+        else:  # a fixed seed, since levels must be the same in every replicate
             self.orders = self.draw(DRAWS, np.random.default_rng(0))[:, : self.size]
         self.values = adjacent(S, self.orders)
 
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Uniform orders, each followed by the tasks that it leaves out: int [count, T]."""
+        """Returns uniform orders, each followed by the tasks that it leaves out: int [count, T]."""
         free = np.setdiff1d(np.arange(len(self.S)), self.held)
         rows = rng.permuted(np.tile(free, (count, 1)), axis=1)
         rows = np.hstack([np.tile(self.held, (count, 1)), rows])
@@ -74,22 +76,22 @@ class NullLaw:
         return rows
 
     def bounds(self, band: Band) -> tuple[float, float]:
-        """The similarities between which a band lies; without end at the levels 0 and 1."""
+        """Returns the similarities between which a band lies; infinite at the levels 0 and 1."""
         low, high = np.quantile(self.values, band)
-        # Sums of the same numbers in another sequence differ in their last bits.
+        # Sums of the same numbers in a different sequence differ in their last bits.
         return (low - TINY if band[0] > 0 else -np.inf, high + TINY if band[1] < 1 else np.inf)
 
     def off(self, rows: np.ndarray, low: float, high: float) -> np.ndarray:
-        """How far rows as of `draw` are from the band; 0 inside, infinite if they are no orders."""
+        """Returns how far rows of `draw` are from the band; 0 inside, infinite if no orders."""
         values = adjacent(self.S, rows[:, : self.size])
         without = (rows[:, self.size :, None] == self.held).any(axis=(1, 2))
         return np.where(without, np.inf, np.maximum(0.0, np.maximum(low - values, values - high)))
 
 
 def draw_band(law: NullLaw, band: Band, number: int, rng: np.random.Generator) -> np.ndarray:
-    """Different orders, uniform over those in a band: int [k, size], k <= number.
+    """Returns different orders, uniform over a band: int [k, size], k <= number.
 
-    Fewer than `number` only if the band holds no more, or if chains find no more.
+    Fewer than `number` only if the band has no more, or if the chains find no more.
     """
     low, high = law.bounds(band)
     if law.complete:
@@ -105,7 +107,7 @@ def draw_band(law: NullLaw, band: Band, number: int, rng: np.random.Generator) -
 def _walk(
     law: NullLaw, rows: np.ndarray, low: float, high: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Where a chain from each of the rows ends; chains that never reach the band are left out."""
+    """Returns where a chain from each row ends, without those that never reach the band."""
     count, length = rows.shape
     place = np.arange(length)
     off = law.off(rows, low, high)
@@ -126,13 +128,13 @@ def _walk(
 
 
 def _different(orders: np.ndarray) -> np.ndarray:
-    """Every order once, in the sequence of their first appearance."""
+    """Returns every order once, in the sequence of first appearance."""
     _, first = np.unique(orders, axis=0, return_index=True)
     return orders[np.sort(first)]
 
 
 def balance_ends(candidates: np.ndarray, number: int) -> np.ndarray:
-    """Of some orders, `number` whose first and last tasks are spread most evenly: int [number, T].
+    """Returns `number` orders whose first and last tasks are spread evenly: int [number, T].
 
     Starts with the first ones and exchanges one order at a time, as long as that lowers the sum of
     squared counts of first and of last tasks.
@@ -157,15 +159,15 @@ def balance_ends(candidates: np.ndarray, number: int) -> np.ndarray:
 
 
 def orders_in_band(law: NullLaw, band: Band, number: int, rng: np.random.Generator) -> np.ndarray:
-    """Different orders of a band, with balanced ends: int [number, size].
+    """Returns different orders of a band, with balanced ends: int [number, size].
 
     Raises:
-        InputError: the band holds fewer orders.
+        InputError: fewer orders were found in the band.
     """
     candidates = draw_band(law, band, CANDIDATES * number, rng)
     if len(candidates) < number:
         raise InputError(
             f"only {len(candidates)} orders of {law.size} tasks were found in the similarity band "
-            f"from {band[0]:g} to {band[1]:g}, but {number} are asked for; widen it."
+            f"from {band[0]:g} to {band[1]:g}, but the design needs {number}; widen the band."
         )
     return balance_ends(candidates, number)

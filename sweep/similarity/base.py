@@ -1,4 +1,4 @@
-"""What a measure of similarity is."""
+"""Defines what a measure of similarity is."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 Material = Literal["embeddings", "gradients", "experts"]
+"""What similarity can be computed from."""
 
 
 @dataclass(frozen=True)
@@ -26,4 +27,4 @@ class Measure:
     `embedded.Embedded`; or the backbone, the weights that full fine-tuning trains and a sequence of
     `sampled.Sampled`; or `experts.Experts`."""
     direction: str = ""
-    """What S[task, other] compares; "" if the two can be exchanged."""
+    """Which properties of task and other S[task, other] compares; "" if it is symmetric."""

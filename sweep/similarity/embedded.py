@@ -1,4 +1,4 @@
-"""Tasks as the untouched backbone sees them: one forward pass of a sample of each."""
+"""Embeds a sample of every task with the untouched backbone, in one forward pass."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,17 +21,17 @@ class Embedded:
     labels: np.ndarray
     """int64 [N]: the choice of every image."""
     texts: np.ndarray
-    """float64 [C, D]: the choices as the backbone meets them, averaged over templates."""
+    """float64 [C, D]: the choices in their templates, averaged over templates."""
     names: np.ndarray
-    """float64 [C, D]: the bare choices."""
+    """float64 [C, D]: the choices without a template."""
 
     def samples(self, modality: str) -> np.ndarray:
-        """The "image" or the "text" of every sample: [N, D]."""
+        """Returns the "image" or the "text" of every sample: [N, D]."""
         return self.images if modality == "image" else self.texts[self.labels]
 
 
 def embed(backbone: Backbone, samples: Sequence[Sampled]) -> list[Embedded]:
-    """Embed the samples and the choices of every task."""
+    """Embeds the samples and the choices of every task."""
     training = backbone.training
     with torch.no_grad():
         embedded = [_embed(backbone.eval(), task) for task in samples]
@@ -40,7 +40,7 @@ def embed(backbone: Backbone, samples: Sequence[Sampled]) -> list[Embedded]:
 
 
 def embed_images(backbone: Backbone, samples: Sampled) -> np.ndarray:
-    """L2-normalised image embeddings of the samples: float64 [N, D]."""
+    """Returns L2-normalised image embeddings of the samples: float64 [N, D]."""
     with torch.no_grad():
         parts = [backbone.embed_images(b.pixels).cpu() for b in samples.batches(_BATCH)]
     embeddings: np.ndarray = torch.cat(parts).double().numpy()

@@ -1,4 +1,4 @@
-"""How similar two tasks are, measured on one expert for each: the backbone trained on it alone."""
+"""Measures similarity with experts: for each task, the backbone trained on that task only."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ class Experts:
     """One expert per task, and samples of every task to try them on."""
 
     method: Method
-    """What takes the state of an expert."""
+    """The method that loads an expert's state."""
     untouched: State
-    """From which all of them were trained."""
+    """The state from which all experts were trained."""
     states: Sequence[State]
     """By task."""
     samples: Sequence[Sampled]
@@ -30,7 +30,7 @@ class Experts:
 
 
 def task_vector(experts: Experts) -> np.ndarray:
-    """Cosine of the task vectors, what training added to the weights: float [T, T].
+    """Returns cosines of the task vectors, what training added to the weights: float [T, T].
 
     Ilharco et al., "Editing Models with Task Arithmetic" (ICLR 2023, arXiv 2212.04089), figure 5.
     """
@@ -44,18 +44,18 @@ def task_vector(experts: Experts) -> np.ndarray:
 
 
 def transfer(experts: Experts) -> np.ndarray:
-    """What the expert of task i has gained on task j, in accuracy: float [T, T], i -> j.
+    """Returns what the expert of task i has gained on task j, in accuracy: float [T, T], i -> j.
 
-    The zero-shot transfer between single-task models by which Li & Hiratani (ICML 2025, arXiv
-    2502.03350) estimate similarities. How they scale it could not be read, and they average both
-    directions; here the accuracy of the untouched backbone on j is subtracted, so that easy tasks
-    are not similar to everything, and the directions are kept apart.
+    This is the zero-shot transfer between single-task models by which Li & Hiratani (ICML 2025,
+    arXiv 2502.03350) estimate similarities. The paper does not say how they scale it, and they
+    average both directions; here the accuracy of the untouched backbone on j is subtracted, so that
+    easy tasks are not similar to everything, and the directions stay separate.
     """
     return _gains(experts, _accuracy)
 
 
 def expert_logme(experts: Experts) -> np.ndarray:
-    """What the expert of task i has gained in LogME on task j: float [T, T], i -> j.
+    """Returns what the expert of task i has gained in LogME on task j: float [T, T], i -> j.
 
     The pair is that of the paper (see `logme`): a source model, which was trained on i, and a
     target data set, the images of j with its labels. The paper ranks models for one target; so
@@ -69,7 +69,7 @@ def expert_logme(experts: Experts) -> np.ndarray:
 
 
 def expert_curvature(experts: Experts) -> np.ndarray:
-    """`curvature` where Bell & Lawrence measure it, row i at the expert of task i."""
+    """Returns `curvature` where Bell & Lawrence measure it, row i at the expert of task i."""
     method = experts.method.train()
     parameters = dict(method.named_parameters())
     weights = [parameters[name] for name in method.trainable()]
@@ -81,7 +81,7 @@ def expert_curvature(experts: Experts) -> np.ndarray:
 
 
 def _gains(experts: Experts, value: Callable[[Method, Sampled], float]) -> np.ndarray:
-    """The value of every expert on every task, minus that of the untouched backbone."""
+    """Returns the value of every expert on every task, minus that of the untouched backbone."""
     method = experts.method.eval()
     rows = []
     for state in (experts.untouched, *experts.states):

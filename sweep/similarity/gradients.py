@@ -1,7 +1,7 @@
-"""How similar two tasks are to the weights: what the loss of each looks like from one place.
+"""Measures similarity with gradients of the tasks' losses at the same weights.
 
-The loss is the one that is trained with, but without the randomness of dropout; the place is
-wherever the weights are when a function is called.
+The loss is the training loss, but without dropout; the weights are those that the backbone has when
+a function is called.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ _BATCH = 32
 def task2vec(
     backbone: Backbone, weights: Sequence[Tensor], samples: Sequence[Sampled]
 ) -> np.ndarray:
-    """Cosine of the tasks' normalised embeddings, each a Fisher information: float [T, T].
+    """Returns cosines of the tasks' embeddings, each a Fisher information: float [T, T].
 
     Achille et al., "Task2Vec: Task Embedding for Meta-Learning" (ICCV 2019, arXiv 1902.03545).
     The embedding F of a task is the diagonal of the Fisher information of a probe network's
@@ -33,12 +33,12 @@ def task2vec(
 
         cos(F_a / (F_a + F_b), F_b / (F_a + F_b)).
 
-    Decided otherwise, or left open:
+    Where this differs from the paper, or the paper leaves it open:
 
     - The probe is the backbone itself. The paper trains a new classifier on it for every task and
       measures then; here a task's choices are its classifier, so nothing is trained.
-    - A filter is a row of a weight: its Fisher information is the mean over the row. A filter
-      that neither task has any information about does not count.
+    - A filter is a row of a weight: its Fisher information is the mean over the row. Filters with
+      zero information in both tasks do not count.
     """
     embeddings = [_filters(backbone, weights, task) for task in samples]
     cosines = np.ones((len(samples), len(samples)))
@@ -52,7 +52,7 @@ def task2vec(
 
 
 def _filters(backbone: Backbone, weights: Sequence[Tensor], samples: Sampled) -> np.ndarray:
-    """The Fisher information of every row of the weights: float64 [filters]."""
+    """Returns the Fisher information of every row of the weights: float64 [filters]."""
     name = samples.task.name
     seed = derive_seed("similarity", name)
     stage = Stage(
@@ -72,7 +72,7 @@ def _filters(backbone: Backbone, weights: Sequence[Tensor], samples: Sampled) ->
 def curvature(
     backbone: Backbone, weights: Sequence[Tensor], samples: Sequence[Sampled]
 ) -> np.ndarray:
-    """Minus the curvature of one task's loss along the gradient of the other's: float [T, T].
+    """Returns minus the curvature of a loss along another task's gradient: float [T, T].
 
         S[i, j] = - g_j' H_i g_j,   g_j the gradient of task j's loss, H_i the Hessian of task i's
 
@@ -88,11 +88,11 @@ def curvature(
 def curvature_row(
     backbone: Backbone, weights: Sequence[Tensor], samples: Sequence[Sampled], i: int
 ) -> np.ndarray:
-    """The row of task i of `curvature`, where the weights are now: float [T]."""
+    """Returns the row of task i of `curvature`, where the weights are now: float [T]."""
     weights = list(weights)
     towards = [_gradient(backbone, weights, task) for task in samples]
     bent = np.zeros(len(samples))
-    # Other implementations of attention have no second derivative.
+    # Only the MATH implementation of attention has a second derivative.
     with backbone.without_dropout(), sdpa_kernel(SDPBackend.MATH):
         for part in _losses(backbone, samples[i]):
             slopes = grad(part, weights, create_graph=True, materialize_grads=True)
@@ -105,7 +105,7 @@ def curvature_row(
 
 
 def _gradient(backbone: Backbone, weights: list[Tensor], samples: Sampled) -> list[Tensor]:
-    """Of the mean loss over the samples."""
+    """Returns the gradient of the mean loss over the samples."""
     total = [torch.zeros_like(weight) for weight in weights]
     with backbone.without_dropout():
         for part in _losses(backbone, samples):
@@ -114,7 +114,7 @@ def _gradient(backbone: Backbone, weights: list[Tensor], samples: Sampled) -> li
 
 
 def _losses(backbone: Backbone, samples: Sampled) -> Iterator[Tensor]:
-    """Parts of the mean loss, batch by batch; they sum up to it."""
+    """Yields parts of the mean loss, batch by batch; they sum up to it."""
     return (backbone.loss(batch).sum() / len(samples) for batch in samples.batches(_BATCH))
 
 

@@ -1,14 +1,17 @@
-"""How well features suit labels, without training on them."""
+"""Computes LogME: how well features suit labels, without training on them."""
 
 import numpy as np
 
 _MOST_STEPS = 100
+"""Most iterations of the fixed point."""
 _CLOSE = 1e-5
+"""Relative change of alpha / beta at which the iteration ends."""
 _TINY = 1e-12
+"""Lower bound of squared lengths, which divide."""
 
 
 def logme(features: np.ndarray, labels: np.ndarray) -> float:
-    """Logarithm of the maximum evidence per sample, averaged over classes.
+    """Returns the logarithm of the maximum evidence per sample, averaged over classes.
 
     You et al., "LogME: Practical Assessment of Pre-trained Models for Transfer Learning" (ICML
     2021, arXiv 2102.11005). Each class present is a regression of its one-hot column y on the
@@ -32,13 +35,13 @@ def logme(features: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _evidence(left: np.ndarray, singular: np.ndarray, labels: np.ndarray) -> float:
-    """Of one class, per sample; everything in the basis of the features' singular vectors."""
+    """Returns the log evidence of one class, per sample, in the basis of singular vectors."""
     y = labels.astype(float)
     power, along = singular**2, left.T @ y
     beyond = max(float(y @ y - along @ along), 0.0)  # what no weights can reach
 
     def fitted(alpha: float, beta: float) -> tuple[float, float, float]:
-        """gamma, m'm and |F m - y|^2."""
+        """Returns gamma, m'm and |F m - y|^2."""
         kept = beta * power / (alpha + beta * power)
         length = ((kept * along) ** 2 / np.maximum(power, _TINY)).sum()
         return (

@@ -1,4 +1,4 @@
-"""Contributions between tasks in the space of the untouched backbone.
+"""Computes contributions between tasks in the embedding space of the untouched backbone.
 
 Sekeh & Wisell, "Understanding Cross-Modal Contributions in Continual Vision-Language Models" (2026,
 arXiv 2606.14883). A contribution of task s to task t is the expected cosine of an image or a text
@@ -6,13 +6,14 @@ of s with an image or a text of t. No code and no closed form are published; her
 
     Con_XY(s, t) = E[<f_X(x), f_Y(y)>],  x of s, y of t,  X and Y each images (I) or texts (T),
 
-with unit embeddings f and one text per image, that of its class. What is left open is decided so:
+with unit embeddings f and one text per image, that of its class. Choices that the paper leaves
+open:
 
 - Between two tasks x and y are drawn independently, so Con_XY(s, t) = <m_X(s), m_Y(t)>, the product
   of mean embeddings. Hence Con_TI is Con_IT transposed.
 - Within a task, s = t, either draws are independent as well, and a sample is never paired with
   itself ("independent"), or every image goes with its own text and with itself ("matched").
-- The paper's "sigma" of a data set is one of three numbers; all are given under names of their own.
+- The paper's "sigma" of a data set may mean one of three numbers; `sigmas` returns all of them.
 """
 
 from collections.abc import Sequence
@@ -27,10 +28,10 @@ PAIRS = ("image_text", "text_image", "image_image", "text_text")
 
 
 def contributions(tasks: Sequence[Embedded], pair: str, draws: Draws = "independent") -> np.ndarray:
-    """Con_XY of every task to every other: float [T, T].
+    """Returns Con_XY of every task to every other: float [T, T].
 
     Args:
-        tasks: Two samples or more of each.
+        tasks: Each with two or more samples.
         pair: One of PAIRS: X, then Y.
         draws: How x and y are drawn within a task; only the diagonal depends on it.
     """
@@ -46,7 +47,7 @@ def contributions(tasks: Sequence[Embedded], pair: str, draws: Draws = "independ
 
 
 def sigmas(tasks: Sequence[Embedded]) -> dict[str, float]:
-    """Three readings of how different the images of a benchmark's tasks are; 0: not at all.
+    """Returns three readings of how different the images of the tasks are; 0: not at all.
 
     Returns:
         image_contribution: 1 - mean of Con_II between different tasks;
@@ -62,7 +63,7 @@ def sigmas(tasks: Sequence[Embedded]) -> dict[str, float]:
 
 
 def centroid(tasks: Sequence[Embedded]) -> np.ndarray:
-    """Cosine of the tasks' mean image embeddings: float [T, T]."""
+    """Returns cosines of the tasks' mean image embeddings: float [T, T]."""
     means = np.stack([task.images.mean(axis=0) for task in tasks])
     means = means / np.linalg.norm(means, axis=1, keepdims=True)
     cosines: np.ndarray = means @ means.T

@@ -1,13 +1,13 @@
-"""How similar two tasks are, by name of the measure.
+"""Defines all measures of similarity.
 
-Every measure gives S, float [T, T]: S[i, j] is the similarity of task i to task j, higher for tasks
-that are more alike. Most follow from one forward pass of the untouched backbone; some from its
-gradients, and some from one expert per task, which has to be trained first.
+Every measure returns S, float [T, T]: S[i, j] is the similarity of task i to task j, higher for
+tasks that are more alike. Most need one forward pass of the untouched backbone; some its gradients,
+and some one expert per task, which has to be trained first.
 
-How well they see what is there: rank correlation of the mean over pairs of tasks with the dial of
-the embedded world (0: tasks share nothing, 1: all), for tiny-clip and four tasks of 128 images,
-with a 95 % interval over seeds of the world (six, three for gradients and experts); and what they
-cost, in stages of training (benchmarks/similarity_measures.py).
+How well they detect a known similarity: rank correlation of the mean over pairs of tasks with the
+dial of the embedded world (0: tasks share nothing, 1: all), for tiny-clip and four tasks of 128
+images, with a 95 % interval over seeds of the world (six, three for gradients and experts); and
+what they cost, in stages of training (benchmarks/similarity_measures.py).
 
     centroid     1.00 +- 0.00  0.00      task2vec           0.98 +- 0.08  0.70
     prototype    1.00 +- 0.00  0.00      curvature         -0.31 +- 1.64  6.90
@@ -40,10 +40,10 @@ from sweep.similarity.transport import otdd
 
 
 def prototype(tasks: Sequence[Embedded]) -> np.ndarray:
-    """How well the classes of i are met by classes of j.
+    """Returns how close the nearest class of j is to each class of i, on average.
 
-    Mean over the classes of i of the largest cosine of the class's mean image embedding with that
-    of a class of j. Classes without a sample do not count.
+    It is the mean over the classes of i of the largest cosine of the class's mean image embedding
+    with that of a class of j. Classes without a sample do not count.
     """
     prototypes = [_prototypes(task) for task in tasks]
     return np.array([[(a @ b.T).max(axis=1).mean() for b in prototypes] for a in prototypes])
@@ -56,11 +56,11 @@ def _prototypes(task: Embedded) -> np.ndarray:
 
 
 def frechet(tasks: Sequence[Embedded]) -> np.ndarray:
-    """Minus the Frechet distance of Gaussians fitted to the image embeddings.
+    """Returns minus the Frechet distance of Gaussians fitted to the image embeddings.
 
     |m_i - m_j|^2 + tr(C_i + C_j - 2 (C_i C_j)^(1/2)) (Dowson & Landau 1982; Heusel et al., NeurIPS
     2017, arXiv 1706.08500), with this backbone's embeddings instead of Inception's. The trace of
-    the root is the sum of the singular values of C_i^(1/2) C_j^(1/2), so singular C do no harm.
+    the root is the sum of the singular values of C_i^(1/2) C_j^(1/2), which exists for singular C.
     """
     means = [task.images.mean(axis=0) for task in tasks]
     roots = [_root(np.cov(task.images.T)) for task in tasks]
@@ -81,11 +81,12 @@ def _root(covariance: np.ndarray) -> np.ndarray:
 
 
 def cka(tasks: Sequence[Embedded]) -> np.ndarray:
-    """Linear CKA of two tasks' image embeddings, with the D dimensions as common examples.
+    """Returns linear CKA of image embeddings, with the D dimensions as common examples.
 
     CKA (Kornblith et al., ICML 2019, arXiv 1905.00414) compares two sets of features of the same
-    examples; tasks have no examples in common, but dimensions. It is then the cosine of the two
-    covariance matrices: 1 if both tasks vary in the same directions by the same proportions.
+    examples. Tasks have no examples in common, so dimensions take their place. CKA is then the
+    cosine of the two covariance matrices: 1 if both tasks vary in the same directions by the same
+    proportions.
     """
     flat = np.stack([np.cov(task.images.T).ravel() for task in tasks])
     flat /= np.linalg.norm(flat, axis=1, keepdims=True)
@@ -94,7 +95,7 @@ def cka(tasks: Sequence[Embedded]) -> np.ndarray:
 
 
 def names(tasks: Sequence[Embedded]) -> np.ndarray:
-    """Mean cosine of the text embeddings of class names, over all pairs of classes."""
+    """Returns the mean cosine of the text embeddings of class names, over pairs of classes."""
     means = np.stack([task.names.mean(axis=0) for task in tasks])
     cosines: np.ndarray = means @ means.T
     return cosines

@@ -1,9 +1,9 @@
-"""What a similarity matrix says about an order before anything is trained.
+"""Scores orders by a similarity matrix before anything is trained.
 
 S[i, j] is the similarity of task i to task j, in the direction i -> j if there is one; its diagonal
 is ignored. Orders are rows of task numbers, int [m, L]; every function returns one number per
-order, float [m]. What is easy and what is hard are claims of the papers, which contradict one
-another; to test them is what studies are for.
+order, float [m]. Which orders are easy is a claim of the papers, and they contradict one another;
+studies can test these claims.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import numpy as np
 
 
 def path_cost(S: np.ndarray, orders: np.ndarray) -> np.ndarray:
-    """Sum of S[pi_k, pi_(k+1)] over neighbours; lower is claimed to be easier.
+    """Returns the sum of S[pi_k, pi_(k+1)] over neighbours; lower is claimed to be easier.
 
     With S the image-text contribution this is the cumulative contribution cost of theorem T3 of
     Sekeh & Wisell (2026, arXiv 2606.14883). Neighbours that differ are also the better ones for
@@ -24,13 +24,13 @@ def path_cost(S: np.ndarray, orders: np.ndarray) -> np.ndarray:
 
 
 def adjacent(S: np.ndarray, orders: np.ndarray) -> np.ndarray:
-    """Mean of S[pi_k, pi_(k+1)] over neighbours; under uniform orders its mean is that of S."""
+    """Returns the mean of S[pi_k, pi_(k+1)]; under uniform orders its mean is that of S."""
     mean: np.ndarray = path_cost(S, orders) / (orders.shape[1] - 1)
     return mean
 
 
 def lagged(S: np.ndarray, orders: np.ndarray, decay: float = 0.5) -> np.ndarray:
-    """Mean of S[pi_k, pi_l] over k < l with weights decay^(l - k - 1).
+    """Returns the mean of S[pi_k, pi_l] over k < l with weights decay^(l - k - 1).
 
     Near decay 0 it is `adjacent`; at decay 1 it tells orders apart only if S is not symmetric.
     """
@@ -42,14 +42,14 @@ def lagged(S: np.ndarray, orders: np.ndarray, decay: float = 0.5) -> np.ndarray:
 
 
 def typicality(S: np.ndarray) -> np.ndarray:
-    """Mean similarity of every task to all others, both directions: float [T]."""
+    """Returns the mean similarity of every task to all others, both directions: float [T]."""
     total = S + S.T
     mean: np.ndarray = (total.sum(axis=1) - total.diagonal()) / (2 * (len(S) - 1))
     return mean
 
 
 def typicality_gradient(S: np.ndarray, orders: np.ndarray) -> np.ndarray:
-    """Correlation of position with typicality, in [-1, 1]; higher is claimed to be easier.
+    """Returns the correlation of position with typicality; higher is claimed to be easier.
 
     The periphery-to-core rule of Li & Hiratani: the least typical task first. 0 where all tasks
     are equally typical.
@@ -66,7 +66,7 @@ def typicality_gradient(S: np.ndarray, orders: np.ndarray) -> np.ndarray:
 def linear_error(
     inputs: np.ndarray, orders: np.ndarray, outputs: np.ndarray | None = None
 ) -> np.ndarray:
-    """Error per task of a linear student that learns every task to convergence, one after another.
+    """Returns the error per task of a linear student that learns the tasks to convergence.
 
     Li & Hiratani (arXiv 2502.03350): with the similarities of the tasks' inputs and outputs in
     the order's sequence, C_in and C_out, and U(C) the part of C strictly above its diagonal,
@@ -102,4 +102,4 @@ SCORES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "typicality_gradient": typicality_gradient,
     "linear_error": linear_error,
 }
-"""What is known of every order beforehand."""
+"""Scores of orders by name; the lower, the easier, except where a score's docstring differs."""

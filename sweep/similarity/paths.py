@@ -1,4 +1,4 @@
-"""Orders that a similarity matrix proposes: extreme ones exactly, and two rules of thumb.
+"""Finds orders from a similarity matrix: extreme ones exactly, and two rules of thumb.
 
 S[i, j] is the similarity of task i to task j; its diagonal is ignored. Orders are tuples of task
 numbers.
@@ -12,13 +12,13 @@ from sweep.errors import InputError
 from sweep.similarity.order_scores import typicality
 
 LIMIT = 15
-"""Most tasks of an exact extreme: time and memory grow as 2^T T."""
+"""Most tasks for an exact extreme order: time and memory grow as 2^T T."""
 
 
 def extreme_path(
     S: np.ndarray, largest: bool, size: int | None = None, held: Sequence[int] = ()
 ) -> tuple[int, ...]:
-    """The order with the largest (or smallest) sum of S over neighbours.
+    """Returns the order with the largest (or smallest) sum of S over neighbours.
 
     Held & Karp, "A dynamic programming approach to sequencing problems" (1962): the best path
     through a set of tasks that ends with j is the best one through the others, and then j.
@@ -27,7 +27,7 @@ def extreme_path(
         S: Similarities in the pool, float [T, T].
         largest: The largest sum, or the smallest.
         size: Tasks of the order; all T by default.
-        held: Tasks that the order has to hold.
+        held: Tasks that the order has to contain.
 
     Raises:
         InputError: more than 15 tasks.
@@ -47,12 +47,12 @@ def extreme_path(
             free = (paths >> j) & 1 == 0
             best[paths[free] | 1 << j, j] = longer[free, j]
     needed = sum(1 << j for j in held)
-    whole = sets[(count == size) & (sets & needed == needed)]
-    return _trace(best, steps, int(whole[best[whole].max(axis=1).argmax()]), size)
+    full = sets[(count == size) & (sets & needed == needed)]
+    return _trace(best, steps, int(full[best[full].max(axis=1).argmax()]), size)
 
 
 def _trace(best: np.ndarray, steps: np.ndarray, left: int, size: int) -> tuple[int, ...]:
-    """The best path through the set `left`, from its end to its start and turned round."""
+    """Returns the best path through the set `left`, traced from its end to its start."""
     order = [int(best[left].argmax())]
     while len(order) < size:
         left ^= 1 << order[-1]
@@ -61,11 +61,11 @@ def _trace(best: np.ndarray, steps: np.ndarray, left: int, size: int) -> tuple[i
 
 
 def greedy_path(S: np.ndarray, start: int, largest: bool) -> tuple[int, ...]:
-    """From `start` always on to the most (or least) similar task that is left.
+    """Returns the path from `start` that always goes to the most (or least) similar task left.
 
-    Better than a random order on average, but a single greedy pass can be far worse than random:
-    what it has put off it must take in the end (Tsipory et al., "Are Greedy Task Orderings Better
-    Than Random in Continual Linear Regression?", 2025).
+    It is better than a random order on average, but a single greedy pass can be far worse than
+    random, because it postpones bad steps to the end (Tsipory et al., "Are Greedy Task Orderings
+    Better Than Random in Continual Linear Regression?", 2025).
     """
     order, left = [start], set(range(len(S))) - {start}
     choose = max if largest else min
@@ -76,5 +76,5 @@ def greedy_path(S: np.ndarray, start: int, largest: bool) -> tuple[int, ...]:
 
 
 def periphery_to_core(S: np.ndarray) -> tuple[int, ...]:
-    """The least typical task first, the most typical one last (Li & Hiratani, ICML 2025)."""
+    """Returns the tasks from least to most typical (Li & Hiratani, ICML 2025)."""
     return tuple(np.argsort(typicality(S), kind="stable").tolist())

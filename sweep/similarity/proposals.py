@@ -1,4 +1,4 @@
-"""Orders that predictions call best or worst: what a study would have to beat."""
+"""Proposes the order that a score predicts to be best or worst."""
 
 import math
 from itertools import permutations
@@ -12,16 +12,15 @@ from sweep.similarity.paths import extreme_path, periphery_to_core
 
 
 def propose(S: np.ndarray, score: str, best: bool) -> tuple[int, ...]:
-    """The order that a score calls the best or the worst of all, exactly.
+    """Returns the order that a score calls the best or the worst of all, exactly.
 
     Args:
         S: Similarities, float [T, T].
         score: One of SCORES.
-        best: The best, or the worst.
+        best: Whether to return the best order, or the worst.
 
     Raises:
-        InputError: there is no such score, or too many tasks to try all orders where that is the
-            only way.
+        InputError: there is no such score, or it needs all orders and there are too many.
     """
     if score not in SCORES:
         raise unknown("score", score, SCORES)
@@ -32,8 +31,8 @@ def propose(S: np.ndarray, score: str, best: bool) -> tuple[int, ...]:
         return rising if best else rising[::-1]
     if math.factorial(len(S)) > LISTED:
         raise InputError(
-            f"orders by {score} are found by trying all, which {len(S)} tasks have too many of; "
-            "it takes at most 8 tasks."
+            f"score {score} has to try all orders, of which {len(S)} tasks have too many; it is "
+            "limited to 8 tasks."
         )
     orders = np.array(list(permutations(range(len(S)))))
     values = SCORES[score](S, orders)

@@ -1,4 +1,4 @@
-"""A sample of every task's training data, as one backbone sees it."""
+"""Samples every task's training data, prepared for one backbone."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,10 +12,10 @@ from methods.seeds import derive_seed
 
 
 class Sampled:
-    """Some training samples of a task; a method can learn from them (`methods.data.TaskData`)."""
+    """Some training samples of a task; methods can train on it (`methods.data.TaskData`)."""
 
     def __init__(self, backbone: Backbone, task: Task, images: int) -> None:
-        """Take up to `images` samples; which ones depends on the task's name and size only."""
+        """Takes up to `images` samples; which ones depends on the task's name and size only."""
         size = len(task.train.labels)
         chosen = np.random.default_rng(derive_seed("similarity", task.name)).permutation(size)
         ids = np.sort(chosen[:images])
@@ -30,7 +30,7 @@ class Sampled:
         return len(self.labels)
 
     def batch(self, ids: Tensor) -> Batch:
-        """The samples `ids`, int64 [B] in 0..N-1."""
+        """Returns the samples `ids`, int64 [B] in 0..N-1."""
         return Batch(
             task=self.task,
             pixels=self._pixels[ids].to(self._device),
@@ -40,14 +40,14 @@ class Sampled:
         )
 
     def batches(self, size: int) -> Iterator[Batch]:
-        """All samples once, `size` at a time."""
+        """Yields all samples once, `size` at a time."""
         for ids in torch.split(torch.arange(len(self)), size):
             yield self.batch(ids)
 
 
 def sample(backbone: Backbone, tasks: Mapping[str, Task], images: int) -> list[Sampled]:
-    """Up to `images` training samples of every task.
+    """Returns up to `images` training samples of every task.
 
-    Test images are left alone: orders that are chosen by them would have seen them.
+    It does not use test images: orders chosen with them would leak information from the test set.
     """
     return [Sampled(backbone, task, images) for task in tasks.values()]

@@ -1,16 +1,17 @@
-"""Optimal transport between data sets with labels that have nothing to do with one another.
+"""Computes the optimal transport distance between data sets with unrelated labels.
 
 Alvarez-Melis & Fusi, "Geometric Dataset Distances via Optimal Transport" (NeurIPS 2020, arXiv
-2002.02923): what it costs to move the samples of one task onto those of the other, where moving
-(x, y) to (x', y') costs
+2002.02923): the cost of moving the samples of one task onto those of the other, where moving (x, y)
+to (x', y') costs
 
     |x - x'|^2 + W_2^2(a_y, a_y'),
 
-a_y being the Gaussian fitted to the samples of class y. Left open or decided otherwise:
+a_y being the Gaussian fitted to the samples of class y. Where this differs from the paper, or the
+paper leaves it open:
 
 - x are image embeddings of the untouched backbone.
 - The transport is solved exactly, not with an entropic penalty. Between equally many samples of
-  equal weight it is an assignment; of the larger task, evenly spaced samples are taken.
+  equal weight it is an assignment; the larger task contributes evenly spaced samples.
 - Covariances divide by the number of samples, so a class of one sample is a point.
 """
 
@@ -23,7 +24,7 @@ from sweep.similarity.embedded import Embedded
 
 
 def otdd(tasks: Sequence[Embedded]) -> np.ndarray:
-    """Minus the optimal transport data set distance (squared, per sample): float [T, T]."""
+    """Returns minus the optimal transport data set distance (squared, per sample): float [T, T]."""
     distance = np.zeros((len(tasks), len(tasks)))
     for i in range(len(tasks)):
         for j in range(i):
@@ -41,7 +42,7 @@ def _distance(a: Embedded, b: Embedded) -> float:
 
 
 def _between_classes(a: Embedded, b: Embedded) -> np.ndarray:
-    """W_2^2 between the Gaussians of every class of a and every class of b: [C, C'].
+    """Returns W_2^2 between the Gaussians of every class of a and of b: [C, C'].
 
     tr (A^(1/2) B A^(1/2))^(1/2) is the nuclear norm of X Y^T / sqrt(n m) for centred samples X [n,
     D] and Y [m, D], which is small where classes are.
@@ -59,7 +60,7 @@ def _between_classes(a: Embedded, b: Embedded) -> np.ndarray:
 
 
 def _gaussian(task: Embedded, label: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [D] and centred samples over sqrt(n) [n, D] of a class."""
+    """Returns the mean [D] and the centred samples over sqrt(n) [n, D] of a class."""
     samples = task.images[task.labels == label]
     mean = samples.mean(axis=0)
     return mean, (samples - mean) / np.sqrt(len(samples))

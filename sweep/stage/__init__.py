@@ -1,4 +1,4 @@
-"""Computes stages in this process: trains, combines, evaluates.
+"""Computes stages in one process: trains, combines, evaluates.
 
 A unit and its parents' states come in; scores, embeddings and a state go out.
 """

@@ -1,9 +1,9 @@
-"""Evaluate a method on everything: all tasks, held-out suites, retrieval, mean embeddings.
+"""Evaluates a method on everything: all tasks, held-out suites, retrieval, mean embeddings.
 
-Beside the accuracy on a task, split "alignment" of the results says how well its images fit the
-texts of their right choices: `cosine`, the mean cosine of the two, and `loss`, the mean cross
-entropy of the choices' similarities, in nats. For dual encoders that is the test loss; for fusion
-backbones, which answer otherwise, it is what their embeddings alone say.
+Besides the accuracy on a task, the split "alignment" of the results says how well its images fit
+the texts of their right choices: `cosine`, the mean cosine of the two, and `loss`, the mean cross
+entropy of the choices' similarities, in nats. For dual encoders that is the test loss. Fusion
+backbones answer in another way, so for them it is the loss of their embeddings only.
 """
 
 from collections.abc import Iterator
@@ -25,29 +25,30 @@ from sweep.stage.samples import TestSamples
 from sweep.stage.trainer import Trainer
 
 RECALLS = (1, 5)
+"""The k of recall at k in retrieval."""
 DECIMALS = 6
-"""Of cosines and losses; single precision gives no more."""
+"""Decimals of cosines and losses; single precision has no more."""
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a method makes of the test samples of one task; all but `given` are means."""
+    """What a method answers to the test samples of one task; all but `given` are means."""
 
     given: Tensor
     """The answer to every sample: int64 [N], on the CPU; -1 for none of the choices."""
     accuracy: float
     cosine: float
-    """Of an image with the text of its right choice."""
+    """Cosine of an image with the text of its right choice."""
     loss: float
     """Cross entropy of the similarities of an image with all choices, in nats."""
     image: Tensor
     """L2-normalised embeddings: float32 [D], on the CPU."""
     text: Tensor
-    """The same of the texts of all choices."""
+    """The same for the texts of all choices."""
 
 
 class Evaluator:
-    """Evaluates one learner; each worker takes its share of the samples."""
+    """Evaluates one trainer's method; each worker takes its share of the samples."""
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
@@ -64,12 +65,12 @@ class Evaluator:
 
     @torch.no_grad()
     def evaluate(self) -> tuple[Scores, pa.Table]:
-        """Scores and mean embeddings of the method as it is now; equal on every worker.
+        """Returns scores and mean embeddings of the method as it is now; equal on every worker.
 
         Returns:
             Rows of the results table (split, eval_task, metric, value, n), and a table of
             eval_task, modality and the mean of the L2-normalised embeddings (float32 [D]);
-            where the study asks for features, also of single samples.
+            with the diagnostic "features" also embeddings of single samples.
         """
         self.trainer.method.eval()
         scores: Scores = []
@@ -96,7 +97,7 @@ class Evaluator:
         return scores, pa.Table.from_pylist(embeddings, schema=EMBEDDINGS)
 
     def _groups(self) -> Iterator[list[tuple[str, Task]]]:
-        """Tasks that are evaluated with the same weights; data of no task comes last."""
+        """Yields tasks that are evaluated with the same weights; probes come last."""
         method, backbone = self.trainer.method, self.trainer.backbone
         groups = [[item] for item in self.tasks if item[0] == "task"] if method.uses_task_id else []
         groups.append([item for item in self.tasks if item[0] != "task" or not method.uses_task_id])
@@ -107,10 +108,10 @@ class Evaluator:
         method.select(None)
 
     def _answers(self, task: Task) -> Answers:
-        """What the method makes of a task's test samples, over all workers."""
+        """Returns what the method answers to a task's test samples, over all workers."""
         method, backbone = self.trainer.method, self.trainer.backbone
         texts = backbone.embed_texts(backbone.texts(task)).float()
-        # They come template by template.
+        # Texts come template by template: [templates * choices, D].
         choices = normalize(texts.view(-1, len(task.choices), texts.shape[1]).mean(0), dim=-1)
         total = torch.zeros(2 + texts.shape[1], dtype=torch.float64, device=backbone.device)
         answers = []
@@ -165,12 +166,12 @@ EMBEDDINGS = pa.schema(
 
 
 def recall(fit: Tensor, relevant: Tensor, k: int) -> float:
-    """Recall at k: the share of queries with a relevant candidate among the k best.
+    """Returns recall at k: the share of queries with a relevant candidate among the k best.
 
     Args:
         fit: float [Q, N], higher is better.
         relevant: bool [Q, N], at least one per query.
-        k: Candidates looked at. A candidate is ahead of another only if strictly better.
+        k: Number of candidates that count. One is ahead of another only if strictly better.
     """
     best = fit.masked_fill(~relevant, -torch.inf).amax(1, keepdim=True)
     ahead = (fit > best).sum(1)

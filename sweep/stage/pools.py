@@ -1,4 +1,4 @@
-"""Reference pools and synthetic samples, prepared once per machine for all trainings."""
+"""Prepares reference pools and synthetic samples, once per machine for all trainings."""
 
 import hashlib
 import os
@@ -16,13 +16,14 @@ from sweep.tasks.base import BenchmarkConfig, GeneratorConfig, ReferenceConfig
 from sweep.tasks.pixels import Pixels
 
 _AT_ONCE = 256
+"""Images of one forward pass."""
 
 
 class ReferencePool:
     """Image-caption pairs with their embeddings by the untouched backbone."""
 
     def __init__(self, config: ReferenceConfig, backbone: Backbone, cache_dir: Path) -> None:
-        """Prepare the pool, or find it prepared.
+        """Prepares the pool, or finds it prepared.
 
         Args:
             config: Where the pairs come from.
@@ -33,15 +34,15 @@ class ReferencePool:
         self._device = backbone.device
         split = ArraySplit(images, np.zeros(len(self.captions), np.int64))
         self._pixels = Pixels(split, backbone, cache_dir, f"reference/{config.fingerprint()}")
-        # Sums are rounded by device and number of threads: what one lane rounded so is not
-        # quite what another would have had.
+        # Rounding depends on the device and on the number of threads, so that lanes that differ
+        # in these must not share a cached file.
         place = f"{self._device.type}/{torch.get_num_threads()}"
         key = f"{backbone.fingerprint}/{config.fingerprint()}/{place}"
         self.image_embeddings = _cached(cache_dir, f"{key}/images", self._embed_images, backbone)
         self.text_embeddings = _cached(cache_dir, f"{key}/texts", self._embed_texts, backbone)
 
     def pixels(self, ids: Tensor) -> Tensor:
-        """The images `ids` on the model's device."""
+        """Returns the images `ids` on the model's device."""
         return self._pixels[ids].to(self._device, non_blocking=True)
 
     def _embed_images(self, backbone: Backbone) -> Tensor:
@@ -71,9 +72,9 @@ def _cached(
 
 
 class Generated:
-    """Synthetic samples of a task, drawn when asked for; every choice equally often.
+    """Synthetic samples of a task, generated on demand; every choice equally often.
 
-    What draws them may be a large model: it is loaded when asked, and never kept.
+    The generator may be a large model: it is loaded for each call and released afterwards.
     """
 
     questions: Sequence[str] | None = None
@@ -83,6 +84,6 @@ class Generated:
         self._config, self._benchmark, self._task = config, benchmark, task
 
     def images(self, ids: np.ndarray) -> Images:
-        """The images of the samples `ids`."""
+        """Returns the images of the samples `ids`."""
         draw = self._config.load(self._benchmark)
         return draw(self._task, self.labels[ids], ids.tolist())

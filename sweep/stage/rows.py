@@ -1,4 +1,4 @@
-"""Rows of the results table, as far as an evaluation knows them."""
+"""Makes rows of the results table, with the columns that an evaluation knows."""
 
 from typing import Any
 
@@ -8,8 +8,9 @@ from torch import Tensor
 from methods.data import Task
 
 Scores = list[dict[str, Any]]
+"""Rows with the columns split, eval_task, metric, value, n."""
 ALL_TASKS = "all tasks"
-"""What is evaluated where a score is one of the model as a whole."""
+"""Name in the column eval_task for scores of the model as a whole."""
 
 
 def score(split: str, name: str, metric: str, value: float, n: int) -> dict[str, Any]:

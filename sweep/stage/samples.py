@@ -1,4 +1,4 @@
-"""The test samples of a benchmark, as evaluation and diagnostics read them."""
+"""Reads the test samples of a benchmark for evaluation and diagnostics."""
 
 from collections.abc import Iterable, Iterator
 
@@ -14,7 +14,7 @@ from sweep.tasks.pixels import Pixels
 class TestSamples:
     """Prepared test images of tasks and image-text pairs; each worker takes its share of them."""
 
-    __test__ = False  # pytest collects what is called Test...
+    __test__ = False  # keeps pytest from collecting it because of its name
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer

@@ -1,22 +1,22 @@
-"""The states that a worker keeps in memory, so that it need not read them from the store again."""
+"""Keeps states in memory, so that a worker need not read them from the store again."""
 
 from collections.abc import Callable, Collection, Iterator
 
 from methods.base import State
 
 SPARE = 2**30
-"""Bytes of states that are kept although the present unit does not descend from them."""
+"""Bytes of states to keep besides those that the current unit needs."""
 
 
 class StateCache:
-    """States by key; what was not in use for longest goes first."""
+    """States by key; drops the least recently used ones first."""
 
     def __init__(self, load: Callable[[str], State], spare: int = SPARE) -> None:
-        """Start empty.
+        """Starts empty.
 
         Args:
             load: Reads a state from the store.
-            spare: Bytes of states that nobody needs at present.
+            spare: Bytes of states to keep besides those that are needed.
         """
         self._load = load
         self._spare = spare
@@ -34,7 +34,7 @@ class StateCache:
         self._states[key] = state
 
     def make_room(self, needed: Collection[str]) -> None:
-        """Before a unit that needs some states: drop others until they fit into what is spare."""
+        """Drops states that are not `needed` until the rest of them fits into `spare`."""
         others = {key: size(self._states[key]) for key in self._states if key not in needed}
         total = sum(others.values())
         for key, freed in others.items():
@@ -45,5 +45,5 @@ class StateCache:
 
 
 def size(state: State) -> int:
-    """Bytes of all tensors."""
+    """Returns the bytes of all tensors."""
     return sum(tensor.nbytes for tensor in state.values())

@@ -1,4 +1,4 @@
-"""One method on one backbone in one process: trains units and hands their states on.
+"""Trains units of one method on one backbone in one process.
 
 The same code runs in a lane's data-parallel workers, in `sweep trial`, and in tests.
 """
@@ -28,16 +28,17 @@ from sweep.tasks.base import Benchmark, GeneratorConfig
 from sweep.tasks.pixels import Pixels
 
 Stream = Sequence[tuple[str, Tensor]]
+"""For each step, the task and the ids of its samples, int64 [batch]."""
 
 
 def join_lane(study: Study) -> Accelerator:
-    """Set this process up as a worker of a lane: its threads, device, peers and precision.
+    """Sets this process up as a worker of a lane: its threads, device, peers and precision.
 
     The number of threads is fixed, because sums over more threads round differently.
     """
     torch.set_num_threads(max(1, int(study.lanes.cpus_per_worker)))
     return Accelerator(
-        # Without this Accelerate takes several CPU workers for strangers.
+        # Accelerate joins several CPU workers into one process group only if this is set.
         cpu=not torch.accelerator.is_available(),
         mixed_precision="bf16" if study.training.precision == "bf16" else "no",
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
@@ -47,7 +48,7 @@ def join_lane(study: Study) -> Accelerator:
 def draw_stream(
     sizes: Mapping[str, int], steps: Mapping[str, int], batch: int, seed: int
 ) -> Stream:
-    """Which samples every step trains on, over all workers together.
+    """Returns which samples every step trains on, over all workers together.
 
     Each task goes through shuffled epochs of its own; with several tasks, their steps are
     shuffled among one another. A function of the arguments alone.
@@ -68,7 +69,7 @@ def draw_stream(
 
 
 class TrainingTask:
-    """Samples to train on, of a task, as batches on the learner's device."""
+    """Training samples of a task, as batches on the trainer's device."""
 
     def __init__(self, task: Task, samples: Split, pixels: Pixels, device: torch.device) -> None:
         self.task = task
@@ -78,7 +79,7 @@ class TrainingTask:
         self._device = device
 
     def batch(self, ids: Tensor) -> Batch:
-        """The samples `ids` as one batch."""
+        """Returns the samples `ids` as one batch."""
         return make_batch(
             self.task, self._pixels, self._labels, self._samples.questions, ids, self._device
         )
@@ -95,7 +96,7 @@ def make_batch(
     ids: Tensor,
     device: torch.device,
 ) -> Batch:
-    """Samples `ids` of a split as one batch on `device`."""
+    """Returns the samples `ids` of a split as one batch on `device`."""
     return Batch(
         task=task,
         pixels=pixels[ids].to(device, non_blocking=True),
@@ -124,7 +125,7 @@ class Trainer:
         self.cache = cache
         method = resolve(entry.method)
         backbone = source.load().to(accelerator.device)
-        # Before the method gets hold of the backbone.
+        # Embeds with the untouched backbone, so it comes before the method changes it.
         self.reference = (
             ReferencePool(study.reference_pool(), backbone, cache)
             if "reference" in method.requires
@@ -132,13 +133,13 @@ class Trainer:
         )
         self.generator = study.image_generator() if "generator" in method.requires else None
         self.pretrained = set(backbone.parameters())
-        """The backbone's own weights; what a method adds is not among them."""
+        """The backbone's own weights, without those that the method adds."""
         self.method = method(backbone, entry.options).to(accelerator.device)
         self._data_key = study.benchmark.fingerprint()
         self._tasks: dict[str, TrainingTask] = {}
         self._synthetic: dict[str, TrainingTask] = {}
-        # One process needs no wrapper: data parallelism of one costs time and changes nothing.
-        # What trains nothing must have none.
+        # DistributedDataParallel would cost one process time for nothing, and it refuses a method
+        # that trains no weights.
         shares = accelerator.num_processes > 1 and self.method.trainable()
         self._step = accelerator.prepare_model(self.method) if shares else self.method
 
@@ -148,12 +149,12 @@ class Trainer:
         return self.method.backbone
 
     def pixels(self, kind: str, task: Task) -> Pixels:
-        """The prepared images of a task's training or test split."""
+        """Returns the prepared images of a task's training or test split."""
         split = task.train if kind == "train" else task.test
         return Pixels(split, self.backbone, self.cache, f"{self._data_key}/{task.name}/{kind}")
 
     def retrieval_pixels(self, pairs: Retrieval) -> Pixels:
-        """The prepared images of a retrieval set."""
+        """Returns the prepared images of a retrieval set."""
         split = ArraySplit(pairs.pixels, np.arange(len(pairs.captions)))
         return Pixels(split, self.backbone, self.cache, f"{self._data_key}/{pairs.name}")
 
@@ -200,11 +201,11 @@ class Trainer:
         )
 
     def combine(self, unit: Unit, trained: Sequence[State]) -> None:
-        """Make of the states of a combination's parents what the method predicts with."""
+        """Combines the states of a unit's parents into what the method predicts with."""
         self.method.combine(dict(zip(unit.prefix, trained, strict=True)), self._stage(unit))
 
     def train(self, unit: Unit, parent: State | None) -> State:
-        """Train the last task of a unit from its parent's state (None: the untouched backbone).
+        """Trains the last task of a unit from its parent's state (None: the untouched backbone).
 
         Raises:
             FloatingPointError: the loss is not finite.
@@ -214,7 +215,7 @@ class Trainer:
         else:
             self.method.load_state(parent)
         stage = self._stage(unit)
-        # For what draws from torch's own generator, such as dropout.
+        # Dropout and the like draw from torch's global generator.
         torch.manual_seed(derive_seed(stage.seed, "torch", stage.rank))
         self.method.train()
         self.method.before_task(stage)
@@ -248,7 +249,7 @@ class Trainer:
             )
 
     def _lr(self, step: int, stream: Stream) -> float:
-        """Linear warm-up to the task's peak, then cosine to zero over the whole stage."""
+        """Returns the learning rate: linear warm-up to the task's peak, then cosine to zero."""
         training, total = self.study.training, len(stream)
         peak = training.lr_of(stream[min(step, total - 1)][0], self.lr)
         warmup = min(training.warmup_steps, total)

@@ -1,4 +1,4 @@
-"""Computes units, one after another, in this process (one of a lane's workers, or alone)."""
+"""Computes units, one after another, in this process: a lane's worker, or the only process."""
 
 import platform
 import time
@@ -23,7 +23,7 @@ ZERO_SHOT = MethodEntry.model_validate({"method": "zero_shot"})
 
 @dataclass(frozen=True)
 class Result:
-    """What a unit gives: its record, the state to go on from, the mean embeddings."""
+    """The result of a unit: its record, the state to continue from, the embeddings."""
 
     record: Record
     state: State | None
@@ -31,7 +31,7 @@ class Result:
 
 
 class Worker:
-    """Holds the benchmark and, at a time, one backbone with one method."""
+    """Holds the benchmark and one backbone with one method at a time."""
 
     def __init__(
         self,
@@ -53,9 +53,9 @@ class Worker:
     def _load(self, unit: Unit) -> None:
         if self.loaded == (unit.backbone, unit.method):
             return
-        if self.loaded:  # the old model must be gone before the new one comes
+        if self.loaded:  # release the old model before loading the new one
             del self.trainer, self.evaluator
-            # It collects garbage before it lets go of the model itself.
+            # Twice, since Accelerate collects garbage before it drops its own reference.
             self.accelerator.free_memory()
             self.accelerator.free_memory()
         self.loaded = None
@@ -72,7 +72,7 @@ class Worker:
         self.loaded = (unit.backbone, unit.method)
 
     def compute(self, unit: Unit, state_of: Callable[[str], State]) -> Result:
-        """Do a unit; `state_of` gives the state of a parent by its key.
+        """Computes a unit; `state_of` gives the state of a parent by its key.
 
         With several workers all of them call this together, and all get the same result.
         """
@@ -92,7 +92,7 @@ class Worker:
         elif unit.kind == "combine":
             self.trainer.combine(unit, parents)
             lap("combine")
-        scores, embeddings = self.evaluator.evaluate() if unit.evaluates else ([], None)
+        scores, embeddings = self.evaluator.evaluate() if unit.is_evaluated else ([], None)
         lap("evaluate")
         record = Record(
             key=unit.key,

@@ -1,4 +1,4 @@
-"""What is kept of a run, on any filesystem: finished stages, results, who is at work.
+"""Stores a run on any filesystem: finished stages, results, and a lock.
 
-Records and states come in; they are read again by whatever goes on with the run.
+Records and states come in; a resumed run, `status` and `report` read them again.
 """

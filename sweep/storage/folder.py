@@ -1,4 +1,4 @@
-"""A folder on any filesystem: local disk, NFS, or an object store."""
+"""Reads and writes files in a folder on any filesystem."""
 
 import io
 import posixpath
@@ -21,27 +21,27 @@ class Folder:
         self.uri = uri if "://" in uri else self.path
 
     def join(self, *parts: str) -> str:
-        """The path of something inside the folder, as the filesystem knows it."""
+        """Returns the path of something inside the folder, as the filesystem knows it."""
         return posixpath.join(self.path, *parts)
 
     def exists(self, *parts: str) -> bool:
-        """Whether there is such a file or folder."""
+        """Returns whether there is such a file or folder."""
         return bool(self.filesystem.get_file_info(self.join(*parts)).type != fs.FileType.NotFound)
 
     def list(self, *parts: str, recursive: bool = False) -> list[fs.FileInfo]:
-        """Everything in a sub-folder; nothing if it does not exist."""
+        """Returns everything in a sub-folder; nothing if it does not exist."""
         selector = fs.FileSelector(self.join(*parts), allow_not_found=True, recursive=recursive)
         return list(self.filesystem.get_file_info(selector))
 
     def read(self, *parts: str) -> bytes:
-        """The content of a file."""
+        """Returns the content of a file."""
         with self.filesystem.open_input_stream(self.join(*parts)) as stream:
             return bytes(stream.read())
 
     def write(self, content: bytes, *parts: str) -> None:
-        """Write a file so that readers see all of it or none.
+        """Writes a file so that readers see all of it or none.
 
-        Object stores publish a file when it is closed; on disks it is renamed into place.
+        Object stores publish a file when it is closed; on disks it is renamed when complete.
         """
         path = self.join(*parts)
         local = isinstance(self.filesystem, fs.LocalFileSystem)
@@ -53,12 +53,12 @@ class Folder:
             self.filesystem.move(target, path)
 
     def write_table(self, table: pa.Table, *parts: str) -> None:
-        """Write a Parquet file."""
+        """Writes a Parquet file."""
         buffer = io.BytesIO()
         pq.write_table(table, buffer)
         self.write(buffer.getvalue(), *parts)
 
     def delete(self, *parts: str) -> None:
-        """Delete a file if it is there."""
+        """Deletes a file if it is there."""
         if self.exists(*parts):
             self.filesystem.delete_file(self.join(*parts))

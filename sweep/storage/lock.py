@@ -1,4 +1,4 @@
-"""Keeps two drivers out of one folder: each would delete what the other has just written."""
+"""Keeps a second driver out of a folder: each would delete what the other has just written."""
 
 import json
 import os
@@ -11,14 +11,15 @@ from sweep.errors import InputError
 from sweep.storage.folder import Folder
 
 NAME = "running.json"
+"""The lock's file in the run folder."""
 BEAT = 15.0
-"""Seconds between two signs of life of a driver."""
+"""Seconds between two heartbeats of a driver."""
 PATIENCE = 4 * BEAT
-"""Seconds of silence after which a driver is taken for dead."""
+"""Seconds without a heartbeat after which a driver is taken for dead."""
 
 
 class RunLock:
-    """While it is open, a file in the folder says that this process works there."""
+    """Marks the folder as in use by this process while the context is open."""
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
@@ -26,7 +27,7 @@ class RunLock:
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def other(self) -> tuple[str, float] | None:
-        """Who else works in the folder, if anybody does, and the seconds since it was last seen."""
+        """Returns the other process at work in the folder, if any, and seconds since its beat."""
         if not self.folder.exists(NAME):
             return None
         other = json.loads(self.folder.read(NAME))
@@ -37,15 +38,15 @@ class RunLock:
         return f"process {other['pid']} on {other['host']}", silence
 
     def check(self) -> None:
-        """Whether the folder is free.
+        """Makes sure that the folder is free.
 
         Raises:
             InputError: another process works in it.
         """
         if other := self.other():
-            who, silence = other
+            process, silence = other
             raise InputError(
-                f"--out '{self.folder.uri}' is being worked on by {who} (last seen {silence:.0f} s "
+                f"--out '{self.folder.uri}' is in use by {process} (last seen {silence:.0f} s "
                 f"ago); wait for it, give a new folder, or, if it was killed, try again in "
                 f"{PATIENCE - silence:.0f} s."
             )
@@ -62,7 +63,7 @@ class RunLock:
 
     def _beat(self) -> None:
         while not self._stop.wait(BEAT):
-            with suppress(OSError):  # the next one may come through
+            with suppress(OSError):  # the next heartbeat may succeed
                 self._write()
 
     def _write(self) -> None:
@@ -71,7 +72,7 @@ class RunLock:
 
 
 def _lives(pid: int) -> bool:
-    """Whether there is another process of this number."""
+    """Returns whether another process on this machine has this number."""
     if pid == os.getpid():
         return False
     try:

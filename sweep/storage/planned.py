@@ -1,4 +1,4 @@
-"""The plan of a run, read from its folder alone: no study, data or models are needed for it."""
+"""Reads the plan of a run from its folder alone: needs no study, data or models."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ PLAN = "plan.json"
 
 
 def read_plan(folder: Folder) -> dict[str, Any]:
-    """Returns what `Plan.counts` says of the plan, with its `graph`, and what has `stopped` it.
+    """Returns `Plan.counts` of a run, with its `graph` and the early stop in `stopped`.
 
     Raises:
         InputError: the folder holds no run.

@@ -1,4 +1,4 @@
-"""The folder of a run: study, plan, orders, results, manifest. The stages are the store's."""
+"""Writes the folder of a run: study, plan, orders, results, manifest; `Store` writes stages."""
 
 import importlib.metadata
 import json
@@ -32,10 +32,12 @@ from sweep.study.schema import Study
 from sweep.study.stopping import Stop
 
 MAY_CHANGE = {"lanes", "keep_states", "replicates", "methods", "similarity", "stopping", "report"}
-"""What may differ when a study goes on: where it runs, additions, how far it goes, and
-what its report shows."""
+"""Keys that may differ when a study resumes: where it runs, additions, how far it goes, and what its
+report shows."""
 READERS = 32
+"""Threads that read records at the same time: object stores are slow to answer."""
 PARTS = ("results", "costs", "embeddings")
+"""Tables that are written in parts."""
 PACKAGES = ("ray", "torch", "transformers", "peft", "accelerate", "task-order-sweep")
 
 Place = tuple[str, str, int, int, Order]
@@ -43,7 +45,7 @@ Place = tuple[str, str, int, int, Order]
 
 
 class RunFolder:
-    """What a run writes beside its stages, readable at any time while it runs."""
+    """Everything that a run writes besides its stages; readable at any time while it runs."""
 
     def __init__(self, out: str, plan: Plan) -> None:
         self.folder = Folder(out)
@@ -61,10 +63,10 @@ class RunFolder:
         self.stop: Stop | None = None
 
     def check(self) -> None:
-        """Refuse a folder that holds something else; writes nothing.
+        """Refuses a folder that holds something else; writes nothing.
 
         Raises:
-            InputError: with what is there and what to do.
+            InputError: says what the folder holds and what to do.
         """
         kind = self.folder.filesystem.get_file_info(self.folder.path).type
         if kind == fs.FileType.File:
@@ -82,11 +84,11 @@ class RunFolder:
         if difference:
             raise InputError(
                 f"--out '{self.folder.uri}' holds another study (its {difference} differs); "
-                f"give a new folder, or run that study again to go on with it."
+                f"give a new folder, or run that study again to resume it."
             )
 
     def prepare(self) -> None:
-        """Write what is known before the first stage."""
+        """Writes what is known before the first stage."""
         study = self.plan.study
         if self.folder.exists("tune"):
             self.folder.filesystem.delete_dir(self.folder.join("tune"))
@@ -96,7 +98,7 @@ class RunFolder:
         self._write_orders(study.replicates)
 
     def _write_plan(self) -> None:
-        """All that the engine and `status` have to know, so that neither needs data or models."""
+        """Writes all that the engine and `status` need, so that neither reads data or models."""
         facts = self.plan.counts() | {
             "stopped": asdict(self.stop) if self.stop else None,
             "graph": self.plan.as_dict(),
@@ -112,9 +114,9 @@ class RunFolder:
         self.folder.write_table(pa.Table.from_pylist(rows, ORDERS_SCHEMA), "orders.parquet")
 
     def look(self, done: Collection[str], failed: dict[str, str]) -> Stop | None:
-        """At the end of a replicate: whether the study has seen enough, and may stop.
+        """Returns, at the end of a replicate, the decision to stop if there is one.
 
-        Once it has, the orders of later replicates are no longer planned, so none is missing.
+        After a stop the orders of later replicates are no longer planned, so none is missing.
         """
         stopping, most = self.plan.study.stopping, self.plan.study.replicates
         if stopping is None or self.stop:
@@ -130,12 +132,12 @@ class RunFolder:
         return self.stop
 
     def flush_is_due(self) -> bool:
-        """Ever more rarely, so that a long study does not leave thousands of small files."""
+        """Returns whether to write results: ever more rarely, to limit the number of files."""
         now = time.monotonic()
         return now - self._flushed > max(10.0, 0.05 * (now - self._started))
 
     def flush(self, done: Iterable[str], failed: dict[str, str]) -> None:
-        """Write the results of all units not written yet."""
+        """Writes the results of all units not written yet."""
         self._flushed = time.monotonic()
         new = [key for key in done if key not in self._written]
         if new:
@@ -187,7 +189,7 @@ class RunFolder:
                 yield placed | self._stage_facts(placed["prefix"]) | score | {"status": "ok"}
 
     def _costs(self, record: Record) -> Iterable[dict[str, Any]]:
-        """What a stage takes: learning its last task (and combining), then evaluating."""
+        """Yields seconds of a stage: learning its last task (and combining), then evaluating."""
         unit = self.plan.units[record.key]
         for placed in self._placed(record.key):
             key = record.key
@@ -213,7 +215,7 @@ class RunFolder:
             }
 
     def write_manifest(self, lanes: int) -> None:
-        """Write versions, hardware, cost and failures; last of all."""
+        """Writes versions, hardware, cost and failures; last of all."""
         facts = {
             "study": self.plan.study.name,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -234,7 +236,7 @@ class RunFolder:
 
 
 def places(plan: Plan) -> dict[str, dict[Place, None]]:
-    """Where every unit stands in the results: all prefixes of all runs that it serves."""
+    """Returns where every unit stands in the results: all prefixes of all runs it serves."""
     found: dict[str, dict[Place, None]] = {}
     for run in plan.runs:
         for key, prefix in zip(run.stages, run.prefixes, strict=True):
@@ -244,7 +246,7 @@ def places(plan: Plan) -> dict[str, dict[Place, None]]:
 
 
 def dump(study: Study) -> str:
-    """The study with all defaults filled in, as YAML."""
+    """Returns the study with all defaults filled in, as YAML."""
     content = study.model_dump(mode="json", by_alias=True)
     content["methods"] = {
         label: {"method": entry["method"], **entry["options"]}
@@ -254,7 +256,7 @@ def dump(study: Study) -> str:
 
 
 def conflict(held: Study, new: Study) -> str:
-    """The first key in which two studies differ beyond what may change; "" if they agree."""
+    """Returns the first key in which two studies differ beyond MAY_CHANGE; "" if they agree."""
     for key in Study.model_fields:
         if key not in MAY_CHANGE and getattr(held, key) != getattr(new, key):
             return key

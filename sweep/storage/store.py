@@ -1,8 +1,8 @@
-"""Finished stages on any filesystem: the only truth about what has been done.
+"""Stores finished stages on any filesystem: the single source of truth about what is done.
 
-OUT/stages/KEY/state.safetensors    what is needed to go on from this prefix (may be deleted)
+OUT/stages/KEY/state.safetensors    the state to continue from this prefix with (may be deleted)
 OUT/stages/KEY/embeddings.parquet   mean embeddings of every task
-OUT/stages/KEY/stage.json           the record, written last: its presence means complete
+OUT/stages/KEY/stage.json           the record, written last: its presence marks completeness
 """
 
 import hashlib
@@ -26,7 +26,7 @@ RECORD, STATE, EMBEDDINGS = "stage.json", "state.safetensors", "embeddings.parqu
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What is known about a finished stage."""
+    """Facts about a finished stage."""
 
     key: str
     scores: tuple[dict[str, Any], ...] = ()
@@ -47,14 +47,14 @@ class Store:
         self.folder = Folder(out)
 
     def finished(self) -> dict[str, Kept]:
-        """Keys of all complete stages, and what there is of each."""
+        """Returns keys of all complete stages, and which files each has."""
         names: dict[str, set[str]] = {}
         for info in self.folder.list("stages", recursive=True):
             names.setdefault(posixpath.basename(posixpath.dirname(info.path)), set()).add(
                 info.base_name
             )
         return {
-            key: Kept(state=STATE in files, scores=EMBEDDINGS in files)
+            key: Kept(has_state=STATE in files, has_scores=EMBEDDINGS in files)
             for key, files in names.items()
             if RECORD in files
         }
@@ -62,8 +62,8 @@ class Store:
     def save(
         self, record: Record, state: "State | None", embeddings: pa.Table | None = None
     ) -> Record:
-        """Write a finished stage; the record goes last. Returns it with its state's digest."""
-        from safetensors.torch import save  # imports torch, which the coordinator does without
+        """Writes a finished stage, its record last; returns the record with the state's digest."""
+        from safetensors.torch import save  # imports torch, which the coordinator need not load
 
         facts = asdict(record)
         if state is not None:
@@ -77,15 +77,15 @@ class Store:
         return Record(**facts | {"scores": tuple(facts["scores"])})
 
     def record(self, key: str) -> Record:
-        """The record of a finished stage."""
+        """Returns the record of a finished stage."""
         facts = json.loads(self.folder.read("stages", key, RECORD))
         return Record(**facts | {"scores": tuple(facts["scores"])})
 
     def state(self, key: str) -> "State":
-        """The state of a finished stage.
+        """Returns the state of a finished stage.
 
         Raises:
-            OSError: it is not what was written.
+            OSError: the file is not what was written.
         """
         from safetensors.torch import load
 
@@ -96,11 +96,11 @@ class Store:
         return state
 
     def embeddings(self, key: str) -> pa.Table | None:
-        """The embeddings table of a finished stage, if it has one."""
+        """Returns the embeddings table of a finished stage, if it has one."""
         if not self.folder.exists("stages", key, EMBEDDINGS):
             return None
         return pq.read_table(io.BytesIO(self.folder.read("stages", key, EMBEDDINGS)))
 
     def drop_state(self, key: str) -> None:
-        """Delete a state that no stage needs any more."""
+        """Deletes a state that no stage needs any more."""
         self.folder.delete("stages", key, STATE)

@@ -1,4 +1,4 @@
-"""Where weights and data are, and exactly which ones, without loading them."""
+"""Finds a study's backbones and identifies their weights without loading them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from methods.backbones.base import Backbone
 
 EMBEDDED = Path(__file__).parent.parent / "assets"
+"""Folder of the backbones that ship with the package."""
 
 
 class BackboneConfig(Section):
@@ -23,7 +24,7 @@ class BackboneConfig(Section):
     revision: str | None = Field(default=None, description="Branch, tag or commit on the hub.")
     answer: Literal["score", "generate"] = Field(
         default="score",
-        description="Fusion backbones answer with the likeliest choice, or with greedy text.",
+        description="How fusion backbones answer: by the likeliest choice, or by greedy text.",
     )
     family: Literal["dual-encoder", "fusion"] | None = Field(
         default=None, description="For models that could be either; null: as they are configured."
@@ -42,7 +43,7 @@ class Source:
 
     @property
     def location(self) -> str:
-        """What transformers loads from; embedded backbones lie elsewhere on every machine."""
+        """What transformers loads from; the folder of embedded backbones depends on the machine."""
         path = self.config.path
         return str(EMBEDDED / path) if path in embedded() else path
 
@@ -58,7 +59,7 @@ class Source:
         return load_backbone(self.location, self.commit, config.family, answer=config.answer)
 
     def verify(self) -> None:
-        """Make sure that what is about to be loaded is what the study was planned with.
+        """Makes sure that what is about to be loaded is what the study was planned with.
 
         Raises:
             ValueError: files of a local folder have changed since.
@@ -66,17 +67,17 @@ class Source:
         if self.commit is None and digest(Path(self.location)) != self.fingerprint:
             raise ValueError(
                 f"backbone '{self.config.path}': its files have changed since the study was "
-                f"planned; run the study again, which trains with the new ones"
+                f"planned; run the study again to train with the new files"
             )
 
 
 def embedded() -> list[str]:
-    """Names of the backbones that ship with the package."""
+    """Returns the names of the backbones that ship with the package."""
     return sorted(folder.name for folder in EMBEDDED.iterdir() if (folder / "config.json").exists())
 
 
 def find_source(config: BackboneConfig) -> Source:
-    """Pin down a backbone: an embedded name, a local folder, or a hub id.
+    """Pins down a backbone: an embedded name, a local folder, or a hub id.
 
     A local folder is identified by the content of its files, a hub id by its commit.
 

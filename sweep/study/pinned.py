@@ -1,4 +1,4 @@
-"""Pins down what a study names: the content that its data and its backbones have at this moment."""
+"""Pins down a study's data and backbones to the versions that they have now."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from sweep.study.schema import Study
 
 @dataclass(frozen=True)
 class Pinned:
-    """What a plan depends on beside the study."""
+    """Everything that a plan depends on besides the study."""
 
     tasks: tuple[str, ...]
-    """Of the benchmark."""
+    """Names of the benchmark's tasks."""
     data: Mapping[str, str]
     """Fingerprints of the data, by section: benchmark, reference, generator."""
     sources: Mapping[str, Source]
@@ -20,10 +20,10 @@ class Pinned:
 
 
 def pin(study: Study) -> Pinned:
-    """Reads the data and the backbones of a study, and loads none of them.
+    """Identifies the data and the backbones of a study without loading them.
 
     Raises:
-        InputError: some of them are not there.
+        InputError: some of them cannot be found.
     """
     return Pinned(
         tasks=study.benchmark.task_names(),

@@ -1,4 +1,4 @@
-"""Reads study files, and says in one sentence why one cannot be read."""
+"""Reads study files, and explains in one sentence why one cannot be read."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def _parse(text: str, source: str) -> Any:
 
 
 def read_yaml(path: Path, overrides: tuple[str, ...] = ()) -> Any:
-    """The content of a YAML file with "key.path=value" overrides applied.
+    """Returns the content of a YAML file with "key.path=value" overrides applied.
 
     Raises:
         InputError: the file or an override cannot be read.

@@ -1,4 +1,4 @@
-"""The study file: what is swept, with what, and how; validated before anything runs."""
+"""Defines the study file: what is swept, with what, and how; validated before anything runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,10 +30,11 @@ from sweep.study.stopping import StoppingRule
 from sweep.tasks.base import BenchmarkConfig, DataConfig, GeneratorConfig, ReferenceConfig
 
 STUDIES = Path(__file__).parent.parent / "studies"
+"""Folder of the studies that ship with the package."""
 
 
 def _labelled(value: Any) -> Any:
-    """A list of names, or a mapping of labels to options (none: null)."""
+    """Returns a mapping of labels to options; given a list of names, each is its own label."""
     if isinstance(value, str):
         value = [value]
     if isinstance(value, list):
@@ -91,12 +92,12 @@ class Training(Section):
     per_task: dict[str, TaskTraining] = Field(default_factory=dict)
 
     def steps_of(self, task: str) -> int:
-        """Optimiser steps for `task`."""
+        """Returns the optimiser steps for `task`."""
         special = self.per_task.get(task)
         return special.steps if special and special.steps else self.steps
 
     def lr_of(self, task: str, method_lr: float | None) -> float:
-        """Peak learning rate for `task`: the task's own, else the method's, else the study's."""
+        """Returns the peak learning rate: the task's own, else the method's, else the study's."""
         special = self.per_task.get(task)
         return special.lr if special and special.lr else method_lr or self.lr
 
@@ -107,9 +108,9 @@ class Evaluation(Section):
     batch_size: int = Field(default=512, ge=1, description="Images of one forward pass.")
     diagnostics: tuple[str, ...] = Field(
         default=(),
-        description="What is measured beside scores and mean embeddings: which modality and which "
+        description="What to measure besides scores and mean embeddings: which modality and which "
         "tower accuracy comes from (modality, towers, mm_shap), how far representations move "
-        "(cka), single embeddings for a picture (features); or package.module:Class.",
+        "(cka), embeddings of single samples (features); or package.module:Class.",
     )
 
     @field_validator("diagnostics")
@@ -127,9 +128,9 @@ class Similarities(Section):
     measures: tuple[str, ...] = Field(
         default=tuple(OF_EMBEDDINGS),
         min_length=1,
-        description="By default those that take a forward pass. Those of gradients take backward "
-        f"passes, curvature T^2 of them: {', '.join(OF_GRADIENTS)}. Those of experts first train "
-        f"one expert per task, on the machine that plans: {', '.join(OF_EXPERTS)}. Or "
+        description="By default all that need only a forward pass. Gradient-based measures need "
+        f"backward passes, curvature T^2 of them: {', '.join(OF_GRADIENTS)}. Expert-based measures "
+        f"first train one expert per task on the machine that plans: {', '.join(OF_EXPERTS)}. Or "
         "package.module:Measure.",
     )
 
@@ -145,18 +146,27 @@ class Lanes(Section):
     """The long-lived training jobs that work through the study's stages."""
 
     count: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        default="auto", description="Jobs at the same time; auto: as many as the cluster can hold."
+        default="auto", description="Most lanes at a time; auto: as many as the cluster can hold."
     )
     workers: int = Field(default=1, ge=1, description="Data-parallel workers of a lane.")
     cpus_per_worker: float = Field(default=1, ge=0)
     gpus_per_worker: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
         default="auto", description="auto: 1 if the cluster has GPUs, else 0."
     )
-    retries: int = Field(default=2, ge=0, description="How often a failing stage is tried again.")
+    retries: int = Field(default=2, ge=0, description="How often to retry a stage that fails.")
 
 
 class Study(Section):
-    """Benchmark x backbones x methods x design x replicates."""
+    """Benchmark x backbones x methods x design x replicates, as a study file states them.
+
+    >>> study = Study.load("quickstart", ("training.steps=10",))
+    >>> list(study.methods), study.training.steps
+    (['zero_shot', 'finetune', 'lora', 'er', 'individual'], 10)
+    >>> Study.load("quickstart", ("training.step=10",))
+    Traceback (most recent call last):
+    ...
+    sweep.errors.InputError: quickstart: training: Unknown key 'step'; ... Did you mean 'steps'?
+    """
 
     name: str = Field(pattern=r"^[\w.-]+$", description="Letters, digits, '_', '-' and '.'.")
     benchmark: Annotated[SerializeAsAny[BenchmarkConfig], named("benchmarks")]
@@ -172,19 +182,23 @@ class Study(Section):
     seed: int = Field(default=0, ge=0)
     reference: Annotated[
         SerializeAsAny[ReferenceConfig] | None, named("references", optional=True)
-    ] = Field(default=None, description="Image-caption pairs of no task; null: the benchmark's.")
+    ] = Field(
+        default=None,
+        description="Image-caption pairs outside of all tasks; null: the benchmark's.",
+    )
     generator: Annotated[
         SerializeAsAny[GeneratorConfig] | None, named("generators", optional=True)
-    ] = Field(default=None, description="Draws images for choices; null: the benchmark's.")
+    ] = Field(default=None, description="Generates images of choices; null: the benchmark's.")
     similarity: Similarities | None = Field(
-        default=None, description="Measured before training; null: only if the design needs it."
+        default=None,
+        description="Similarity to measure before training; null: only what the design needs.",
     )
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
     lanes: Lanes = Lanes()
     report: Reporting = Reporting()
     keep_states: Literal["all", "leaves", "none"] = Field(
-        default="none", description="Which states stay on disk once no stage needs them any more."
+        default="none", description="Which states stay on disk when no stage needs them any longer."
     )
 
     @field_validator("backbones", mode="before")
@@ -226,10 +240,10 @@ class Study(Section):
 
     @classmethod
     def from_dict(cls, raw: Any, source: str = "study") -> "Study":
-        """Validate the content of a study file.
+        """Validates the content of a study file.
 
         Raises:
-            InputError: with one sentence that names the offending key.
+            InputError: says in one sentence which key is wrong.
         """
         if not isinstance(raw, dict):
             raise InputError(f"{source}: must be a mapping of keys to values, got {raw!r}.")
@@ -240,7 +254,7 @@ class Study(Section):
 
     @classmethod
     def load(cls, study: str | Path, overrides: tuple[str, ...] = ()) -> "Study":
-        """Read a YAML path or a shipped study by name; `overrides` are "key.path=value" texts.
+        """Reads a YAML file or a shipped study; `overrides` are "key.path=value" texts.
 
         Raises:
             InputError: there is no such study, or it cannot be used.
@@ -256,11 +270,11 @@ class Study(Section):
         return cls.from_dict(read_yaml(path, overrides), str(study))
 
     def replicate_seed(self, replicate: int) -> int:
-        """The seed from which everything random in a replicate is derived."""
+        """Returns the seed from which everything random in a replicate is derived."""
         return derive_seed(self.seed, "replicate", replicate)
 
     def reference_pool(self) -> ReferenceConfig:
-        """The study's reference pool, or the one that fits its benchmark.
+        """Returns the study's reference pool, or the one that fits its benchmark.
 
         Raises:
             InputError: there is neither.
@@ -271,7 +285,7 @@ class Study(Section):
         return pool
 
     def image_generator(self) -> GeneratorConfig:
-        """The study's generator, or the one that fits its benchmark.
+        """Returns the study's generator, or the one that fits its benchmark.
 
         Raises:
             InputError: there is neither.
@@ -285,11 +299,11 @@ class Study(Section):
         methods = [label for label, entry in self.methods.items() if need in entry.kind.requires]
         return (
             f"method '{methods[0]}' needs a {need}, and benchmark '{self.benchmark.name}' has "
-            f"none; add '{need}:' to the study, with name one of {', '.join(parts(f'{need}s'))}."
+            f"none; add '{need}:' to the study, its name one of {', '.join(parts(f'{need}s'))}."
         )
 
     def data(self) -> dict[str, DataConfig]:
-        """Where all data come from that this study's methods need, by section."""
+        """Returns where all data come from that this study's methods need, by section."""
         needs = {need for entry in self.methods.values() for need in entry.kind.requires}
         found: dict[str, DataConfig] = {"benchmark": self.benchmark}
         if "reference" in needs:
@@ -299,7 +313,7 @@ class Study(Section):
         return found
 
     def check_data(self) -> None:
-        """Look at all data once, before anything starts.
+        """Looks at all data once, before anything starts.
 
         Raises:
             InputError: some of them cannot be used.

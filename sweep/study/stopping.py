@@ -1,4 +1,4 @@
-"""When a study has seen enough: the `stopping:` section, and the decision after a replicate."""
+"""Decides when a study may stop early: the `stopping:` section of a study file."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,18 +16,19 @@ if TYPE_CHECKING:
 
 
 class StoppingRule(Section):
-    """A contrast, and how well it has to be known before the study may stop."""
+    """A contrast, and how precisely it has to be known before the study may stop."""
 
     half_width: float = Field(
-        gt=0, description="Of the 95 % confidence sequence, in the unit of the metric."
+        gt=0,
+        description="Largest half-width of the 95 % confidence sequence, in the metric's unit.",
     )
     of: str = Field(
-        default="average_accuracy", description="A metric of a run, or package.module:Metric."
+        default="average_accuracy", description="A metric of a run, or package.module:Object."
     )
     between: tuple[str, str] | None = Field(
-        default=None, description="Two methods, paired: the first minus the second."
+        default=None, description="Two methods, compared in pairs: the first minus the second."
     )
-    method: str | None = Field(default=None, description="Or one method: its mean.")
+    method: str | None = Field(default=None, description="Or one method, for its mean.")
 
     @field_validator("of")
     @classmethod
@@ -45,17 +46,17 @@ class StoppingRule(Section):
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The labels of the methods that are looked at."""
+        """The labels of the methods that the contrast is about."""
         return self.between or (str(self.method),)
 
     @property
     def metric(self) -> "Metric":
-        """What is looked at."""
+        """The metric that the contrast is about."""
         metric: Metric = resolve("metrics", self.of)
         return metric
 
     def runs(self, results: "Results") -> pd.DataFrame:
-        """The metrics of every complete run, this rule's among them."""
+        """Returns the metrics of every complete run, with this rule's among them."""
         from analysis import metrics
 
         return metrics(results, extra=own_metrics([self.of]))
@@ -66,11 +67,11 @@ class StoppingRule(Section):
         return f"{self.metric.key.replace('_', ' ')} of {' minus '.join(self.methods)}"
 
     def means(self, runs: pd.DataFrame, replicates: int) -> pd.DataFrame:
-        """The contrast in each of the first replicates, a column per backbone; NaN: broken.
+        """Returns the contrast per replicate (rows) and backbone; NaN where runs are missing.
 
         Args:
             runs: What `runs` returns.
-            replicates: How many of them.
+            replicates: Number of replicates, counted from the first.
         """
         from analysis import block_means
 
@@ -80,10 +81,10 @@ class StoppingRule(Section):
         return block_means(runs, self.metric.key, *self.methods[1:]).reindex(range(replicates))
 
     def look(self, runs: pd.DataFrame, replicates: int, most: int) -> "Stop | None":
-        """Whether the first so many replicates are enough, of at most so many.
+        """Returns the decision to stop within the first `replicates`, if there is one.
 
-        The intervals may be looked at after every replicate, see `analysis.stopping`, and later
-        replicates do not change the answer. So every look finds the same, whenever it is taken.
+        Intervals stay valid when they are computed after every replicate (`anytime_interval`).
+        Later replicates do not change the decision, so it is the same whenever it is made.
         """
         from analysis import stopping_point
 
@@ -105,7 +106,9 @@ class StoppingRule(Section):
 
 @dataclass(frozen=True)
 class Stop:
-    """The decision that replicates are enough."""
+    """The decision to stop early."""
 
     replicates: int
+    """Number of replicates that count; later ones are left out."""
     reason: str
+    """Why, as a sentence without capital and full stop."""

@@ -1,4 +1,4 @@
-"""Where tasks come from: the embedded world, or folders of images; and what methods add to them.
+"""Loads or renders tasks, reference pools and generated images.
 
 A section of a study comes in; images, choices and captions go out.
 """

@@ -1,8 +1,8 @@
-"""Where data comes from: benchmarks, reference pools and generators, as sections of a study.
+"""Defines benchmarks, reference pools and generators, which are sections of a study.
 
 A benchmark is a named pool of tasks, plus held-out probes that are never trained on. A reference
-is a pool of image-caption pairs of no task; a generator makes new images for the choices of a task.
-Only some methods need these two.
+is a pool of image-caption pairs outside of all tasks; a generator makes new images for the choices
+of a task. Only some methods need a reference or a generator.
 """
 
 from abc import ABC, abstractmethod
@@ -28,14 +28,14 @@ class Benchmark:
 
 
 Generator = Callable[[Task, np.ndarray, Sequence[int]], Images]
-"""Draws for a task one image per label (the choice it shows, int64 [B]), each from a seed."""
+"""Draws one image per label (the choice that it shows, int64 [B]) of a task, each from a seed."""
 
 
 def check_template(template: str) -> None:
-    """Look for the place of the class name.
+    """Makes sure that a template has a place for the class name.
 
     Raises:
-        InputError: there is none, or there is another.
+        InputError: there is no "{}", or there are other braces.
     """
     if "{}" not in template or "{" in template.replace("{}", ""):
         raise InputError(f"template '{template}' must hold '{{}}' for the class name.")
@@ -48,10 +48,10 @@ class DataConfig(Section, ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Identifies the data; equal data, equal fingerprint."""
+        """Identifies the data: equal data have equal fingerprints."""
 
     def check(self) -> None:
-        """Look at the data once, before anything starts.
+        """Looks at the data once, before anything starts.
 
         Raises:
             InputError: some of it cannot be used.
@@ -59,11 +59,11 @@ class DataConfig(Section, ABC):
 
 
 class ReferenceConfig(DataConfig):
-    """The `reference:` section: image-caption pairs of no task; one subclass per kind."""
+    """The `reference:` section: image-caption pairs outside of all tasks; one subclass per kind."""
 
     @abstractmethod
     def load(self) -> tuple[Images, tuple[str, ...]]:
-        """The images and their captions; every process loads them."""
+        """Returns the images and their captions; every process loads them."""
 
 
 class GeneratorConfig(DataConfig):
@@ -72,7 +72,7 @@ class GeneratorConfig(DataConfig):
     images: int = Field(default=200, ge=1, description="Images generated for every task.")
 
     def check_draws_for(self, benchmark: "BenchmarkConfig") -> None:
-        """Loads nothing.
+        """Makes sure that it can draw for a benchmark's tasks; loads nothing.
 
         Raises:
             InputError: this generator cannot draw for tasks of that benchmark.
@@ -80,7 +80,7 @@ class GeneratorConfig(DataConfig):
 
     @abstractmethod
     def load(self, benchmark: "BenchmarkConfig") -> Generator:
-        """What draws for tasks of `benchmark`; every process that needs it loads it."""
+        """Returns what draws for tasks of `benchmark`; every process that needs it loads it."""
 
 
 class BenchmarkConfig(DataConfig):
@@ -88,16 +88,16 @@ class BenchmarkConfig(DataConfig):
 
     @abstractmethod
     def task_names(self) -> tuple[str, ...]:
-        """The tasks that orders are made of; cheap (loads no images)."""
+        """Returns the tasks of which orders are made; cheap (loads no images)."""
 
     def reference(self) -> ReferenceConfig | None:
-        """The pool that fits this benchmark; used where a study names none."""
+        """Returns this benchmark's own pool, if any; used where a study names none."""
         return None
 
     def generator(self) -> GeneratorConfig | None:
-        """The generator that fits this benchmark; used where a study names none."""
+        """Returns this benchmark's own generator, if any; used where a study names none."""
         return None
 
     @abstractmethod
     def load(self) -> Benchmark:
-        """Load or render everything; every process does."""
+        """Loads or renders everything; every process does."""

@@ -1,4 +1,4 @@
-"""A reference pool from a Hugging Face data set: on the hub, or a folder of images."""
+"""Takes a reference pool from a Hugging Face data set: on the hub, or a folder of images."""
 
 import hashlib
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ class Dataset(ReferenceConfig):
     template: str = Field(
         default="a photo of a {}.", description="Makes a caption of a class label's name."
     )
-    size: int = Field(default=1000, ge=1, description="Pairs drawn, at most as many as there are.")
+    size: int = Field(default=1000, ge=1, description="Pairs to draw; all if there are fewer.")
     seed: int = Field(default=0, ge=0, description="Another seed draws other pairs.")
 
     @field_validator("template")
@@ -41,7 +41,7 @@ class Dataset(ReferenceConfig):
         return value
 
     def fingerprint(self) -> str:
-        """SHA-256 of the settings, and of the folder's files or the hub's commit."""
+        """Returns the SHA-256 of the settings, and of the folder's files or the hub's commit."""
         settings = self.model_dump(exclude={"path", "revision"})
         return hashlib.sha256(repr((settings, self._version)).encode()).hexdigest()
 
@@ -57,7 +57,7 @@ class Dataset(ReferenceConfig):
         return Path(self.path).is_dir()
 
     def check(self) -> None:
-        """Draw the pairs and look at the first.
+        """Draws the pairs and looks at the first.
 
         Raises:
             InputError: the data set or a column is not there, or holds something else.
@@ -67,7 +67,7 @@ class Dataset(ReferenceConfig):
             images[0]
 
     def load(self) -> tuple[Images, tuple[str, ...]]:
-        """Draw the pairs; images are decoded when asked for.
+        """Draws the pairs; images are decoded when asked for.
 
         Raises:
             InputError: the data set or a column is not there, or holds something else.
@@ -103,7 +103,7 @@ class Dataset(ReferenceConfig):
             with self._said_in_one_sentence(f"column '{self.caption}' lacks labels"):
                 names = [feature.int2str(value).replace("_", " ") for value in values]
             return tuple(self.template.format(name) for name in names)
-        # Some data sets give several captions of an image: the first serves.
+        # Some data sets have several captions per image; the first is used.
         captions = [value[0] if isinstance(value, list) and value else value for value in values]
         if not all(isinstance(caption, str) for caption in captions):
             raise InputError(
@@ -113,7 +113,7 @@ class Dataset(ReferenceConfig):
 
     @contextmanager
     def _said_in_one_sentence(self, problem: str) -> Iterator[None]:
-        """What `datasets` and decoders raise becomes an InputError."""
+        """Turns what `datasets` and decoders raise into an InputError."""
         import datasets
 
         raised = (OSError, ValueError, RuntimeError, SyntaxError, datasets.exceptions.DatasetsError)
@@ -126,7 +126,7 @@ class Dataset(ReferenceConfig):
 
 @contextmanager
 def _no_bars() -> Iterator[None]:
-    """Without progress bars, which would tear up what the command line prints."""
+    """Hides progress bars, which would tear up what the command line prints."""
     import datasets
 
     hidden = datasets.are_progress_bars_disabled()

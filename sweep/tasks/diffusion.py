@@ -1,4 +1,4 @@
-"""A text-to-image diffusion model as generator; needs the package `diffusers`."""
+"""Generates images with a text-to-image diffusion model; needs the package `diffusers`."""
 
 import hashlib
 import importlib.util
@@ -17,8 +17,9 @@ from sweep.hub import HubOrFolder, commit_of, digest
 from sweep.tasks.base import BenchmarkConfig, Generator, GeneratorConfig
 
 _AT_ONCE = 8
+"""Images of one call of the pipeline."""
 _INDEX = "model_index.json"
-"""What makes a repository or a folder a pipeline."""
+"""The file that every repository or folder with a pipeline has."""
 
 
 class Diffusion(GeneratorConfig):
@@ -32,7 +33,7 @@ class Diffusion(GeneratorConfig):
     seed: int = Field(default=0, description="Another seed draws other images.")
 
     def fingerprint(self) -> str:
-        """SHA-256 of the settings, and of the folder's files or the hub's commit."""
+        """Returns the SHA-256 of the settings, and of the folder's files or the hub's commit."""
         settings = self.model_dump(exclude={"path", "revision"})
         return hashlib.sha256(repr((settings, self._version)).encode()).hexdigest()
 
@@ -47,7 +48,7 @@ class Diffusion(GeneratorConfig):
         return digest(folder)
 
     def check(self) -> None:
-        """Look for the package.
+        """Makes sure that the package is installed.
 
         Raises:
             InputError: it is not installed.
@@ -56,7 +57,7 @@ class Diffusion(GeneratorConfig):
             raise InputError("generator 'diffusers' needs a package: pip install diffusers.")
 
     def load(self, benchmark: BenchmarkConfig) -> Generator:
-        """Load the pipeline; any benchmark will do."""
+        """Loads the pipeline; it can draw for any benchmark."""
         from diffusers import DiffusionPipeline
 
         device = torch.accelerator.current_accelerator() or torch.device("cpu")
@@ -77,7 +78,7 @@ class Diffusion(GeneratorConfig):
                     [prompts[label] for label in labels[some]],
                     num_inference_steps=self.steps,
                     guidance_scale=self.guidance,
-                    # On the CPU, so that a seed means the same noise on every device.
+                    # On the CPU, so that a seed gives the same noise on every device.
                     generator=[
                         torch.Generator().manual_seed(derive_seed(self.seed, task.name, seed))
                         for seed in seeds[some]

@@ -1,4 +1,4 @@
-"""Tasks from folders of images: PATH/TASK/{train,test}/CLASS/*.jpg."""
+"""Makes tasks of folders of images: PATH/TASK/{train,test}/CLASS/*.jpg."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,9 @@ Templates = str | tuple[str, ...]
 
 
 class ImageFolder(BenchmarkConfig):
-    """A benchmark of one's own: a folder per task, a folder per class.
+    """Your own benchmark: a folder per task, in it a folder per class.
 
-    A class is called as its folder, with "_" read as a space.
+    The name of a class is that of its folder, with "_" read as a space.
     """
 
     name: str = "folder"
@@ -31,15 +31,15 @@ class ImageFolder(BenchmarkConfig):
     tasks: tuple[str, ...] | None = Field(
         default=None,
         min_length=1,
-        description="Sub-folders to make tasks of; null: all that are no probes.",
+        description="Sub-folders to use as tasks; null: all except probes.",
     )
     template: Templates | dict[str, Templates] = Field(
         default=TEMPLATE,
         description="Prompts of dual encoders with '{}' for the class; one, several, or per task.",
     )
-    question: str = Field(default="What is in the image?", description="Put to fusion backbones.")
+    question: str = Field(default="What is in the image?", description="For fusion backbones.")
     probes: tuple[str, ...] = Field(
-        default=(), description="Sub-folders that are evaluated on, but never trained on."
+        default=(), description="Sub-folders to evaluate on, but never to train on."
     )
 
     @field_validator("path")
@@ -56,7 +56,7 @@ class ImageFolder(BenchmarkConfig):
             for template in _several(templates):
                 check_template(template)
             if not templates:
-                raise InputError("an empty list of templates; at least one is needed.")
+                raise InputError("the list of templates is empty; give at least one.")
         return value
 
     @model_validator(mode="after")
@@ -68,7 +68,7 @@ class ImageFolder(BenchmarkConfig):
         return self
 
     def task_names(self) -> tuple[str, ...]:
-        """The sub-folders that are tasks, sorted unless given."""
+        """Returns the sub-folders that are tasks, sorted unless given."""
         found = self._folders()
         named = (*(self.tasks or ()), *self.probes)
         for name in (*named, *(self.template if isinstance(self.template, dict) else ())):
@@ -76,11 +76,11 @@ class ImageFolder(BenchmarkConfig):
                 raise unknown("task", name, found)
         tasks = self.tasks or tuple(name for name in found if name not in self.probes)
         if not tasks:
-            raise InputError(f"'{self.path}' holds no folders but those of the probes.")
+            raise InputError(f"'{self.path}' holds no folders except those of the probes.")
         return tasks
 
     def fingerprint(self) -> str:
-        """SHA-256 of the images, their places, the prompts and the question."""
+        """Returns the SHA-256 of the images, their places, the prompts and the question."""
         return self._fingerprint
 
     @cached_property
@@ -95,10 +95,10 @@ class ImageFolder(BenchmarkConfig):
         return digest.hexdigest()
 
     def check(self) -> None:
-        """Decode every image once.
+        """Decodes every image once.
 
         Raises:
-            InputError: the folders are not as they should be, or an image cannot be decoded.
+            InputError: folders are missing or empty, or an image cannot be decoded.
         """
         self.load()
         names = (*self.task_names(), *self.probes)
@@ -107,10 +107,10 @@ class ImageFolder(BenchmarkConfig):
                 pass
 
     def load(self) -> Benchmark:
-        """List all images; they are read when asked for.
+        """Lists all images; they are read when asked for.
 
         Raises:
-            InputError: the folders are not as they should be.
+            InputError: folders are missing or empty.
         """
         tasks = {name: self._task(name, ("train", "test")) for name in self.task_names()}
         probes = {name: self._task(name, ("test",)) for name in self.probes}
@@ -134,7 +134,7 @@ class ImageFolder(BenchmarkConfig):
         files = {part: _by_class(folder, part) for part in parts}
         classes = list(files["test"])
         if len(classes) < 2:
-            raise InputError(f"task '{name}' has {len(classes)} class; at least two are needed.")
+            raise InputError(f"task '{name}' needs two or more classes, got {len(classes)}.")
         for part, found in files.items():
             if odd := sorted(found.keys() ^ files["test"].keys()):
                 raise InputError(f"task '{name}': class '{odd[0]}' is not in both {part} and test.")
@@ -164,7 +164,7 @@ class FolderSplit:
         )
 
     def images(self, ids: np.ndarray) -> list[Image.Image]:
-        """The pictures of the samples `ids`, turned as their EXIF data say."""
+        """Returns the pictures of the samples `ids`, turned as their EXIF data say."""
         pictures: list[Image.Image] = self._dataset[ids.tolist()]["image"]
         return pictures
 
@@ -187,7 +187,7 @@ def _hidden(path: Path) -> bool:
 
 
 def _by_class(task: Path, part: str) -> Mapping[str, list[Path]]:
-    """Image files by class."""
+    """Returns image files by class."""
     folder = task / part
     if not folder.is_dir():
         raise InputError(f"task '{task.name}': there is no folder '{folder}'.")
@@ -200,7 +200,7 @@ def _by_class(task: Path, part: str) -> Mapping[str, list[Path]]:
 
 
 def _decode(file: Path) -> None:
-    """Decode coarsely, which is enough to meet every byte of the file."""
+    """Decodes at low resolution, which still reads every byte of the file."""
     try:
         with Image.open(file) as image:
             image.draft("RGB", (1, 1))

@@ -1,4 +1,4 @@
-"""Images as a backbone takes them, prepared once and then read hundreds of times."""
+"""Prepares images for a backbone once; they are then read hundreds of times."""
 
 import getpass
 import hashlib
@@ -14,6 +14,7 @@ from methods.backbones.base import Backbone
 from methods.data import ArraySplit, Split
 
 _PICTURES_AT_ONCE = 256
+"""Images decoded and resized at a time."""
 
 
 _user = getattr(os, "getuid", getpass.getuser)()
@@ -24,13 +25,13 @@ CACHE = Path(tempfile.gettempdir()) / f"task-order-sweep-{_user}"
 class Pixels:
     """The images of one split at one backbone's resolution.
 
-    Arrays that have this resolution already are used where they are. Everything else is decoded
-    and resized once into a file of `cache_dir`, which all processes of a machine map into memory.
-    Processes that start at the same time may each prepare the file; it appears when complete.
+    Arrays that already have this resolution are used directly. Other images are decoded and resized
+    once into a file in `cache_dir`, which all processes of a machine map into memory. Processes
+    that start at the same time may each prepare the file; it appears only when it is complete.
     """
 
     def __init__(self, split: Split, backbone: Backbone, cache_dir: Path, key: str) -> None:
-        """Prepare the images, or find them prepared.
+        """Prepares the images, or finds them prepared.
 
         Args:
             split: Where the images come from.
@@ -54,7 +55,7 @@ class Pixels:
         return len(self._pixels)
 
     def __getitem__(self, ids: Tensor) -> Tensor:
-        """The images of the samples `ids` (int64 [B], CPU): uint8 [B, 3, H, W]."""
+        """Returns the images of the samples `ids` (int64 [B], CPU): uint8 [B, 3, H, W]."""
         return torch.from_numpy(self._pixels[ids.numpy()]).contiguous()
 
 

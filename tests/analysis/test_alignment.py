@@ -1,5 +1,7 @@
 """Alignment contributions: explicit expectations, symmetries, frozen towers, the regression."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ from scipy import stats
 
 from analysis import load, metrics
 from analysis.data.results import Results
-from analysis.mechanisms.contribution_table import cells
+from analysis.mechanisms.contribution_table import contribution_table
 from analysis.mechanisms.embedding_alignment import KINDS, alignment_drift, alignments
 from analysis.mechanisms.failure_modes import MEASURES, failure_modes
 from analysis.mechanisms.transitions import transition_models, transitions
@@ -34,7 +36,9 @@ def runs(results: Results) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_mean_embeddings_give_the_expectation_over_all_pairs(results, runs, kind):
+def test_mean_embeddings_give_the_expectation_over_all_pairs(
+    results: Results, runs: pd.DataFrame, kind: str
+) -> None:
     x, y = kind.split("_")
     (found,) = (
         f for f in alignments(results, runs) if f.head == f.head | {"kind": kind, "method": "ewc"}
@@ -48,7 +52,7 @@ def test_mean_embeddings_give_the_expectation_over_all_pairs(results, runs, kind
                 assert values[i, j] == pytest.approx(np.mean(pairs), abs=1e-6)
 
 
-def test_cross_modal_tables_are_transposes(results, runs):
+def test_cross_modal_tables_are_transposes(results: Results, runs: pd.DataFrame) -> None:
     found = {(f.kind, f.head["method"]): f for f in alignments(results, runs)}
     for method in ("finetune", "ewc"):
         one, other = found["image_text", method], found["text_image", method]
@@ -57,8 +61,8 @@ def test_cross_modal_tables_are_transposes(results, runs):
         assert np.ptp(one.values - one.values.swapaxes(1, 2)) > 0.01  # and no more than that
 
 
-def test_a_frozen_tower_is_not_moved_by_the_order(results, runs):
-    found = cells(alignments(results, runs)).set_index(["method", "kind"])
+def test_a_frozen_tower_is_not_moved_by_the_order(results: Results, runs: pd.DataFrame) -> None:
+    found = contribution_table(alignments(results, runs)).set_index(["method", "kind"])
     for column in ("order_sd", "seed_sd", "drift"):
         assert found.loc[("ewc", "image_image"), column].abs().max() < 1e-12
     assert (found.loc[("ewc", "image_image"), "sign"] == 0).all()
@@ -66,7 +70,7 @@ def test_a_frozen_tower_is_not_moved_by_the_order(results, runs):
     assert (found.loc[("ewc", "image_text"), "order_sd"] > 0.01).all()
 
 
-def test_drift_is_that_of_the_tables(results, runs):
+def test_drift_is_that_of_the_tables(results: Results, runs: pd.DataFrame) -> None:
     found = alignment_drift(results, runs).set_index(["method", "kind", "pairs", "stage"])
     assert (found.xs(0, level="stage")[["mean", "size"]] == 0).all(axis=None)
     for part in alignments(results, runs):
@@ -77,7 +81,7 @@ def test_drift_is_that_of_the_tables(results, runs):
         assert row["size"] == pytest.approx(np.abs(moved).mean())
 
 
-def test_transitions_are_stages_and_their_changes(results, runs):
+def test_transitions_are_stages_and_their_changes(results: Results, runs: pd.DataFrame) -> None:
     found = transitions(results, runs)
     prefixes = {(r, o[:k]) for r, block in enumerate(ORDERS) for o in block for k in (2, 3, 4)}
     mine = found[found["method"] == "ewc"]
@@ -105,7 +109,7 @@ def regressed(noise: float, seed: int = 0, replicates: int = 4) -> pd.DataFrame:
     truth = 0.1 + 2 * frame["frozen_image_text"] - frame["frozen_text_image"]
     blank = dict.fromkeys(("accuracy_new", "loss_before", "loss_new"), np.nan)
     response = truth + noise * rng.standard_normal(size)
-    return frame.assign(whole=True, accuracy_before=response, **blank)
+    return frame.assign(complete=True, accuracy_before=response, **blank)
 
 
 _SCORES = (
@@ -114,7 +118,7 @@ _SCORES = (
 )
 
 
-def test_the_regression_finds_what_is_there_and_nothing_else():
+def test_the_regression_finds_what_is_there_and_nothing_else() -> None:
     frozen, adaptive = transition_models(regressed(0.0)).itertuples()
     coefficients = (frozen.alpha, frozen.image_text, frozen.text_image)
     assert coefficients == pytest.approx((0.1, 2, -1))
@@ -124,7 +128,7 @@ def test_the_regression_finds_what_is_there_and_nothing_else():
     assert adaptive.r2_out < 0.1
 
 
-def test_intervals_of_the_regression_are_over_replicates():
+def test_intervals_of_the_regression_are_over_replicates() -> None:
     found = regressed(0.5)
     fits = []
     for _, block in found.groupby("replicate"):
@@ -135,13 +139,13 @@ def test_intervals_of_the_regression_are_over_replicates():
     assert (row.image_text_low, row.image_text_high) == pytest.approx(expected)
 
 
-def test_regressions_that_cannot_be_fitted_are_left_out():
+def test_regressions_that_cannot_be_fitted_are_left_out() -> None:
     found = regressed(0.5)
     same = found.assign(frozen_text_image=found["frozen_image_text"])  # one number, twice
     assert set(transition_models(same)["scores"]) == {"adaptive"}
 
 
-def test_failure_modes_by_hand(results, runs):
+def test_failure_modes_by_hand(results: Results, runs: pd.DataFrame) -> None:
     found = failure_modes(results, runs).set_index(["method", "measure", "stage"])["mean"]
     assert {"pair_cosine", "cka_image", "cka_text"} == set(MEASURES) - set(found.index.levels[1])
     mine = runs[runs["method"] == "finetune"]
@@ -162,7 +166,7 @@ def test_failure_modes_by_hand(results, runs):
     assert ("finetune", "interference", 1) not in found.index
 
 
-def test_both_directions_of_retrieval_are_compared(tmp_path, results):
+def test_both_directions_of_retrieval_are_compared(tmp_path: Path, results: Results) -> None:
     """Divergence is 0 while both recalls fall alike, and the difference once one falls more."""
     stages = results.stages.copy()
     assert failure_of(results, "recall_divergence")[4] == pytest.approx(0, abs=1e-12)

@@ -31,7 +31,7 @@ def games(draw: st.DrawFn) -> tuple[list[str], np.ndarray]:
 
 
 @given(games())
-def test_shapley_is_the_mean_over_all_orders_of_joining(game):
+def test_shapley_is_the_mean_over_all_orders_of_joining(game: object) -> None:
     players, worth = game
     place = {frozenset(found): i for i, found in enumerate(subsets(players))}
     expected = np.zeros((2, len(players)))
@@ -45,20 +45,20 @@ def test_shapley_is_the_mean_over_all_orders_of_joining(game):
 
 
 @given(games())
-def test_shapley_shares_out_everything(game):
+def test_shapley_shares_out_everything(game: object) -> None:
     players, worth = game
     assert shapley(worth, players).sum(axis=1) == pytest.approx(worth[:, -1] - worth[:, 0])
 
 
 @given(games())
-def test_players_that_do_the_same_get_the_same(game):
+def test_players_that_do_the_same_get_the_same(game: object) -> None:
     players, worth = game
     by_size = np.array([worth[0, len(found)] for found in subsets(players)])
     assert np.ptp(shapley(by_size, players)) < 1e-12
 
 
 @given(games())
-def test_a_player_that_adds_nothing_gets_nothing(game):
+def test_a_player_that_adds_nothing_gets_nothing(game: object) -> None:
     players, worth = game
     sets = subsets(players)
     without = [sets.index(tuple(p for p in found if p != players[0])) for found in sets]
@@ -82,7 +82,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 
 @pytest.mark.parametrize("kind", PLAYERS)
-def test_attributions_share_out_what_was_measured(results, kind):
+def test_attributions_share_out_what_was_measured(results: Results, kind: str) -> None:
     (part,) = (p for p in attributions(results, metrics(results)) if p.kind == kind)
     assert part.head["method"] == "ewc"
     assert part.players == list(PLAYERS[kind])
@@ -97,7 +97,7 @@ def test_attributions_share_out_what_was_measured(results, kind):
             assert shares.sum() == pytest.approx(both - none)
 
 
-def test_attribution_stages_are_means_over_tasks_and_runs(results):
+def test_attribution_stages_are_means_over_tasks_and_runs(results: Results) -> None:
     runs = metrics(results)
     found = attribution_stages(results, runs).set_index(["kind", "player", "stage"])["mean"]
     for part in attributions(results, runs):

@@ -1,5 +1,7 @@
 """The comparison table: the same numbers as the parts it is made of."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -19,17 +21,17 @@ ORDERS = random_orders(TASKS, 5, 3)
 
 
 @pytest.fixture
-def out(tmp_path):
+def out(tmp_path: Path) -> Path:
     return write_study(tmp_path, ORDERS, World(tasks=TASKS))
 
 
-def test_every_method_has_one_row_best_first(out):
+def test_every_method_has_one_row_best_first(out: Path) -> None:
     found = comparison(load(out))
     assert sorted(found["method"]) == ["ewc", "finetune", "lora", "replay", "zero_shot"]
     assert found["average_accuracy"].is_monotonic_decreasing
 
 
-def test_numbers_are_those_of_the_summary(out):
+def test_numbers_are_those_of_the_summary(out: Path) -> None:
     runs = metrics(load(out))
     expected = summary(runs).set_index(["method", "metric"])
     for row in comparison(runs).to_dict("records"):
@@ -42,7 +44,7 @@ def test_numbers_are_those_of_the_summary(out):
         assert row["order_sd"] == spread(by_order(mine, "average_accuracy")).order_sd
 
 
-def test_cost_is_relative_to_the_baseline(out):
+def test_cost_is_relative_to_the_baseline(out: Path) -> None:
     """In this world a stage takes as long as its method's name."""
     found = comparison(load(out)).set_index("method")
     assert found.loc["ewc", "cost"] == pytest.approx(3 / 8)
@@ -53,14 +55,14 @@ def test_cost_is_relative_to_the_baseline(out):
     )
 
 
-def test_without_recorded_times_only_costs_are_unknown(out):
+def test_without_recorded_times_only_costs_are_unknown(out: Path) -> None:
     (out / "costs" / "part-0.parquet").unlink()
     found = comparison(load(out))
     assert found[["cost", "cost_low", "train_seconds"]].isna().all().all()
     assert found["average_accuracy_low"].notna().all()
 
 
-def test_an_unfinished_method_has_no_interval(out):
+def test_an_unfinished_method_has_no_interval(out: Path) -> None:
     gone = {("ewc", r, tuple(block[0])) for r, block in enumerate(ORDERS)}
     rows = [
         r for r in read_rows(out) if (r["method"], r["replicate"], tuple(r["prefix"])) not in gone

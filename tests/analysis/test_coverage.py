@@ -13,7 +13,7 @@ from analysis import METRICS, compare, comparison, from_matrices, metrics
 from analysis.mechanisms.task_contributions import contributions
 from benchmarks.order_designs import World, draw, truth
 from sweep.orders.williams import Williams
-from tests.analysis.frames import runs_of
+from tests.analysis.invented_runs import runs_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 STUDIES, REPLICATES, ORDERS = 2000, 5, 6

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from analysis import compare, summary, t_interval
-from tests.analysis.frames import runs_of
+from tests.analysis.invented_runs import runs_of
 
 
 def one(frame: pd.DataFrame, method: str, metric: str = "average_accuracy") -> pd.Series:
@@ -14,7 +14,7 @@ def one(frame: pd.DataFrame, method: str, metric: str = "average_accuracy") -> p
     return frame.iloc[index]
 
 
-def test_interval_is_scipys():
+def test_interval_is_scipys() -> None:
     values = np.random.default_rng(0).random(7)
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     found = t_interval(values)
@@ -22,12 +22,12 @@ def test_interval_is_scipys():
     assert found.mean == pytest.approx(values.mean())
 
 
-def test_two_values_by_hand():
+def test_two_values_by_hand() -> None:
     found = t_interval([0.4, 0.6])
     assert found.high - 0.5 == pytest.approx(12.7062 * 0.1, rel=1e-4)
 
 
-def test_summary_rests_on_replicate_means():
+def test_summary_rests_on_replicate_means() -> None:
     table = np.random.default_rng(1).random((4, 9))
     found = one(summary(runs_of({"m": table})), "m")
     expected = t_interval(table.mean(axis=1))
@@ -38,25 +38,25 @@ def test_summary_rests_on_replicate_means():
     assert found["max_order"] == (f"t{np.unravel_index(table.argmax(), table.shape)[1]}", "x")
 
 
-def test_one_replicate_has_no_interval_and_says_why():
+def test_one_replicate_has_no_interval_and_says_why() -> None:
     found = one(summary(runs_of({"m": np.random.default_rng(2).random((1, 24))})), "m")
     assert np.isnan(found["low"])
     assert np.isnan(found["high"])
     assert "one seed; orders share prefixes" in found["note"]
 
 
-def test_undefined_metrics_have_no_row():
+def test_undefined_metrics_have_no_row() -> None:
     assert "bwt" not in set(summary(runs_of({"m": np.full((2, 2), 0.5)}))["metric"])
 
 
-def test_without_a_whole_replicate_there_is_no_interval():
+def test_without_a_complete_replicate_there_is_no_interval() -> None:
     table = np.random.default_rng(3).random((3, 4))
     found = one(summary(runs_of({"m": table}, planned=5)), "m")
     assert np.isnan(found["low"])
-    assert "no replicate is whole" in found["note"]
+    assert "no replicate is complete" in found["note"]
 
 
-def test_comparison_is_paired():
+def test_comparison_is_paired() -> None:
     """What the order does to both methods cancels; only an unpaired interval would hold it."""
     rng = np.random.default_rng(4)
     base = rng.random((5, 8))
@@ -68,7 +68,7 @@ def test_comparison_is_paired():
     assert (found["wins"], found["ties"], found["win_rate"]) == (40, 0, 1.0)
 
 
-def test_lower_forgetting_wins():
+def test_lower_forgetting_wins() -> None:
     base, other = np.full((2, 3), 0.5), np.full((2, 3), 0.5)
     other[0, 0], other[1, 1] = 0.6, 0.4
     found = one(compare(runs_of({"base": base, "m": other}), "base"), "m", "forgetting_max")
@@ -76,7 +76,7 @@ def test_lower_forgetting_wins():
     assert found["mean"] == pytest.approx(0)
 
 
-def test_runs_without_a_partner_are_left_out():
+def test_runs_without_a_partner_are_left_out() -> None:
     base = np.random.default_rng(5).random((3, 4))
     partial = base.copy()
     partial[2, 1:] = np.nan
@@ -85,14 +85,14 @@ def test_runs_without_a_partner_are_left_out():
     assert "1 complete runs" in found["note"]
 
 
-def test_unknown_baseline_is_one_clear_sentence():
+def test_unknown_baseline_is_one_clear_sentence() -> None:
     with pytest.raises(ValueError, match=r"baseline 'er'; there are runs of: m\."):
         compare(runs_of({"m": np.full((2, 2), 0.5)}), "er")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("replicates", [2, 5])
-def test_interval_covers_the_truth_as_often_as_it_says(replicates):
+def test_interval_covers_the_truth_as_often_as_it_says(replicates: int) -> None:
     """Hierarchical truth: runs of a replicate share its effect, so runs are no unit."""
     rng = np.random.default_rng(replicates)
     draws, orders, truth = 4000, 6, 0.6

@@ -1,5 +1,6 @@
 """Predictors of orders: worlds in which they are right, wrong, or know nothing."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise, permutations
 from pathlib import Path
@@ -24,16 +25,23 @@ FIVE = "abcde"
 EVERY = list(permutations(FIVE))
 
 
-def path_cost(S, order):
+def path_cost(S: np.ndarray, order: tuple[str, ...]) -> float:
     return sum(S[FIVE.index(a), FIVE.index(b)] for a, b in pairwise(order))
 
 
-def symmetric(seed, size=5):
+def symmetric(seed: int, size: int = 5) -> np.ndarray:
     x = np.random.default_rng(seed).random((size, size))
     return x + x.T
 
 
-def runs_of(outcome, orders=EVERY, replicates=3, noise=0.0, metric="average_accuracy", seed=0):
+def runs_of(
+    outcome: Callable[..., float],
+    orders: Sequence[tuple[str, ...]] = EVERY,
+    replicates: int = 3,
+    noise: float = 0.0,
+    metric: str = "average_accuracy",
+    seed: int = 0,
+) -> pd.DataFrame:
     """Runs whose metric is a function of their order, plus the replicate's own level."""
     rng = np.random.default_rng(seed)
     rows = [
@@ -45,7 +53,7 @@ def runs_of(outcome, orders=EVERY, replicates=3, noise=0.0, metric="average_accu
     return pd.DataFrame(rows)
 
 
-def scores_of(orders=EVERY, **predictors):
+def scores_of(orders: Sequence[tuple[str, ...]] = EVERY, **predictors: object) -> pd.DataFrame:
     """Scores by measure: of `path_cost`, or of "score:measure"."""
     rows = [
         {"backbone": "clip", "measure": name.split("__")[-1], "order": order}
@@ -57,7 +65,7 @@ def scores_of(orders=EVERY, **predictors):
 
 
 class TestRegret:
-    def test_a_predictor_that_knows_all_proposes_the_best(self):
+    def test_a_predictor_that_knows_all_proposes_the_best(self) -> None:
         S = symmetric(0)
         runs = runs_of(lambda order: -path_cost(S, order))
         found = regret(runs, scores_of(s=lambda order: path_cost(S, order)))
@@ -78,7 +86,7 @@ class TestRegret:
         assert easy["low"] == pytest.approx(easy["high"])  # replicates differ in level alone
         assert (easy["replicates"], easy["runs"]) == (3, 360)
 
-    def test_metrics_to_be_low_are_turned_round(self):
+    def test_metrics_to_be_low_are_turned_round(self) -> None:
         S = symmetric(1)
         runs = runs_of(lambda order: path_cost(S, order), metric="forgetting_max")
         found = regret(runs, scores_of(s=lambda order: path_cost(S, order)), "forgetting_max")
@@ -88,7 +96,7 @@ class TestRegret:
         assert easy["gain"] > 0
         assert easy["p"] == pytest.approx(2 / 120)
 
-    def test_a_claim_the_wrong_way_round_is_seen(self):
+    def test_a_claim_the_wrong_way_round_is_seen(self) -> None:
         """Where the score is right but the claim is wrong, the hardest order is the best one."""
         S = symmetric(2)
         runs = runs_of(lambda order: path_cost(S, order))
@@ -96,7 +104,7 @@ class TestRegret:
         hard = found[found["proposal"] == "hardest"].iloc[0]
         assert (hard["better"], hard["p"]) == (0, pytest.approx(2 / 120))
 
-    def test_scores_that_rise_with_ease(self):
+    def test_scores_that_rise_with_ease(self) -> None:
         runs = runs_of(lambda order: -float(order.index("a")))
         found = regret(runs, scores_of(typicality_gradient__s=lambda order: -order.index("a")))
         easy = found[found["proposal"] == "easiest"].iloc[0]
@@ -104,7 +112,7 @@ class TestRegret:
         assert easy["orders"] == 24
         assert easy["p"] == pytest.approx(24 / 120)  # one of five tasks had to come first
 
-    def test_proposals_of_ignorance_are_as_good_as_random_ones(self):
+    def test_proposals_of_ignorance_are_as_good_as_random_ones(self) -> None:
         """P values are uniform, and one look at twenty predictors is corrected for."""
         y = dict(zip(EVERY, np.random.default_rng(3).random(120), strict=True))
         predictors = {f"s{k}": partial(path_cost, symmetric(10 + k)) for k in range(20)}
@@ -115,7 +123,7 @@ class TestRegret:
         assert found["p_all"].min() > 2 * found["p"].min()
         assert (found["p_all"] >= found["p"] - 1e-9).all()
 
-    def test_methods_without_all_orders_are_left_out(self):
+    def test_methods_without_all_orders_are_left_out(self) -> None:
         scores = scores_of(s=lambda order: path_cost(symmetric(0), order))
         some = runs_of(lambda order: float(EVERY.index(order)), EVERY[:-1])
         assert regret(some, scores).empty
@@ -124,7 +132,7 @@ class TestRegret:
         unknown = runs_of(lambda order: float(EVERY.index(order))).assign(backbone="siglip")
         assert regret(unknown, scores).empty
 
-    def test_relabellings_are_those_of_names(self):
+    def test_relabellings_are_those_of_names(self) -> None:
         relabelled, orders = _relabellings(list("abc")), list(permutations("abc"))
         for k, names in enumerate(orders):
             for o, order in enumerate(orders):
@@ -133,7 +141,7 @@ class TestRegret:
 
 
 @pytest.mark.parametrize("unit", [1e-12, 1e12])
-def test_units_of_measures_do_not_matter(unit):
+def test_units_of_measures_do_not_matter(unit: float) -> None:
     S = symmetric(9)
     runs = runs_of(lambda order: path_cost(S, order) ** 2, EVERY, noise=0.1)
     plain, scaled = (scores_of(s=lambda order, u=u: u * path_cost(S, order)) for u in (1.0, unit))
@@ -142,7 +150,7 @@ def test_units_of_measures_do_not_matter(unit):
 
 
 class TestDoseResponse:
-    def test_coefficients_are_those_of_least_squares(self):
+    def test_coefficients_are_those_of_least_squares(self) -> None:
         rng = np.random.default_rng(4)
         orders = [EVERY[i] for i in rng.permutation(120)[:40]]
         S = symmetric(5)
@@ -162,7 +170,7 @@ class TestDoseResponse:
         assert row["low"] < row["slope"] < row["high"]
         assert (row["replicates"], row["runs"]) == (3, 120)
 
-    def test_the_last_task_is_no_excuse(self):
+    def test_the_last_task_is_no_excuse(self) -> None:
         """The metric depends on the last task alone, and so does the score, almost."""
         rng = np.random.default_rng(6)
         extra = dict(zip(EVERY, 0.1 * rng.random(120), strict=True))
@@ -173,13 +181,13 @@ class TestDoseResponse:
         alone = scores_of(s=lambda order: float(FIVE.index(order[-1])))
         assert dose_response(runs, alone).empty
 
-    def test_one_replicate_has_no_interval_and_no_row(self):
+    def test_one_replicate_has_no_interval_and_no_row(self) -> None:
         scores = scores_of(s=lambda order: path_cost(symmetric(0), order))
         runs = runs_of(lambda order: float(EVERY.index(order)), replicates=1)
         assert dose_response(runs, scores).empty
 
     @pytest.mark.slow
-    def test_intervals_hold_the_truth(self):
+    def test_intervals_hold_the_truth(self) -> None:
         """Runs of a replicate share noise that has to do with the score."""
         rng = np.random.default_rng(7)
         S, orders = symmetric(8), EVERY[::8]
@@ -197,7 +205,7 @@ class TestDoseResponse:
         assert held / 300 >= 0.92
 
 
-def test_scores_are_read_from_the_run_folder(tmp_path: Path):
+def test_scores_are_read_from_the_run_folder(tmp_path: Path) -> None:
     orders = random_orders(TASKS[:4], 24, 2)
     write_study(tmp_path, orders, World(tasks=TASKS[:4]), {"ewc": METHODS["ewc"]})
     assert order_scores(load(str(tmp_path))).empty

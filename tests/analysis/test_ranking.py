@@ -9,22 +9,22 @@ from scipy import stats
 
 from analysis import method_pairs, rankings, stability
 from analysis.orders.ranking import kendalls_w
-from tests.analysis.frames import runs_of
+from tests.analysis.invented_runs import runs_of
 
 
-def test_kendalls_w_is_pingouins_also_with_ties():
+def test_kendalls_w_is_pingouins_also_with_ties() -> None:
     table = np.random.default_rng(0).integers(0, 4, (12, 5)).astype(float)
     long = pd.DataFrame(table).stack().rename("y").reset_index()
     expected = pingouin.friedman(long, dv="y", within="level_1", subject="level_0")["W"].iloc[0]
     assert kendalls_w(table) == pytest.approx(expected)
 
 
-def test_agreement_is_one_when_all_runs_agree():
+def test_agreement_is_one_when_all_runs_agree() -> None:
     assert kendalls_w(np.tile([0.1, 0.2, 0.3], (5, 1))) == pytest.approx(1)
     assert kendalls_w(np.array([[1.0, 2, 3], [3, 2, 1]])) == pytest.approx(0)
 
 
-def test_rankings_by_hand():
+def test_rankings_by_hand() -> None:
     a = np.array([[0.9, 0.9, 0.2], [0.9, 0.9, 0.9]])
     b = np.full((2, 3), 0.5)
     (row,) = rankings(runs_of({"a": a, "b": b})).itertuples()
@@ -34,7 +34,7 @@ def test_rankings_by_hand():
     assert row.mean_spearman == pytest.approx(spearman)
 
 
-def test_pairs_name_the_better_method_first():
+def test_pairs_name_the_better_method_first() -> None:
     rng = np.random.default_rng(1)
     base = rng.random((4, 5))
     noise = 0.05 * rng.standard_normal((4, 5))
@@ -47,7 +47,7 @@ def test_pairs_name_the_better_method_first():
     assert row.p == pytest.approx(stats.ttest_1samp(difference.mean(axis=1), 0).pvalue)
 
 
-def test_all_pairs_are_corrected_together():
+def test_all_pairs_are_corrected_together() -> None:
     rng = np.random.default_rng(2)
     values = {m: rng.random((6, 1)) + 0.2 * i for i, m in enumerate("abc")}
     found = method_pairs(runs_of(values))
@@ -60,13 +60,13 @@ def test_all_pairs_are_corrected_together():
     assert found["p_holm"].min() == pytest.approx(3 * found["p"].min())
 
 
-def test_lower_is_better_where_it_is():
+def test_lower_is_better_where_it_is() -> None:
     table = np.random.default_rng(3).random((3, 4))
     runs = runs_of({"a": table, "b": table + 0.1})
     assert rankings(runs, "forgetting_max")["top"].tolist() == ["b"]
 
 
-def test_a_study_of_all_its_runs_agrees_with_itself():
+def test_a_study_of_all_its_runs_agrees_with_itself() -> None:
     rng = np.random.default_rng(4)
     values = {f"m{i}": 0.05 * i + 0.2 * rng.random((3, 8)) for i in range(4)}
     found = stability(runs_of(values)).set_index("k")
@@ -80,7 +80,7 @@ def test_a_study_of_all_its_runs_agrees_with_itself():
     assert found.loc[1, "tau"] == pytest.approx(np.mean(single), abs=0.06)
 
 
-def test_runs_that_one_method_lacks_do_not_count():
+def test_runs_that_one_method_lacks_do_not_count() -> None:
     a, b = np.random.default_rng(5).random((2, 3, 4))
     b[2, 1:] = np.nan
     (row,) = rankings(runs_of({"a": a, "b": b}, planned=4)).itertuples()

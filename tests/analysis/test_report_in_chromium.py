@@ -1,6 +1,8 @@
 """The report in a real browser: quiet, offline, complete, and it answers to clicks."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +31,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tab(tmp_path: Path):
+def tab(tmp_path: Path) -> Iterator[Browser]:
     with browser(tmp_path) as opened:
         yield opened
 
@@ -40,7 +42,9 @@ def read_whole(tab: Browser) -> None:
 
 
 @pytest.mark.parametrize("look", [{}, {"dark": True}, {"width": 390, "height": 800}])
-def test_every_figure_is_drawn_quietly_and_offline(report, tab, look):
+def test_every_figure_is_drawn_quietly_and_offline(
+    report: Path, tab: Browser, look: dict[str, Any]
+) -> None:
     tab.open(report, **look)
     read_whole(tab)
     assert not tab.named("Runtime.exceptionThrown")
@@ -54,7 +58,7 @@ def test_every_figure_is_drawn_quietly_and_offline(report, tab, look):
     assert tab.run("document.documentElement.scrollWidth") <= width
 
 
-def test_dark_paper_has_light_ink(report, tab):
+def test_dark_paper_has_light_ink(report: Path, tab: Browser) -> None:
     shades = []
     for dark in (False, True):
         tab.open(report, dark=dark)
@@ -62,7 +66,7 @@ def test_dark_paper_has_light_ink(report, tab):
     assert shades[0] != shades[1]
 
 
-def test_an_order_is_selected_in_all_figures(report, tab):
+def test_an_order_is_selected_in_all_figures(report: Path, tab: Browser) -> None:
     """Clicked in one place, marked in every other, and shown in the matrix browser."""
     tab.open(report)
     read_whole(tab)
@@ -82,7 +86,7 @@ def test_an_order_is_selected_in_all_figures(report, tab):
     assert tab.run(cleared)
 
 
-def test_a_click_on_a_dot_selects_its_order(report, tab):
+def test_a_click_on_a_dot_selects_its_order(report: Path, tab: Browser) -> None:
     tab.open(report)
     read_whole(tab)
     clicked = """(() => {
@@ -96,7 +100,7 @@ def test_a_click_on_a_dot_selects_its_order(report, tab):
     assert found == expected
 
 
-def test_hovering_a_dot_names_its_order(report, tab):
+def test_hovering_a_dot_names_its_order(report: Path, tab: Browser) -> None:
     tab.open(report)
     read_whole(tab)
     tab.run("""(() => {
@@ -110,7 +114,7 @@ def test_hovering_a_dot_names_its_order(report, tab):
     assert " > " in tab.run(text)
 
 
-def test_a_heading_sorts_its_table(report, tab):
+def test_a_heading_sorts_its_table(report: Path, tab: Browser) -> None:
     tab.open(report)
     column = """[...document.querySelectorAll(".methods table.sortable tbody tr")]
       .map((row) => Number(row.cells[1].dataset.value))"""

@@ -11,13 +11,16 @@ import pytest
 import yaml
 from plotly.offline import get_plotlyjs
 
-from analysis import load, metrics, summary, write_report
-from analysis.report import figures, frames
+from analysis import Panel, load, metrics, summary, write_report
+from analysis.report import report_frames
 from analysis.report.browser import browser_data
-from analysis.report.findings import findings
-from analysis.report.page import FIGURES
-from analysis.report.study import Study
-from analysis.report.style import COLOURS, Looks
+from analysis.report.figure_style import COLOURS, Looks
+from analysis.report.panels import PANELS
+from analysis.report.panels.accuracy_over_orders import AccuracyOverOrders
+from analysis.report.panels.forgetting_and_learning import ForgettingAndLearning
+from analysis.report.panels.order_tree import OrderTree
+from analysis.report.sentences import findings
+from analysis.report.study_statistics import StudyStatistics
 from tests.analysis.embedded import write_embeddings
 from tests.analysis.synthetic import (
     METHODS,
@@ -50,14 +53,14 @@ class Page(HTMLParser):
         self.inside: tuple[str, dict] = ("", {})
         self.feed(html.replace(get_plotlyjs(), ""))
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.inside = (tag, dict(attrs))
         self.elements.append(self.inside)
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         self.inside = ("", {})
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         tag, attrs = self.inside
         if tag == "script":
             self.scripts[attrs.get("id", f"script {len(self.scripts)}")] = data
@@ -69,7 +72,7 @@ def page_of(out: Path) -> Page:
     return Page(Path(write_report(str(out))).read_text())
 
 
-def test_the_same_results_give_the_same_bytes(out):
+def test_the_same_results_give_the_same_bytes(out: Path) -> None:
     files = ["report.html", "report.md", "tables/runs.parquet", "tables/tree.parquet"]
     write_report(str(out))
     first = [(out / file).read_bytes() for file in files]
@@ -77,7 +80,7 @@ def test_the_same_results_give_the_same_bytes(out):
     assert [(out / file).read_bytes() for file in files] == first
 
 
-def test_nothing_is_loaded_from_elsewhere(out):
+def test_nothing_is_loaded_from_elsewhere(out: Path) -> None:
     page = page_of(out)
     links = [
         attrs[key]
@@ -95,12 +98,12 @@ def test_nothing_is_loaded_from_elsewhere(out):
     assert "@import" not in "".join(styles)
 
 
-def test_plotly_is_there_once(out):
+def test_plotly_is_there_once(out: Path) -> None:
     write_report(str(out))
     assert (out / "report.html").read_text().count("* plotly.js v") == 1
 
 
-def test_every_link_leads_somewhere(out):
+def test_every_link_leads_somewhere(out: Path) -> None:
     page = page_of(out)
     ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
     assert len(ids) == len(set(ids))
@@ -112,7 +115,7 @@ def test_every_link_leads_somewhere(out):
             assert (out / link).is_file()
 
 
-def test_every_figure_has_a_place_a_caption_and_data(out):
+def test_every_figure_has_a_place_a_caption_and_data(out: Path) -> None:
     orders = random_orders(TASKS, 6, 4)
     write_study(out, orders, World(tasks=TASKS))
     write_similarity(out, {"image": np.random.default_rng(0).random((3, 3))}, orders, TASKS)
@@ -120,7 +123,8 @@ def test_every_figure_has_a_place_a_caption_and_data(out):
     page = page_of(out)
     ids = {attrs.get("id") for _, attrs in page.elements}
     drawn = json.loads(page.scripts["figures"])
-    assert set(drawn) == set(FIGURES)
+    figures = [panel for panel in PANELS if type(panel).draw is not Panel.draw]
+    assert list(drawn) == [panel.key for panel in figures]
     assert {f"figure-{name}" for name in drawn} <= ids
     for caption in re.findall(r"<figcaption.*?</figcaption>", (out / "report.html").read_text()):
         assert "Unit: " in caption
@@ -128,7 +132,7 @@ def test_every_figure_has_a_place_a_caption_and_data(out):
         assert 'href="tables/' in caption
 
 
-def test_findings_quote_the_tables(out):
+def test_findings_quote_the_tables(out: Path) -> None:
     text = page_of(out).text
     found = summary(metrics(load(out))).set_index(["method", "metric"])
     best = found.loc[("replay", "average_accuracy")]
@@ -138,13 +142,13 @@ def test_findings_quote_the_tables(out):
     assert f"{best['mean']:.3f} [{best['low']:.3f}, {best['high']:.3f}]" in markdown
 
 
-def test_figures_show_the_frames(out):
-    study = Study(load(out))
-    figure = figures.distribution(study.placed(study.runs), study.summary, study.groups)
+def test_figures_show_the_frames(out: Path) -> None:
+    study = StudyStatistics(load(out))
+    figure = AccuracyOverOrders().draw(study.runs, study)
     dots = [trace for trace in figure.data if trace.meta == "runs"]
     page = browser_data(study.results, study.groups)
     for (backbone, method), trace in zip(study.groups, dots, strict=True):
-        mine = frames.group(study.runs, backbone, method)
+        mine = report_frames.group(study.runs, backbone, method)
         assert list(trace.x) == list(mine["average_accuracy"])
         for place, order, replicate in zip(
             trace.customdata, mine["order"], mine["replicate"], strict=True
@@ -154,7 +158,7 @@ def test_figures_show_the_frames(out):
             assert tuple(page["tasks"][int(i)] for i in tasks.split(".")) == order
 
 
-def test_a_method_has_one_colour_in_every_figure():
+def test_a_method_has_one_colour_in_every_figure() -> None:
     few, many = Looks(["b", "a"]), Looks(["a", "b", "b"])
     assert few.colour("b") == many.colour("b")
     looks = Looks(f"m{i}" for i in range(2 * len(COLOURS)))
@@ -162,9 +166,9 @@ def test_a_method_has_one_colour_in_every_figure():
     assert len(pairs) == 2 * len(COLOURS)
 
 
-def test_iso_lines_hold_the_accuracy_written_on_them(out):
-    study = Study(load(out))
-    figure = figures.trade_off(study.placed(study.runs), study.groups)
+def test_iso_lines_hold_the_accuracy_written_on_them(out: Path) -> None:
+    study = StudyStatistics(load(out))
+    figure = ForgettingAndLearning().draw(study.runs, study)
     lines = [trace for trace in figure.data if trace.mode == "lines+text"]
     assert lines
     for line in lines:
@@ -172,18 +176,18 @@ def test_iso_lines_hold_the_accuracy_written_on_them(out):
             assert learning - 2 / 3 * forgetting == pytest.approx(float(line.text[1]))
 
 
-def test_tree_adds_up(out):
+def test_tree_adds_up(out: Path) -> None:
     """Every prefix holds the runs of its children; its colour is the mean over its runs."""
-    study = Study(load(out))
-    tree = frames.group(study.trie, "tiny-clip", "replay").set_index("prefix")
-    runs = frames.group(study.runs, "tiny-clip", "replay")
+    study = StudyStatistics(load(out))
+    tree = report_frames.group(OrderTree().frame(study), "tiny-clip", "replay").set_index("prefix")
+    runs = report_frames.group(study.runs, "tiny-clip", "replay")
     for prefix, node in tree.iterrows():
         through = runs[[order[: len(prefix)] == prefix for order in runs["order"]]]
         assert node["runs"] == len(through)
         assert node["average_accuracy"] == pytest.approx(through["average_accuracy"].mean())
 
 
-def test_matrices_in_the_page_are_those_of_the_results(out):
+def test_matrices_in_the_page_are_those_of_the_results(out: Path) -> None:
     results = load(out)
     data = browser_data(results, [("tiny-clip", "replay"), ("tiny-clip", "ewc")])
     replicate, tasks = data["runs"][10]
@@ -196,7 +200,9 @@ def test_matrices_in_the_page_are_those_of_the_results(out):
     assert np.abs(shown - stored).max() <= 0.5 / data["scale"]
 
 
-def test_large_studies_leave_orders_out_of_the_page_and_say_so(out, monkeypatch):
+def test_large_studies_leave_orders_out_of_the_page_and_say_so(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("analysis.report.browser.MAX_SCORES", 400)
     results = load(out)
     data = browser_data(results, [("tiny-clip", "replay")], [(1, ORDERS[1][3])])
@@ -209,8 +215,8 @@ def test_large_studies_leave_orders_out_of_the_page_and_say_so(out, monkeypatch)
     assert re.search(r"\d more orders?: only in the data", page_of(out).text)
 
 
-def test_worst_and_best_orders_come_with_their_command(out):
-    found = frames.extremes(metrics(load(out)))
+def test_worst_and_best_orders_come_with_their_command(out: Path) -> None:
+    found = report_frames.extremes(metrics(load(out)))
     worst = found[(found["method"] == "ewc") & (found["which"] == "worst")].iloc[0]
     runs = metrics(load(out))
     assert worst["average_accuracy"] == runs.loc[runs["method"] == "ewc", "average_accuracy"].min()
@@ -218,12 +224,12 @@ def test_worst_and_best_orders_come_with_their_command(out):
         f"sweep trial study.yaml --method ewc --order {','.join(worst['order'])} "
         f"--replicate {worst['replicate']}"
     )
-    assert frames.command("my method", ("a b", "c"), 0, "clip") == (
+    assert report_frames.command("my method", ("a b", "c"), 0, "clip") == (
         "sweep trial study.yaml --method 'my method' --order 'a b,c' --replicate 0 --backbone clip"
     )
 
 
-def test_methods_with_fewer_whole_replicates_say_so(out):
+def test_methods_with_fewer_complete_replicates_say_so(out: Path) -> None:
     """While a study runs, methods rest on different numbers of runs."""
     gone = ORDERS[1][0]
     rows = [
@@ -232,14 +238,14 @@ def test_methods_with_fewer_whole_replicates_say_so(out):
         if (r["method"], r["replicate"], tuple(r["prefix"])) != ("ewc", 1, gone)
     ]
     write_rows(out, rows)
-    (text,) = [sentence for sentence in findings(Study(load(out))) if "keeps" in sentence]
+    (text,) = [sentence for sentence in findings(StudyStatistics(load(out))) if "keeps" in sentence]
     assert "per method" not in text
     assert re.search(r"\*\*ewc\*\* [\d.]+ \(over 6 runs in 1 replicate\)", text)
     assert text.count("(over 12 runs in 2 replicates)") == 4
 
 
-def test_verdicts_are_those_of_the_comparison(out):
-    study = Study(load(out))
+def test_verdicts_are_those_of_the_comparison(out: Path) -> None:
+    study = StudyStatistics(load(out))
     (text,) = [sentence for sentence in findings(study) if "the least that matters" in sentence]
     accuracy = study.comparison[study.comparison["metric"] == "average_accuracy"]
     for row in accuracy.itertuples():
@@ -247,8 +253,8 @@ def test_verdicts_are_those_of_the_comparison(out):
         assert f"**{row.method}** ({row.mean:+.3f}" in said
 
 
-def test_steadiness_is_said_and_tabled(out):
-    study = Study(load(out))
+def test_steadiness_is_said_and_tabled(out: Path) -> None:
+    study = StudyStatistics(load(out))
     (text,) = [sentence for sentence in findings(study) if "relative to" in sentence]
     page = Page(Path(write_report(str(out))).read_text())
     assert list(study.steadiness["method"]) == ["ewc", "lora", "replay"]  # zero_shot does not move
@@ -257,7 +263,7 @@ def test_steadiness_is_said_and_tabled(out):
         assert f"{row.few_low:.2f} to {row.few_high:.2f}" in page.text
 
 
-def test_runs_are_compared_in_one_report(out, tmp_path):
+def test_runs_are_compared_in_one_report(out: Path, tmp_path: Path) -> None:
     other = write_study(tmp_path / "other", ORDERS, World(tasks=TASKS), {"er": METHODS["replay"]})
     path = Path(write_report(str(out), str(other)))
     assert path == out.parent / f"{out.name}+other" / "report.html"
@@ -270,11 +276,11 @@ def test_runs_are_compared_in_one_report(out, tmp_path):
         write_report(str(out), str(out))
 
 
-def test_methods_that_no_order_moves_have_no_worst_order(out):
-    assert "zero_shot" not in set(frames.extremes(metrics(load(out)))["method"])
+def test_methods_that_no_order_moves_have_no_worst_order(out: Path) -> None:
+    assert "zero_shot" not in set(report_frames.extremes(metrics(load(out)))["method"])
 
 
-def test_names_are_escaped_everywhere(tmp_path):
+def test_names_are_escaped_everywhere(tmp_path: Path) -> None:
     names = ("<b>x", "y & z", "</script><script>alert(1)</script>")
     write_study(
         tmp_path,
@@ -315,7 +321,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_unusual_studies_have_a_report(tmp_path, case):
+def test_unusual_studies_have_a_report(tmp_path: Path, case: str) -> None:
     settings = {"orders": ORDERS, "world": World(tasks=TASKS)} | CASES[case]
     write_study(tmp_path, **settings)
     page = page_of(tmp_path)
@@ -324,7 +330,7 @@ def test_unusual_studies_have_a_report(tmp_path, case):
     assert "nan" not in (tmp_path / "report.md").read_text()
 
 
-def test_a_study_without_a_complete_run_has_a_report(out):
+def test_a_study_without_a_complete_run_has_a_report(out: Path) -> None:
     rows = [row for row in read_rows(out) if row["stage"] < 2]
     head = {"study": "s", "backbone": "tiny-clip", "method": "ewc", "replicate": 0, "seed": 1000}
     write_rows(out, [*rows, failed_row(head, ("a", "b"), "device lost <here>")])
@@ -335,7 +341,7 @@ def test_a_study_without_a_complete_run_has_a_report(out):
     assert "a → b" in page.text
 
 
-def test_the_card_is_one_that_the_hub_can_read(out):
+def test_the_card_is_one_that_the_hub_can_read(out: Path) -> None:
     write_report(str(out))
     _, front, body = (out / "CARD.md").read_text().split("---\n", 2)
     facts = yaml.safe_load(front)
@@ -345,7 +351,7 @@ def test_the_card_is_one_that_the_hub_can_read(out):
     assert "average accuracy" in body
 
 
-def test_tables_can_be_read_back(out):
+def test_tables_can_be_read_back(out: Path) -> None:
     write_report(str(out))
     tables = {path.stem: pd.read_parquet(path) for path in (out / "tables").iterdir()}
     runs = metrics(load(out))

@@ -1,17 +1,21 @@
 """Similarity, places and convergence: their frames by hand, their figures from their frames."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
-from analysis.report.findings import findings
-from analysis.report.study import Study
 from scipy import stats
 
 from analysis import anytime_interval, load, t_interval
 from analysis.orders.ranking import rank_shares
-from analysis.report import enough, similarity
-from tests.analysis.frames import runs_of
+from analysis.report.panels.convergence_curves import ConvergenceCurves
+from analysis.report.panels.method_places import MethodPlaces
+from analysis.report.panels.similar_neighbours import SimilarNeighbours
+from analysis.report.panels.similar_pairs import SimilarPairs
+from analysis.report.sentences import findings
+from analysis.report.study_statistics import StudyStatistics
+from tests.analysis.invented_runs import runs_of
 from tests.analysis.synthetic import World, random_orders, write_similarity, write_study
 
 TASKS = ("a", "b", "c", "d")
@@ -19,17 +23,17 @@ ORDERS = random_orders(TASKS, 8, 5)
 
 
 @pytest.fixture
-def study(tmp_path):
+def study(tmp_path: Path) -> StudyStatistics:
     """Measured alike by two measures: one of tasks' distance in this world, one of nothing."""
     write_study(tmp_path, ORDERS, World(tasks=TASKS))
     place = np.arange(4)
     similar = 1 - np.abs(place[:, None] - place) / 4
     noise = np.random.default_rng(0).random((4, 4))
     write_similarity(tmp_path, {"near": similar, "noise": noise}, ORDERS, TASKS)
-    return Study(load(tmp_path))
+    return StudyStatistics(load(tmp_path))
 
 
-def test_places_by_hand():
+def test_places_by_hand() -> None:
     """b wins two of four runs and shares one; c is always last, once with a."""
     a, b, c = ([[0.9, 0.5, 0.5, 0.2]], [[0.8, 0.6, 0.5, 0.9]], [[0.1, 0.1, 0.1, 0.2]])
     runs = runs_of({"a": np.array(a), "b": np.array(b), "c": np.array(c)})
@@ -40,20 +44,21 @@ def test_places_by_hand():
     assert list(dict.fromkeys(rank_shares(runs)["method"])) == ["b", "a", "c"]
 
 
-def test_every_place_is_taken_once_per_run(study):
-    shares = study.ranks.groupby("rank")["share"].sum()
+def test_every_place_is_taken_once_per_run(study: StudyStatistics) -> None:
+    ranks = MethodPlaces().frame(study)
+    shares = ranks.groupby("rank")["share"].sum()
     assert shares.tolist() == pytest.approx([1] * 5)
-    ranks = study.ranks.assign(weighted=study.ranks["rank"] * study.ranks["share"])
-    means = ranks.groupby("method")["weighted"].sum()
-    known = study.ranks.groupby("method")["mean_rank"].max()
+    weighted = ranks.assign(weighted=ranks["rank"] * ranks["share"])
+    means = weighted.groupby("method")["weighted"].sum()
+    known = ranks.groupby("method")["mean_rank"].max()
     assert means.to_numpy() == pytest.approx(known.to_numpy())
-    figure = enough.rank_bars(study.ranks)
+    figure = MethodPlaces().draw(ranks, study)
     assert [bar.name for bar in figure.data] == [f"place {i}" for i in range(1, 6)]
     assert np.sum([bar.x for bar in figure.data], axis=0) == pytest.approx(np.ones(5))
 
 
-def test_convergence_panels_show_what_was_known(study):
-    figure = enough.convergence_curves(study.convergence, study.groups)
+def test_convergence_panels_show_what_was_known(study: StudyStatistics) -> None:
+    figure = ConvergenceCurves().draw(ConvergenceCurves().frame(study), study)
     means = [trace for trace in figure.data if trace.mode == "lines+markers"]
     assert len(means) == len(study.groups) == 5
     for (_, method), trace in zip(study.groups, means, strict=True):
@@ -67,12 +72,12 @@ def test_convergence_panels_show_what_was_known(study):
                 assert half == pytest.approx(found.high - found.mean, nan_ok=True)
 
 
-def test_one_replicate_shows_no_convergence(tmp_path):
+def test_one_replicate_shows_no_convergence(tmp_path: Path) -> None:
     write_study(tmp_path, ORDERS[:1], World(tasks=TASKS))
-    assert Study(load(tmp_path)).convergence.empty
+    assert ConvergenceCurves().frame(StudyStatistics(load(tmp_path))).empty
 
 
-def test_pairs_are_those_of_both_tables(study):
+def test_pairs_are_those_of_both_tables(study: StudyStatistics) -> None:
     pairs = study.similarity_pairs
     assert len(pairs) == 5 * 2 * 12
     gained = study.contributions.set_index(["method", "trained", "task"])["mean"]
@@ -82,7 +87,7 @@ def test_pairs_are_those_of_both_tables(study):
         assert row.contribution == gained[row.method, row.trained, row.task]
 
 
-def test_effects_are_correlations_of_these_pairs(study):
+def test_effects_are_correlations_of_these_pairs(study: StudyStatistics) -> None:
     """In this world what is far from the task just learnt is forgotten most."""
     pairs, found = study.similarity_pairs, study.similarity.set_index(["method", "measure"])
     mine = pairs[(pairs["method"] == "finetune") & (pairs["measure"] == "near")]
@@ -95,11 +100,9 @@ def test_effects_are_correlations_of_these_pairs(study):
     assert np.isnan(found.loc[("zero_shot", "near"), "slope"])
 
 
-def test_scatters_show_the_first_measure(study):
+def test_scatters_show_the_first_measure(study: StudyStatistics) -> None:
     scores = study.adjacencies
-    figure = similarity.order_scatter(
-        study.dots(study.runs), scores, study.similarity, study.groups
-    )
+    figure = SimilarNeighbours().draw(study.similarity, study)
     dots = [trace for trace in figure.data if trace.meta == "runs"]
     known = scores[scores["measure"] == "near"].set_index("order")["value"]
     for trace in dots:
@@ -108,22 +111,23 @@ def test_scatters_show_the_first_measure(study):
         assert list(trace.y) == list(runs["average_accuracy"])
     lines = [trace for trace in figure.data if trace.mode == "lines"]
     assert len(lines) == len(dots) == 4  # not of zero_shot, which no order moves
-    pairs = similarity.pair_scatter(study.similarity_pairs, study.similarity, study.groups)
+    pairs = SimilarPairs().draw(study.similarity_pairs, study)
     assert sum(len(trace.x) for trace in pairs.data) == 4 * 12
 
 
-def test_a_study_that_stopped_says_why(tmp_path):
+def test_a_study_that_stopped_says_why(tmp_path: Path) -> None:
     write_study(tmp_path, ORDERS, World(tasks=TASKS))
-    assert not [said for said in findings(Study(load(tmp_path))) if "stopped" in said]
+    assert not [said for said in findings(StudyStatistics(load(tmp_path))) if "stopped" in said]
     reason = "stopped after 5 of 9 replicates: average accuracy of ewc is known"
     (tmp_path / "manifest.json").write_text(json.dumps({"stopped": reason}))
-    (said,) = [said for said in findings(Study(load(tmp_path))) if reason in said]
+    (said,) = [said for said in findings(StudyStatistics(load(tmp_path))) if reason in said]
     assert said.startswith(f"The study {reason}. It stops where the spread")
 
 
-def test_without_similarity_there_is_no_such_part(tmp_path):
+def test_without_similarity_there_is_no_such_part(tmp_path: Path) -> None:
     write_study(tmp_path, ORDERS, World(tasks=TASKS))
-    study = Study(load(tmp_path))
+    study = StudyStatistics(load(tmp_path))
     assert study.adjacencies.empty
     assert study.similarity.empty
-    assert similarity.section(study).html == ""
+    assert SimilarNeighbours().frame(study).empty
+    assert SimilarPairs().frame(study).empty

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ def out(tmp_path: Path) -> Path:
     return write_study(tmp_path, ORDERS, World(tasks=TASKS))
 
 
-def test_stages_are_shared_by_all_orders_through_their_prefix(out):
+def test_stages_are_shared_by_all_orders_through_their_prefix(out: Path) -> None:
     results = load(out)
     assert len(results.runs) == 5 * 2 * 6
     assert (results.runs["missing"] == 0).all()
@@ -35,7 +36,7 @@ def test_stages_are_shared_by_all_orders_through_their_prefix(out):
     assert len(stages) == 5 * 2 * (1 + 3 + 6 + 6)
 
 
-def test_matrix_has_the_scores_of_its_prefixes(out):
+def test_matrix_has_the_scores_of_its_prefixes(out: Path) -> None:
     order = ORDERS[1][2]
     matrix = load(out).matrix("tiny-clip", "replay", 1, order)
     stored = {
@@ -48,7 +49,7 @@ def test_matrix_has_the_scores_of_its_prefixes(out):
     assert list(matrix.columns) == list(order)
 
 
-def test_order_of_part_files_and_rows_does_not_matter(out, tmp_path):
+def test_order_of_part_files_and_rows_does_not_matter(out: Path, tmp_path: Path) -> None:
     before = metrics(load(out))
     rows = read_rows(out)
     np.random.default_rng(0).shuffle(rows)
@@ -57,13 +58,13 @@ def test_order_of_part_files_and_rows_does_not_matter(out, tmp_path):
     assert metrics(load(out)).equals(before)
 
 
-def test_rows_written_twice_count_once(out):
+def test_rows_written_twice_count_once(out: Path) -> None:
     before = metrics(load(out))
     write_rows(out, read_rows(out), "part-1.parquet")
     assert metrics(load(out)).equals(before)
 
 
-def test_a_stage_that_failed_and_then_succeeded_is_fine(out):
+def test_a_stage_that_failed_and_then_succeeded_is_fine(out: Path) -> None:
     before = metrics(load(out))
     row = read_rows(out)[40]
     head = {key: row[key] for key in ("study", "backbone", "method", "replicate", "seed")}
@@ -73,13 +74,13 @@ def test_a_stage_that_failed_and_then_succeeded_is_fine(out):
     assert metrics(results).equals(before)
 
 
-def test_files_that_are_being_written_are_not_read(out):
+def test_files_that_are_being_written_are_not_read(out: Path) -> None:
     for name in ("_part-1.parquet", ".part-1.parquet", "part-1.parquet.a3.tmp"):
         (out / "results" / name).write_bytes(b"half a file")
     assert len(metrics(load(out))) == 60
 
 
-def without(rows, method, replicate, prefix):
+def without(rows: list[dict], method: str, replicate: int, prefix: tuple[str, ...]) -> list[dict]:
     return [
         row
         for row in rows
@@ -88,7 +89,7 @@ def without(rows, method, replicate, prefix):
     ]
 
 
-def test_incomplete_runs_are_listed_and_left_out(out):
+def test_incomplete_runs_are_listed_and_left_out(out: Path) -> None:
     broken = ORDERS[0][0][:2]
     rows = without(read_rows(out), "replay", 0, broken)
     write_rows(out, rows)
@@ -100,7 +101,7 @@ def test_incomplete_runs_are_listed_and_left_out(out):
     assert len(metrics(load(out))) == 60 - len(incomplete)
 
 
-def test_a_stage_that_lacks_a_task_learnt_so_far_is_incomplete(out):
+def test_a_stage_that_lacks_a_task_learnt_so_far_is_incomplete(out: Path) -> None:
     rows = read_rows(out)
     gone = next(
         i
@@ -111,7 +112,7 @@ def test_a_stage_that_lacks_a_task_learnt_so_far_is_incomplete(out):
     assert set(load(out).runs["missing"]) == {0, 1}
 
 
-def test_a_failed_stage_names_its_error_for_every_run_through_it(out):
+def test_a_failed_stage_names_its_error_for_every_run_through_it(out: Path) -> None:
     prefix = ORDERS[0][0][:1]
     rows = without(read_rows(out), "ewc", 0, prefix)
     head = {"study": "s", "backbone": "tiny-clip", "method": "ewc", "replicate": 0, "seed": 1000}
@@ -121,7 +122,7 @@ def test_a_failed_stage_names_its_error_for_every_run_through_it(out):
     assert (runs.loc[runs["error"].isna(), "missing"] == 0).all()
 
 
-def test_an_unfinished_replicate_does_not_count_in_means(out):
+def test_an_unfinished_replicate_does_not_count_in_means(out: Path) -> None:
     """The orders that finish first share prefixes: they are no sample of the replicate."""
     rows = without(read_rows(out), "replay", 1, ORDERS[1][0])
     write_rows(out, rows)
@@ -134,14 +135,14 @@ def test_an_unfinished_replicate_does_not_count_in_means(out):
     assert "5 complete runs of unfinished replicates are left out" in found["note"]
 
 
-def test_probes_and_retrieval_are_not_tasks(out):
+def test_probes_and_retrieval_are_not_tasks(out: Path) -> None:
     runs = metrics(load(out)).set_index(["method", "replicate", "order"])
     run = runs.loc[("finetune", 0, ORDERS[0][0])]
     stages = load(out).stages
     mine = stages[(stages["method"] == "finetune") & (stages["replicate"] == 0)]
     start, end = mine[mine["stage"] == 0], mine[mine["prefix"] == ORDERS[0][0]]
 
-    def mean(rows, split, metrics):
+    def mean(rows: list[dict], split: str, metrics: Sequence[str]) -> np.ndarray:
         return rows.loc[(rows["split"] == split) & rows["metric"].isin(metrics), "value"].mean()
 
     drop = mean(start, "probe", ["accuracy"]) - mean(end, "probe", ["accuracy"])
@@ -150,14 +151,14 @@ def test_probes_and_retrieval_are_not_tasks(out):
     assert run["average_accuracy"] == pytest.approx(mean(end, "task", ["accuracy"]))
 
 
-def test_without_probes_their_metrics_are_undefined_not_zero(tmp_path):
+def test_without_probes_their_metrics_are_undefined_not_zero(tmp_path: Path) -> None:
     write_study(tmp_path, ORDERS, World(tasks=TASKS, probes=(), retrieval=()))
     runs = metrics(load(tmp_path))
     undefined = ["zero_shot_accuracy", "zero_shot_erosion", "retrieval_r1", "retrieval_erosion"]
     assert runs[[*undefined, "i2t_r5"]].isna().all().all()
 
 
-def test_orders_of_different_lengths_stand_side_by_side(tmp_path):
+def test_orders_of_different_lengths_stand_side_by_side(tmp_path: Path) -> None:
     write_study(tmp_path, [[("a", "b", "c"), ("b", "a")]], World(tasks=TASKS))
     runs = metrics(load(tmp_path))
     assert sorted(map(len, runs["order"])) == [2] * 5 + [3] * 5
@@ -165,22 +166,24 @@ def test_orders_of_different_lengths_stand_side_by_side(tmp_path):
 
 
 @pytest.mark.parametrize("make", [lambda out: None, lambda out: write_orders(out, ORDERS)])
-def test_a_folder_without_results_is_one_clear_sentence(tmp_path, make):
+def test_a_folder_without_results_is_one_clear_sentence(
+    tmp_path: Path, make: Callable[[Path], object]
+) -> None:
     make(tmp_path)
     with pytest.raises(FileNotFoundError, match="holds no results"):
         load(tmp_path)
 
 
-def test_a_run_nobody_measured_is_one_clear_sentence(out):
+def test_a_run_nobody_measured_is_one_clear_sentence(out: Path) -> None:
     with pytest.raises(ValueError, match=r"No stage of tiny-clip/er.*tiny-clip/replay"):
         load(out).matrix("tiny-clip", "er", 0, TASKS)
 
 
-def test_folders_can_be_given_as_uris(out):
+def test_folders_can_be_given_as_uris(out: Path) -> None:
     assert metrics(load(out.as_uri())).equals(metrics(load(out)))
 
 
-def test_analysis_needs_neither_torch_nor_ray():
+def test_analysis_needs_neither_torch_nor_ray() -> None:
     code = (
         "import sys, analysis; print(sorted({'torch', 'ray', 'sweep', 'methods'} & {*sys.modules}))"
     )

@@ -1,6 +1,7 @@
 """Spread over orders: closed forms, brute force, and coverage by simulation."""
 
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from analysis.orders.robustness import (
     spread,
     tolerance,
 )
-from tests.analysis.frames import runs_of
+from tests.analysis.invented_runs import runs_of
 from tests.analysis.synthetic import World, random_orders, write_study
 
 
@@ -25,7 +26,7 @@ def nested(table: np.ndarray) -> pd.DataFrame:
     return by_order(runs_of({"m": table}, crossed=False), "average_accuracy")
 
 
-def test_rarefied_range_is_the_mean_range_of_all_subsets():
+def test_rarefied_range_is_the_mean_range_of_all_subsets() -> None:
     x = np.random.default_rng(0).random(9)
     for m in (2, 5, 9):
         ranges = [max(subset) - min(subset) for subset in combinations(x, m)]
@@ -33,14 +34,14 @@ def test_rarefied_range_is_the_mean_range_of_all_subsets():
     assert np.isnan(rarefied_range(x, 10))
 
 
-def test_rarefied_range_does_not_grow_with_the_number_of_orders():
+def test_rarefied_range_does_not_grow_with_the_number_of_orders() -> None:
     rng = np.random.default_rng(1)
     few, many = ([rarefied_range(rng.random(n), 5) for _ in range(400)] for n in (8, 200))
     assert np.mean(few) == pytest.approx(np.mean(many), abs=0.02)
     assert np.mean(many) == pytest.approx(4 / 6, abs=0.01)  # of five uniform numbers
 
 
-def test_bad_order_average_by_hand():
+def test_bad_order_average_by_hand() -> None:
     x = [0.9, 0.1, 0.5, 0.3, 0.7]
     assert bad_order_average(x, 0.2) == pytest.approx(0.1)
     assert bad_order_average(x, 0.3) == pytest.approx((0.1 + 0.5 * 0.3) / 1.5)
@@ -48,13 +49,13 @@ def test_bad_order_average_by_hand():
     assert bad_order_average(x, 0.01) == pytest.approx(0.1)
 
 
-def test_wilks_numbers():
+def test_wilks_numbers() -> None:
     assert tolerance(59) >= 0.95 > tolerance(58)
     assert tolerance(29) >= 0.9 > tolerance(28)
     assert tolerance(299) >= 0.99 > tolerance(298)
 
 
-def test_order_and_seed_are_told_apart():
+def test_order_and_seed_are_told_apart() -> None:
     rng = np.random.default_rng(2)
     seed, order = 0.05 * rng.standard_normal((400, 1)), 0.02 * rng.standard_normal((400, 12))
     found = spread(nested(0.5 + seed + order))
@@ -62,7 +63,7 @@ def test_order_and_seed_are_told_apart():
     assert found.seed_sd == pytest.approx(0.05, rel=0.1)
 
 
-def test_seed_sd_is_that_of_a_one_way_analysis_of_variance():
+def test_seed_sd_is_that_of_a_one_way_analysis_of_variance() -> None:
     table = np.random.default_rng(3).normal(0.5, 0.02, (6, 5)) + np.linspace(0, 0.2, 6)[:, None]
     within = table.var(axis=1, ddof=1).mean()
     between = 5 * table.mean(axis=1).var(ddof=1)
@@ -70,7 +71,7 @@ def test_seed_sd_is_that_of_a_one_way_analysis_of_variance():
     assert spread(nested(table)).seed_sd ** 2 == pytest.approx((between - within) / 5)
 
 
-def test_shared_orders_do_not_hide_the_seed():
+def test_shared_orders_do_not_hide_the_seed() -> None:
     """With the same orders everywhere, their spread is no noise of the replicate means."""
     rng = np.random.default_rng(4)
     table = 0.5 + 0.1 * rng.standard_normal(6) + 0.01 * rng.standard_normal((300, 1))
@@ -79,19 +80,19 @@ def test_shared_orders_do_not_hide_the_seed():
     assert spread(nested(table)).seed_sd == 0
 
 
-def test_a_method_that_no_order_moves():
+def test_a_method_that_no_order_moves() -> None:
     found = spread(nested(np.full((3, 4), 0.5)))
     assert (found.order_sd, found.seed_sd) == (0, 0)
     assert np.isnan(found.order_sd_low)
 
 
-def test_one_replicate_has_a_spread_and_no_interval():
+def test_one_replicate_has_a_spread_and_no_interval() -> None:
     found = spread(nested(np.array([[0.4, 0.6]])))
     assert found.order_sd == pytest.approx(np.std([0.4, 0.6], ddof=1))
     assert np.isnan([found.order_sd_low, found.seed_sd]).all()
 
 
-def test_forgetting_is_worst_where_it_is_highest():
+def test_forgetting_is_worst_where_it_is_highest() -> None:
     table = np.random.default_rng(5).random((3, 20))
     runs = runs_of({"m": table}, crossed=False)
     (accuracy,) = robustness(runs).itertuples()
@@ -104,13 +105,13 @@ def test_forgetting_is_worst_where_it_is_highest():
     assert accuracy.range_5 == pytest.approx(np.mean(ranges))
 
 
-def test_unfinished_replicates_have_no_interval():
+def test_unfinished_replicates_have_no_interval() -> None:
     table = np.random.default_rng(6).random((3, 4))
     (row,) = robustness(runs_of({"m": table}, planned=5)).itertuples()
     assert np.isnan([row.low, row.order_sd, row.tolerance]).all()
 
 
-def test_disparity_of_a_task_is_its_range_over_orders(tmp_path):
+def test_disparity_of_a_task_is_its_range_over_orders(tmp_path: Path) -> None:
     write_study(tmp_path, random_orders("abc", 6, 2), World(tasks=("a", "b", "c")))
     results = load(tmp_path)
     runs = metrics(results)
@@ -135,7 +136,7 @@ DRAWS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("law", DRAWS)
 @pytest.mark.parametrize("replicates", [3, 5, 8])
-def test_order_sd_is_covered_as_often_as_it_says(law, replicates):
+def test_order_sd_is_covered_as_often_as_it_says(law: str, replicates: int) -> None:
     """Orders and seeds with a spread of 1 each, and laws that are not normal."""
     rng = np.random.default_rng(replicates)
     draws, orders = 4000, 12
@@ -152,7 +153,7 @@ def test_order_sd_is_covered_as_often_as_it_says(law, replicates):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("replicates", [3, 5, 8])
-def test_range_of_five_orders_is_covered_as_often_as_it_says(replicates):
+def test_range_of_five_orders_is_covered_as_often_as_it_says(replicates: int) -> None:
     rng = np.random.default_rng(replicates)
     shape = (3000, replicates, 12)
     truth = np.mean(np.ptp(-rng.gamma(4, 0.5, (400_000, 5)), axis=1))
@@ -163,7 +164,7 @@ def test_range_of_five_orders_is_covered_as_often_as_it_says(replicates):
 
 
 @pytest.mark.slow
-def test_the_worst_order_seen_bounds_the_orders_as_often_as_it_says():
+def test_the_worst_order_seen_bounds_the_orders_as_often_as_it_says() -> None:
     """Given its seeds: a seed's shift is part of what is bounded, not noise of the statement."""
     rng = np.random.default_rng(0)
     draws, replicates, orders = 20_000, 4, 15

@@ -8,14 +8,14 @@ from skbio.stats.distance import mantel as skbio_mantel
 from analysis import mantel, mrqap
 
 
-def symmetric(rng, size=8):
+def symmetric(rng: np.random.Generator, size: int = 8) -> np.ndarray:
     x = rng.random((size, size))
     x = x + x.T
     np.fill_diagonal(x, 0)
     return x
 
 
-def test_mantel_is_scikit_bios():
+def test_mantel_is_scikit_bios() -> None:
     rng = np.random.default_rng(0)
     x = symmetric(rng)
     y = x + 2 * symmetric(rng)
@@ -25,14 +25,14 @@ def test_mantel_is_scikit_bios():
     assert p == pytest.approx(expected_p, abs=0.03)
 
 
-def test_mantel_tries_all_permutations_of_few_tasks():
+def test_mantel_tries_all_permutations_of_few_tasks() -> None:
     x = symmetric(np.random.default_rng(1), 5)
     r, p = mantel(x, 3 * x + 1)
     assert r == pytest.approx(1)
     assert p == pytest.approx(1 / 120)
 
 
-def test_coefficients_are_those_of_least_squares():
+def test_coefficients_are_those_of_least_squares() -> None:
     rng = np.random.default_rng(2)
     y, a, b = rng.random((3, 6, 6))
     off = ~np.eye(6, dtype=bool)
@@ -43,7 +43,7 @@ def test_coefficients_are_those_of_least_squares():
     assert found["r2"].iloc[0] == pytest.approx(expected.rsquared)
 
 
-def test_a_predictor_that_only_copies_another_is_seen_through():
+def test_a_predictor_that_only_copies_another_is_seen_through() -> None:
     """Alone the copy correlates with y; beside the cause it is as good as chance."""
     rng = np.random.default_rng(3)
     alone, beside = [], []
@@ -60,7 +60,7 @@ def test_a_predictor_that_only_copies_another_is_seen_through():
 
 
 @pytest.mark.slow
-def test_false_alarms_are_as_rare_as_they_say():
+def test_false_alarms_are_as_rare_as_they_say() -> None:
     """Cells that share a task are correlated; the permutations must keep that."""
     rng = np.random.default_rng(4)
     draws, alarms = 400, 0

@@ -8,7 +8,7 @@ from scipy import stats
 
 from analysis import steadiness
 from analysis.orders.steadiness import FEW
-from tests.analysis.frames import runs_of
+from tests.analysis.invented_runs import runs_of
 
 
 def drawn(seed: int, replicates: int = 5, orders: int = 12, ratio: float = 0.5) -> dict:
@@ -19,7 +19,7 @@ def drawn(seed: int, replicates: int = 5, orders: int = 12, ratio: float = 0.5) 
     return {"a": 0.5 + 0.02 * noise[0], "b": 0.6 + 0.02 * ratio * noise[1]}
 
 
-def test_ratio_interval_and_p_are_those_of_logarithms_over_replicates():
+def test_ratio_interval_and_p_are_those_of_logarithms_over_replicates() -> None:
     tables = drawn(0)
     (row,) = steadiness(runs_of(tables), "a").itertuples()
     logs = np.log(tables["b"].std(axis=1, ddof=1) / tables["a"].std(axis=1, ddof=1))
@@ -33,7 +33,7 @@ def test_ratio_interval_and_p_are_those_of_logarithms_over_replicates():
     assert row.p == pytest.approx(tested.pvalue) == row.p_holm
 
 
-def test_the_other_way_round_it_is_the_inverse():
+def test_the_other_way_round_it_is_the_inverse() -> None:
     runs = runs_of(drawn(1))
     (there,), (back,) = steadiness(runs, "a").itertuples(), steadiness(runs, "b").itertuples()
     assert there.ratio == pytest.approx(1 / back.ratio)
@@ -43,7 +43,7 @@ def test_the_other_way_round_it_is_the_inverse():
     assert (there.p, there.reversed) == pytest.approx((back.p, back.reversed))
 
 
-def test_what_few_orders_show_is_what_all_choices_of_them_show():
+def test_what_few_orders_show_is_what_all_choices_of_them_show() -> None:
     tables = drawn(2, ratio=0.7)
     (row,) = steadiness(runs_of(tables), "a").itertuples()
     chosen = np.array(list(combinations(range(12), FEW)))
@@ -58,7 +58,7 @@ def test_what_few_orders_show_is_what_all_choices_of_them_show():
     assert 0.1 < row.reversed < 0.5
 
 
-def test_methods_that_no_order_moves_have_no_ratio():
+def test_methods_that_no_order_moves_have_no_ratio() -> None:
     tables = drawn(3)
     tables["still"] = np.full((5, 12), 0.7)
     assert list(steadiness(runs_of(tables), "a")["method"]) == ["b"]
@@ -66,21 +66,21 @@ def test_methods_that_no_order_moves_have_no_ratio():
     assert steadiness(runs_of(tables), "unheard-of").empty
 
 
-def test_holm_counts_the_methods_of_a_backbone():
+def test_holm_counts_the_methods_of_a_backbone() -> None:
     tables = drawn(4) | {"c": drawn(5)["a"], "d": drawn(6)["a"]}
     found = steadiness(runs_of(tables), "a").set_index("method")
     smallest = found["p"].idxmin()
     assert found.loc[smallest, "p_holm"] == pytest.approx(min(1, 3 * found.loc[smallest, "p"]))
 
 
-def test_without_whole_replicates_there_is_a_ratio_and_no_interval():
+def test_without_complete_replicates_there_is_a_ratio_and_no_interval() -> None:
     for runs in (runs_of(drawn(7), planned=20), runs_of(drawn(8, replicates=1))):
         (row,) = steadiness(runs, "a").itertuples()
         assert row.ratio > 0
         assert np.isnan([row.ratio_low, row.ratio_high, row.p, row.p_holm]).all()
 
 
-def test_a_broken_replicate_of_either_is_left_out():
+def test_a_broken_replicate_of_either_is_left_out() -> None:
     tables = drawn(9)
     whole = {name: table[1:] for name, table in tables.items()}
     tables["a"][0, 0] = np.nan
@@ -94,7 +94,7 @@ def test_a_broken_replicate_of_either_is_left_out():
 @pytest.mark.slow
 @pytest.mark.parametrize("replicates", [3, 5, 8])
 @pytest.mark.parametrize("law", ["normal", "skewed"])
-def test_ratios_are_covered_as_often_as_they_say(law, replicates):
+def test_ratios_are_covered_as_often_as_they_say(law: str, replicates: int) -> None:
     rng = np.random.default_rng(replicates)
     draws, orders = 400, 12
     shape = (draws, 2, replicates, orders)

@@ -17,7 +17,7 @@ from analysis.inference.confidence_sequences import (
     stopping_point,
 )
 from analysis.inference.expected_precision import t_factor
-from tests.analysis.frames import runs_of
+from tests.analysis.invented_runs import runs_of
 
 VALUES = st.lists(st.floats(-1, 1), min_size=FIRST_LOOK, max_size=20)
 
@@ -28,7 +28,7 @@ def half_width(values: np.ndarray) -> float:
 
 
 @given(VALUES)
-def test_bounds_are_where_the_martingale_reaches_its_threshold(values):
+def test_bounds_are_where_the_martingale_reaches_its_threshold(values: list[float]) -> None:
     """M_n = n^(-1/2) (1 + T_n^2 / (n-1))^(n/2), with T_n the t statistic of a bound as the mean.
 
     P(M_m is above) + E[M_m where it is below] / threshold = 5 %, the extended Ville inequality.
@@ -49,26 +49,26 @@ def test_bounds_are_where_the_martingale_reaches_its_threshold(values):
     assert above + below / threshold == pytest.approx(0.05)
 
 
-def test_there_is_none_before_the_first_look():
+def test_there_is_none_before_the_first_look() -> None:
     assert np.isnan(anytime_interval([0.1, 0.2, 0.4])[1:]).all()
     assert anytime_interval([0.1, 0.2, 0.4]).mean == pytest.approx(0.7 / 3)
 
 
 @given(VALUES)
-def test_it_holds_the_t_interval(values):
+def test_it_holds_the_t_interval(values: list[float]) -> None:
     fixed, anytime = t_interval(values), anytime_interval(values)
     assert anytime.low <= fixed.low
     assert fixed.high <= anytime.high
 
 
-def test_looking_costs_less_than_twice_the_width():
+def test_looking_costs_less_than_twice_the_width() -> None:
     """The figures of FIRST_LOOK's docstring."""
     for n in range(FIRST_LOOK, 40):
         assert 1.65 < anytime_factor(n) / t_factor(n) < 1.8
 
 
 @pytest.mark.slow
-def test_looking_after_every_replicate_errs_as_rarely_as_it_says():
+def test_looking_after_every_replicate_errs_as_rarely_as_it_says() -> None:
     """At most 5 % of long sequences ever leave the truth out; of t intervals far more do."""
     rng = np.random.default_rng(1)
     draws, longest = 20_000, 40
@@ -87,7 +87,7 @@ def frame(*columns: np.ndarray) -> pd.DataFrame:
 
 
 @given(st.integers(0, 1000), st.floats(0.005, 0.2))
-def test_the_stopping_point_is_the_first_and_stays(seed, tolerance):
+def test_the_stopping_point_is_the_first_and_stays(seed: int, tolerance: float) -> None:
     means = frame(0.05 * np.random.default_rng(seed).standard_normal(15))
     stop = stopping_point(means, tolerance)
     narrow = [n for n in range(FIRST_LOOK, 16) if half_width(means.iloc[:n, 0]) < tolerance]
@@ -96,20 +96,20 @@ def test_the_stopping_point_is_the_first_and_stays(seed, tolerance):
         assert stopping_point(means.iloc[:n], tolerance) == (stop if stop and n >= stop else None)
 
 
-def test_every_contrast_has_to_be_known():
+def test_every_contrast_has_to_be_known() -> None:
     calm, wild = np.tile([0.5, 0.501], 5), np.tile([0.2, 0.8], 5)
     assert stopping_point(frame(calm), 0.01) == FIRST_LOOK
     assert stopping_point(frame(calm, wild), 0.01) is None
 
 
-def test_broken_replicates_do_not_count():
+def test_broken_replicates_do_not_count() -> None:
     x = np.array([0.5, np.nan, 0.501, 0.5, np.nan, 0.501])
     assert stopping_point(frame(x), 0.01) == 6
     assert stopping_point(frame(x[:5]), 0.01) is None
     assert stopping_point(pd.DataFrame(), 0.01) is None
 
 
-def test_means_are_of_whole_replicates():
+def test_means_are_of_complete_replicates() -> None:
     table = np.random.default_rng(2).random((5, 3))
     gap = table.copy()
     gap[2, 1] = np.nan
@@ -122,7 +122,7 @@ def test_means_are_of_whole_replicates():
     assert differences["b", "b"].to_numpy() == pytest.approx(np.zeros(4))
 
 
-def test_convergence_ends_with_what_is_known():
+def test_convergence_ends_with_what_is_known() -> None:
     table = np.random.default_rng(3).random((6, 3))
     found = convergence(block_means(runs_of({"a": table}), "average_accuracy"))
     assert found["replicates"].tolist() == [1, 2, 3, 4, 5, 6]

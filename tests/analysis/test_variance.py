@@ -1,5 +1,7 @@
 """Variance components: known truth, hand-made mean squares, other libraries."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pingouin
@@ -8,12 +10,12 @@ import statsmodels.formula.api as smf
 from statsmodels.stats.anova import anova_lm
 
 from analysis import d_study, load, metrics, task_factors, variance_components
-from analysis.orders.variance import components, icc, reliability
-from tests.analysis.frames import runs_of
+from analysis.orders.variance import components, reliability
+from tests.analysis.invented_runs import runs_of
 from tests.analysis.synthetic import World, random_orders, write_study
 
 
-def test_nested_components_by_hand():
+def test_nested_components_by_hand() -> None:
     """The textbook formulas for methods crossed with orders inside seeds."""
     rng = np.random.default_rng(0)
     q, s, n = 3, 4, 5
@@ -37,7 +39,7 @@ def test_nested_components_by_hand():
 
 
 @pytest.mark.parametrize("crossed", [True, False])
-def test_components_are_unbiased(crossed):
+def test_components_are_unbiased(crossed: bool) -> None:
     rng = np.random.default_rng(1)
     sd = {"method": 0.5, "seed": 0.2, "order": 0.8, "method:order": 0.3, "rest": 0.1}
     q, s, n = 8, 6, 10
@@ -57,7 +59,7 @@ def test_components_are_unbiased(crossed):
         assert mean[effect] == pytest.approx(variance, rel=0.15, abs=0.006), effect
 
 
-def test_crossing_is_recognised_by_the_orders():
+def test_crossing_is_recognised_by_the_orders() -> None:
     rng = np.random.default_rng(2)
     values = {m: rng.random((3, 4)) for m in "ab"}
     crossed = variance_components(runs_of(values))
@@ -69,29 +71,25 @@ def test_crossing_is_recognised_by_the_orders():
     assert nested["share"].sum() == pytest.approx(1)
 
 
-def test_one_replicate_cannot_tell_seeds_apart():
+def test_one_replicate_cannot_tell_seeds_apart() -> None:
     values = {m: np.random.default_rng(3).random((1, 6)) for m in "ab"}
     found = variance_components(runs_of(values))
     assert set(found["effect"]) == {"method", "order", "method:order"}
 
 
-def test_intraclass_correlations_are_pingouins():
-    table = np.random.default_rng(4).random((5, 9)) + np.arange(5)[:, None]
-    long = pd.DataFrame(table).stack().rename("y").reset_index()
-    found = pingouin.intraclass_corr(long, "level_0", "level_1", "y")["ICC"]
-    assert icc(table) == pytest.approx(found.iloc[1:3].tolist())  # after ICC(1,1)
-
-
-def test_reliability_of_one_order_and_seed_is_the_intraclass_correlation():
+def test_reliability_of_one_order_and_seed_is_the_intraclass_correlation() -> None:
     values = {f"m{i}": table for i, table in enumerate(np.random.default_rng(5).random((4, 1, 8)))}
     for i, name in enumerate(values):
         values[name] = values[name] + i
     found = variance_components(runs_of(values))
-    absolute, relative = icc(np.vstack(list(values.values())))
+    table = pd.DataFrame(np.vstack(list(values.values())))
+    long = table.stack().rename("y").reset_index()
+    known = pingouin.intraclass_corr(long, "level_0", "level_1", "y")["ICC"]
+    _, absolute, relative = known.iloc[:3]  # ICC(1,1), ICC(2,1), ICC(3,1)
     assert reliability(found, 1, 1) == pytest.approx((relative, absolute))
 
 
-def test_more_runs_are_more_reliable_and_fresh_seeds_never_worse_than_more_orders():
+def test_more_runs_are_more_reliable_and_fresh_seeds_never_worse_than_more_orders() -> None:
     rng = np.random.default_rng(6)
     values = {
         f"m{i}": 0.1 * i + 0.1 * rng.random((4, 1)) + 0.2 * rng.random((4, 6)) for i in range(4)
@@ -104,7 +102,7 @@ def test_more_runs_are_more_reliable_and_fresh_seeds_never_worse_than_more_order
     assert (found["phi"] <= found["g"]).all()
 
 
-def test_task_factors_are_statsmodels_type_two(tmp_path):
+def test_task_factors_are_statsmodels_type_two(tmp_path: Path) -> None:
     tasks = ("a", "b", "c", "d")
     write_study(tmp_path, random_orders(tasks, 12, 2), World(tasks=tasks))
     results = load(tmp_path)

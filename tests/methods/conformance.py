@@ -139,7 +139,7 @@ class Desk:
 
         if unit.parents:
             vars(self.worker.trainer.method)["load_state"] = skip_once
-        return state_in(self.worker.compute(replace(unit, evaluates=False), lambda _: {}))
+        return state_in(self.worker.compute(replace(unit, is_evaluated=False), lambda _: {}))
 
 
 def state_in(result: Result) -> State:
@@ -164,7 +164,7 @@ def check_resume_is_exact(study: Study, method: str, out: Path) -> None:
     resumed.learn(order[::-1])
     result = resumed.worker.compute(last, store.state)
     assert same(state_in(result), expected)
-    if last.evaluates:
+    if last.is_evaluated:
         assert list(result.record.scores) == steady.worker.evaluator.evaluate()[0]
 
 

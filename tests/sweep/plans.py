@@ -75,4 +75,4 @@ def tries(draw: st.DrawFn, most_tasks: int = 4) -> list[tuple[str, ...]]:
 
 def kept(states: Mapping[str, bool]) -> dict[str, Kept]:
     """Finished units, and whether their state is there."""
-    return {key: Kept(state=state) for key, state in states.items()}
+    return {key: Kept(has_state=state) for key, state in states.items()}

@@ -207,7 +207,7 @@ def test_status_says_who_is_at_work_or_how_to_go_on(capsys: pytest.CaptureFixtur
 
     Path("my runs", NAME).unlink()
     assert main(["status", "my runs"]) == 0
-    command = shlex.split(capsys.readouterr().out.partition("Go on with: sweep ")[2])
+    command = shlex.split(capsys.readouterr().out.partition("Resume with: sweep ")[2])
     assert command[0] == "run"
     assert main(["plan", *command[1:]]) == 0  # which would object to another study
 
@@ -229,7 +229,7 @@ def test_stopped_study_says_how_to_go_on(
     changes = ["--set", "seed=3", "--set", "lanes={count: 2}"]
     assert main(["run", write({}), "--out", "my runs", "--address", "auto", *changes]) == code
     said = capsys.readouterr().out
-    again = shlex.split(said.split("go on with: ")[1])
+    again = shlex.split(said.split("Resume with: ")[1])
     assert again == [
         "sweep",
         "run",
@@ -253,7 +253,7 @@ def test_failed_stages_are_an_exit_code_and_a_report(
     monkeypatch.setattr("sweep.cli.report.report", lambda out: f"{out}/report.html")
     assert main(["run", write({})]) == 1
     said = capsys.readouterr().out
-    assert "1 stages failed, first: the loss is nan" in said
+    assert "1 stage failed. First error: the loss is nan" in said
     assert "out/report.html" in said
 
 

@@ -1,4 +1,4 @@
-"""Who may have a lane, and what becomes of what a dead one held. No Ray."""
+"""Which trials get a lane, and what becomes of the resources of a dead one. No Ray."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Forecasts: wall times and disk of small studies, worked out by hand."""
+"""Cost estimates: wall times and disk of small studies, worked out by hand."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -67,7 +67,7 @@ def test_what_a_stage_has_once_counts_once() -> None:
 
 def test_nothing_left_takes_no_time() -> None:
     plan = plan_of(study_of([("a", "b", "c")]))
-    done = dict.fromkeys(plan.units, Kept(state=True))
+    done = dict.fromkeys(plan.units, Kept(has_state=True))
     result = estimate_cost(plan, done, {("clip", "finetune"): COST}, 2)
     assert (result.units, result.seconds, result.peak_state_bytes) == (0, 0.0, 0)
 
@@ -99,7 +99,7 @@ def test_recorded_costs_are_means_of_what_was_run(tmp_path: Path) -> None:
     plan = plan_of(study_of([("a", "b", "c")], ["finetune", "individual"], training=TRAINING))
     store = Store(str(tmp_path))
     for key, unit in plan.units.items():
-        spent = {"load": 1.0, "evaluate": 3.0 if unit.evaluates else 0.0}
+        spent = {"load": 1.0, "evaluate": 3.0 if unit.is_evaluated else 0.0}
         if unit.kind == "train":
             spent |= {"train": plan.steps(unit) * 2.0}
         if unit.kind == "combine":

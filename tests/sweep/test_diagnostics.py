@@ -1,4 +1,4 @@
-"""Extra measures: against brute force on tiny models, and nothing changes where they are off."""
+"""Diagnostics: against brute force on tiny models, and nothing changes where they are off."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -144,7 +144,7 @@ def damage(change: str, path: Path) -> None:
         ("no test", r"task 'walls': there is no folder '.*walls.test'"),
         ("other classes", "task 'walls': class 'green' is not in both train and test"),
         ("empty class", r"task 'walls': no images \(.png, .*\) in '.*test.red'"),
-        ("one class", "task 'walls' has 1 class; at least two are needed"),
+        ("one class", "task 'walls' needs two or more classes, got 1"),
         ("no image", r"'.*note.png' cannot be read as an image"),
         ("truncated", r"'.*0.JPG' cannot be read as an image"),
     ],

@@ -5,22 +5,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ray.train import ScalingConfig
-from ray.train.torch import TorchTrainer
 
 from sweep.engine import lane, lane_worker
-
-
-def test_a_lane_has_every_callback_of_train_but_two() -> None:
-    """If Ray renames them this fails, and lanes have the two helpers again."""
-
-    def callbacks(kind: type[TorchTrainer]) -> list[str]:
-        trainer = kind(print, scaling_config=ScalingConfig(num_workers=1))
-        return [type(one).__name__ for one in trainer._create_default_callbacks()]
-
-    usual = callbacks(TorchTrainer)
-    assert set(lane.UNUSED) <= set(usual)
-    assert callbacks(lane.LaneTrainer) == [name for name in usual if name not in lane.UNUSED]
 
 
 def test_a_lane_whose_code_cannot_be_imported_ends_the_study(

@@ -172,7 +172,7 @@ MATRIX = [[1.0, 0.1, 0.2, 0.3], [0.1, 1.0, 0.4, 0.5], [0.2, 0.4, 1.0, 0.6], [0.3
         ({"bands": ["middle"]}, "design: bands.0"),
         ({"matrix": MATRIX[:3]}, "matrix must have 4 rows of 4 numbers, one for each of dial1"),
         ({"matrix": MATRIX, "held": ["dial9"]}, "similarity' 'dial9'; allowed: dial1"),
-        ({"matrix": MATRIX, "size": 5}, "with size 5: there are 4 tasks, of which .* holds 0"),
+        ({"matrix": MATRIX, "size": 5}, "size 5 does not fit, there are only 4 tasks"),
         ({"matrix": MATRIX, "bands": [[0, 0.1]], "num_orders": 20}, "orders of 4 tasks were found"),
     ],
 )

@@ -171,7 +171,7 @@ def test_antithetic_puts_reverses_side_by_side() -> None:
 
 
 def test_williams_needs_two_tasks() -> None:
-    with pytest.raises(InputError, match="takes two or more tasks, got 1"):
+    with pytest.raises(InputError, match="needs two or more tasks, got 1"):
         made(Williams(), tasks=("a",))
 
 
@@ -209,7 +209,11 @@ class TestSubsets:
 
     def test_are_planned_and_shared_like_other_orders(self) -> None:
         """Three orders of a pool of four tasks, whose stages are those of their own prefixes."""
-        design = {"name": "fixed", "whole": False, "orders": [["a", "b"], ["a", "c", "d"], ["d"]]}
+        design = {
+            "name": "fixed",
+            "all_tasks": False,
+            "orders": [["a", "b"], ["a", "c", "d"], ["d"]],
+        }
         plan = plan_of(study_of([TASKS], {"finetune": {}, "individual": {}}, design=design))
         assert [len(run.stages) for run in plan.runs] == [3, 4, 2] * 2
         trained = [unit for unit in plan.units.values() if unit.kind == "train"]
@@ -223,10 +227,10 @@ class TestFixed:
 
     def test_need_not_be_whole(self) -> None:
         orders = (("b", "a"), ("c",))
-        assert made(Fixed(orders=orders, whole=False)) == list(orders)
+        assert made(Fixed(orders=orders, all_tasks=False)) == list(orders)
 
     @pytest.mark.parametrize(
-        ("orders", "whole", "message"),
+        ("orders", "all_tasks", "message"),
         [
             ([["a", "bb"]], True, "Unknown task in design 'fixed' 'bb'; allowed: a, b. Did you"),
             ([["a"]], True, r"order \[a\] must name each of the study's tasks exactly once: a, b"),
@@ -237,12 +241,12 @@ class TestFixed:
             ([["c"]], False, "Unknown task in design 'fixed' 'c'"),
             (["mtil-3"], True, "Unknown published order 'mtil-3'.*Did you mean 'mtil-"),
             (["mtil-1"], True, "order 'mtil-1' needs a task 'Aircraft'; the benchmark has a, b"),
-            (["apd-a"], True, "order 'apd-a' is one of 10 tasks, but the benchmark has 2"),
+            (["apd-a"], True, "order 'apd-a' is for 10 tasks, but the benchmark has 2"),
         ],
     )
-    def test_says_what_is_wrong(self, orders: Any, whole: bool, message: str) -> None:
+    def test_says_what_is_wrong(self, orders: Any, all_tasks: bool, message: str) -> None:
         with pytest.raises(InputError, match=message):
-            made(Fixed(orders=orders, whole=whole), tasks=("a", "b"))
+            made(Fixed(orders=orders, all_tasks=all_tasks), tasks=("a", "b"))
 
     @pytest.mark.parametrize("name", NAMED)
     def test_published_orders_take_the_benchmarks_spelling(self, name: str) -> None:

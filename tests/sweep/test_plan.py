@@ -82,7 +82,7 @@ def test_methods_that_train_alike_share_their_trainings(
         assert len(plan.trainings(method)) == needed[method]
     assert plan.counts()["trainings_total"] == experts + path
     for unit in trained:
-        assert unit.evaluates == (unit.method in ("finetune", READ_OUT) and "finetune" in chosen)
+        assert unit.is_evaluated == (unit.method in ("finetune", READ_OUT) and "finetune" in chosen)
 
 
 def test_a_method_is_the_same_however_it_is_called() -> None:
@@ -124,7 +124,7 @@ def test_stages_of_a_run_are_what_its_prefixes_stand_for(orders: list[Order], me
             unit = plan.units[key]
             learnt = prefix if method == "finetune" else tuple(sorted(prefix))
             assert unit.prefix == (() if method == "zero_shot" else learnt)
-            assert unit.evaluates
+            assert unit.is_evaluated
 
 
 @given(tries())

@@ -1,4 +1,4 @@
-"""The ledger: who gets which work, and what becomes of what fails or is not needed any more."""
+"""The scheduler: which lane gets which work, and what becomes of failed or unneeded work."""
 
 from itertools import groupby
 
@@ -155,7 +155,7 @@ def test_material_that_becomes_a_result_is_done_again() -> None:
     """Fine-tuning joins a study that had only its read-out: now its stages need scores."""
     plan = plan_of(study_of(ABC, [READ_OUT, "finetune"]))
     material = {key for key, unit in plan.units.items() if unit.kind == "train"}
-    finished = {key: Kept(state=True, scores=key not in material) for key in plan.units}
+    finished = {key: Kept(has_state=True, has_scores=key not in material) for key in plan.units}
     assert Scheduler(plan, finished, LEASE).todo == material
     without = plan_of(study_of(ABC, [READ_OUT]))
     assert not Scheduler(without, finished, LEASE).todo

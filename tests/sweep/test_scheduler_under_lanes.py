@@ -1,4 +1,4 @@
-"""The ledger: whatever lanes do and however they die, the study ends and nothing is done twice."""
+"""The scheduler: however lanes behave or die, the study ends and nothing is done twice."""
 
 from collections import Counter
 from typing import Any
@@ -94,7 +94,7 @@ class Lanes(RuleBasedStateMachine):
         self.given_up[key] = {key} | self.pending_descendants(key)
 
     def lose(self, lane: str) -> None:
-        """The ledger learns that a lane does not do what it was given."""
+        """The scheduler learns that a lane does not do what it was given."""
         key = next((key for key, holder in self.scheduler.claimed.items() if holder == lane), None)
         if key:
             self.losses[key] += 1
@@ -118,7 +118,7 @@ class Lanes(RuleBasedStateMachine):
         assert unit.key not in self.scheduler.failed
         assert not self.is_late(unit.key)
         assert all(self.store[parent] for parent in unit.parents)
-        assert assignment.keep_state == self.needs(unit.key)
+        assert assignment.is_state_needed == self.needs(unit.key)
         assert set(unit.parents) <= set(assignment.ancestors)
         self.work[lane] = assignment
 
@@ -138,7 +138,7 @@ class Lanes(RuleBasedStateMachine):
     def finish(self, lane: str) -> None:
         assignment = self.work.pop(lane)
         key = assignment.unit.key
-        self.store[key] = assignment.keep_state or self.store.get(key, False)
+        self.store[key] = assignment.is_state_needed or self.store.get(key, False)
         for dropped in self.scheduler.finish(key):
             assert not self.needs(dropped)
             self.store[dropped] = False
@@ -220,7 +220,7 @@ class Lanes(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Whatever happened, one lane that works brings the study to its end."""
-        if not hasattr(self, "ledger"):
+        if not hasattr(self, "scheduler"):
             return
         for _ in range(len(self.plan.units) + 1):
             if self.scheduler.is_settled:
@@ -230,7 +230,7 @@ class Lanes(RuleBasedStateMachine):
             self.asks("last")
             if "last" in self.work:
                 assignment = self.work.pop("last")
-                self.store[assignment.unit.key] = assignment.keep_state
+                self.store[assignment.unit.key] = assignment.is_state_needed
                 self.scheduler.finish(assignment.unit.key)
         assert self.scheduler.is_settled
 
@@ -238,7 +238,7 @@ class Lanes(RuleBasedStateMachine):
 @pytest.mark.parametrize(
     "examples", [40, pytest.param(2000, marks=pytest.mark.slow)], ids=["few", "many"]
 )
-def test_lanes_and_ledger(examples: int) -> None:
+def test_lanes_and_scheduler(examples: int) -> None:
     run_state_machine_as_test(
         Lanes,
         settings=settings(

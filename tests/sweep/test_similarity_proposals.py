@@ -25,6 +25,6 @@ def test_no_order_is_better_or_worse(score: str, best: bool) -> None:
 def test_what_cannot_be_proposed_is_named() -> None:
     with pytest.raises(InputError, match=r"Unknown score 'linear'; .*'linear_error'"):
         propose(S, "linear", True)
-    with pytest.raises(InputError, match=r"by linear_error .* 9 tasks have too many"):
+    with pytest.raises(InputError, match=r"score linear_error .* 9 tasks have too many"):
         propose(np.eye(9), "linear_error", True)
     assert len(propose(np.eye(9), "path_cost", True)) == 9

@@ -1,4 +1,4 @@
-"""One order alone, and that sharing gives every order exactly what it gets alone."""
+"""One order trained by itself; and with sharing, every order gets exactly the same result."""
 
 import json
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from sweep.study.schema import Study
 from tests.methods.conformance import same, study_of
 from tests.sweep.plans import tries
 
-Alone = Callable[[str, Order], tuple[list[Record], State | None]]
+Single = Callable[[str, Order], tuple[list[Record], State | None]]
 TRAINING = {"steps": 3, "batch_size": 8, "lr": 0.003}
 NO_SHRINKING = (Phase.explicit, Phase.generate)
 """Every example trains for seconds; the first that fails says enough."""
@@ -38,20 +38,20 @@ class Lane:
 
     name: str
     worker: Worker
-    memory: dict[str, State] = field(default_factory=dict)
+    states: dict[str, State] = field(default_factory=dict)
     assignment: Assignment | None = None
 
     def step(self, scheduler: Scheduler, store: Store) -> None:
         """Claim something, or do what was claimed."""
         if self.assignment is None:
-            self.assignment = scheduler.claim(self.name, self.memory, self.worker.loaded, 0.0)
+            self.assignment = scheduler.claim(self.name, self.states, self.worker.loaded, 0.0)
             return
         unit, ancestors = self.assignment.unit, self.assignment.ancestors
-        self.memory = {key: state for key, state in self.memory.items() if key in ancestors}
-        result = self.worker.compute(unit, lambda key: self.memory.get(key) or store.state(key))
+        self.states = {key: state for key, state in self.states.items() if key in ancestors}
+        result = self.worker.compute(unit, lambda key: self.states.get(key) or store.state(key))
         if result.state is not None:
-            self.memory[unit.key] = result.state
-        kept = result.state if self.assignment.keep_state else None
+            self.states[unit.key] = result.state
+        kept = result.state if self.assignment.is_state_needed else None
         store.save(result.record, kept, result.embeddings)
         for key in scheduler.finish(unit.key):
             store.drop_state(key)
@@ -71,15 +71,15 @@ def study_for(models: Path, orders: list[Order], methods: list[str], **changes: 
 
 
 @pytest.fixture(scope="module")
-def alone(models: Path) -> Alone:
-    """What an order gets alone; every one is computed once."""
+def single(models: Path) -> Single:
+    """Returns what a single order gets; each is computed once."""
     return cache(lambda name, order: run_single(study_for(models, [order], [name]), name, order))
 
 
 def check_sharing(
-    models: Path, alone: Alone, data: st.DataObject, names: list[str], most_tasks: int
+    models: Path, single: Single, data: st.DataObject, names: list[str], most_tasks: int
 ) -> None:
-    """Lanes that share a trie, interleaved in any way, against every order alone."""
+    """Lanes that share a trie, interleaved in any way, against every order trained by itself."""
     orders = data.draw(tries(most_tasks))
     study = study_for(models, orders, names, keep_states="leaves")
     plan, store = make_plan(study), Store("mock:///out")
@@ -92,7 +92,7 @@ def check_sharing(
     while not scheduler.is_settled:
         turns.choice(lanes).step(scheduler, store)
     for run in plan.runs:
-        records, state = alone(run.method, run.order)
+        records, state = single(run.method, run.order)
         assert [store.record(key).scores for key in run.stages] == [r.scores for r in records]
         if state is not None:
             assert same(store.state(run.stages[-1]), state)
@@ -103,8 +103,8 @@ some_methods = st.lists(st.sampled_from(list(METHODS)), min_size=1, max_size=2, 
 
 @settings(max_examples=5, phases=NO_SHRINKING)
 @given(data=st.data())
-def test_sharing_is_exact(models: Path, alone: Alone, data: st.DataObject) -> None:
-    check_sharing(models, alone, data, data.draw(some_methods), most_tasks=3)
+def test_sharing_is_exact(models: Path, single: Single, data: st.DataObject) -> None:
+    check_sharing(models, single, data, data.draw(some_methods), most_tasks=3)
 
 
 @pytest.mark.slow
@@ -112,9 +112,9 @@ def test_sharing_is_exact(models: Path, alone: Alone, data: st.DataObject) -> No
 @settings(max_examples=2, phases=NO_SHRINKING)
 @given(data=st.data())
 def test_sharing_is_exact_on_larger_tries(
-    models: Path, alone: Alone, method: str, data: st.DataObject
+    models: Path, single: Single, method: str, data: st.DataObject
 ) -> None:
-    check_sharing(models, alone, data, [method], most_tasks=4)
+    check_sharing(models, single, data, [method], most_tasks=4)
 
 
 ABC = ("a", "b", "c")
@@ -148,8 +148,8 @@ class TestOneOrder:
         [
             ({"method": "finetun"}, "Unknown method 'finetun'; .*'finetune'"),
             ({"backbone": "clap"}, "Unknown backbone 'clap'; .*'clip'"),
-            ({"replicate": 2}, "replicate 2: the study has 0 to 1"),
-            ({"replicate": -1}, "replicate -1: the study has 0 to 1"),
+            ({"replicate": 2}, "replicate 2: the study has replicates 0 to 1"),
+            ({"replicate": -1}, "replicate -1: the study has replicates 0 to 1"),
             ({"order": ("a", "x", "c")}, "'x'; allowed: a, b, c"),
             ({"order": ("a", "a")}, "must name one or more tasks, each once"),
         ],

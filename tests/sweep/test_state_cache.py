@@ -18,24 +18,24 @@ def state_of(key: str) -> State:
 @given(st.lists(st.tuples(st.sets(KEYS), st.lists(KEYS))), st.integers(0, 4))
 def test_needed_states_stay_and_others_fit(units: list[tuple[set[str], list[str]]], spare: int):
     loads: list[str] = []
-    memory = StateCache(lambda key: loads.append(key) or state_of(key), spare * BYTES)
+    cache = StateCache(lambda key: loads.append(key) or state_of(key), spare * BYTES)
     for needed, used in units:
-        before = set(memory)
-        memory.make_room(needed)
-        assert set(memory) >= before & needed
-        others = set(memory) - needed
-        assert sum(size(memory[key]) for key in others) <= spare * BYTES
+        before = set(cache)
+        cache.make_room(needed)
+        assert set(cache) >= before & needed
+        others = set(cache) - needed
+        assert sum(size(cache[key]) for key in others) <= spare * BYTES
         assert len(others) == min(spare, len(before - needed))
         for key in used:
-            there, count = key in set(memory), len(loads)
-            assert torch.equal(memory[key]["weights"], state_of(key)["weights"])
+            there, count = key in set(cache), len(loads)
+            assert torch.equal(cache[key]["weights"], state_of(key)["weights"])
             assert len(loads) == count + (not there)
 
 
 def test_what_was_not_in_use_for_longest_goes_first() -> None:
-    memory = StateCache(state_of, 2 * BYTES)
+    cache = StateCache(state_of, 2 * BYTES)
     for key in "abca":
-        assert memory[key]
-    memory["d"] = state_of("d")
-    memory.make_room(["c"])
-    assert set(memory) == {"c", "a", "d"}
+        assert cache[key]
+    cache["d"] = state_of("d")
+    cache.make_room(["c"])
+    assert set(cache) == {"c", "a", "d"}

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.analysis.frames import runs_of
 
 import sweep
 from analysis import anytime_interval, load, metrics, summary, t_factor
@@ -25,7 +26,6 @@ from sweep.storage.run_folder import RunFolder, conflict
 from sweep.storage.store import Store
 from sweep.study.schema import Study
 from sweep.study.stopping import Stop, StoppingRule
-from tests.analysis.frames import runs_of
 from tests.sweep.plans import plan_of, study_of
 from tests.toy import toy_study
 
@@ -105,19 +105,19 @@ async def one_lane(run_folder: RunFolder, ahead: int) -> Progress:
     worker = Worker(
         plan.study, plan.pinned.sources, join_lane(plan.study), Path(run_folder.folder.uri)
     )
-    coordinator, memory = Coordinator(run_folder.folder.uri, 1), dict[str, State]()
+    coordinator, states = Coordinator(run_folder.folder.uri, 1), dict[str, State]()
     for turn in itertools.count():
         progress = coordinator.progress()
         stop = run_folder.look(progress.done, progress.failed) if turn % ahead == 0 else None
         if stop and not progress.stopped:
             await coordinator.stop_after(stop.replicates, stop.reason)
-        given = await coordinator.next("lane", list(memory), worker.loaded)
+        given = await coordinator.next("lane", list(states), worker.loaded)
         if not isinstance(given, Assignment):
             break
-        result = worker.compute(given.unit, memory.__getitem__)
+        result = worker.compute(given.unit, states.__getitem__)
         if result.state is not None:
-            memory[given.unit.key] = result.state
-        state = result.state if given.keep_state else None
+            states[given.unit.key] = result.state
+        state = result.state if given.is_state_needed else None
         await coordinator.finish(run_folder.store.save(result.record, state, result.embeddings))
     for run in plan.runs:
         outcome = await coordinator.outcome(run, len(run.order))
@@ -182,7 +182,7 @@ def test_what_a_budget_buys_cannot_be_said_before_anything_is_known(
     assert "once the half-width of average accuracy of finetune is below 0.9" in shown.sentence()
     assert shown.as_dict()["precision"]["known_replicates"] == 0
     (sentence,) = shown.precision_forecast.sentences()
-    assert "takes two whole replicates, and there are none" in sentence
+    assert "needs two complete replicates in --out; there are none." in sentence
 
 
 def test_budgets_are_those_of_the_intervals(study: Study, stopped: Path) -> None:

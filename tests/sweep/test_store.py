@@ -42,7 +42,7 @@ def test_what_was_saved_comes_back(store: Store) -> None:
         mean | {"sample": 3, "choice": 1, "vector": [0.5, -1.0]},
     ]
     saved = store.save(RECORD, state(), pa.Table.from_pylist(vectors, EMBEDDINGS))
-    assert store.finished() == {"key": Kept(state=True)}
+    assert store.finished() == {"key": Kept(has_state=True)}
     assert store.record("key") == saved
     assert saved.scores == RECORD.scores
     loaded = store.state("key")
@@ -55,7 +55,7 @@ def test_what_was_saved_comes_back(store: Store) -> None:
 
 def test_a_stage_may_have_neither_state_nor_embeddings(store: Store) -> None:
     store.save(RECORD, None)
-    assert store.finished() == {"key": Kept(state=False, scores=False)}
+    assert store.finished() == {"key": Kept(has_state=False, has_scores=False)}
     assert store.embeddings("key") is None
 
 
@@ -66,7 +66,7 @@ def test_nothing_is_finished_in_the_beginning(store: Store) -> None:
 def test_dropped_state_leaves_the_record(store: Store) -> None:
     store.save(RECORD, state())
     store.drop_state("key")
-    assert store.finished() == {"key": Kept(state=False, scores=False)}
+    assert store.finished() == {"key": Kept(has_state=False, has_scores=False)}
     assert store.record("key").scores == RECORD.scores
     store.drop_state("key")
 
@@ -111,7 +111,7 @@ def test_writers_of_the_same_stage_do_not_disturb_each_other(store: Store) -> No
     """Two lanes may finish the same unit; what they write is the same."""
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: store.save(RECORD, state()), range(24)))
-    assert store.finished() == {"key": Kept(state=True, scores=False)}
+    assert store.finished() == {"key": Kept(has_state=True, has_scores=False)}
     assert torch.equal(store.state("key")["weights/w"], state()["weights/w"])
     assert len(store.folder.list("stages", "key")) == 2
 

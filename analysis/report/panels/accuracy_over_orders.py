@@ -47,7 +47,7 @@ class AccuracyOverOrders(Panel):
         return steadiness_table(study) + html_parts.caption(
             "Ratio of SDs over orders, geometric mean over replicates, with its 95 % interval; p: "
             f"of a ratio of 1, Holm. What {FEW} orders of one seed show: 95 % of their choices; "
-            "the opposite: choices in which the other of the two methods looks steadier. Not "
+            "reversed: choices in which the other of the two methods looks steadier. Not "
             "listed: methods that no order moves.",
             "steadiness",
         )
@@ -66,4 +66,4 @@ def steadiness_table(study: StudyStatistics) -> str:
         for row in rows(study.steadiness.sort_values(["backbone", "ratio", "method"]))
     ]
     head = ["method", f"SD over orders, {escape(study.baseline or '')} = 1", "p (Holm)"]
-    return table([*head, f"what {FEW} orders show", "the opposite"], lines, True)
+    return table([*head, f"what {FEW} orders show", "reversed"], lines, True)

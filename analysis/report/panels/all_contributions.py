@@ -38,11 +38,11 @@ MOST_NUMBERED = 12
 class AllContributions(Panel):
     """Shows every contribution with its robustness; a trace per kind and method."""
 
-    key, title, table = "pairs", "How robust contributions are", "cells"
+    key, title, table = "pairs", "How robust contributions are", "contribution_table"
 
     def frame(self, study: StudyStatistics) -> pd.DataFrame:
         """Returns all contributions."""
-        return study.cells
+        return study.contribution_table
 
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what ~ means."""
@@ -118,10 +118,10 @@ def robust_table(study: StudyStatistics) -> str:
         [
             Cell(row.kind.replace("_", " to "), css="text"),
             name(study, row.backbone, row.method),
-            *map(number, (row.cells, row.certain, row.order_sd, row.seed_sd, row.signal)),
+            *map(number, (row.contributions, row.certain, row.order_sd, row.seed_sd, row.signal)),
             *map(number, (row.sign, row.tau, row.position, row.predecessor)),
         ]
-        for row in rows(study.kinds)
+        for row in rows(study.contribution_types)
     ]
     head = ["kind", "method", "number", "certain", "SD over orders", "SD over seeds", "signal"]
     head += ["same sign", "order agreement", "by position", "by predecessor"]
@@ -131,12 +131,12 @@ def robust_table(study: StudyStatistics) -> str:
         "runs. Signal: mean^2 / (mean^2 + variance over orders). Same sign: runs up minus down, "
         "without its sign. By position and predecessor: omega^2, explained inside replicates."
     )
-    shown = table(head, lines, sortable=True) + html_parts.caption(caption, "kinds")
+    shown = table(head, lines, sortable=True) + html_parts.caption(caption, "contribution_types")
     return html_parts.details("All kinds", shown)
 
 
 def _short(row: Any) -> str:
-    """The number in a cell; "~" where the order moves it more than it amounts to."""
+    """Returns the number in a cell; "~" where the order moves it more than it amounts to."""
     return f"{'~' if row.signal < 0.5 else ''}{row.drift:z.3f}"
 
 

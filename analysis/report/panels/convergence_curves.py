@@ -18,7 +18,7 @@ FIRST_SHOWN = 3
 class ConvergenceCurves(Panel):
     """Shows the mean of every method with its intervals after every replicate."""
 
-    key, title, table = "convergence", "How much is enough?", "convergence"
+    key, title, table = "convergence", "Convergence", "convergence"
 
     def frame(self, study: StudyStatistics) -> pd.DataFrame:
         """Returns what was known when; nothing for a single replicate."""
@@ -91,6 +91,6 @@ def _plot(
 
 
 def _pale(colour: str) -> str:
-    """A hex colour, mostly transparent."""
+    """Returns a hex colour, mostly transparent."""
     r, g, b = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({r},{g},{b},.2)"

@@ -75,7 +75,7 @@ def traces_of(frame: pd.DataFrame, groups: Groups) -> list[tuple[str, str, str]]
 
 
 def _markers(samples: pd.DataFrame) -> dict[str, list[object]]:
-    """Before, at the end, and for the gap between two samples."""
+    """Returns the looks of samples before, at the end, and of the gap to the next sample."""
     looks: dict[str, list[object]] = {"symbol": [], "color": [], "size": []}
     for modality, choice in zip(samples["modality"], samples["choice"], strict=True):
         symbol, colour = SYMBOLS[modality], COLOURS[choice % len(COLOURS)]

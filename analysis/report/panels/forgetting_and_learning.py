@@ -59,7 +59,7 @@ class ForgettingAndLearning(Panel):
 
 
 def _iso_lines(figure: go.Figure, runs: pd.DataFrame, length: int) -> None:
-    """Lines of equal average accuracy: AA = learning - (T - 1) / T * forgetting, exactly."""
+    """Draws lines of equal average accuracy: AA = learning - (T - 1) / T * forgetting, exactly."""
     ratio = (length - 1) / length
     left, right = _padded(runs["learning_accuracy"])
     bottom, top = _padded(runs["forgetting_last"])

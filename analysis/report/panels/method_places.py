@@ -27,9 +27,7 @@ class MethodPlaces(Panel):
 
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the question."""
-        return (
-            "All methods on the same order and replicate: who comes first, who second, and so on?"
-        )
+        return "Which method comes first, which second, and so on, on the same order and replicate?"
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns bars, best places left."""

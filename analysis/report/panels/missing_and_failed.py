@@ -12,7 +12,7 @@ from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics
 
 MAX_FAILURES = 50
-"""Failed stages shown on the page, which nobody reads on from there; the table holds all."""
+"""Failed stages shown on the page: enough to see what went wrong; the table holds all."""
 
 
 class MissingAndFailed(Panel):
@@ -32,7 +32,7 @@ class MissingAndFailed(Panel):
             return f"All {runs} are complete; no stage is missing."
         return (
             f"{study.num_incomplete} of {runs} lack a stage and are left out of all "
-            "statistics. Replicates that are not whole:"
+            "statistics. Incomplete replicates:"
         )
 
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:

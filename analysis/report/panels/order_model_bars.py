@@ -22,9 +22,10 @@ class OrderModelBars(Panel):
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what the models are."""
         return (
-            "Does it matter who comes before whom (precedence), who stands where (position), or "
-            "who follows whom (adjacency)? Each replicate is predicted by a model of the others; 0 "
-            "= no better than the mean. Hover for the order that a model calls best or worst."
+            "Does it matter which task comes before which (precedence), which place a task takes "
+            "(position), or which task follows which (adjacency)? Each replicate is predicted by a "
+            "model of the others; 0 = no better than the mean. Hover for the order that a model "
+            "calls best or worst."
         )
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:

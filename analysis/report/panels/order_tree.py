@@ -86,7 +86,7 @@ class OrderTree(Panel):
 
 
 def shallow(trie: pd.DataFrame) -> pd.DataFrame:
-    """The first levels of a trie, as many as have at most MAX_NODES nodes."""
+    """Returns the first levels of a trie, as many as have at most MAX_NODES nodes."""
     depth = trie["prefix"].map(len)
     nodes = depth.value_counts().sort_index().cumsum()
     deepest = int(nodes[nodes <= MAX_NODES].index.max())
@@ -94,7 +94,7 @@ def shallow(trie: pd.DataFrame) -> pd.DataFrame:
 
 
 def trie(runs: pd.DataFrame) -> pd.DataFrame:
-    """What became of the runs through every prefix.
+    """Returns where the runs through every prefix ended.
 
     Returns:
         One row per (backbone, method, prefix): runs, and the mean of their average accuracy.

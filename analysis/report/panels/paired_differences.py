@@ -49,10 +49,10 @@ class PairedDifferences(Panel):
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the table of differences."""
         return comparison_table(study) + html_parts.caption(
-            "Verdict: of the whole interval against the grey band. P(no matter): of a mean "
-            "difference inside it. p: of no difference, over replicates, corrected for the number "
-            "of methods (Holm; exact joint sign flips). Better, equal, worse: number of pairs; win "
-            "rate counts ties as one half.",
+            "Verdict: of the whole interval against the grey band. P(equivalent): that the mean "
+            "difference lies inside it. p: of no difference, over replicates, corrected for the "
+            "number of methods (Holm; exact joint sign flips). Better, equal, worse: number of "
+            "pairs; win rate counts ties as one half.",
             "comparison",
         )
 
@@ -68,5 +68,5 @@ def comparison_table(study: StudyStatistics) -> str:
             p = [number(row.p_holm), number(row.p_max_t)]
             cells = [estimate(row, "+"), verdict_cell(row), number(row.p_rope), *p]
             lines.append([name(study, *pair), *cells, *map(number, counts), rate])
-    head = ["method", "difference", "verdict", "P(no matter)", "p (Holm)", "p (max-T)"]
+    head = ["method", "difference", "verdict", "P(equivalent)", "p (Holm)", "p (max-T)"]
     return table([*head, "better", "equal", "worse", "win rate"], lines, True)

@@ -23,7 +23,7 @@ SHOWN = 12
 class ProposedOrders(Panel):
     """Shows how many of all orders are better than the one proposed as easiest."""
 
-    key, title, table = "proposals", "Was it foretold?", "regret"
+    key, title, table = "proposals", "Do similarity scores predict good orders?", "regret"
 
     def frame(self, study: StudyStatistics) -> pd.DataFrame:
         """Returns what proposed orders are worth; nothing without all orders or similarities."""

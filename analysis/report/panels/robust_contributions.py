@@ -16,7 +16,7 @@ from analysis.report.study_statistics import StudyStatistics
 class RobustContributions(Panel):
     """Shows the mean contribution against its SD over orders, a dot per pair of tasks."""
 
-    key, title, table = "robustness", "Robust or not", "contributions"
+    key, title, table = "robustness", "Which contributions are robust", "contributions"
 
     def frame(self, study: StudyStatistics) -> pd.DataFrame:
         """Returns the gain contributions of all pairs of tasks."""

@@ -72,7 +72,7 @@ class SimilarNeighbours(Panel):
             f"line: least squares inside replicates, first and last task held; its slope per SD of "
             f"similarity with a 95 % jackknife interval over {replicates:.0f} replicates (hover)"
             if np.isfinite(replicates)
-            else "no line and no interval (they need two whole replicates)"
+            else "no line and no interval (they need two complete replicates)"
         )
         runs = int(study.similarity_pairs["runs"].max())
         return (

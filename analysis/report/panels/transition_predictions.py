@@ -20,7 +20,7 @@ RESPONSES = {
 class TransitionPredictions(Panel):
     """Shows the regression of what a transition changes on two contributions."""
 
-    key, title, table = "foretold", "Do contributions foretell transitions?", "transition_models"
+    key, title, table = "transitions", "Do contributions predict transitions?", "transition_models"
 
     def frame(self, study: StudyStatistics) -> pd.DataFrame:
         """Returns the fitted regressions."""
@@ -30,7 +30,7 @@ class TransitionPredictions(Panel):
         """Returns the question."""
         return (
             "On going from one task to the next, do the contributions of its images to the next "
-            "one's texts, and of its texts to the next one's images, foretell what changes?"
+            "one's texts, and of its texts to the next one's images, predict what changes?"
         )
 
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
@@ -42,8 +42,8 @@ class TransitionPredictions(Panel):
             f"Unit: change of accuracy (fraction) or loss (nats) per unit of cosine; "
             f"{plural(int(frame['transitions'].max()), 'transition')} per method at most; 95 % t "
             "interval over replicates, each fitted by itself. Frozen: scores of the untouched "
-            "backbone, adaptive: just before the stage. R2 outside: each replicate foretold by the "
-            "others. Same sign: of foretold and found changes."
+            "backbone, adaptive: just before the stage. R2 outside: each replicate predicted from "
+            "the others. Same sign: of predicted and observed changes."
         )
         return table(head, lines, sortable=True) + html_parts.caption(caption, self.table)
 

@@ -1,4 +1,4 @@
-"""What a study may measure of every stage beside scores and mean embeddings.
+"""Measures more of every stage than scores and mean embeddings, if a study asks for it.
 
 The test samples and the method as it is now come in; rows of results and embeddings go out.
 """

@@ -1,4 +1,4 @@
-"""What a diagnostic is."""
+"""Defines what a diagnostic is."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,17 +10,17 @@ from sweep.stage.samples import TestSamples
 
 
 class Diagnostic:
-    """Something that is measured of a method after every stage, beside its scores.
+    """A measurement of a method after every stage, besides its scores.
 
-    One object lives as long as its worker keeps the method loaded; it is made while the backbone
-    is still untouched.
+    A worker makes one object when it loads the method, while the backbone is still untouched, and
+    keeps it until it loads another.
     """
 
     def __init__(self, samples: TestSamples) -> None:
-        """Remember what there is to measure.
+        """Takes the samples to measure on.
 
         Args:
-            samples: The test samples; `samples.trainer` has the method, the backbone, the tasks.
+            samples: The test samples; `samples.trainer` gives the method, backbone and tasks.
         """
         self.samples = samples
         trainer = samples.trainer

@@ -1,6 +1,6 @@
-"""How far representations have moved: linear CKA with those of the untouched backbone.
+"""Measures how far representations have moved: linear CKA with those of the untouched backbone.
 
-Of the first SAMPLES test images of each task, all tasks together, and of all their texts.
+Uses the first SAMPLES test images of each task, all tasks together, and all their texts.
 """
 
 import torch
@@ -15,13 +15,13 @@ SAMPLES = 256
 
 
 class CKA(Diagnostic):
-    """Compares embeddings of now with those of the untouched backbone."""
+    """Compares the current embeddings with those of the untouched backbone."""
 
     @torch.no_grad()
     def __init__(self, samples: TestSamples) -> None:
-        """Embed samples before anything was trained.
+        """Embeds samples before anything is trained.
 
-        What a method adds to weights changes nothing yet; prompts would, so they are left out.
+        Adapters change nothing yet at this point; prompts would, so they are switched off.
         """
         super().__init__(samples)
         self.method.eval()
@@ -42,7 +42,7 @@ class CKA(Diagnostic):
         ]
 
     def _embeddings(self) -> dict[str, Tensor]:
-        """Of the same samples always: float32 [N, D] by modality, on the CPU."""
+        """Returns embeddings of a fixed set of samples: float32 [N, D] by modality, on the CPU."""
         images, texts = [], []
         for task in self.tasks.values():
             ids = torch.arange(min(SAMPLES, len(task.test.labels)))

@@ -1,7 +1,7 @@
-"""Games in which players work together for the accuracy on a task.
+"""Defines games in which players work together for the accuracy on a task.
 
 The results hold the worth of every coalition (a metric called "image+text", "vision", "none", ...);
-`analysis` makes Shapley values of them.
+`analysis` computes Shapley values from them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from sweep.stage.rows import Scores, score
 Coalition = tuple[str, ...]
 """Players, in a fixed order."""
 MODALITIES = ("image", "text")
+"""The players of games about modalities."""
 
 
 def coalitions(players: Sequence[str]) -> list[Coalition]:
@@ -25,7 +26,7 @@ def coalitions(players: Sequence[str]) -> list[Coalition]:
 
 
 def name_coalition(coalition: Coalition) -> str:
-    """Returns what the results call a coalition.
+    """Returns the name of a coalition in the results.
 
     >>> name_coalition(("image", "text")), name_coalition(())
     ('image+text', 'none')

@@ -1,4 +1,4 @@
-"""Single embeddings of some test images, and of the texts of the choices.
+"""Saves embeddings of some test images and of the texts of the choices.
 
 The report shows how they move while later tasks are learnt.
 """
@@ -14,10 +14,10 @@ PICTURED = 60
 
 
 class EmbeddedSamples(Diagnostic):
-    """Keeps embeddings of samples in the embeddings table."""
+    """Saves embeddings of single samples in the embeddings table."""
 
     def embeddings(self, names: Iterable[str]) -> list[dict[str, Any]]:
-        """Returns rows of the embeddings table; a choice met in several texts has one for each."""
+        """Returns rows of the embeddings table; a choice has a row for each of its texts."""
         rows: list[dict[str, Any]] = []
         for name in names:
             task = self.tasks[name]

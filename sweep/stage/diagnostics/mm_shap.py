@@ -1,18 +1,18 @@
-"""MM-SHAP: how much of the fit of an image and its text rests on either of the two.
+"""Measures MM-SHAP: how much of the fit of an image and its text rests on each of the two.
 
 Parcalabescu & Frank, "MM-SHAP: A Performance-agnostic Metric for Measuring Multimodal
-Contributions" (ACL 2023, arXiv 2212.08158). Words of the text and patches of the image play
-together for the fit; with phi_j the Shapley value of a word or patch,
+Contributions" (ACL 2023, arXiv 2212.08158). Words of the text and patches of the image are the
+players of a game for the fit; with phi_j the Shapley value of a word or patch,
 
     T-SHAP = sum of |phi_j| over words / sum of |phi_j| over all,  V-SHAP = 1 - T-SHAP.
 
-Of a model that looks at both alike it is one half, whether or not its answers are right.
+It is one half for a model that uses both equally, whether or not its answers are right.
 
-Left open there and decided here: the fit is the cosine of the embeddings of an image and of the
-text of its right choice, a patch that is masked has the mean colour of its image, a masked word is
-"_". Shapley values are estimated from a few orders in which players join and the same ones
-backwards (Mitchell et al., JMLR 2022, arXiv 2104.12199), drawn once per sample and the same after
-every stage.
+The paper leaves some choices open; here the fit is the cosine of the embeddings of an image and of
+the text of its right choice, a masked patch has the mean colour of its image, and a masked word is
+"_". Shapley values are estimated from a few orders in which players join and their reverses
+(Mitchell et al., JMLR 2022, arXiv 2104.12199), drawn once per sample and the same after every
+stage.
 """
 
 from collections.abc import Mapping
@@ -29,18 +29,20 @@ from sweep.stage.rows import Scores
 from sweep.stage.samples import spread
 
 SIDE = 3
-"""Patches of an image in either direction: as many players, roughly, as a prompt has words."""
+"""Patches of an image along each side: roughly as many patches as a prompt has words."""
 ORDERS = 4
-"""In which players join; half of them are the other half backwards."""
+"""Number of orders in which players join; half of them are reverses of the others."""
 SAMPLES = 8
 """Test images of a task."""
 MASKED = "_"
+"""Stands for a word that is masked."""
 
 
 class MMShap(Diagnostic):
     """Measures the share of words and patches in the fit of images and their texts.
 
-    Rows are those of a game of image and text in which a coalition is worth its sum of shares.
+    Its rows are those of a game of image and text in which a coalition is worth the sum of its
+    members' shares.
     """
 
     def of_tasks(self, given: Mapping[str, Tensor]) -> Scores:
@@ -60,20 +62,20 @@ class MMShap(Diagnostic):
 
 
 def text_share(backbone: Backbone, pixels: Tensor, text: str, seed: int) -> float:
-    """T-SHAP of one image and its text; one half if nothing matters to their fit.
+    """Returns T-SHAP of one image and its text; one half if nothing matters to their fit.
 
     Args:
         backbone: Embeds images and texts.
         pixels: uint8 [3, H, W], on the backbone's device.
-        text: With at least one word.
-        seed: Of the orders in which players join.
+        text: At least one word.
+        seed: Seed of the orders in which players join.
     """
     words = text.split()
     players = len(words) + SIDE**2
     generator = torch.Generator().manual_seed(seed % 2**63)
     drawn = [torch.randperm(players, generator=generator) for _ in range(ORDERS // 2)]
     orders = [way for order in drawn for way in (order, order.flip(0))]
-    # [orders, players + 1, players]: who is there after so many have joined.
+    # [orders, players + 1, players]: whether a player is present after so many have joined.
     there = torch.zeros(len(orders), players + 1, players, dtype=torch.bool)
     for order, steps in zip(orders, there, strict=True):
         for count, player in enumerate(order.tolist()):
@@ -89,7 +91,7 @@ def text_share(backbone: Backbone, pixels: Tensor, text: str, seed: int) -> floa
 
 
 def _fits(backbone: Backbone, pixels: Tensor, words: list[str], there: Tensor) -> Tensor:
-    """Cosines of image and text with these words and patches: bool [N, players] -> float [N]."""
+    """Returns cosines of image and text with some words and patches: [N, players] -> [N]."""
     texts = [
         " ".join(word if seen else MASKED for word, seen in zip(words, row, strict=False))
         for row in there[:, : len(words)].tolist()
@@ -105,15 +107,15 @@ def _fits(backbone: Backbone, pixels: Tensor, words: list[str], there: Tensor) -
 
 
 def text_share_of_task(backbone: Backbone, task: Task, pixels: Tensor, labels: Tensor) -> float:
-    """Mean T-SHAP of some test images of a task.
+    """Returns the mean T-SHAP of some test images of a task.
 
     Args:
         backbone: Embeds images and texts.
-        task: Whose choices the labels are.
+        task: The task; labels are its choices.
         pixels: uint8 [N, 3, H, W], on the backbone's device.
         labels: int64 [N].
     """
-    texts = backbone.texts(task)  # they come template by template; the first will do
+    texts = backbone.texts(task)  # template by template, of which the first is used
     shares = [
         text_share(backbone, image, texts[label], derive_seed("mm_shap", task.name, i))
         for i, (image, label) in enumerate(zip(pixels, labels.tolist(), strict=True))

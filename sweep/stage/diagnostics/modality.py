@@ -1,14 +1,14 @@
-"""Which modality accuracy comes from: a game of image and text.
+"""Measures which modality accuracy comes from: a game of image and text.
 
-A modality outside of the coalition is that of another test sample of the task (Gat et al.,
-"Perceptual Score", NeurIPS 2021, arXiv 2110.14375). Samples with a question each are read once more
-for either modality, with one fixed permutation that moves every sample. With both modalities of
-another sample, answers stay those given to whole samples, so the mean over all permutations is
-exact: the chance of an answer to be right for a random sample. The same is all that is left where
-the text is the same for all samples: where classes are told apart by prompts, text has no worth of
-its own, and the empty coalition guesses as often as the method names each class. Retrieval is left
-out: without either modality it is chance, so each would get one half of the rest by symmetry,
-whatever the model does.
+A modality outside of the coalition is replaced by that of another test sample of the task (Gat et
+al., "Perceptual Score", NeurIPS 2021, arXiv 2110.14375). Where samples have questions of their own,
+the method answers them once more for each modality, with one fixed permutation that moves every
+sample. If both modalities come from another sample, the answer is the one given to that sample, so
+the mean over all permutations is exact: the chance that an answer is right for a random sample.
+The same value holds for the text where it is the same for all samples: where prompts tell classes
+apart, text has no worth of its own, and the empty coalition guesses as often as the method names
+each class. Retrieval is left out: without either modality it is at chance, so by symmetry each
+modality would get one half of the rest, whatever the model does.
 """
 
 from collections.abc import Mapping
@@ -59,7 +59,7 @@ class Modality(Diagnostic):
 
 
 def partners(task: Task) -> Tensor:
-    """Another test sample for each: a cyclic permutation, int64 [N], the same in every stage."""
+    """Returns another test sample for each: a cyclic permutation, int64 [N], always the same."""
     size = len(task.test.labels)
     generator = torch.Generator().manual_seed(derive_seed("modality", task.name) % 2**63)
     cycle = torch.randperm(size, generator=generator)
@@ -69,10 +69,10 @@ def partners(task: Task) -> Tensor:
 
 
 def chance(answers: Tensor, labels: Tensor) -> float:
-    """The chance that an answer is right for a sample drawn by itself.
+    """Returns the chance that an answer is right for a sample drawn by itself.
 
     Args:
-        answers: int64 [N]: given to all samples, -1 for none of the choices.
+        answers: int64 [N], one per sample; -1 for none of the choices.
         labels: int64 [N].
     """
     choices = int(labels.max()) + 1

@@ -1,10 +1,10 @@
-"""Which tower accuracy comes from: a game of vision, text and joint weights.
+"""Measures which tower accuracy comes from: a game of vision, text and joint weights.
 
-Outside of the coalition a tower's weights are those of the untouched backbone, with adapters as the
-method built them; joint is what lies between the towers, and what a method adds outside of the
-backbone. What a method remembers beside weights, such as a closed-form head, stays. Split "update"
-has the share of the squared norm of the update, of the backbone's weights, LoRA included as the
-product that it adds, that is in each tower.
+A tower outside of the coalition has the weights of the untouched backbone, with adapters as the
+method first built them. "joint" means the weights between the towers, and those that a method adds
+outside of the backbone. State that is not weights, such as a closed-form head, stays. The split
+"update" has each tower's share of the squared norm of the update of the backbone's weights; LoRA
+counts as the product that it adds.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Set
@@ -48,7 +48,7 @@ class Towers(Diagnostic):
         ]
 
     def _worths(self, given: Mapping[str, Tensor]) -> dict[str, dict[Coalition, float]]:
-        """Coalitions of towers that did not change are worth what they are without these."""
+        """Returns worths; towers that did not change add nothing to a coalition."""
         tasks = [self.tasks[name] for name in given]
         changed = tuple(tower for tower in TOWERS if tower in self.weights.changed())
         worth = {task.name: {changed: share_right(given[task.name], task)} for task in tasks}
@@ -61,19 +61,22 @@ class Towers(Diagnostic):
                     found = self.samples.gathered(task, answers)
                     worth[task.name][present] = share_right(found, task)
         return {
-            name: {who: known[tuple(p for p in who if p in changed)] for who in coalitions(TOWERS)}
+            name: {
+                coalition: known[tuple(tower for tower in coalition if tower in changed)]
+                for coalition in coalitions(TOWERS)
+            }
             for name, known in worth.items()
         }
 
 
 class TowerWeights:
-    """The weights of a method, tower by tower, and what they were in the untouched backbone."""
+    """The weights of a method by tower, with their values in the untouched backbone."""
 
     def __init__(self, method: Method, pretrained: Set[nn.Parameter]) -> None:
-        """Keep the weights as they are now.
+        """Copies the weights as they are now.
 
         Args:
-            method: Nothing trained yet.
+            method: A method that has not trained yet.
             pretrained: The backbone's own weights, without what the method adds.
         """
         self.method = method
@@ -84,12 +87,12 @@ class TowerWeights:
         }
 
     def tower(self, name: str) -> str:
-        """The tower of a weight (as in the method's `named_parameters`)."""
+        """Returns the tower of a weight (as in the method's `named_parameters`)."""
         inside = name.removeprefix("backbone.")
         return self.method.backbone.tower(inside) if inside != name else "joint"
 
     def changed(self) -> dict[str, list[str]]:
-        """The weights that are not as they were, by tower."""
+        """Returns the weights that are not as they were, by tower."""
         found: dict[str, list[str]] = {}
         for name, weight in self.method.named_parameters():
             if not torch.equal(weight.detach().cpu(), self._untouched[name]):
@@ -99,7 +102,7 @@ class TowerWeights:
     @contextmanager
     @torch.no_grad()
     def without(self, towers: Iterable[str]) -> Iterator[None]:
-        """While it is open these towers are those of the untouched backbone."""
+        """Sets these towers to the untouched backbone while the context is open."""
         weights, changed = dict(self.method.named_parameters()), self.changed()
         held = {name: weights[name].clone() for tower in towers for name in changed.get(tower, ())}
         for name in held:
@@ -112,7 +115,7 @@ class TowerWeights:
 
     @torch.no_grad()
     def update_shares(self) -> dict[str, float]:
-        """The share of every tower in the squared norm of the update; {} if there is none."""
+        """Returns each tower's share of the update's squared norm; {} without an update."""
         weights = dict(self.method.named_parameters())
         added = {
             f"{name}.base_layer.weight": layer.get_delta_weight("default")

@@ -1,4 +1,4 @@
-"""What is behind the things: plain tints, and scenes."""
+"""Paints backgrounds: plain tints, and scenes."""
 
 from collections.abc import Callable, Sequence
 
@@ -49,16 +49,17 @@ SCENES: dict[str, tuple[RGB, RGB, Mixture]] = {
     ),
 }
 _VISIBLE = 0.35
+"""Least difference in one color channel, of 0 to 1, for a thing to stand out."""
 
 
 def sets_off(background: str, color: str) -> bool:
-    """Whether a thing of this color can be seen before this background."""
+    """Returns whether a thing of this color can be seen before this background."""
     behind = TINTS[background] if background in TINTS else np.mean(SCENES[background][:2], axis=0)
     return any(abs(a - b) > _VISIBLE for a, b in zip(COLORS[color], behind, strict=True))
 
 
 def paint(names: Sequence[str], x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Backgrounds by name over the square grid x by x: float32 [N, len(x), len(x), 3]."""
+    """Returns backgrounds by name over the square grid x by x: float32 [N, len(x), len(x), 3]."""
     canvas = np.empty((len(names), len(x), len(x), 3), np.float32)
     for name in sorted(set(names)):
         of = [i for i, other in enumerate(names) if other == name]

@@ -1,4 +1,4 @@
-"""The `benchmark:` sections that render their tasks."""
+"""Defines the `benchmark:` sections that render their tasks."""
 
 import hashlib
 from abc import abstractmethod
@@ -23,7 +23,7 @@ from sweep.tasks.world.recipes import BLOBS, TASKS, Recipe
 from sweep.tasks.world.tasks import make_task, picture, probes, retrieval
 
 WORLD_VERSION = 1
-"""To be raised by every change that changes a pixel, a choice or a prompt."""
+"""Part of every fingerprint: raise it when a pixel, a choice or a prompt changes."""
 
 _KNOWN: Mapping[str, Recipe] = TASKS | {"blobs": BLOBS}
 
@@ -33,7 +33,7 @@ def _digest(*parts: object) -> str:
 
 
 class Rendered(BenchmarkConfig):
-    """Tasks about pictures that are rendered when they are asked for."""
+    """Tasks about pictures that are rendered on demand."""
 
     train: int = Field(default=1024, ge=1, description="Training images of every task.")
     test: int = Field(default=200, ge=1, description="Test images of every task and suite.")
@@ -41,27 +41,27 @@ class Rendered(BenchmarkConfig):
 
     @abstractmethod
     def recipes(self) -> Mapping[str, Recipe]:
-        """How to render each of the tasks."""
+        """Returns how to render each of the tasks."""
 
     def task_names(self) -> tuple[str, ...]:
-        """The tasks; renders nothing."""
+        """Returns the tasks; renders nothing."""
         return tuple(self.recipes())
 
     def fingerprint(self) -> str:
-        """SHA-256 of all that pixels and prompts depend on."""
+        """Returns the SHA-256 of all that pixels and prompts depend on."""
         settings = self.model_dump(exclude={"tasks"})
         return _digest(WORLD_VERSION, sorted(self.task_names()), sorted(settings.items()))
 
     def reference(self) -> ReferenceConfig:
-        """Generic captions of the world."""
+        """Returns generic captions of the world."""
         return Captions()
 
     def generator(self) -> GeneratorConfig:
-        """The renderer itself."""
+        """Returns the renderer itself."""
         return Renderer()
 
     def load(self) -> Benchmark:
-        """Render the tasks, the held-out suites and the image-caption pairs."""
+        """Renders the tasks, the held-out suites and the image-caption pairs."""
         tasks = {
             name: make_task(name, recipe, self.train, self.test, self.seed)
             for name, recipe in self.recipes().items()
@@ -77,11 +77,11 @@ class Captions(ReferenceConfig):
     seed: int = Field(default=0, description="Another seed renders other pairs.")
 
     def fingerprint(self) -> str:
-        """SHA-256 of all that the pairs depend on."""
+        """Returns the SHA-256 of all that the pairs depend on."""
         return _digest(WORLD_VERSION, self.name, self.size, self.seed)
 
     def load(self) -> tuple[Images, tuple[str, ...]]:
-        """Render the pairs."""
+        """Renders the pairs."""
         pixels, captions = captioned(self.size, derive_seed(self.seed, "reference"))
         return pixels, tuple(captions)
 
@@ -93,19 +93,19 @@ class Renderer(GeneratorConfig):
     seed: int = Field(default=0, description="Another seed renders other images.")
 
     def fingerprint(self) -> str:
-        """SHA-256 of all that images depend on beside their task."""
+        """Returns the SHA-256 of all that images depend on besides their task."""
         return _digest(WORLD_VERSION, self.name, self.images, self.seed)
 
     def check_draws_for(self, benchmark: BenchmarkConfig) -> None:
-        """Refuse what is not rendered."""
+        """Refuses benchmarks that are not rendered."""
         if not isinstance(benchmark, Rendered):
             raise InputError(
                 "generator 'renderer' draws for the benchmarks 'world' and 'dial' only; "
-                "'diffusers' draws for any."
+                "'diffusers' draws for any benchmark."
             )
 
     def load(self, benchmark: BenchmarkConfig) -> Generator:
-        """Render as the benchmark does, from other seeds."""
+        """Returns a function that renders as the benchmark does, from other seeds."""
         assert isinstance(benchmark, Rendered)
         recipes = benchmark.recipes()
 
@@ -131,16 +131,16 @@ class World(Rendered):
             if name not in _KNOWN:
                 raise unknown("task", name, _KNOWN)
         if tasks is not None and (not tasks or len(set(tasks)) < len(tasks)):
-            raise InputError(f"tasks: got {list(tasks)}, but needs one or more, each named once.")
+            raise InputError(f"tasks: got {list(tasks)}; give one or more, each named once.")
         return tasks
 
     def recipes(self) -> Mapping[str, Recipe]:
-        """The recipes of the chosen tasks, in the order given."""
+        """Returns the recipes of the chosen tasks, in the order given."""
         return {name: _KNOWN[name] for name in self.tasks or TASKS}
 
 
 class Dial(Rendered):
-    """Tasks that have as much in common as is asked for: nothing at 0, all at 1."""
+    """Tasks with a chosen similarity: they share nothing at 0, everything at 1."""
 
     name: str = "dial"
     similarity: float = Field(
@@ -157,10 +157,10 @@ class Dial(Rendered):
         if self.num_tasks * self.classes > len(NOUNS):
             raise InputError(
                 f"num_tasks {self.num_tasks} times classes {self.classes} is "
-                f"{self.num_tasks * self.classes}; at most {len(NOUNS)} classes are there."
+                f"{self.num_tasks * self.classes}; at most {len(NOUNS)} classes exist."
             )
         return self
 
     def recipes(self) -> Mapping[str, Recipe]:
-        """Tasks dial1, dial2, ... that differ in what they do not share."""
+        """Returns tasks dial1, dial2, ... that differ in what they do not share."""
         return dialled(self.num_tasks, self.classes, self.similarity, self.seed)

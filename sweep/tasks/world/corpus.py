@@ -1,4 +1,4 @@
-"""Captioned pictures of everything in the world, for pretraining."""
+"""Draws captioned pictures of everything in the world, for pretraining."""
 
 from dataclasses import replace
 from random import Random
@@ -35,7 +35,7 @@ _RARE = 0.002
 
 
 def captioned(count: int, seed: int) -> tuple[np.ndarray, list[str]]:
-    """Pictures, uint8 [count, H, W, 3], and a caption for each; the same for the same seed."""
+    """Returns pictures, uint8 [count, H, W, 3], and their captions; a function of the seed."""
     random = Random(seed)
     weights = [weight for weight, _ in _SHOWN.values()]
     names = random.choices(list(_SHOWN), weights, k=count)
@@ -49,7 +49,7 @@ def captioned(count: int, seed: int) -> tuple[np.ndarray, list[str]]:
 
 
 def vocabulary() -> list[str]:
-    """Every word of a caption or a prompt, sorted."""
+    """Returns every word of a caption or a prompt, sorted."""
     recipes = [*_RECIPES.values(), BLOBS]
     texts = [text for recipe in recipes for text in (recipe.template, *recipe.answers.words)]
     return sorted({word for text in texts for word in text.split()} - {"{}"})

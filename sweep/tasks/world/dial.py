@@ -1,4 +1,4 @@
-"""Tasks with a chosen share in common."""
+"""Makes tasks with a chosen share in common."""
 
 from collections.abc import Mapping, Sequence
 from random import Random
@@ -19,7 +19,7 @@ STYLES = tuple(zip(words.TINTS.words + words.SCENES.words, words.TEXTURES.words,
 
 
 def dialled(num_tasks: int, classes: int, similarity: float, seed: int) -> Mapping[str, Recipe]:
-    """Recipes of tasks that share a part of their classes and of their style.
+    """Returns recipes of tasks that share a part of their classes and of their style.
 
     Args:
         num_tasks: How many tasks; less than there are styles.

@@ -1,4 +1,4 @@
-"""Random words, numbers and scans."""
+"""Draws random words, numbers and scans."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,30 +19,30 @@ class Dice:
     rare: float
     """How often a rare word is drawn instead of a common one."""
     said: float = 0.4
-    """How often a caption says what it could leave out."""
+    """How often a caption mentions what it could leave out."""
     scans: Part = "train"
 
     def word(self, concepts: Concepts) -> str:
-        """One of the concepts."""
+        """Returns one of the concepts."""
         rare = not concepts.common or (concepts.rare and self.happens(self.rare))
         return self.one_of(concepts.rare if rare else concepts.common)
 
     def one_of(self, things: Sequence[T]) -> T:
-        """Any of the things."""
+        """Returns any of the things."""
         return things[int(self.random.random() * len(things))]
 
     def happens(self, probability: float) -> bool:
-        """Whether something happens that does so with this probability."""
+        """Returns True with this probability."""
         return self.random.random() < probability
 
     def says(self) -> bool:
-        """Whether a caption says what it could leave out."""
+        """Returns whether a caption mentions what it could leave out."""
         return self.happens(self.said)
 
     def between(self, low: float, high: float) -> float:
-        """A number from a range."""
+        """Returns a number from a range."""
         return low + (high - low) * self.random.random()
 
     def about(self, value: float, spread: float) -> float:
-        """A number at most `spread` away from a value."""
+        """Returns a number at most `spread` away from a value."""
         return self.between(value - spread, value + spread)

@@ -1,4 +1,4 @@
-"""Capital letters as bitmaps."""
+"""Holds capital letters as bitmaps."""
 
 from string import ascii_uppercase
 
@@ -24,7 +24,7 @@ _ROWS = """
 
 
 def bitmaps() -> dict[str, np.ndarray]:
-    """Every capital letter as bool [7, 5], top row first."""
+    """Returns every capital letter as bool [7, 5], top row first."""
     halves = [half.split("\n") for half in _ROWS.strip().split("\n\n")]
     columns = [column for rows in halves for column in zip(*map(str.split, rows), strict=True)]
     return {

@@ -1,4 +1,4 @@
-"""Pictures of several things."""
+"""Draws pictures of several things."""
 
 from itertools import product
 
@@ -15,7 +15,7 @@ _BESIDE = {"left of": (-1, 0), "right of": (1, 0), "above": (0, 1), "below": (0,
 
 
 def several(dice: Dice, count: str) -> Captioned:
-    """So many things of one shape and color."""
+    """Draws so many things of one shape and color."""
     subject, color = _any_shape(dice), dice.word(words.COLORS)
     cells = dice.random.sample(_CELLS, 2 + words.COUNTS.words.index(count))
     things = tuple(
@@ -29,7 +29,7 @@ def several(dice: Dice, count: str) -> Captioned:
 def pair(
     dice: Dice, relation: str, first: str | None = None, second: str | None = None
 ) -> Captioned:
-    """Two things in a relation; their colors can be given, and are always said."""
+    """Draws two things in a relation; their colors can be given, and the caption names them."""
     one = first or dice.word(words.COLORS)
     other = second or dice.one_of([color for color in words.COLORS.words if color != one])
     subjects = _any_shape(dice), _any_shape(dice)
@@ -45,7 +45,7 @@ def pair(
 def _beside(
     dice: Dice, relation: str, subjects: tuple[Subject, Subject], colors: tuple[str, str]
 ) -> tuple[Thing, ...]:
-    """One thing on some side of another, a little off the line."""
+    """Returns one thing on some side of another, a little off the line."""
     x, y = (dice.about(0.48 * step, 0.1) for step in _BESIDE[relation])
     slip = dice.about(0, 0.1)
     return (
@@ -57,7 +57,7 @@ def _beside(
 def _nested(
     dice: Dice, relation: str, subjects: tuple[Subject, Subject], colors: tuple[str, str]
 ) -> tuple[Thing, ...]:
-    """A small thing on a big one, which is painted first."""
+    """Returns a small thing on a big one, which is painted first."""
     x, y = dice.about(0, 0.15), dice.about(0, 0.15)
     inner, outer = (0, 1) if relation == "inside" else (1, 0)
     return (
@@ -82,6 +82,6 @@ def _thing(dice: Dice, subject: Subject, color: str, x: float, y: float, radius:
 
 
 def _background(dice: Dice, *colors: str) -> str:
-    """A plain background that sets off all the colors."""
+    """Returns a plain background that sets off all the colors."""
     fit = [tint for tint in words.TINTS.words if all(sets_off(tint, color) for color in colors)]
     return dice.one_of(fit)

@@ -1,4 +1,4 @@
-"""Pictures of one thing, and what can be said about them."""
+"""Draws pictures of one thing, with captions."""
 
 from dataclasses import dataclass, fields, replace
 
@@ -41,7 +41,7 @@ class Look:
     style: str | None = None
 
     def caption(self) -> str:
-        """The words as a sentence."""
+        """Returns the words as a sentence."""
         noun = self.subject.noun if self.subject else "thing"
         thing = " ".join(word for word in (self.size, self.texture, self.color, noun) if word)
         return " ".join(
@@ -57,7 +57,7 @@ class Look:
 
 
 def portrait(dice: Dice, given: Look) -> Captioned:
-    """A picture with the given look; its caption says what was given and some of the rest."""
+    """Draws a picture with the given look; its caption has what was given and some of the rest."""
     look = _complete(dice, given)
     unsaid = [
         field.name
@@ -72,14 +72,14 @@ def _setting(background: str) -> str:
 
 
 def _complete(dice: Dice, given: Look) -> Look:
-    """Fill in whatever was not given."""
+    """Fills in what was not given."""
     style = given.style or ("photo" if dice.happens(0.9) else dice.word(words.STYLES))
     subject = given.subject or shape(dice.word(words.SHAPES))
     if style == "sketch":
         color = texture = background = None
     else:
         color, background = _visible(dice, given)
-        plain = subject.thin or dice.happens(0.7)
+        plain = subject.is_thin or dice.happens(0.7)
         texture = given.texture or ("plain" if plain else dice.word(words.TEXTURES))
     size = given.size or dice.one_of(_sizes(subject, texture, given))
     place = given.place or (None if size == "big" else _any_place(dice))
@@ -99,7 +99,7 @@ def _any_place(dice: Dice) -> str:
 
 
 def _visible(dice: Dice, given: Look) -> tuple[str, str]:
-    """A color and a background that set each other off."""
+    """Returns a color and a background that set each other off."""
     while True:
         color = given.color or dice.word(words.COLORS)
         setting = words.SCENES if dice.happens(0.1) else words.TINTS
@@ -109,7 +109,7 @@ def _visible(dice: Dice, given: Look) -> tuple[str, str]:
 
 
 def _sizes(subject: Subject, texture: str | None, given: Look) -> list[Size]:
-    """Sizes in which the texture can be made out and a given place means something."""
+    """Returns sizes in which the texture can be made out and a given place means something."""
     if given.texture and not given.place:
         return ["big"]
     too_small = "small" if texture not in (None, "plain") else ""
@@ -143,7 +143,7 @@ def _position(dice: Dice, place: str | None, radius: float) -> tuple[float, floa
 
 
 def _speck(dice: Dice) -> Thing:
-    """Something that does not matter."""
+    """Returns a small distractor."""
     color = COLORS[dice.word(words.COLORS)]
     x, y = dice.about(0, 0.9), dice.about(0, 0.9)
     return Thing(shapes()["circle"], color, x=x, y=y, radius=0.09)

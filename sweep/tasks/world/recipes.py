@@ -1,4 +1,4 @@
-"""What is asked in every task and suite, and how a picture for an answer is drawn."""
+"""Defines the question of every task and suite, and how to draw a picture for an answer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ class Recipe:
 
 
 def _photo(look: Callable[[str], Look]) -> Draw:
-    """Photos of one thing, whose answer is some part of their look."""
+    """Returns what draws photos of one thing, whose answer is some part of their look."""
     return lambda dice, word: portrait(dice, replace(look(word), style="photo"))
 
 
@@ -136,4 +136,4 @@ SUITES = {
         lambda dice, word: portrait(dice, Look(style=word)),
     ),
 }
-"""Held out: what no task asks for."""
+"""Held-out suites, about what no task asks for."""

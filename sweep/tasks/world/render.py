@@ -1,4 +1,4 @@
-"""From scenes to pixels."""
+"""Renders scenes to pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class Scene:
 
 
 def render(scenes: Sequence[Scene], rng: np.random.Generator) -> np.ndarray:
-    """Paint every scene: uint8 [N, SIZE, SIZE, 3]."""
+    """Paints every scene: uint8 [N, SIZE, SIZE, 3]."""
     pixels = np.empty((len(scenes), SIZE, SIZE, 3), np.uint8)
     for start in range(0, len(scenes), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
@@ -67,7 +67,7 @@ def _render(scenes: Sequence[Scene], rng: np.random.Generator) -> np.ndarray:
 
 
 def _over(canvas: np.ndarray, things: Sequence[Thing], rng: np.random.Generator) -> np.ndarray:
-    """Paint one thing over each picture, with soft edges one pixel wide."""
+    """Paints one thing over each picture, with soft edges one pixel wide."""
     u, v = _own_coordinates(things)
     h = _heights(np.stack([thing.stencil for thing in things]), u, v)
     phase = rng.uniform(0, 2 * np.pi, (len(things), 1, 1)).astype(np.float32)
@@ -80,7 +80,7 @@ def _over(canvas: np.ndarray, things: Sequence[Thing], rng: np.random.Generator)
 
 
 def _own_coordinates(things: Sequence[Thing]) -> tuple[np.ndarray, np.ndarray]:
-    """Every pixel as each thing sees it, unturned and in units of its radius: [N, H, W]."""
+    """Returns pixels in each thing's own frame, unturned, in units of its radius: [N, H, W]."""
     angle, radius = _column(things, "angle"), _column(things, "radius")
     x, y = _GRID - _column(things, "x"), _GRID[:, None] - _column(things, "y")
     cosine, sine = np.cos(angle) / radius, np.sin(angle) / radius
@@ -88,7 +88,7 @@ def _own_coordinates(things: Sequence[Thing]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _column(things: Sequence[Thing], name: str) -> np.ndarray:
-    """One attribute of all things, to be broadcast over pixels: [N, 1, 1] or [N, 1, 1, 3]."""
+    """Returns an attribute of all things, to broadcast over pixels: [N, 1, 1] or [N, 1, 1, 3]."""
     values = np.array([getattr(thing, name) for thing in things], np.float32)
     return values.reshape(len(things), 1, 1, *values.shape[1:])
 
@@ -100,7 +100,7 @@ def _grounds(things: Sequence[Thing]) -> np.ndarray:
 
 
 def _heights(stencils: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """The stencils [N, R, R] looked up at [N, H, W]; beyond the border as at the border."""
+    """Returns the stencils [N, R, R] looked up at [N, H, W], clamped at the border."""
     row, column = (
         np.clip(np.rint((w / EXTENT + 1) * (RESOLUTION - 1) / 2), 0, RESOLUTION - 1).astype(np.intp)
         for w in (v, u)

@@ -1,4 +1,4 @@
-"""Handwritten digits: the scans that come with scikit-learn.
+"""Loads handwritten digits: the scans that come with scikit-learn.
 
 Optical Recognition of Handwritten Digits (Alpaydin and Kaynak, UCI, 1998): 1 797 scans of 8x8
 pixels in 17 levels of grey.
@@ -21,7 +21,7 @@ _TRAIN_SHARE = 0.7
 
 @cache
 def scans(part: Part) -> Mapping[str, Sequence[np.ndarray]]:
-    """The stencils of one part of the scans by digit.
+    """Returns the stencils of one part of the scans by digit.
 
     The first 70 % of the scans are for training, the others for testing.
     """
@@ -37,7 +37,7 @@ def scans(part: Part) -> Mapping[str, Sequence[np.ndarray]]:
 
 
 def _stencils(grey: np.ndarray) -> np.ndarray:
-    """Heights in which half grey is the outline, so that rendering keeps the levels of grey."""
+    """Returns heights with half grey as outline, so that rendering keeps the levels of grey."""
     bottom_row_first = np.pad(grey[:, ::-1], ((0, 0), (1, 1), (1, 1)))
     factor = RESOLUTION / bottom_row_first.shape[1]
     smooth: np.ndarray = zoom(bottom_row_first, (1, factor, factor), order=1)

@@ -1,4 +1,4 @@
-"""Outlines of everything that can be shown, as height fields.
+"""Makes the outlines of everything that can be shown, as height fields.
 
 A stencil is float32 [RESOLUTION, RESOLUTION] over the square [-EXTENT, EXTENT]^2, bottom row
 first: the distance to the outline, positive inside, in units of the thing's radius.
@@ -23,19 +23,19 @@ _ANGLE = np.arctan2(_Y, _X)
 
 @cache
 def shapes() -> Mapping[str, np.ndarray]:
-    """The stencil of every shape, and of an arrow that points right."""
+    """Returns the stencil of every shape, and of an arrow that points right."""
     return {name: _stencil(mask()) for name, mask in _MASKS.items()}
 
 
 @cache
 def letters() -> Mapping[str, np.ndarray]:
-    """The stencil of every capital letter."""
+    """Returns the stencil of every capital letter."""
     return {letter: _stencil(_glyph(bitmap)) for letter, bitmap in bitmaps().items()}
 
 
 @cache
 def blobs() -> Mapping[str, np.ndarray]:
-    """The stencil of every invented thing."""
+    """Returns the stencil of every invented thing."""
     return {name: _stencil(_blob(name)) for name in BLOBS.words}
 
 
@@ -55,7 +55,7 @@ def _box(left: float, bottom: float, right: float, top: float) -> np.ndarray:
 
 
 def _polygon(*corners: tuple[float, float]) -> np.ndarray:
-    """Points from which a ray crosses the sides an odd number of times."""
+    """Returns the points from which a ray crosses the sides an odd number of times."""
     inside = np.zeros_like(_X, dtype=bool)
     for (x0, y0), (x1, y1) in zip(corners, corners[1:] + corners[:1], strict=True):
         if y0 != y1:
@@ -65,7 +65,7 @@ def _polygon(*corners: tuple[float, float]) -> np.ndarray:
 
 
 def _regular(corners: int, *radii: float) -> np.ndarray:
-    """A polygon with a corner on top, whose corners take turns in their radius."""
+    """Returns a polygon with a corner on top, whose corners take turns in their radius."""
     angles = np.pi / 2 + 2 * np.pi * np.arange(corners) / corners
     lengths = np.resize(radii, corners)
     return _polygon(*zip(lengths * np.cos(angles), lengths * np.sin(angles), strict=True))

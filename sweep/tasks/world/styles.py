@@ -1,4 +1,4 @@
-"""What a camera can do to a whole picture."""
+"""Applies photographic styles to pictures."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,7 +14,7 @@ FILTERS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
 
 
 def develop(canvas: np.ndarray, styles: Sequence[str], rng: np.random.Generator) -> None:
-    """Apply to every picture [N, H, W, 3] in [0, 1] the filter of its style, in place."""
+    """Applies to every picture [N, H, W, 3] in [0, 1] the filter of its style, in place."""
     for style, filtered in FILTERS.items():
         of = [i for i, other in enumerate(styles) if other == style]
         if of:

@@ -1,4 +1,4 @@
-"""What a picture can be of."""
+"""Defines what a picture can show."""
 
 import math
 from dataclasses import dataclass
@@ -22,34 +22,34 @@ class Subject:
     noun: str
     stencil: np.ndarray
     sizes: tuple[Size, ...] = ("small", None, "big")
-    """In which it can be made out."""
+    """Sizes in which it can be recognised."""
     angle: float = 0.0
-    thin: bool = False
+    is_thin: bool = False
     """Too thin for a texture to show."""
 
 
 def shape(name: str) -> Subject:
-    """A shape."""
+    """Returns a shape."""
     return Subject(name, shapes()[name])
 
 
 def blob(name: str) -> Subject:
-    """An invented thing with an invented name."""
+    """Returns an invented thing with an invented name."""
     return Subject(name, blobs()[name])
 
 
 def letter(name: str) -> Subject:
-    """A capital letter."""
-    return Subject(f"letter {name}", letters()[name], (None, "big"), thin=True)
+    """Returns a capital letter."""
+    return Subject(f"letter {name}", letters()[name], (None, "big"), is_thin=True)
 
 
 def arrow(direction: str) -> Subject:
-    """An arrow that points somewhere."""
+    """Returns an arrow that points somewhere."""
     angle = _EIGHTHS.index(direction) * math.pi / 4
     return Subject(f"arrow pointing {direction}", shapes()["arrow"], (None, "big"), angle)
 
 
 def handwritten(digit: str, dice: Dice) -> Subject:
-    """One of the scans of a digit."""
+    """Returns one of the scans of a digit."""
     scan = dice.one_of(scans(dice.scans)[digit])
-    return Subject(f"handwritten {digit}", scan, ("big",), thin=True)
+    return Subject(f"handwritten {digit}", scan, ("big",), is_thin=True)

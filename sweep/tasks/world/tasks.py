@@ -1,4 +1,4 @@
-"""Recipes rendered: tasks, held-out suites and image-caption pairs."""
+"""Renders recipes: tasks, held-out suites and image-caption pairs."""
 
 from collections.abc import Mapping, Sequence
 from random import Random
@@ -19,7 +19,7 @@ _RARE = 0.1
 
 
 def make_task(name: str, recipe: Recipe, train: int, test: int, seed: int) -> Task:
-    """A task with rare answers as frequent as common ones.
+    """Returns a task with rare answers as frequent as common ones.
 
     Its pixels depend on nothing but the arguments.
     """
@@ -34,7 +34,7 @@ def make_task(name: str, recipe: Recipe, train: int, test: int, seed: int) -> Ta
 
 
 def picture(recipe: Recipe, labels: Sequence[int] | np.ndarray, seeds: Sequence[int]) -> np.ndarray:
-    """Training pictures for labels, each from a seed of its own: uint8 [B, H, W, 3]."""
+    """Returns training pictures for labels, each from its own seed: uint8 [B, H, W, 3]."""
     pictures = []
     for label, seed in zip(labels, seeds, strict=True):
         dice = Dice(Random(seed), rare=_RARE, scans="train")
@@ -44,7 +44,7 @@ def picture(recipe: Recipe, labels: Sequence[int] | np.ndarray, seeds: Sequence[
 
 
 def probes(test: int, seed: int) -> Mapping[str, Task]:
-    """The held-out suites, made of common words only; their training splits are empty."""
+    """Returns the held-out suites, made of common words only; their training splits are empty."""
     return {
         name: Task(
             name=name,
@@ -59,7 +59,7 @@ def probes(test: int, seed: int) -> Mapping[str, Task]:
 
 
 def retrieval(seed: int) -> Mapping[str, Retrieval]:
-    """Pictures of one thing each with everything that can be said about them in common words."""
+    """Returns pictures of one thing with captions that say everything in common words."""
     dice = Dice(Random(derive_seed(seed, "captions")), rare=0.0, said=1.0)
     pairs = [portrait(dice, Look()) for _ in range(_PAIRS)]
     pixels = render([pair.scene for pair in pairs], _noise(dice))
@@ -68,7 +68,7 @@ def retrieval(seed: int) -> Mapping[str, Retrieval]:
 
 
 def _split(recipe: Recipe, size: int, seed: int, rare: float, part: Part) -> ArraySplit:
-    """Pictures with all answers as often as one another, give or take one."""
+    """Returns pictures with all answers equally often, give or take one."""
     dice = Dice(Random(seed), rare=rare, scans=part)
     answers = recipe.answers.words
     labels = [i % len(answers) for i in range(size)]

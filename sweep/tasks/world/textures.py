@@ -1,4 +1,4 @@
-"""How much ink a texture puts where on a thing."""
+"""Computes how much ink a texture puts on each point of a thing."""
 
 from collections.abc import Callable, Sequence
 
@@ -23,7 +23,7 @@ TEXTURES: dict[str, Texture] = {
 def ink(
     names: Sequence[str], u: np.ndarray, v: np.ndarray, h: np.ndarray, phase: np.ndarray
 ) -> np.ndarray:
-    """The ink of N things with one texture each: float32 [N, H, W]."""
+    """Returns the ink of N things with one texture each: float32 [N, H, W]."""
     result = np.empty_like(u)
     for name in sorted(set(names)):
         of = [i for i, other in enumerate(names) if other == name]

@@ -1,4 +1,4 @@
-"""The concepts of the world, each with a common half and a rare half."""
+"""Lists the concepts of the world, each with a common half and a rare half."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,7 @@
 """Contributions and their robustness: identities, brute force, closed forms."""
 
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,9 +16,9 @@ from analysis.data.results import Results
 from analysis.mechanisms.contribution_table import (
     Contributions,
     agreement,
-    by_kind,
-    cells,
     contribution_table,
+    contribution_types,
+    contribution_values,
     mean_tau,
 )
 from analysis.mechanisms.task_contributions import contributions, gains, method_contributions
@@ -47,7 +48,9 @@ def runs_of(orders: list[tuple[str, ...]], replicates: list[int]) -> pd.DataFram
     )
 
 
-def made(values: np.ndarray, replicates: int = 2, tasks: tuple[str, ...] = ("a", "b", "c")):
+def made(
+    values: np.ndarray, replicates: int = 2, tasks: tuple[str, ...] = ("a", "b", "c")
+) -> Contributions:
     """Contributions with given values [runs, cells]; player and target are the cells' numbers."""
     orders = [block for r in range(replicates) for block in random_orders(tasks, 6, 1, r)[0]]
     numbers = [r for r in range(replicates) for _ in range(6)]
@@ -61,7 +64,7 @@ def made(values: np.ndarray, replicates: int = 2, tasks: tuple[str, ...] = ("a",
     )
 
 
-def test_gains_of_a_run_add_up_to_all_that_was_gained(results):
+def test_gains_of_a_run_add_up_to_all_that_was_gained(results: Results) -> None:
     for found in gains(results, metrics(results)):
         for run, c in zip(found.runs.itertuples(), found.values, strict=True):
             R = results.matrix(run.backbone, run.method, run.replicate, run.order)
@@ -69,18 +72,18 @@ def test_gains_of_a_run_add_up_to_all_that_was_gained(results):
             assert c.sum(axis=0) == pytest.approx(gained.to_numpy(), abs=1e-12)
 
 
-def test_a_gain_is_what_its_stage_changed(results):
-    table = contribution_table(gains(results, metrics(results)))
+def test_a_gain_is_what_its_stage_changed(results: Results) -> None:
+    table = contribution_values(gains(results, metrics(results)))
     row = table[(table["method"] == "ewc") & (table["player"] != table["target"])].iloc[17]
     R = results.matrix(row["backbone"], row["method"], row["replicate"], row["order"])
     k = row["order"].index(row["player"]) + 1
     assert row["value"] == R[row["target"]].iloc[k] - R[row["target"]].iloc[k - 1]
 
 
-def test_what_comes_before_and_after_makes_the_mean(results):
+def test_what_comes_before_and_after_makes_the_mean(results: Results) -> None:
     """Every order is one or the other, so the mean lies between, weighted by their numbers."""
     found = contributions(results, metrics(results))
-    table = contribution_table(gains(results, metrics(results)))
+    table = contribution_values(gains(results, metrics(results)))
     earlier = [o.index(p) < o.index(t) for o, p, t in table[["order", "player", "target"]].values]
     share = table.assign(earlier=earlier).groupby(["method", "player", "target"])["earlier"].mean()
     for row in found[found["trained"] != found["task"]].itertuples():
@@ -89,30 +92,30 @@ def test_what_comes_before_and_after_makes_the_mean(results):
     assert found.loc[found["trained"] == found["task"], ["before", "after"]].isna().all(axis=None)
 
 
-def test_renaming_tasks_renames_results(tmp_path):
+def test_renaming_tasks_renames_results(tmp_path: Path) -> None:
     new = dict(zip(TASKS, ("z", "y", "x", "w"), strict=True))
     blocks = random_orders(TASKS, 8, 2)
     renamed = [[tuple(new[task] for task in order) for order in block] for block in blocks]
     found = []
     for name, orders, tasks in (("one", blocks, TASKS), ("two", renamed, tuple(new.values()))):
         out = load(str(write_study(tmp_path / name, orders, World(tasks=tasks))))
-        found.append(cells(gains(out, metrics(out))))
+        found.append(contribution_table(gains(out, metrics(out))))
     key = ["method", "player", "target"]
     one = found[0].assign(player=found[0]["player"].map(new), target=found[0]["target"].map(new))
     one, two = (frame.sort_values(key, ignore_index=True) for frame in (one, found[1]))
     pd.testing.assert_frame_equal(one, two)
 
 
-def test_a_method_that_learns_nothing_is_not_moved_by_the_order(results):
-    found = cells(gains(results, metrics(results)))
+def test_a_method_that_learns_nothing_is_not_moved_by_the_order(results: Results) -> None:
+    found = contribution_table(gains(results, metrics(results)))
     still = found[found["method"] == "zero_shot"]
     assert (still[["mean", "order_sd", "seed_sd", "sign", "worst_tenth"]] == 0).all(axis=None)
     assert still[["signal", "order_share", "position"]].isna().all(axis=None)
 
 
-def test_numbers_of_a_cell_by_hand():
+def test_numbers_of_a_cell_by_hand() -> None:
     y = np.random.default_rng(0).normal(0.02, 0.05, (12, 1))
-    (row,) = cells([made(y)]).itertuples()
+    (row,) = contribution_table([made(y)]).itertuples()
     first, second = y[:6, 0], y[6:, 0]
     assert row.mean == pytest.approx(y.mean())
     error = np.std([first.mean(), second.mean()], ddof=1) / 2**0.5
@@ -133,34 +136,34 @@ EFFECTS = {
 
 
 @pytest.mark.parametrize("feature", EFFECTS)
-def test_what_explains_a_contribution_is_found(feature):
+def test_what_explains_a_contribution_is_found(feature: str) -> None:
     runs = made(np.zeros((12, 1))).runs
     effect = np.array([EFFECTS[feature](order) for order in runs["order"]])
     shift = 5.0 * runs["replicate"].to_numpy()  # of the seed: not the order's
-    (row,) = cells([made((effect + shift)[:, None])]).itertuples()
+    (row,) = contribution_table([made((effect + shift)[:, None])]).itertuples()
     assert getattr(row, feature) == pytest.approx(1)
     other = "predecessor" if feature == "position" else "position"
     assert getattr(row, other) < 0.9
 
 
-def test_noise_explains_nothing():
+def test_noise_explains_nothing() -> None:
     rng = np.random.default_rng(1)
-    found = cells([made(rng.standard_normal((120, 3)), replicates=20)])
+    found = contribution_table([made(rng.standard_normal((120, 3)), replicates=20)])
     assert found["position"].max() < 0.1
     assert found["predecessor"].max() < 0.1
 
 
-def test_players_that_are_no_tasks_have_no_position():
+def test_players_that_are_no_tasks_have_no_position() -> None:
     part = made(np.random.default_rng(2).random((12, 1)))
     tower = Contributions(**{**vars(part), "players": ["vision"]})
-    assert cells([tower])[["position", "predecessor", "before"]].isna().all(axis=None)
+    assert contribution_table([tower])[["position", "predecessor", "before"]].isna().all(axis=None)
 
 
 SCORES = st.sampled_from([0.0, 0.1, 0.2, 0.5])
 
 
 @given(arrays(float, st.tuples(st.integers(2, 5), st.integers(2, 6)), elements=SCORES))
-def test_agreement_counts_all_pairs_of_rows(table):
+def test_agreement_counts_all_pairs_of_rows(table: np.ndarray) -> None:
     agreed = possible = 0
     for one, other in combinations(table, 2):
         for i, j in combinations(range(table.shape[1]), 2):
@@ -169,28 +172,28 @@ def test_agreement_counts_all_pairs_of_rows(table):
     assert mean_tau(table) == pytest.approx(agreed / possible if possible else np.nan, nan_ok=True)
 
 
-def test_agreement_without_ties_is_the_mean_kendall_tau():
+def test_agreement_without_ties_is_the_mean_kendall_tau() -> None:
     table = np.random.default_rng(3).random((12, 3))
     taus = [stats.kendalltau(*pair).statistic for pair in combinations(table, 2)]
     (row,) = agreement([made(table)]).itertuples()
     assert row.tau == pytest.approx(np.mean(taus))
-    assert (row.cells, row.runs) == (3, 12)
+    assert (row.contributions, row.runs) == (3, 12)
 
 
-def test_long_format_holds_every_cell_of_every_run(results):
+def test_long_format_holds_every_cell_of_every_run(results: Results) -> None:
     parts = list(gains(results, metrics(results)))
-    table = contribution_table(parts)
+    table = contribution_values(parts)
     assert len(table) == sum(part.values.size for part in parts)
     assert not table.duplicated(["method", "replicate", "order", "player", "target"]).any()
     means = table.groupby(["method", "player", "target"])["value"].mean()
-    known = cells(parts).set_index(["method", "player", "target"])["mean"]
+    known = contribution_table(parts).set_index(["method", "player", "target"])["mean"]
     assert (means - known).abs().max() < 1e-12
 
 
-def test_kinds_sum_up_their_cells(results):
+def test_kinds_sum_up_their_cells(results: Results) -> None:
     parts = list(gains(results, metrics(results)))
-    known, agreed = cells(parts), agreement(parts)
-    found = by_kind(known, agreed).set_index("method")
+    known, agreed = contribution_table(parts), agreement(parts)
+    found = contribution_types(known, agreed).set_index("method")
     mine = known[known["method"] == "ewc"]
     sure = (mine["low"] > 0) | (mine["high"] < 0)
     assert 0 < found.loc["ewc", "certain"] == sure.mean() < 1
@@ -199,7 +202,7 @@ def test_kinds_sum_up_their_cells(results):
     assert found.loc["zero_shot", "certain"] == 0
 
 
-def test_a_method_contributes_its_paired_gain_and_better_is_positive(results):
+def test_a_method_contributes_its_paired_gain_and_better_is_positive(results: Results) -> None:
     runs = metrics(results)
     found = {part.head["method"]: part for part in method_contributions(runs, "finetune")}
     assert set(found) == {"ewc", "zero_shot"}

@@ -1,11 +1,13 @@
 """Metrics of a run: hand-computed values, published values, undefined cases."""
 
+from collections.abc import Callable
 from itertools import permutations
 
 import numpy as np
 import pytest
 
-from analysis import accuracy, combine, compare, from_matrices, metrics
+from analysis import METRICS, combine, compare, from_matrices, metrics
+from analysis.run_metrics import formulas
 from tests.analysis.mtil import ORDERS, PUBLISHED, mtil
 
 # Three tasks in learning order; row 0 is the untouched backbone.
@@ -22,52 +24,52 @@ R = np.array(
 @pytest.mark.parametrize(
     ("function", "value"),
     [
-        (accuracy.average_accuracy, (0.50 + 0.60 + 0.95) / 3),
+        (formulas.average_accuracy, (0.50 + 0.60 + 0.95) / 3),
         (
-            accuracy.average_incremental_accuracy,
+            formulas.average_incremental_accuracy,
             (0.70 + (0.80 + 0.90) / 2 + (0.50 + 0.60 + 0.95) / 3) / 3,
         ),
-        (accuracy.mtil_avg, (0.70 + 0.80 + 0.50 + 0.25 + 0.90 + 0.60 + 0.35 + 0.20 + 0.95) / 9),
-        (accuracy.transfer, (0.25 + (0.35 + 0.20) / 2) / 2),
-        (accuracy.backward_transfer, ((0.50 - 0.70) + (0.60 - 0.90)) / 2),
-        (accuracy.forward_transfer, ((0.25 - 0.20) + (0.20 - 0.30)) / 2),
-        (accuracy.forgetting_max, ((0.80 - 0.50) + (0.90 - 0.60)) / 2),
-        (accuracy.forgetting_last, ((0.70 - 0.50) + (0.90 - 0.60)) / 2),
-        (accuracy.zsd_figure, ((0.25 - 0.25) + (0.35 - 0.20)) / 2),
-        (accuracy.zsd_text, ((0.25 - 0.25) + (0.35 - 0.20)) / 2),
-        (accuracy.learning_accuracy, (0.70 + 0.90 + 0.95) / 3),
-        (accuracy.learning, ((0.70 - 0.10) + (0.90 - 0.25) + (0.95 - 0.20)) / 3),
-        (accuracy.erosion, ((0.10 - 0.50) + (0.20 - 0.60) + (0.30 - 0.95)) / 3),
+        (formulas.mtil_avg, (0.70 + 0.80 + 0.50 + 0.25 + 0.90 + 0.60 + 0.35 + 0.20 + 0.95) / 9),
+        (formulas.transfer, (0.25 + (0.35 + 0.20) / 2) / 2),
+        (formulas.backward_transfer, ((0.50 - 0.70) + (0.60 - 0.90)) / 2),
+        (formulas.forward_transfer, ((0.25 - 0.20) + (0.20 - 0.30)) / 2),
+        (formulas.forgetting_max, ((0.80 - 0.50) + (0.90 - 0.60)) / 2),
+        (formulas.forgetting_last, ((0.70 - 0.50) + (0.90 - 0.60)) / 2),
+        (formulas.zsd_figure, ((0.25 - 0.25) + (0.35 - 0.20)) / 2),
+        (formulas.zsd_text, ((0.25 - 0.25) + (0.35 - 0.20)) / 2),
+        (formulas.learning_accuracy, (0.70 + 0.90 + 0.95) / 3),
+        (formulas.learning, ((0.70 - 0.10) + (0.90 - 0.25) + (0.95 - 0.20)) / 3),
+        (formulas.erosion, ((0.10 - 0.50) + (0.20 - 0.60) + (0.30 - 0.95)) / 3),
     ],
 )
-def test_formula_by_hand(function, value):
+def test_formula_by_hand(function: Callable[[np.ndarray], np.ndarray], value: float) -> None:
     assert function(R) == pytest.approx(value)
 
 
-def test_stacked_matrices_give_the_values_of_each():
+def test_stacked_matrices_give_the_values_of_each() -> None:
     rng = np.random.default_rng(0)
     many = rng.random((5, 4, 3))
-    for metric in accuracy.METRICS.values():
+    for metric in METRICS.values():
         one_by_one = np.array([metric.function(matrix) for matrix in many])
         assert metric.function(many) == pytest.approx(one_by_one)
 
 
-def test_chaudhrys_maximum_may_come_from_before_the_task_was_learnt():
+def test_chaudhrys_maximum_may_come_from_before_the_task_was_learnt() -> None:
     lost_early = np.array([[0.9, 0.8], [0.9, 0.9], [0.9, 0.5]])
     three = np.array([[0.5] * 3, [0.5, 0.9, 0.5], [0.5, 0.6, 0.5], [0.5, 0.5, 0.5]])
-    assert accuracy.forgetting_max(lost_early) == pytest.approx(0.0)
-    assert accuracy.forgetting_max(three) == pytest.approx(0.1 / 2)
-    assert accuracy.forgetting_max(three, since_learnt=False) == pytest.approx(0.4 / 2)
+    assert formulas.forgetting_max(lost_early) == pytest.approx(0.0)
+    assert formulas.forgetting_max(three) == pytest.approx(0.1 / 2)
+    assert formulas.forgetting_max(three, since_learnt=False) == pytest.approx(0.4 / 2)
 
 
-def test_the_two_degradations_differ_in_where_they_start():
+def test_the_two_degradations_differ_in_where_they_start() -> None:
     """One counts what the untouched backbone knew, the other what the first model knew."""
     lost_at_once = np.array([[0.5, 0.9, 0.9], [0.6, 0.7, 0.7], [0.6, 0.8, 0.8], [0.6, 0.8, 0.9]])
-    assert accuracy.zsd_figure(lost_at_once) == pytest.approx(((0.9 - 0.7) + (0.9 - 0.8)) / 2)
-    assert accuracy.zsd_text(lost_at_once) == pytest.approx(0.0)
+    assert formulas.zsd_figure(lost_at_once) == pytest.approx(((0.9 - 0.7) + (0.9 - 0.8)) / 2)
+    assert formulas.zsd_text(lost_at_once) == pytest.approx(0.0)
 
 
-def test_intransigence_compares_with_the_joint_model_of_the_same_prefix():
+def test_intransigence_compares_with_the_joint_model_of_the_same_prefix() -> None:
     order, joint = ("a", "b", "c"), R + 0.01
     both = combine(
         {"m": from_matrices([R], [order], "m"), "joint": from_matrices([joint], [order], "joint")}
@@ -78,11 +80,11 @@ def test_intransigence_compares_with_the_joint_model_of_the_same_prefix():
     assert metrics(both, reference="upper")["intransigence"].isna().all()
 
 
-def test_one_task_has_no_transfer_and_no_forgetting():
+def test_one_task_has_no_transfer_and_no_forgetting() -> None:
     single = np.array([[0.2], [0.8]])
-    assert accuracy.average_accuracy(single) == 0.8
+    assert formulas.average_accuracy(single) == 0.8
     for name in ("transfer", "bwt", "fwt", "forgetting_max", "zsd_figure", "zsd_text"):
-        assert np.isnan(accuracy.METRICS[name].function(single)), name
+        assert np.isnan(METRICS[name].function(single)), name
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def test_one_task_has_no_transfer_and_no_forgetting():
         ("ZSCL", "II", (64.2, 74.5, 83.4)),
     ],
 )
-def test_mtil_as_published(method, order, published):
+def test_mtil_as_published(method: str, order: str, published: tuple[float, ...]) -> None:
     """Transfer, Avg and Last in percent, ZSCL (arXiv 2303.06628).
 
     Published to one decimal, and averaged over tasks after rounding them to one decimal.
@@ -105,7 +107,7 @@ def test_mtil_as_published(method, order, published):
     assert run.last == run.average_accuracy
 
 
-def test_matrix_of_a_run_is_the_one_given():
+def test_matrix_of_a_run_is_the_one_given() -> None:
     matrix = mtil().matrix("clip", "ZSCL", 1, ORDERS["II"])
     assert matrix.to_numpy()[1:].tolist() == PUBLISHED["matrices"]["II"]["ZSCL"]
     assert list(matrix.columns) == list(ORDERS["II"])
@@ -113,7 +115,7 @@ def test_matrix_of_a_run_is_the_one_given():
     assert matrix.loc[0].squeeze().to_dict() == PUBLISHED["zero_shot"]
 
 
-def test_renaming_tasks_renames_results():
+def test_renaming_tasks_renames_results() -> None:
     tasks = ("a", "b", "c")
     names = {"a": "z", "b": "y", "c": "x"}
     before = metrics(from_matrices([R], [tasks]))
@@ -123,7 +125,7 @@ def test_renaming_tasks_renames_results():
     assert after.drop(columns="order").equals(before.drop(columns="order"))
 
 
-def test_equal_accuracies_compare_equal_whatever_the_order():
+def test_equal_accuracies_compare_equal_whatever_the_order() -> None:
     """Sums in another order differ in their last bits; that must not decide who is better."""
     final = {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.7}
     orders = list(permutations(final))
@@ -131,17 +133,17 @@ def test_equal_accuracies_compare_equal_whatever_the_order():
     assert metrics(from_matrices(matrices, orders))["average_accuracy"].nunique() == 1
 
 
-def test_without_the_untouched_backbone_only_what_needs_it_is_undefined():
+def test_without_the_untouched_backbone_only_what_needs_it_is_undefined() -> None:
     (run,) = metrics(from_matrices([R[1:]], [("a", "b", "c")])).itertuples()
     assert run.average_accuracy == pytest.approx((0.50 + 0.60 + 0.95) / 3)
     assert np.isnan([run.fwt, run.learning, run.zsd_figure]).all()
     with_start = from_matrices([R[1:]], [("a", "b", "c")], zero_shot={"a": 0.1, "b": 0.2, "c": 0.3})
-    assert metrics(with_start)["fwt"][0] == pytest.approx(accuracy.forward_transfer(R))
+    assert metrics(with_start)["fwt"][0] == pytest.approx(formulas.forward_transfer(R))
 
 
-def test_percent_stays_percent():
+def test_percent_stays_percent() -> None:
     (run,) = metrics(from_matrices([100 * R], [("a", "b", "c")])).itertuples()
-    assert run.bwt == pytest.approx(100 * accuracy.backward_transfer(R))
+    assert run.bwt == pytest.approx(100 * formulas.backward_transfer(R))
 
 
 @pytest.mark.parametrize(
@@ -154,12 +156,12 @@ def test_percent_stays_percent():
         ([R, 100 * R], "some percent"),
     ],
 )
-def test_matrices_that_cannot_be_are_refused(matrices, hint):
+def test_matrices_that_cannot_be_are_refused(matrices: list[np.ndarray], hint: str) -> None:
     with pytest.raises(ValueError, match=hint):
         from_matrices(matrices, [("a", "b", "c")] * len(matrices))
 
 
-def test_runs_of_one_replicate_may_not_contradict_each_other():
+def test_runs_of_one_replicate_may_not_contradict_each_other() -> None:
     other = R[:, [0, 2, 1]].copy()
     other[1, 0] = 0.71
     given = [R, other], [("a", "b", "c"), ("a", "c", "b")]
@@ -168,7 +170,7 @@ def test_runs_of_one_replicate_may_not_contradict_each_other():
         from_matrices(*given, replicates=[0, 0])
 
 
-def test_studies_put_together_pair_their_runs_and_keep_their_names():
+def test_studies_put_together_pair_their_runs_and_keep_their_names() -> None:
     orders = [("a", "b", "c"), ("c", "b", "a")]
     one, two = from_matrices([R, R / 2], orders, "m"), from_matrices([R, R / 2], orders, "n")
     both = compare(metrics(combine({"A": one, "B": two})), "m")

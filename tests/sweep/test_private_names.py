@@ -1,0 +1,38 @@
+"""Names that Ray does not promise to keep, and that the engine relies on: checked with 2.60."""
+
+from ray._common.constants import HEAD_NODE_RESOURCE_NAME
+from ray._private.ray_constants import RAY_WORKER_NICENESS
+from ray.air import constants as air
+from ray.train import ScalingConfig
+from ray.train.torch import TorchTrainer
+from ray.train.v2._internal import constants as train
+from ray.tune.constants import TUNE_ENV_VARS
+
+from sweep.engine.cluster import ENVIRONMENT, HEAD, ON_ONE_MACHINE
+from sweep.engine.lane import UNUSED, LaneTrainer
+
+NOT_LISTED = {"RAY_enable_metrics_collection"}
+"""Ray reads it in C++, where no list of such names can be read from Python."""
+
+
+def test_a_lane_has_every_callback_of_train_but_two() -> None:
+    """If Ray renames them this fails, and lanes have the two helpers again."""
+
+    def callbacks(kind: type[TorchTrainer]) -> list[str]:
+        trainer = kind(print, scaling_config=ScalingConfig(num_workers=1))
+        return [type(one).__name__ for one in trainer._create_default_callbacks()]
+
+    usual = callbacks(TorchTrainer)
+    assert set(UNUSED) <= set(usual)
+    assert callbacks(LaneTrainer) == [name for name in usual if name not in UNUSED]
+
+
+def test_the_head_has_the_resource_of_this_name() -> None:
+    assert HEAD == HEAD_NODE_RESOURCE_NAME
+
+
+def test_ray_reads_the_variables_that_a_study_sets() -> None:
+    known = TUNE_ENV_VARS | set(air.AIR_ENV_VARS) | {RAY_WORKER_NICENESS}
+    known |= {train.HEALTH_CHECK_INTERVAL_S_ENV_VAR, train.ENABLE_PREEMPTION_WATCHER_ENV_VAR}
+    rays = {name for name in ENVIRONMENT | ON_ONE_MACHINE if not name.startswith("MALLOC")}
+    assert rays - known == NOT_LISTED
