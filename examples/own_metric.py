@@ -1,8 +1,8 @@
 """A metric of a run: the worst that ever happens to a task once it is learnt.
 
 Average accuracy at the end hides what users meet on the way. "Average minimum accuracy" is from
-De Lange et al., "Continual evaluation for lifelong learning" (ICLR 2023, arXiv 2205.13452), who look
-after every step; here it is after every task.
+De Lange et al., "Continual evaluation for lifelong learning" (ICLR 2023, arXiv 2205.13452), who
+look after every step; here it is after every task.
 """
 
 import numpy as np

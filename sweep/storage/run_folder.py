@@ -32,8 +32,8 @@ from sweep.study.schema import Study
 from sweep.study.stopping import Stop
 
 MAY_CHANGE = {"lanes", "keep_states", "replicates", "methods", "similarity", "stopping", "report"}
-"""Keys that may differ when a study resumes: where it runs, additions, how far it goes, and what its
-report shows."""
+"""Keys that may differ when a study resumes: where it runs, additions, how far it goes, and what
+its report shows."""
 READERS = 32
 """Threads that read records at the same time: object stores are slow to answer."""
 PARTS = ("results", "costs", "embeddings")
