@@ -24,6 +24,7 @@ _HOMES = {
     "run": "sweep.engine.driver",
     "run_single": "sweep.single",
 }
+"""The module of every public name."""
 
 
 def __getattr__(name: str) -> Any:

@@ -47,6 +47,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "panels": Kind("panel", "analysis.report.panels:PANELS", "analysis.report.panels.base:Panel"),
 }
+"""Kinds of parts, by the name that `sweep list` has for them."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -96,7 +97,7 @@ SEPARATOR = "\x1f"
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """What a study has measured so far.
+    """Holds what a study has measured so far.
 
     Attributes:
         stages: the long table (RESULTS_SCHEMA), `prefix` as tuples, nothing twice.
@@ -212,7 +213,7 @@ class Results:
         return pd.DataFrame(self.scores.matrices([run])[0], index, list(run.order))
 
 
-def load(out: str) -> Results:
+def load(out: str | Path) -> Results:
     """Returns the results in a run folder; works while the study is still running.
 
     Args:

@@ -11,7 +11,7 @@ LEVEL = 0.95
 
 
 class Interval(NamedTuple):
-    """A mean with its interval."""
+    """Holds a mean with its interval."""
 
     mean: float
     low: float

@@ -1,4 +1,4 @@
-"""How robust a contribution is: one format and one set of numbers for every kind of contribution.
+"""How robust a contribution is: one format and one set of numbers for every type of them.
 
 A contribution says what a player does to a target in one run: a task to the accuracy on another
 ("gain"), the images of a task to the texts of another ("image_text"), a method to a metric
@@ -27,10 +27,10 @@ Order = tuple[str, ...]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Contributions:
-    """The contributions of one kind, in the runs of one method that count.
+    """Holds contributions of one type, in the runs of one method's complete replicates.
 
     Attributes:
-        kind: of player, target and value, for example "gain".
+        kind: the type of player, target and value, for example "gain".
         runs: what `metrics` returns, of one backbone and method; [runs].
         players: what contributes.
         targets: to what.

@@ -36,7 +36,7 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """Mean embeddings of all tasks at all stages of the runs of one method.
+    """Holds mean embeddings of all tasks at all stages of the runs of one method.
 
     Attributes:
         runs: those that count, [runs].

@@ -20,7 +20,7 @@ from analysis.mechanisms.embedding_alignment import Space, spaces
 
 
 class Measure(NamedTuple):
-    """A measure of one failure mode."""
+    """Describes a measure of one failure mode."""
 
     mode: str
     label: str

@@ -33,7 +33,7 @@ HEAD = ["backbone", "method", "metric", "measure", "score"]
 
 
 class Group(NamedTuple):
-    """The runs of one method that count, all of orders of the same tasks."""
+    """Holds the runs of one method's complete replicates, all orders of the same tasks."""
 
     backbone: str
     method: str

@@ -24,7 +24,7 @@ RAREFIED = (5, 20)
 
 
 class Spread(NamedTuple):
-    """What the order does, and what the seed does."""
+    """Holds what the order does, and what the seed does."""
 
     order_sd: float
     order_sd_low: float

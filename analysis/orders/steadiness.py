@@ -18,7 +18,7 @@ from analysis.inference.significance import holm
 from analysis.run_metrics.metric import DECIMALS
 
 FEW = 3
-"""The number of orders of a careful paper."""
+"""Orders that a careful paper tries."""
 DRAWS = 4000
 """Of FEW orders, from every replicate."""
 

@@ -70,7 +70,7 @@ def small_multiples(
 
 
 class Looks:
-    """The colour and the symbol of every method."""
+    """Gives every method a colour and a symbol."""
 
     def __init__(self, methods: Iterable[str]) -> None:
         self._places = {method: i for i, method in enumerate(sorted(set(methods)))}

@@ -17,7 +17,7 @@ ARROWS = {True: "&uarr;", False: "&darr;"}
 
 
 class Cell(NamedTuple):
-    """A table cell: HTML, what it sorts by, and its CSS class."""
+    """Holds a table cell: HTML, what it sorts by, and its CSS class."""
 
     html: str
     value: str = ""

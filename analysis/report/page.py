@@ -17,7 +17,7 @@ from analysis.report.study_statistics import StudyStatistics
 
 
 class Filled(NamedTuple):
-    """A panel with what it shows."""
+    """Holds a panel with what it shows."""
 
     panel: Panel
     frame: pd.DataFrame

@@ -57,7 +57,7 @@ METHODS_TEXT = (
 
 
 class Fact(NamedTuple):
-    """One number about the study."""
+    """Holds one number about the study."""
 
     label: str
     value: str

@@ -19,6 +19,7 @@ class Listed(NamedTuple):
 
 
 LISTS = (*KINDS, "backbones", "studies")
+"""What `sweep list` can list."""
 
 
 def catalogue(kind: str) -> list[Listed]:

@@ -12,6 +12,7 @@ from sweep.errors import InputError
 from sweep.study.schema import Lanes
 
 NAMESPACE = "task-order-sweep"
+"""Ray namespace in which a coordinator is found by its name."""
 HEAD = "node:__internal_head__"
 """Name of a resource of which every Ray head has one unit. Trials and the coordinator take shares
 of it: that keeps them off the worker nodes, costs no CPU, and limits the number of trials at a

@@ -40,6 +40,7 @@ ORDERS_SCHEMA = pa.schema(
         *((score, pa.float64()) for score in SCORES),
     ]
 )
+"""Columns of similarity/orders.parquet."""
 
 Tables = Mapping[str, np.ndarray]
 """By measure, S: float [T, T], tasks in the order of the benchmark."""

@@ -28,3 +28,4 @@ DESIGNS = {
     "similarity": "sweep.orders.by_similarity:Similarity",
     "fixed": "sweep.orders.given:Fixed",
 }
+"""Designs by name."""

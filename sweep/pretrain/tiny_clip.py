@@ -26,10 +26,15 @@ from sweep.tasks.world.corpus import captioned, vocabulary
 from sweep.tasks.world.render import SIZE
 
 BATCH_SIZE = 256
+"""Captioned pictures of one step."""
 MUON_LR = 0.03
+"""Peak learning rate of the hidden weights."""
 ADAMW_LR = 2e-3
+"""Peak learning rate of all other weights."""
 WARMUP = 50
+"""Steps of linear warm-up."""
 TOKENS = 20
+"""Most tokens of a text."""
 
 Progress = Callable[[int, int, float], None]
 """Called with the steps done, the steps in all, and the loss."""

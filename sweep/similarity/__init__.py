@@ -33,10 +33,13 @@ OF_GRADIENTS = {
     "task2vec": "sweep.similarity.measures:TASK2VEC",
     "curvature": "sweep.similarity.measures:CURVATURE",
 }
+"""Measures by name that need backward passes."""
 OF_EXPERTS = {
     "task_vector": "sweep.similarity.measures:TASK_VECTOR",
     "transfer": "sweep.similarity.measures:TRANSFER",
     "logme": "sweep.similarity.measures:LOGME",
     "expert_curvature": "sweep.similarity.measures:EXPERT_CURVATURE",
 }
+"""Measures by name that first train one expert per task."""
 MEASURES = {**OF_EMBEDDINGS, **OF_GRADIENTS, **OF_EXPERTS}
+"""All measures by name."""

@@ -10,6 +10,7 @@ from methods.backbones.base import Backbone
 from sweep.similarity.sampled import Sampled
 
 _BATCH = 128
+"""Images of one forward pass."""
 
 
 @dataclass(frozen=True, eq=False)

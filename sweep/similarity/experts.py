@@ -13,6 +13,7 @@ from sweep.similarity.logme import logme
 from sweep.similarity.sampled import Sampled
 
 _BATCH = 128
+"""Images of one forward pass."""
 
 
 @dataclass(frozen=True, eq=False)

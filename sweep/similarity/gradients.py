@@ -20,6 +20,7 @@ from methods.tools.tensor_lists import add_to
 from sweep.similarity.sampled import Sampled
 
 _BATCH = 32
+"""Images of one backward pass."""
 
 
 def task2vec(

@@ -25,6 +25,7 @@ from sweep.similarity.embedded import Embedded
 
 Draws = Literal["independent", "matched"]
 PAIRS = ("image_text", "text_image", "image_image", "text_text")
+"""Modality of the first task, then of the second."""
 
 
 def contributions(tasks: Sequence[Embedded], pair: str, draws: Draws = "independent") -> np.ndarray:

@@ -10,3 +10,4 @@ DIAGNOSTICS = {
     "features": "sweep.stage.diagnostics.embedded_samples:EmbeddedSamples",
     "mm_shap": "sweep.stage.diagnostics.mm_shap:MMShap",
 }
+"""Diagnostics by name."""

@@ -19,6 +19,7 @@ from sweep.study.schema import MethodEntry, Study
 from sweep.tasks.pixels import CACHE
 
 ZERO_SHOT = MethodEntry.model_validate({"method": "zero_shot"})
+"""The method of a start unit, which only evaluates."""
 
 
 @dataclass(frozen=True)

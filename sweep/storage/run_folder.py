@@ -39,6 +39,7 @@ READERS = 32
 PARTS = ("results", "costs", "embeddings")
 """Tables that are written in parts."""
 PACKAGES = ("ray", "torch", "transformers", "peft", "accelerate", "task-order-sweep")
+"""Packages whose versions the manifest records."""
 
 Place = tuple[str, str, int, int, Order]
 """Backbone, method, replicate, seed and prefix: where a stage stands in the results."""

@@ -15,7 +15,9 @@ from sweep.errors import InputError, unknown
 from sweep.tasks.base import Benchmark, BenchmarkConfig, check_template
 
 TEMPLATE = "a photo of a {}."
+"""The prompt of a class unless a study gives another."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+"""Endings of image files, in lower case."""
 
 Templates = str | tuple[str, ...]
 

@@ -53,7 +53,9 @@ def runs_of(
     return pd.DataFrame(rows)
 
 
-def scores_of(orders: Sequence[tuple[str, ...]] = EVERY, **predictors: object) -> pd.DataFrame:
+def scores_of(
+    orders: Sequence[tuple[str, ...]] = EVERY, **predictors: Callable[..., float]
+) -> pd.DataFrame:
     """Scores by measure: of `path_cost`, or of "score:measure"."""
     rows = [
         {"backbone": "clip", "measure": name.split("__")[-1], "order": order}

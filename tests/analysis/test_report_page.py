@@ -4,6 +4,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -304,7 +305,7 @@ def test_names_are_escaped_everywhere(tmp_path: Path) -> None:
             assert not any("<b>x" in label or "<i>m" in label for label in shown)
 
 
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
     "one method": {"methods": {"ewc": METHODS["ewc"]}},
     "one order": {"orders": [[TASKS]]},
     "one replicate": {"orders": random_orders(TASKS, 6, 1)},

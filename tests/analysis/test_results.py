@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis import load, metrics, summary
@@ -142,8 +143,9 @@ def test_probes_and_retrieval_are_not_tasks(out: Path) -> None:
     mine = stages[(stages["method"] == "finetune") & (stages["replicate"] == 0)]
     start, end = mine[mine["stage"] == 0], mine[mine["prefix"] == ORDERS[0][0]]
 
-    def mean(rows: list[dict], split: str, metrics: Sequence[str]) -> np.ndarray:
-        return rows.loc[(rows["split"] == split) & rows["metric"].isin(metrics), "value"].mean()
+    def mean(rows: pd.DataFrame, split: str, metrics: Sequence[str]) -> float:
+        chosen = (rows["split"] == split) & rows["metric"].isin(metrics)
+        return float(rows.loc[chosen, "value"].mean())
 
     drop = mean(start, "probe", ["accuracy"]) - mean(end, "probe", ["accuracy"])
     assert run["zero_shot_erosion"] == pytest.approx(drop)

@@ -1,5 +1,6 @@
 """Names that Ray does not promise to keep, and that the engine relies on: checked with 2.60."""
 
+import pytest
 from ray._common.constants import HEAD_NODE_RESOURCE_NAME
 from ray._private.ray_constants import RAY_WORKER_NICENESS
 from ray.air import constants as air
@@ -15,6 +16,7 @@ NOT_LISTED = {"RAY_enable_metrics_collection"}
 """Ray reads it in C++, where no list of such names can be read from Python."""
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")  # by Ray, of itself
 def test_a_lane_has_every_callback_of_train_but_two() -> None:
     """If Ray renames them this fails, and lanes have the two helpers again."""
 

@@ -21,6 +21,7 @@ from sweep.stage.rows import ALL_TASKS, Scores, score, share_right
 from sweep.stage.samples import TestSamples
 
 TOWERS = ("vision", "text", "joint")
+"""The players of the game; joint: neither of the other two."""
 
 
 class Towers(Diagnostic):

@@ -11,6 +11,7 @@ from sweep.tasks.world.render import Scene, Thing
 from sweep.tasks.world.subjects import Subject, shape
 
 _CELLS = tuple(product((-0.64, 0.0, 0.64), repeat=2))
+"""Centers of a 3 x 3 grid, in units of half the image."""
 _BESIDE = {"left of": (-1, 0), "right of": (1, 0), "above": (0, 1), "below": (0, -1)}
 
 

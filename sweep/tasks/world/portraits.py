@@ -15,9 +15,13 @@ _RADII: dict[Size, tuple[float, float]] = {
     None: (0.46, 0.54),
     "big": (0.66, 0.78),
 }
+"""Range of radii by size, in units of half the image."""
 _SIDES = {"left": (-1, 0), "right": (1, 0), "top": (0, 1), "bottom": (0, -1), "center": (0, 0)}
+"""Directions of places in the picture, y upwards."""
 _OFF_CENTER = 0.55
+"""Distance of a place from the center, in units of half the image."""
 _TURN = 0.2
+"""Largest random rotation, in radians."""
 
 
 @dataclass(frozen=True)

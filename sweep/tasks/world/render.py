@@ -16,8 +16,11 @@ SIZE = 32
 
 _GRID = ((np.arange(SIZE) + 0.5) * 2 / SIZE - 1).astype(np.float32)
 _PIXEL = 2 / SIZE
+"""Width of a pixel, in units of half the image."""
 _NOISE = 0.03
+"""Standard deviation of pixel noise, for values in [0, 1]."""
 _TINGE = 0.1
+"""Largest random shift of a thing's color, per channel."""
 _AT_ONCE = 128  # fits the cache of a core
 
 

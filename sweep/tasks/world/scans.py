@@ -17,6 +17,7 @@ from sweep.tasks.world.words import DIGITS
 Part = Literal["train", "test"]
 
 _TRAIN_SHARE = 0.7
+"""Share of the scans that is for training."""
 
 
 @cache

@@ -15,7 +15,9 @@ from sweep.tasks.world.glyphs import bitmaps
 from sweep.tasks.world.words import BLOBS
 
 RESOLUTION = 64
+"""Rows and columns of a stencil."""
 EXTENT = 1.25
+"""Half the side of a stencil, in radii of the thing: more than 1 leaves room around it."""
 
 _Y, _X = np.meshgrid(*2 * [np.linspace(-EXTENT, EXTENT, RESOLUTION)], indexing="ij")
 _ANGLE = np.arctan2(_Y, _X)

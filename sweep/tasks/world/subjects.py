@@ -13,6 +13,7 @@ Size = str | None
 """A word for the size; None: neither small nor big."""
 
 _EIGHTHS = ("right", "up right", "up", "up left", "left", "down left", "down", "down right")
+"""Directions counter-clockwise, in steps of an eighth of a turn."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from sweep.tasks.world.render import render
 from sweep.tasks.world.scans import Part
 
 _PAIRS = 256
+"""Image-caption pairs of the retrieval set."""
 _RARE = 0.1
 """How often a rare word is drawn for what a task does not ask for."""
 
