@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from methods import resolve
 from methods.backbones.base import Backbone
 from methods.base import State
 from methods.data import ArraySplit, Batch, Retrieval, Split, Stage, Task
@@ -123,7 +122,7 @@ class Trainer:
         self.benchmark = benchmark
         self.accelerator = accelerator
         self.cache = cache
-        method = resolve(entry.method)
+        method = entry.kind
         backbone = source.load().to(accelerator.device)
         # Embeds with the untouched backbone, so it comes before the method changes it.
         self.reference = (
