@@ -1,141 +1,64 @@
-"""Continual-learning methods for vision-language models, one file per algorithm."""
+"""Continual-learning methods for vision-language models, one file per algorithm.
 
-import importlib
-from difflib import get_close_matches
+A backbone, options and the data of a task come in; what has been learnt goes out, as a state.
+"""
 
-from methods.adapters.adapter import Adapter
-from methods.adapters.inflora import InfLora
-from methods.adapters.lora import Lora
-from methods.adapters.moe_adapters import MoEAdapters
-from methods.adapters.o_lora import OLora
-from methods.adapters.osf import OSF
-from methods.adapters.pam import PAM
-from methods.analytic.rail import RAIL
-from methods.averaging.ema import Ema
-from methods.averaging.weight_ensemble import WeightEnsemble
-from methods.averaging.wise_ft import WiseFT
-from methods.base import Method, MethodConfig
-from methods.baselines.finetune import FineTune
-from methods.baselines.frozen_head import FrozenHead
-from methods.baselines.individual import Individual
-from methods.baselines.joint import Joint
-from methods.baselines.zero_shot import ZeroShot
-from methods.distillation.dual_teacher import DualTeacher
-from methods.distillation.lwf import LwF
-from methods.distillation.modx import ModX
-from methods.distillation.zscl import ZSCL
-from methods.merging.average import Average
-from methods.merging.condu import ConDU
-from methods.merging.condu_once import ConDUOnce
-from methods.merging.consensus import Consensus
-from methods.merging.dare import Dare
-from methods.merging.magmax import MagMax
-from methods.merging.magmax_seq import MagMaxSeq
-from methods.merging.opcm import OPCM
-from methods.merging.randmix import RandMix
-from methods.merging.tall import Tall
-from methods.merging.task_arithmetic import TaskArithmetic
-from methods.merging.ties import Ties
-from methods.merging.wise_path import WisePath
-from methods.prompts.coop import CoOp
-from methods.prompts.diki import DIKI
-from methods.prompts.dpw import DPW
-from methods.prompts.dualprompt import DualPrompt
-from methods.prompts.l2p import L2P
-from methods.regularisation.contrastive import Contrastive
-from methods.regularisation.ewc import EWC
-from methods.regularisation.gnsp import GNSP
-from methods.regularisation.l2_sp import L2SP
-from methods.regularisation.mas import MAS
-from methods.regularisation.multimodal_ewc import MultimodalEWC
-from methods.regularisation.online_ewc import OnlineEWC
-from methods.regularisation.si import SI
-from methods.replay.derpp import DERpp
-from methods.replay.er import ER
-from methods.replay.gift import GIFT
+import lazy_loader
 
-METHODS: dict[str, type[Method]] = {
-    "zero_shot": ZeroShot,
-    "finetune": FineTune,
-    "lora": Lora,
-    "adapter": Adapter,
-    "o_lora": OLora,
-    "inflora": InfLora,
-    "osf": OSF,
-    "wise_ft": WiseFT,
-    "weight_ensemble": WeightEnsemble,
-    "ema": Ema,
-    "l2_sp": L2SP,
-    "ewc": EWC,
-    "online_ewc": OnlineEWC,
-    "si": SI,
-    "mas": MAS,
-    "multimodal_ewc": MultimodalEWC,
-    "contrastive": Contrastive,
-    "lwf": LwF,
-    "zscl": ZSCL,
-    "dual_teacher": DualTeacher,
-    "modx": ModX,
-    "gnsp": GNSP,
-    "er": ER,
-    "der++": DERpp,
-    "gift": GIFT,
-    "frozen_head": FrozenHead,
-    "individual": Individual,
-    "joint": Joint,
-    "coop": CoOp,
-    "l2p": L2P,
-    "dualprompt": DualPrompt,
-    "diki": DIKI,
-    "dpw": DPW,
-    "average": Average,
-    "task_arithmetic": TaskArithmetic,
-    "ties": Ties,
-    "dare": Dare,
-    "magmax": MagMax,
-    "magmax_seq": MagMaxSeq,
-    "randmix": RandMix,
-    "opcm": OPCM,
-    "consensus": Consensus,
-    "tall": Tall,
-    "condu": ConDU,
-    "condu_once": ConDUOnce,
-    "wise_path": WisePath,
-    "rail": RAIL,
-    "moe_adapters": MoEAdapters,
-    "pam": PAM,
+# What `__init__.pyi` lists is loaded when it is first used: names can be looked up without torch.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+METHODS = {
+    "zero_shot": "methods.baselines.zero_shot:ZeroShot",
+    "finetune": "methods.baselines.finetune:FineTune",
+    "lora": "methods.adapters.lora:Lora",
+    "adapter": "methods.adapters.adapter:Adapter",
+    "o_lora": "methods.adapters.o_lora:OLora",
+    "inflora": "methods.adapters.inflora:InfLora",
+    "osf": "methods.adapters.osf:OSF",
+    "wise_ft": "methods.averaging.wise_ft:WiseFT",
+    "weight_ensemble": "methods.averaging.weight_ensemble:WeightEnsemble",
+    "ema": "methods.averaging.ema:Ema",
+    "l2_sp": "methods.regularisation.l2_sp:L2SP",
+    "ewc": "methods.regularisation.ewc:EWC",
+    "online_ewc": "methods.regularisation.online_ewc:OnlineEWC",
+    "si": "methods.regularisation.si:SI",
+    "mas": "methods.regularisation.mas:MAS",
+    "multimodal_ewc": "methods.regularisation.multimodal_ewc:MultimodalEWC",
+    "contrastive": "methods.regularisation.contrastive:Contrastive",
+    "lwf": "methods.distillation.lwf:LwF",
+    "zscl": "methods.distillation.zscl:ZSCL",
+    "dual_teacher": "methods.distillation.dual_teacher:DualTeacher",
+    "modx": "methods.distillation.modx:ModX",
+    "gnsp": "methods.regularisation.gnsp:GNSP",
+    "er": "methods.replay.er:ER",
+    "der++": "methods.replay.derpp:DERpp",
+    "gift": "methods.replay.gift:GIFT",
+    "frozen_head": "methods.baselines.frozen_head:FrozenHead",
+    "individual": "methods.baselines.individual:Individual",
+    "joint": "methods.baselines.joint:Joint",
+    "coop": "methods.prompts.coop:CoOp",
+    "l2p": "methods.prompts.l2p:L2P",
+    "dualprompt": "methods.prompts.dualprompt:DualPrompt",
+    "diki": "methods.prompts.diki:DIKI",
+    "dpw": "methods.prompts.dpw:DPW",
+    "average": "methods.merging.average:Average",
+    "task_arithmetic": "methods.merging.task_arithmetic:TaskArithmetic",
+    "ties": "methods.merging.ties:Ties",
+    "dare": "methods.merging.dare:Dare",
+    "magmax": "methods.merging.magmax:MagMax",
+    "magmax_seq": "methods.merging.magmax_seq:MagMaxSeq",
+    "randmix": "methods.merging.randmix:RandMix",
+    "opcm": "methods.merging.opcm:OPCM",
+    "consensus": "methods.merging.consensus:Consensus",
+    "tall": "methods.merging.tall:Tall",
+    "condu": "methods.merging.condu:ConDU",
+    "condu_once": "methods.merging.condu_once:ConDUOnce",
+    "wise_path": "methods.merging.wise_path:WisePath",
+    "rail": "methods.analytic.rail:RAIL",
+    "moe_adapters": "methods.adapters.moe_adapters:MoEAdapters",
+    "pam": "methods.adapters.pam:PAM",
 }
+"""Names that studies use, and where the methods are; a new method is one line here."""
 
-
-def name_of(kind: type[Method]) -> str:
-    """The inverse of `resolve`: the same however a study called the method."""
-    registered = {method: name for name, method in METHODS.items()}
-    return registered.get(kind, f"{kind.__module__}:{kind.__qualname__}")
-
-
-def resolve(name: str) -> type[Method]:
-    """The method class called `name`: one of METHODS, or "package.module:Class".
-
-    Raises:
-        ValueError: there is no such method.
-    """
-    if name in METHODS:
-        return METHODS[name]
-    module, _, attribute = name.partition(":")
-    if not attribute:
-        near = get_close_matches(name, METHODS, n=1, cutoff=0.5)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise ValueError(
-            f"Unknown method '{name}'; allowed: the {len(METHODS)} that `sweep list methods` "
-            f"shows, or package.module:Class.{hint}"
-        )
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"Method '{name}' cannot be imported: {error}.") from error
-    if not (isinstance(found, type) and issubclass(found, Method)):
-        raise ValueError(f"'{name}' is not a methods.base.Method.")
-    return found
-
-
-__all__ = ["METHODS", "Method", "MethodConfig", "name_of", "resolve"]
+__all__ += ["METHODS"]

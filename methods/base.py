@@ -35,7 +35,13 @@ State = dict[str, Tensor]
 
 
 class MethodConfig(BaseModel):
-    """Options of a method, as in the study file."""
+    """Options of a method, as in the study file.
+
+    >>> class ScaledConfig(MethodConfig):
+    ...     scale: float = Field(default=1.0, gt=0, description="Factor of the loss.")
+    >>> ScaledConfig(scale=0.5).model_dump()
+    {'lr': None, 'scale': 0.5}
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -50,13 +56,23 @@ class Method(nn.Module, ABC):
     Two promises make sharing exact. The state is complete: `load_state` of a prefix's state and
     training the next task equals never having stopped. And randomness comes from the stage
     (`stage.generator`) or from the seed of `reset`, never from a generator that ran before.
+
+    A method has at least a loss. This one trains all weights that the backbone leaves free:
+
+    >>> class Plain(Method):
+    ...     def loss(self, batch: Batch) -> Tensor:
+    ...         return self.backbone.loss(batch).mean()
+    >>> Plain.depends_on
+    'sequence'
+    >>> Plain.tasks_trained_on(("a", "b"))
+    ('b',)
     """
 
     Config: ClassVar[type[MethodConfig]] = MethodConfig
 
     depends_on: ClassVar[DependsOn] = "sequence"
-    """What the result of one training depends on: nothing (there is none), the task alone, the
-    set of tasks, or their sequence. The planner shares trainings accordingly."""
+    """What the result of one training depends on: nothing (there is no training), the task alone,
+    the set of tasks, or their sequence. The planner shares trainings accordingly."""
 
     combines_over: ClassVar[Literal["set", "sequence"] | None] = None
     """What a second, cheap step (`combine`) depends on, for methods whose predictor of a prefix is
@@ -89,7 +105,7 @@ class Method(nn.Module, ABC):
         """Add what the method needs beside the backbone's own weights (adapters, prompts)."""
 
     def trainable(self) -> list[str]:
-        """Names (as in `named_parameters`) of all weights that any stage may train."""
+        """Returns the names (as in `named_parameters`) of all weights that any stage may train."""
         return [f"backbone.{name}" for name in self.backbone.trainable()]
 
     @classmethod
@@ -111,14 +127,14 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, batch: Batch) -> Tensor:
-        """The scalar to minimise on this worker's share of a step's batch."""
+        """Returns the scalar to minimise on this worker's share of a step's batch."""
 
     def forward(self, batch: Batch) -> Tensor:
-        """The loss; this is the call that data-parallel training wraps."""
+        """Returns the loss; this is the call that data-parallel training wraps."""
         return self.loss(batch)
 
     def after_backward(self) -> None:
-        """May edit gradients; they are already averaged over the workers."""
+        """Called after every backward pass, with gradients averaged over workers, to edit them."""
 
     def after_step(self) -> None:
         """Called after every optimiser step."""
@@ -127,35 +143,35 @@ class Method(nn.Module, ABC):
         """Called once after the last step of a stage, before its state is taken."""
 
     def select(self, task: str | None) -> None:
-        """Predictions and embeddings that follow are for `task`; None: for data of no task."""
+        """Prepare for predictions and embeddings of data of `task`; None: of data of no task."""
 
     def predict(self, batch: Batch) -> Tensor:
-        """Index of the choice predicted for each sample: int64 [B], -1 for none of them."""
+        """Returns the index of the choice predicted for each sample: int64 [B], -1 for none."""
         return self.backbone.predict(batch)
 
     def combine(self, experts: Mapping[str, State], stage: Stage) -> None:
-        """Methods that combine: become what the states of their trainings are material for.
+        """Become the predictor of a prefix that is made from several trained states.
 
         Args:
             experts: By task, in the order of `stage.prefix`: the state of the expert of that task
                 alone, or the state of the path after that task.
-            stage: Without a stream; its prefix is sorted if only the set of tasks counts.
+            stage: Without a stream; its prefix is sorted where `combines_over` is "set".
         """
         raise TypeError(f"{type(self).__name__} does not combine trained states")
 
     def reset(self, seed: int) -> None:
-        """Back to the untouched backbone; random initial weights are drawn from `seed`."""
+        """Return to the untouched backbone, with random initial weights drawn from `seed`."""
         self.load_state(self._initial)
 
     def extra_state(self) -> State:
-        """What the method keeps between tasks beside its trainable weights."""
+        """Returns what the method keeps between tasks beside its trainable weights."""
         return {}
 
     def load_extra_state(self, state: State) -> None:
-        """The inverse of `extra_state`."""
+        """Take over what `extra_state` gave."""
 
     def state(self) -> State:
-        """A copy of the complete state, on the CPU."""
+        """Returns a copy of the complete state, on the CPU."""
         names = set(self.trainable())
         weights = {
             f"weights/{name}": parameter.detach().to("cpu", copy=True).contiguous()

@@ -27,7 +27,7 @@ class Split(Protocol):
         """One question per sample, or None when the task's own question serves all."""
 
     def images(self, ids: np.ndarray) -> Images:
-        """The images of the samples `ids` (int64 [B], each in 0..N-1), in that order."""
+        """Returns the images of the samples `ids` (int64 [B], each in 0..N-1), in that order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class ArraySplit:
     questions: Sequence[str] | None = None
 
     def images(self, ids: np.ndarray) -> Images:
-        """The images of the samples `ids`."""
+        """Returns the images of the samples `ids`."""
         if isinstance(self.pixels, np.ndarray):
             chosen: np.ndarray = self.pixels[ids]
             return chosen
@@ -65,7 +65,7 @@ class Task:
     test: Split
 
     def prompts(self, template: int = 0) -> list[str]:
-        """One text per choice, from one template."""
+        """Returns one text per choice, from one template."""
         return [self.templates[template].format(choice) for choice in self.choices]
 
 
@@ -102,14 +102,14 @@ class TaskData(Protocol):
     """Samples to train on, of one task, as batches for one backbone."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Returns how many there are."""
 
     @property
     def task(self) -> Task:
         """The task itself."""
 
     def batch(self, ids: Tensor) -> Batch:
-        """The samples `ids` (int64 [B]) as one batch on the model's device."""
+        """Returns the samples `ids` (int64 [B]) as one batch on the model's device."""
 
 
 class Reference(Protocol):
@@ -131,7 +131,7 @@ class Reference(Protocol):
         """The untouched backbone's `embed_texts` of all captions: float32 [N, D], on the CPU."""
 
     def pixels(self, ids: Tensor) -> Tensor:
-        """The images `ids` (int64 [B]): uint8 [B, 3, H, W], on the model's device."""
+        """Returns the images `ids` (int64 [B]): uint8 [B, 3, H, W], on the model's device."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,9 +163,9 @@ class Stage:
         return self.prefix[-1]
 
     def generator(self, purpose: str) -> torch.Generator:
-        """A CPU generator for one purpose; equal on every worker and in every rerun."""
+        """Returns a CPU generator for one purpose; equal on every worker and in every rerun."""
         return torch.Generator().manual_seed(derive_seed(self.seed, purpose))
 
     def shard(self, ids: Tensor) -> Tensor:
-        """The share of a whole batch that this worker computes."""
+        """Returns the share of a whole batch that this worker computes."""
         return ids[self.rank :: self.world_size]

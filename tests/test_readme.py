@@ -10,8 +10,8 @@ import pytest
 import torch
 import yaml
 
+from methods.testing.toy import toy_study
 from sweep.single import run_single
-from tests.toy import toy_study
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -49,12 +49,12 @@ class Bottleneck(nn.Module):
         self.up = nn.Linear(width, size)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., size] to [..., size]."""
+        """Returns what the bottleneck gives for [..., size], of the same shape."""
         change: Tensor = self.up(self.down(x).relu())
         return change
 
     def draw(self) -> None:
-        """Initial weights, from torch's generator."""
+        """Draw initial weights, from torch's own generator."""
         self.down.reset_parameters()
         nn.init.zeros_(self.up.weight)
         nn.init.zeros_(self.up.bias)
@@ -80,11 +80,11 @@ class Adapter(FineTune):
             mlp.register_forward_hook(hook)
 
     def trainable(self) -> list[str]:
-        """The bottlenecks' weights."""
+        """Returns the bottlenecks' weights."""
         return [name for name, _ in self.named_parameters() if ".bottleneck." in name]
 
     def reset(self, seed: int) -> None:
-        """Back to the untouched backbone, with newly drawn bottlenecks that change nothing yet."""
+        """Return to the untouched backbone, with new bottlenecks that change nothing yet."""
         super().reset(seed)
         with torch_seeded(seed):
             for module in self.modules():
@@ -103,7 +103,7 @@ def _add_beside(mlp: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> T
 
 
 def mlps(backbone: Backbone) -> dict[str, int]:
-    """The MLPs whose layers can be adapted, with the size of what they get and give.
+    """Returns the MLPs whose layers can be adapted, with the size of what they get and give.
 
     Raises:
         ValueError: no block has a part of that name.

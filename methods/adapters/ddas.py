@@ -59,7 +59,7 @@ class SelectorOptions(BaseModel):
 
 
 def fit_autoencoder(features: Tensor, options: SelectorOptions, seed: int) -> State:
-    """The autoencoder of a task, on the CPU.
+    """Returns the autoencoder of a task, on the CPU.
 
     Args:
         features: Image embeddings of its samples, float32 [N, D], N >= 2.
@@ -97,7 +97,7 @@ def fit_autoencoder(features: Tensor, options: SelectorOptions, seed: int) -> St
 
 
 def errors(model: State, features: Tensor) -> Tensor:
-    """Mean squared error of what an autoencoder makes of embeddings [N, D]: [N]."""
+    """Returns the mean squared error of what an autoencoder makes of embeddings [N, D]: [N]."""
     inputs = ((features - model["mean"]) / model["spread"]).sigmoid()
     code = (inputs @ model["encoder"] + model["code"]).relu()
     output = (code @ model["decoder"] + model["output"]).sigmoid()
@@ -105,7 +105,7 @@ def errors(model: State, features: Tensor) -> Tensor:
 
 
 def select_task(models: Sequence[State], features: Tensor) -> tuple[Tensor, Tensor]:
-    """The task of every sample.
+    """Returns the task of every sample.
 
     Args:
         models: One autoencoder or more, on the features' device.
@@ -123,5 +123,5 @@ def select_task(models: Sequence[State], features: Tensor) -> tuple[Tensor, Tens
 
 
 def _uniform(inputs: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """As torch draws linear layers with so many inputs."""
+    """Returns weights as torch draws those of linear layers with so many inputs."""
     return (2 * torch.rand(shape, generator=generator) - 1).div(inputs**0.5)

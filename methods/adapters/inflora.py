@@ -75,7 +75,7 @@ class Subspace:
         return self.basis if self.is_rest else complement(self.basis)
 
     def grown(self, gram: Tensor, energy: float) -> "Subspace":
-        """The smallest extension that holds a share of the trace of a Gram matrix [D, D]."""
+        """Returns the smallest extension that holds a share of the trace of a Gram matrix."""
         values, directions = leading(gram, self.rest)
         missing = values.sum() - (1 - energy) * gram.trace()
         # All that do not suffice without one more, if only by the last of them.
@@ -87,13 +87,13 @@ class Subspace:
 
 
 def complement(basis: Tensor) -> Tensor:
-    """Orthonormal columns that span all that is orthogonal to those of [D, K]: [D, D - K]."""
+    """Returns orthonormal columns spanning all that is orthogonal to [D, K]: [D, D - K]."""
     whole: Tensor = torch.linalg.qr(basis, mode="complete").Q
     return whole[:, basis.shape[1] :]
 
 
 def leading(gram: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
-    """Energy and direction of inputs within the span of `rest` [D, R], the largest first.
+    """Returns energy and direction of inputs within the span of `rest` [D, R], the largest first.
 
     Of inputs H that have the Gram matrix H H^T these are the squares of the singular values of H
     projected onto that span, [R], and its left singular vectors, [D, R].
@@ -109,7 +109,7 @@ class InfLora(MergedLora):
     config: InfLoraConfig
 
     def build(self) -> None:
-        """Nothing has been seen yet."""
+        """Look up the layers; nothing has been seen yet."""
         super().build()
         self.layers = lora_layers(self.backbone)
         self.factors = {name: layer.lora_A["default"].weight for name, layer in self.layers.items()}
@@ -118,7 +118,7 @@ class InfLora(MergedLora):
         }
 
     def trainable(self) -> list[str]:
-        """Every B."""
+        """Returns every B."""
         return [name for name in lora_parameters(self) if ".lora_B." in name]
 
     @torch.no_grad()
@@ -140,13 +140,13 @@ class InfLora(MergedLora):
             self.spaces[layer] = self.spaces[layer].grown(gram, self.config.energy)
 
     def measure(self, stage: Stage) -> State:
-        """Gram matrices of the task's inputs to all layers, without dropout."""
+        """Returns Gram matrices of the task's inputs to all layers, without dropout."""
         with self.backbone.without_dropout():
             batches = some_batches(stage, self.config.samples)
             return input_grams(self.backbone, self.layers, batches)
 
     def extra_state(self) -> State:
-        """Merged weights, every A, and the subspaces."""
+        """Returns merged weights, every A, and the subspaces."""
         factors = {f"A/{layer}": a for layer, a in self.factors.items()}
         spaces = {
             f"{'rest' if space.is_rest else 'space'}/{layer}": space.basis
@@ -155,7 +155,7 @@ class InfLora(MergedLora):
         return super().extra_state() | factors | spaces
 
     def load_extra_state(self, state: State) -> None:
-        """Back to the weights and subspaces of an earlier moment."""
+        """Return to the weights and subspaces of an earlier moment."""
         super().load_extra_state(state)
         for layer, a in self.factors.items():
             a.copy_(state[f"A/{layer}"])

@@ -42,10 +42,10 @@ class MergedLora(FineTune):
         draw_lora(self, derive_seed(stage.seed, "adapter"))
 
     def extra_state(self) -> State:
-        """The weights of the layers that have an adapter."""
+        """Returns the weights of the layers that have an adapter."""
         return {f"merged/{name}": weight for name, weight in self.merged.items()}
 
     def load_extra_state(self, state: State) -> None:
-        """Back to the weights of an earlier moment."""
+        """Return to the weights of an earlier moment."""
         for name, weight in self.merged.items():
             weight.copy_(state[f"merged/{name}"])

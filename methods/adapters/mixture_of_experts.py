@@ -89,7 +89,7 @@ class Mixture(nn.Module):
         """How often every expert was chosen in training."""
 
     def draw(self) -> None:
-        """New experts, which change nothing yet, from torch's own generator."""
+        """Draw new experts, which change nothing yet, from torch's own generator."""
         for expert in self.experts:
             assert isinstance(expert, Bottleneck)
             expert.draw()
@@ -109,7 +109,7 @@ class Mixture(nn.Module):
         self.held = torch.stack(list(routers)) if routers else None
 
     def beside(self, mlp: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
-        """What the MLP gives together with its experts; None: what it gives alone."""
+        """Returns what the MLP gives together with its experts; None: what it gives alone."""
         route, tokens = self.prompting.route, inputs[0]
         if route is None:
             return None
@@ -123,7 +123,7 @@ class Mixture(nn.Module):
         return output + self.mix(tokens, gates).to(output.dtype)
 
     def gates(self, tokens: Tensor, task: Tensor) -> Tensor:
-        """Weights of the experts, mostly zero.
+        """Returns weights of the experts, mostly zero.
 
         Args:
             tokens: What the MLP reads, [B, L, D].
@@ -151,7 +151,7 @@ class Mixture(nn.Module):
         return logits + noise * (softplus(read @ self.spread) + _LEAST_NOISE)
 
     def mix(self, tokens: Tensor, gates: Tensor) -> Tensor:
-        """The weighted sum of experts for tokens [B, L, D], each asked only where it counts."""
+        """Returns the weighted sum of experts for tokens [B, L, D]."""
         rows = tokens.flatten(0, 1)
         weights = gates.expand(len(tokens), tokens.shape[1], -1).flatten(0, 1)
         mixed = torch.zeros_like(rows, dtype=torch.float32)

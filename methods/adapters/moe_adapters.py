@@ -92,14 +92,14 @@ class MoEAdapters(FrozenBackbone):
         self.learnt: dict[str, State] = {}
 
     def reset(self, seed: int) -> None:
-        """Back to the untouched backbone, with newly drawn experts that change nothing yet."""
+        """Return to the untouched backbone, with new experts that change nothing yet."""
         super().reset(seed)
         with torch_seeded(seed):
             for mixture in self.mixtures:
                 mixture.draw()
 
     def before_task(self, stage: Stage) -> None:
-        """A new router for every sample of the task; frozen experts stay as they are."""
+        """Give all samples of the task a new router; frozen experts stay as they are."""
         noise = Noise(stage)
         for mixture, frozen in zip(self.mixtures, self.frozen, strict=True):
             mixture.begin(noise, frozen)
@@ -131,7 +131,7 @@ class MoEAdapters(FrozenBackbone):
             self.prompting.router = partial(choose, list(self.learnt.values()))
 
     def _send_to(self, number: int | None) -> None:
-        """All samples get one router, or none."""
+        """Give all samples one router, or none."""
         self.prompting.router = None
         self.prompting.route = None if number is None else Route.to(number)
 
@@ -142,16 +142,16 @@ class MoEAdapters(FrozenBackbone):
             self._send_to(names.index(task) if task in names else None)
 
     def extra_state(self) -> State:
-        """Which experts are frozen; routers and autoencoders by task."""
+        """Returns which experts are frozen; routers and autoencoders by task."""
         return joined(self.learnt) | {"frozen": self.frozen}
 
     def load_extra_state(self, state: State) -> None:
-        """The inverse of `extra_state`."""
+        """Take over what `extra_state` gave."""
         self.frozen = state["frozen"].clone()
         self._learn(by_task(state))
 
 
 def choose(autoencoders: Sequence[State], query: Tensor) -> Route:
-    """The task of every image by its untouched embedding [B, D]; weight 0 for none of them."""
+    """Returns the task of every image by its untouched embedding [B, D]; weight 0: none."""
     task, within = select_task(autoencoders, query)
     return Route(task.unsqueeze(1), within.float())

@@ -47,7 +47,7 @@ class OLora(MergedLora):
     config: OLoraConfig
 
     def build(self) -> None:
-        """No task has an adapter yet."""
+        """Look up the factors; no earlier task has any."""
         super().build()
         self.factors = {
             name: (layer.lora_A["default"].weight, layer.lora_B["default"].weight)
@@ -56,7 +56,7 @@ class OLora(MergedLora):
         self.earlier: State = {}
 
     def loss(self, batch: Batch) -> Tensor:
-        """The task's loss, and what keeps the adapter small and out of the way."""
+        """Returns the task's loss, and what keeps the adapter small and out of the way."""
         lengths = norms([factor for pair in self.factors.values() for factor in pair])
         return (
             super().loss(batch)
@@ -65,7 +65,7 @@ class OLora(MergedLora):
         )
 
     def overlap(self) -> Tensor:
-        """Sum of |A_i A_t^T| over all layers, earlier tasks and entries."""
+        """Returns the sum of |A_i A_t^T| over all layers, earlier tasks and entries."""
         parts = [
             (rows @ self.factors[layer][0].T).abs().sum() for layer, rows in self.earlier.items()
         ]
@@ -80,12 +80,12 @@ class OLora(MergedLora):
         super().after_task(stage)
 
     def extra_state(self) -> State:
-        """Merged weights, and the rows of all earlier A."""
+        """Returns merged weights, and the rows of all earlier A."""
         rows = {f"earlier/{layer}": rows for layer, rows in self.earlier.items()}
         return super().extra_state() | rows
 
     def load_extra_state(self, state: State) -> None:
-        """Back to the weights and rows of an earlier moment."""
+        """Return to the weights and rows of an earlier moment."""
         super().load_extra_state(state)
         self.earlier = {
             layer: rows.to(self.backbone.device)

@@ -22,6 +22,10 @@ Decided here, where the paper leaves it open or this engine differs:
   them on either side, and a thousandth on both.
 
 State: the weights of these layers; the factors are zero between tasks.
+
+Not documented as public by peft, checked with peft 0.21, and used in this file alone:
+`decompose_weight_matrix`, `osf_svd_params` and the `_osf_*` buffers of a layer.
+tests/methods/test_private_interfaces.py fails when one of them changes.
 """
 
 from collections.abc import Iterator
@@ -76,7 +80,7 @@ class OSF(FineTune):
         self.clear()
 
     def trainable(self) -> list[str]:
-        """The minor factors of every weight."""
+        """Returns the minor factors of every weight."""
         return [name for name, _ in self.named_parameters() if ".osf_svd_params." in name]
 
     @torch.no_grad()
@@ -107,18 +111,18 @@ class OSF(FineTune):
             layer.merged_adapters = ["default"]
 
     def extra_state(self) -> State:
-        """The weights."""
+        """Returns the weights."""
         return {
             f"merged/{name}": layer.get_base_layer().weight for name, layer in self.layers.items()
         }
 
     def load_extra_state(self, state: State) -> None:
-        """Back to the weights of an earlier moment."""
+        """Return to the weights of an earlier moment."""
         for name, layer in self.layers.items():
             layer.get_base_layer().weight.copy_(state[f"merged/{name}"])
 
     def state(self) -> State:
-        """The weights alone: what is trained has become a part of them."""
+        """Returns the weights alone: what is trained has become a part of them."""
         return {name: part for name, part in super().state().items() if name.startswith("extra/")}
 
     @torch.no_grad()

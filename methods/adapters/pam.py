@@ -154,7 +154,7 @@ class PAM(FineTune):
 def keep_largest(
     tensors: list[Tensor], share: float, largest_of: Literal["tensor", "all"]
 ) -> list[Tensor]:
-    """Copies in which all but a share of the entries, the largest in magnitude, are zero.
+    """Returns copies in which all but a share of the entries, the largest in magnitude, are zero.
 
     The number of those that stay is the nearest integer to the share of how many there are, in
     each tensor or in all together.

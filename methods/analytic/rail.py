@@ -81,7 +81,7 @@ class RAIL(Method):
     combines_over: ClassVar[Literal["set", "sequence"] | None] = "set"
 
     def build(self) -> None:
-        """Nothing learnt yet."""
+        """Start with no task learnt."""
         self.regression = self._regression()
         self.summary: State = {}
         self.learnt: dict[str, Task] = {}
@@ -93,12 +93,12 @@ class RAIL(Method):
         return Dual(self.config.ridge or 0.001, self.config.gamma)
 
     def trainable(self) -> list[str]:
-        """Nothing."""
+        """Returns no names: nothing is trained step by step."""
         return []
 
     @classmethod
     def tasks_trained_on(cls, prefix: tuple[str, ...]) -> tuple[str, ...]:
-        """Nothing step by step."""
+        """Returns no task: nothing is learnt step by step."""
         return ()
 
     def loss(self, batch: Batch) -> Tensor:
@@ -123,7 +123,7 @@ class RAIL(Method):
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> Tensor:
-        """The best fused choice if the domain was learnt, else the untouched backbone's."""
+        """Returns the best fused choice if the domain was learnt, else the untouched backbone's."""
         own, choices = {batch.task.name: batch.task}, batch.task.choices
         tasks = own | self.learnt if self.config.domain == "inferred" else own
         if not tasks.keys() & self.learnt.keys():
@@ -141,7 +141,7 @@ class RAIL(Method):
         return meant[torch.where(decided, fused, belief).argmax(dim=1)]
 
     def _adapter(self, batch: Batch, tasks: Mapping[str, Task]) -> Tensor:
-        """What the regression gives the choices of `tasks`, 0 if not learnt: float64 [B, sum C]."""
+        """Returns the regression's output per choice, 0 if not learnt: float64 [B, sum C]."""
         features = self.backbone.embed_images(batch.pixels).double()
         lifted = self.regression.lift(features, self.solution["points"])
         return torch.cat(
@@ -155,9 +155,9 @@ class RAIL(Method):
         )
 
     def extra_state(self) -> State:
-        """The summary of the task; a solution is made of summaries, and nothing goes on from it."""
+        """Returns the summary of the task; solutions are made of summaries and not kept."""
         return self.summary
 
     def load_extra_state(self, state: State) -> None:
-        """Back to a summary, or to nothing."""
+        """Return to a summary, or to nothing."""
         self.summary, self.learnt, self.solution = state, {}, {}

@@ -31,11 +31,11 @@ class Ridge(ABC):
 
     @abstractmethod
     def lift(self, features: Tensor, points: Tensor) -> Tensor:
-        """Phi of features [N, D], given what it is made with: [N, M]."""
+        """Returns Phi of features [N, D], given what it is made with: [N, M]."""
 
     @abstractmethod
     def summarise(self, features: Tensor, targets: Tensor, seed: int) -> State:
-        """What of one task has to be kept.
+        """Returns what of one task has to be kept.
 
         Args:
             features: float64 [N, D].
@@ -48,10 +48,10 @@ class Ridge(ABC):
 
     @abstractmethod
     def equations(self, tasks: Sequence[State]) -> tuple[Tensor, Tensor, Tensor]:
-        """The points [., D], matrix [M, M] and right side [M, sum of C] of all tasks together."""
+        """Returns points [., D], matrix [M, M] and right side [M, sum of C] of all tasks."""
 
     def solve(self, tasks: Mapping[str, State], device: torch.device) -> State:
-        """The weights for the classes of all tasks.
+        """Returns the weights for the classes of all tasks.
 
         Returns:
             `points`, and per task `weights/TASK`: [M, C]. To the last bit they depend on the order
@@ -76,11 +76,11 @@ class Primal(Ridge):
         self.width = width
 
     def lift(self, features: Tensor, points: Tensor) -> Tensor:
-        """ReLU(Z R)."""
+        """Returns ReLU(Z R)."""
         return (features @ points).relu()
 
     def summarise(self, features: Tensor, targets: Tensor, seed: int) -> State:
-        """R, H^T H and H^T Y; R is uniform in +-1 / sqrt(D), as torch draws linear layers."""
+        """Returns R, H^T H and H^T Y; R is uniform in +-1 / sqrt(D), as in linear layers."""
         rows = features.shape[1]
         draw = torch.Generator().manual_seed(seed)
         uniform = torch.rand(rows, self.width, dtype=torch.float64, generator=draw)
@@ -110,15 +110,15 @@ class Dual(Ridge):
         self.gamma = gamma
 
     def lift(self, features: Tensor, points: Tensor) -> Tensor:
-        """exp(-gamma |z - z'|^2)."""
+        """Returns exp(-gamma |z - z'|^2)."""
         return torch.cdist(features, points).square().mul(-self.gamma).exp()
 
     def summarise(self, features: Tensor, targets: Tensor, seed: int) -> State:
-        """The samples themselves."""
+        """Returns the samples themselves."""
         return {"points": features, "targets": targets}
 
     def equations(self, tasks: Sequence[State]) -> tuple[Tensor, Tensor, Tensor]:
-        """The kernel between all samples; each belongs to classes of its own task only."""
+        """Returns the kernel between all samples; each belongs to classes of its own task only."""
         points = torch.cat([task["points"] for task in tasks])
         wanted = [task["targets"] for task in tasks]
         right: Tensor = torch.block_diag(*wanted)  # type: ignore[no-untyped-call]

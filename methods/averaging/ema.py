@@ -33,5 +33,5 @@ class Ema(WeightEnsemble):
     config: EmaConfig
 
     def new_average(self) -> WeightAverage:
-        """What weighs a step by its age."""
+        """Returns what weighs a step by its age."""
         return WeightAverage(self.config.every, self.config.decay)

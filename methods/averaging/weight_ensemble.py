@@ -36,11 +36,11 @@ class WeightEnsemble(FineTune):
         self.average = self.new_average()
 
     def new_average(self) -> WeightAverage:
-        """What weighs the steps against one another."""
+        """Returns what weighs the steps against one another."""
         return WeightAverage(self.config.every)
 
     def before_task(self, stage: Stage) -> None:
-        """The weights at the start are the first member."""
+        """Take the weights at the start as the first member."""
         self.average.start(weight for weight in self.parameters() if weight.requires_grad)
 
     def after_step(self) -> None:

@@ -42,7 +42,7 @@ class WiseFT(FineTune):
 
     @torch.no_grad()
     def after_task(self, stage: Stage) -> None:
-        """Theta <- (1 - alpha) theta_ref + alpha theta."""
+        """Set theta <- (1 - alpha) theta_ref + alpha theta."""
         weights = dict(self.named_parameters())
         for name, reference in self.reference.items():
             weights[name].lerp_(reference.to(self.backbone.device), 1 - self.config.alpha)

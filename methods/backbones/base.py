@@ -53,7 +53,7 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, *batches: Batch) -> Tensor:
-        """Negative log-likelihood of the right choice per sample, differentiable: float [B].
+        """Returns the negative log-likelihood of the right choice, differentiable: float [B].
 
         Several batches, each of a task of its own, cost less together than one by one; their
         samples follow one another in the result.
@@ -61,18 +61,18 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def predict(self, batch: Batch) -> Tensor:
-        """Index of the answer given to each sample: int64 [B]; -1 for an answer of no choice."""
+        """Returns the index of the answer to each sample: int64 [B]; -1: it is no choice."""
 
     @abstractmethod
     def embed_images(self, pixels: Tensor) -> Tensor:
-        """L2-normalised image embeddings: float [B, D]."""
+        """Returns L2-normalised image embeddings: float [B, D]."""
 
     @abstractmethod
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        """L2-normalised text embeddings in the same space as the images': float [N, D]."""
+        """Returns L2-normalised text embeddings in the same space as the images': float [N, D]."""
 
     def embed_choices(self, task: Task) -> Tensor:
-        """L2-normalised mean embedding of each choice over all of its texts: float32 [C, D]."""
+        """Returns each choice's L2-normalised mean embedding over its texts: float32 [C, D]."""
         texts = self.embed_texts(self.texts(task))
         return normalize(texts.view(-1, len(task.choices), texts.shape[1]).mean(dim=0), dim=-1)
 
@@ -85,41 +85,41 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def match(self, pixels: Tensor, captions: Sequence[str]) -> Tensor:
-        """How well every caption fits every image, for retrieval: float [B, N]."""
+        """Returns how well every caption fits every image, for retrieval: float [B, N]."""
 
     @abstractmethod
     def texts(self, task: Task) -> list[str]:
-        """The texts in which this backbone meets the task's choices, one or more per choice.
+        """Returns the texts in which this backbone meets the choices, one or more per choice.
 
         First one text of every choice, then the second one of every choice, and so on.
         """
 
     @abstractmethod
     def tower(self, parameter: str) -> Tower:
-        """Which part of the model a parameter (named as in `named_parameters`) belongs to."""
+        """Returns the part of the model that a parameter of `named_parameters` belongs to."""
 
     @abstractmethod
     def trainable(self) -> list[str]:
-        """Names of the parameters that full fine-tuning trains."""
+        """Returns the names of the parameters that full fine-tuning trains."""
 
     @abstractmethod
     def adapted(self) -> list[str]:
-        """Names of the linear layers (as in `named_modules`) that low-rank adapters go to."""
+        """Returns the names (of `named_modules`) of linear layers that low-rank adapters go to."""
 
     @abstractmethod
     def attention(self, reading: Literal["images", "texts"]) -> list[str]:
-        """Names of the attention layers that read images, or texts, and that prompts go to.
+        """Returns the names of attention layers that read images, or texts, for prompts.
 
         As in `named_modules`, first to last. The same ones may read both.
         """
 
     @abstractmethod
     def token_embedding(self) -> nn.Embedding:
-        """The table by which texts are read."""
+        """Returns the table by which texts are read."""
 
     @abstractmethod
     def untouched(self, pixels: Tensor) -> Tensor:
-        """What `embed_images` gives where there are no prompts."""
+        """Returns what `embed_images` gives where there are no prompts."""
 
     @property
     @abstractmethod
@@ -128,19 +128,19 @@ class Backbone(nn.Module, ABC):
 
     @torch.no_grad()
     def query(self, pixels: Tensor) -> Tensor:
-        """The image embeddings by which prompts are chosen, without gradient: float32 [B, D]."""
+        """Returns the embeddings by which images choose prompts, without gradient: [B, D]."""
         if self._query is None or self._query[0] is not pixels:
             self._query = pixels, self.untouched(pixels)
         return self._query[1]
 
     def route(self, pixels: Tensor) -> Route | None:
-        """Which prompts these images get."""
+        """Returns which prompts these images get."""
         router = self.prompting.router
         return router(self.query(pixels)) if router else self.prompting.route
 
     @contextmanager
     def without_dropout(self) -> Iterator[None]:
-        """Inside, layers are in evaluation mode; the backbone keeps the prompts of its own mode."""
+        """Put layers into evaluation mode inside; the backbone stays in its own mode."""
         training = self.model.training
         self.model.eval()
         try:

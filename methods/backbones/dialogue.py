@@ -40,7 +40,7 @@ class Dialogue:
         self._choices: dict[tuple[str, ...], Tensor] = {}
 
     def prompts(self, questions: Sequence[str]) -> dict[str, Tensor]:
-        """Model arguments with a place for every image token, padded on the left: [B, P], CPU."""
+        """Returns model arguments with places for image tokens, padded on the left: [B, P]."""
         prompts = [self._prompt(question) for question in questions]
         return {
             key: pad_sequence(
@@ -50,7 +50,7 @@ class Dialogue:
         }
 
     def answers(self, texts: Sequence[str]) -> Tensor:
-        """Tokens of each text and the end token, then IGNORED: int64 [N, A], CPU."""
+        """Returns tokens of each text and the end token, then IGNORED: int64 [N, A], CPU."""
         tokenizer = self.processor.tokenizer
         end = [tokenizer.eos_token_id]
         tokens = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
@@ -58,7 +58,7 @@ class Dialogue:
         return pad_sequence(rows, batch_first=True, padding_value=IGNORED)
 
     def choices(self, texts: tuple[str, ...]) -> Tensor:
-        """The same for the choices of a task, which come again and again."""
+        """Returns the same for the choices of a task, which come again and again."""
         if texts not in self._choices:
             self._choices[texts] = self.answers(texts)
         return self._choices[texts]

@@ -45,7 +45,7 @@ class DualEncoder(PretrainedBackbone):
         self._frozen: _Frozen | None = None
 
     def logits(self, batch: Batch) -> Tensor:
-        """Scaled cosine of every image with every class: float32 [B, C].
+        """Returns scaled cosine of every image with every class: float32 [B, C].
 
         Raises:
             ValueError: the samples have questions of their own.
@@ -53,22 +53,22 @@ class DualEncoder(PretrainedBackbone):
         return self._logits(batch)[0]
 
     def loss(self, *batches: Batch) -> Tensor:
-        """Cross entropy over the classes of each sample's task: float32 [B]."""
+        """Returns cross entropy over the classes of each sample's task: float32 [B]."""
         parts = zip(self._logits(*batches), batches, strict=True)
         return torch.cat(
             [cross_entropy(logits, batch.labels, reduction="none") for logits, batch in parts]
         )
 
     def predict(self, batch: Batch) -> Tensor:
-        """The most similar class."""
+        """Returns the most similar class."""
         return self.logits(batch).argmax(dim=1)
 
     def match(self, pixels: Tensor, captions: Sequence[str]) -> Tensor:
-        """Scaled cosine of every image with every caption: float32 [B, N]."""
+        """Returns scaled cosine of every image with every caption: float32 [B, N]."""
         return self._fit(pixels, lambda: self.embed_texts(captions))
 
     def embed_images(self, pixels: Tensor) -> Tensor:
-        """L2-normalised projections of the image tower: float32 [B, D]."""
+        """Returns L2-normalised projections of the image tower: float32 [B, D]."""
         if self._frozen and self._frozen.images and self._frozen.images[0] is pixels:
             return self._frozen.images[1]
         with self.prompting.applied(self.route(pixels)):
@@ -78,7 +78,7 @@ class DualEncoder(PretrainedBackbone):
         return embeddings
 
     def untouched(self, pixels: Tensor) -> Tensor:
-        """The same without prompts."""
+        """Returns the same without prompts."""
         with self.prompting.applied(None):
             return self._embed_pixels(pixels)
 
@@ -87,7 +87,7 @@ class DualEncoder(PretrainedBackbone):
         return normalize(features.pooler_output.float(), dim=-1)
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        """L2-normalised projections of the text tower: float32 [N, D]."""
+        """Returns L2-normalised projections of the text tower: float32 [N, D]."""
         if self._frozen is None:
             return self._embed_strings(texts)
         key = self._prompts_in_texts(), tuple(texts)
@@ -101,14 +101,14 @@ class DualEncoder(PretrainedBackbone):
         return torch.cat([self._embed_tokens(self._tokenize(chunk)) for chunk in chunks])
 
     def _prompts_in_texts(self) -> tuple[int, ...]:
-        """What else the embeddings of texts depend on at the moment."""
+        """Returns what else the embeddings of texts depend on at the moment."""
         route = self.prompting.route
         if route is None or not self.prompting.in_texts:
             return ()
         return tuple(route.prompts[0].tolist())
 
     def class_embeddings(self, *tasks: Task) -> list[Tensor]:
-        """Per task, one L2-normalised embedding per choice: float32 [C, D]."""
+        """Returns, per task, one L2-normalised embedding per choice: float32 [C, D]."""
         if not self.training:
             return [self.embed_choices(task) for task in tasks]
         embeddings = self._embed_tokens(self._together([self._prompts(task) for task in tasks]))
@@ -121,7 +121,7 @@ class DualEncoder(PretrainedBackbone):
         return self._tokens[key]
 
     def _together(self, parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-        """Token ids of several tasks in one batch, the shorter ones padded."""
+        """Returns token ids of several tasks in one batch, the shorter ones padded."""
         length = max(part["input_ids"].shape[1] for part in parts)
         fill = {"input_ids": self.tokenizer.pad_token_id, "attention_mask": 0}
         return {
@@ -135,7 +135,7 @@ class DualEncoder(PretrainedBackbone):
         }
 
     def _logits(self, *batches: Batch) -> list[Tensor]:
-        """Logits of every batch, with one pass through each tower."""
+        """Returns logits of every batch, with one pass through each tower."""
         for batch in batches:
             if batch.questions is not None:
                 raise ValueError(
@@ -159,7 +159,7 @@ class DualEncoder(PretrainedBackbone):
         return self.prompting.router is not None and self.prompting.in_texts
 
     def _fit(self, pixels: Tensor, embed: Callable[[], Tensor]) -> Tensor:
-        """Similarity of images with texts that `embed` gives under an image's own prompts: [B, N].
+        """Returns the fit of images to texts that `embed` gives under their prompts: [B, N].
 
         A weight below one goes from the untouched texts' similarity towards that with the prompts:
         texts then have to be embedded once per prompt, not once per image.
@@ -198,19 +198,19 @@ class DualEncoder(PretrainedBackbone):
             self._frozen = outside
 
     def texts(self, task: Task) -> list[str]:
-        """The prompts of all templates, template by template."""
+        """Returns the prompts of all templates, template by template."""
         return [text for template in range(len(task.templates)) for text in task.prompts(template)]
 
     def trainable(self) -> list[str]:
-        """Everything but the temperature and its offset."""
+        """Returns everything but the temperature and its offset."""
         return [name for name, _ in self.named_parameters() if name not in _LOGIT_PARAMETERS]
 
     def adapted(self) -> list[str]:
-        """Attention and MLP projections of both towers."""
+        """Returns attention and MLP projections of both towers."""
         return self._linears()
 
     def attention(self, reading: Literal["images", "texts"]) -> list[str]:
-        """Self-attention of the image tower, or of the text tower."""
+        """Returns self-attention of the image tower, or of the text tower."""
         return self._attention("vision" if reading == "images" else "text")
 
     def token_embedding(self) -> nn.Embedding:
@@ -219,7 +219,7 @@ class DualEncoder(PretrainedBackbone):
         return table
 
     def similarity(self, images: Tensor, texts: Tensor) -> Tensor:
-        """Scaled cosine, with the model's temperature and offset: float32 [B, N]."""
+        """Returns scaled cosine, with the model's temperature and offset: float32 [B, N]."""
         # Under bf16 autocast a cosine times 100 would keep three digits: ties would decide.
         with torch.autocast(images.device.type, enabled=False):
             scale: Tensor = self.model.logit_scale.float().exp()
@@ -228,7 +228,7 @@ class DualEncoder(PretrainedBackbone):
             return scaled if bias is None else scaled + bias.float()
 
     def _tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Token ids on the CPU, cut at the text tower's length."""
+        """Returns token ids on the CPU, cut at the text tower's length."""
         config = self.model.config
         room = config.text_config.max_position_embeddings - self.prompting.context_length
         self._check_room(texts, room)

@@ -44,12 +44,12 @@ class Fusion(PretrainedBackbone):
         self.dialogue = Dialogue(processor, self.preprocessor.resolution, per_token)
 
     def logits(self, batch: Batch) -> Tensor:
-        """Log-likelihood of the text of every choice: float32 [B, C]."""
+        """Returns log-likelihood of the text of every choice: float32 [B, C]."""
         with self._prompted(batch.pixels):
             return self._score(self._prompts(batch), self.dialogue.choices(batch.task.choices))
 
     def loss(self, *batches: Batch) -> Tensor:
-        """Mean negative log-likelihood per token of the right answer: float32 [B]."""
+        """Returns the mean negative log-likelihood per token of the right answer: float32 [B]."""
         return torch.cat([self._loss(batch) for batch in batches])
 
     def _loss(self, batch: Batch) -> Tensor:
@@ -59,7 +59,7 @@ class Fusion(PretrainedBackbone):
         return -likelihoods.squeeze(1) / self._lengths(answers)
 
     def predict(self, batch: Batch) -> Tensor:
-        """The likeliest choice, or the choice that the greedy answer spells.
+        """Returns the likeliest choice, or the choice that the greedy answer spells.
 
         Case and white space of greedy answers do not matter; -1 if they spell no choice.
         """
@@ -71,33 +71,33 @@ class Fusion(PretrainedBackbone):
         return torch.tensor(indices, device=self.device)
 
     def match(self, pixels: Tensor, captions: Sequence[str]) -> Tensor:
-        """Mean log-likelihood per token of every caption as a description: float32 [B, N]."""
+        """Returns each caption's mean log-likelihood per token: float32 [B, N]."""
         answers = self.dialogue.answers(captions)
         with self._prompted(pixels):
             prompts = self._embed_prompts(pixels, [CAPTION_REQUEST] * len(pixels))
             return self._score(prompts, answers) / self._lengths(answers)
 
     def embed_images(self, pixels: Tensor) -> Tensor:
-        """L2-normalised mean over the image's tokens as the language model gets them."""
+        """Returns L2-normalised mean over the image's tokens as the language model gets them."""
         return normalize(self._image_tokens(pixels).float().mean(dim=1), dim=-1)
 
     def untouched(self, pixels: Tensor) -> Tensor:
-        """The same: prompts go to the language model."""
+        """Returns the same: prompts go to the language model."""
         return self.embed_images(pixels)
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        """L2-normalised mean over the text's token embeddings: float32 [N, D]."""
+        """Returns L2-normalised mean over the text's token embeddings: float32 [N, D]."""
         embed = self.model.get_input_embeddings()
         tokens = [self.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
         means = [embed(torch.tensor(ids, device=self.device)).float().mean(dim=0) for ids in tokens]
         return normalize(torch.stack(means), dim=-1)
 
     def texts(self, task: Task) -> list[str]:
-        """The answers."""
+        """Returns the answers."""
         return list(task.choices)
 
     def trainable(self) -> list[str]:
-        """Projector and language model; the vision tower stays as it is.
+        """Returns projector and language model; the vision tower stays as it is.
 
         So does LLaVA in its second stage: Liu et al., "Visual Instruction Tuning" (NeurIPS 2023,
         arXiv 2304.08485), section 4.2.
@@ -105,11 +105,11 @@ class Fusion(PretrainedBackbone):
         return [name for name, _ in self.named_parameters() if self.tower(name) != "vision"]
 
     def adapted(self) -> list[str]:
-        """Attention and MLP projections of the language model."""
+        """Returns attention and MLP projections of the language model."""
         return [name for name in self._linears() if self.tower(name) == "text"]
 
     def attention(self, reading: Literal["images", "texts"]) -> list[str]:
-        """Self-attention of the language model, which reads both."""
+        """Returns self-attention of the language model, which reads both."""
         return self._attention("text")
 
     def token_embedding(self) -> nn.Embedding:
@@ -121,7 +121,7 @@ class Fusion(PretrainedBackbone):
         return self.prompting.applied(self.route(pixels))
 
     def _image_tokens(self, pixels: Tensor) -> Tensor:
-        """Projected image features: [B, T, D]."""
+        """Returns projected image features: [B, T, D]."""
         output = self.model.get_image_features(pixel_values=self._pixel_values(pixels))
         features = output.pooler_output
         return features if isinstance(features, Tensor) else torch.stack(list(features))
@@ -148,7 +148,7 @@ class Fusion(PretrainedBackbone):
         return {"inputs_embeds": embedded, **rest}
 
     def _score(self, prompts: PromptTokens, answers: Tensor) -> Tensor:
-        """Log-likelihood of all answers (int64 [N, A]) after all prompts: float32 [B, N]."""
+        """Returns the log-likelihood of answers (int64 [N, A]) after prompts: float32 [B, N]."""
         count, length = prompts["attention_mask"].shape
         at_once = max(1, _TOKENS_AT_ONCE // (length + answers.shape[1]))
         samples = torch.arange(count, device=self.device)
@@ -165,7 +165,7 @@ class Fusion(PretrainedBackbone):
         return torch.cat(rows)
 
     def _likelihoods(self, prompts: PromptTokens, answers: Tensor) -> Tensor:
-        """Log-likelihood of each sample's own answers (int64 [B, N, A]): float32 [B, N]."""
+        """Returns log-likelihood of each sample's own answers (int64 [B, N, A]): float32 [B, N]."""
         count = answers.shape[1]
         answers = answers.flatten(0, 1).to(self.device)
         mask = prompts["attention_mask"]
@@ -192,7 +192,7 @@ class Fusion(PretrainedBackbone):
         return answers.ne(IGNORED).sum(dim=-1).to(self.device)
 
     def _generate(self, batch: Batch) -> list[str]:
-        """Greedy answers, as long as the longest choice at most."""
+        """Returns greedy answers, as long as the longest choice at most."""
         with self._prompted(batch.pixels):
             written = self.model.generate(
                 **self._prompts(batch),

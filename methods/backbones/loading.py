@@ -26,7 +26,7 @@ def load_backbone(
     dtype: torch.dtype = torch.float32,
     answer: Answer = "score",
 ) -> Backbone:
-    """A pretrained model as a backbone, on the CPU.
+    """Returns a pretrained model as a backbone, on the CPU.
 
     Hub ids and local folders go the same way; HF_HUB_OFFLINE=1 keeps to what is cached. Images
     always go through Pillow, so that pixels are the same whether torchvision is installed or not.

@@ -53,7 +53,7 @@ class PretrainedBackbone(Backbone):
         return self.query(blank.to(self.device)).shape[1]
 
     def tower(self, parameter: str) -> Tower:
-        """The part of the model that a parameter belongs to, by the names transformers gives.
+        """Returns the part of the model that a parameter belongs to, by transformers' names.
 
         "vision" and "text" include their projections; "joint" is what lies between the towers:
         the temperature of a dual encoder, the projector of a fusion model.
@@ -66,7 +66,7 @@ class PretrainedBackbone(Backbone):
         return "joint"
 
     def _attention(self, *towers: Tower) -> list[str]:
-        """Names of the self-attention of transformer layers that have keys and values to join."""
+        """Returns the names of self-attention layers that have keys and values to join."""
         return [
             name
             for name, module in self.named_modules()
@@ -77,7 +77,7 @@ class PretrainedBackbone(Backbone):
         ]
 
     def _linears(self) -> list[str]:
-        """Names of the linear maps inside transformer layers: attention and MLP."""
+        """Returns the names of the linear maps inside transformer layers: attention and MLP."""
         return [
             name
             for name, module in self.named_modules()

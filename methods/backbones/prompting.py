@@ -19,7 +19,7 @@ class Route:
 
     @classmethod
     def to(cls, prompts: Tensor | int) -> "Route":
-        """All samples get these prompts (int64 [N]) in full."""
+        """Returns all samples get these prompts (int64 [N]) in full."""
         numbers = torch.as_tensor(prompts).view(1, -1)
         return cls(numbers, torch.ones(1, device=numbers.device))
 
@@ -27,7 +27,7 @@ class Route:
         return len(self.weight)
 
     def __getitem__(self, rows: Tensor | slice) -> "Route":
-        """The routes of some samples."""
+        """Returns the routes of some samples."""
         return self if len(self) == 1 else Route(self.prompts[rows], self.weight[rows])
 
 
@@ -39,7 +39,7 @@ class Prompting:
     """The prompts of one backbone, shared by it and by what is in its layers."""
 
     def __init__(self) -> None:
-        """No prompts."""
+        """Start without prompts."""
         self.context: Tensor | None = None
         """Token embeddings [M, width] that stand in front of every text."""
         self.router: Router | None = None
@@ -61,7 +61,7 @@ class Prompting:
 
     @contextmanager
     def absent(self) -> Iterator[None]:
-        """Inside there are no prompts and no context, and nobody chooses any."""
+        """Take away prompts, context and router inside."""
         before = self.context, self.router, self.route
         self.context = self.router = self.route = None
         try:
@@ -78,7 +78,7 @@ class Prompting:
     def context_in(
         self, tokens: dict[str, Tensor], table: nn.Embedding, start: int
     ) -> Iterator[dict[str, Tensor]]:
-        """`tokens` with places for the context after the first `start`; inside, `table` fills them.
+        """Make places for the context in `tokens`, after the first `start`; `table` fills them.
 
         Args:
             tokens: input_ids and whatever else there is per token: int64 [N, L].

@@ -38,15 +38,15 @@ class FineTune(Method):
             add_lora(self.backbone, self.adapter)
 
     def trainable(self) -> list[str]:
-        """The adapter's weights, or those that the backbone leaves free."""
+        """Returns the adapter's weights, or those that the backbone leaves free."""
         return lora_parameters(self) if self.adapter else super().trainable()
 
     def reset(self, seed: int) -> None:
-        """Back to the untouched backbone, with a newly drawn adapter that changes nothing yet."""
+        """Return to the untouched backbone, with a new adapter that changes nothing yet."""
         super().reset(seed)
         if self.adapter:
             draw_lora(self, seed)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean negative log-likelihood of the right choice."""
+        """Returns the mean negative log-likelihood of the right choice."""
         return self.backbone.loss(batch).mean()

@@ -40,13 +40,13 @@ class FrozenHead(Method):
     Config = FrozenHeadConfig
 
     def build(self) -> None:
-        """The head changes nothing yet."""
+        """Start with a head that changes nothing."""
         self.head = nn.Parameter(torch.eye(self.backbone.width, device=self.backbone.device))
         self._features: dict[str, Tensor] = {}
         self._texts: dict[tuple[tuple[str, ...], tuple[str, ...]], Tensor] = {}
 
     def trainable(self) -> list[str]:
-        """The head."""
+        """Returns the head."""
         return ["head"]
 
     def before_task(self, stage: Stage) -> None:
@@ -55,23 +55,23 @@ class FrozenHead(Method):
             self._features[stage.task] = image_features(self.backbone, stage)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean negative log-likelihood of the right choice."""
+        """Returns the mean negative log-likelihood of the right choice."""
         features = self._features[batch.task.name]
         return cross_entropy(self._logits(features[batch.ids], batch.task), batch.labels)
 
     def predict(self, batch: Batch) -> Tensor:
-        """The choice whose text is nearest to what the head makes of the image."""
+        """Returns the choice whose text is nearest to what the head makes of the image."""
         return self._logits(self.backbone.embed_images(batch.pixels), batch.task).argmax(dim=1)
 
     def _logits(self, features: Tensor, task: Task) -> Tensor:
-        """Of features [B, D] for the task's choices: float32 [B, C]."""
+        """Returns the logits of features [B, D] for the task's choices: float32 [B, C]."""
         texts = self._choices(task)
         with torch.autocast(features.device.type, enabled=False):
             return self.backbone.similarity(normalize(linear(features, self.head), dim=-1), texts)
 
     @torch.no_grad()
     def _choices(self, task: Task) -> Tensor:
-        """The frozen text embeddings of a task's choices, averaged over templates: [C, D]."""
+        """Returns the frozen embeddings of a task's choices, averaged over templates: [C, D]."""
         key = (task.templates, task.choices)
         if key not in self._texts:
             # By themselves: evaluation embeds those of all tasks together, which rounds otherwise.

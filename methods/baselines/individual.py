@@ -20,7 +20,7 @@ class Individual(FineTune):
     uses_task_id: ClassVar[bool] = True
 
     def build(self) -> None:
-        """No experts yet."""
+        """Start without experts."""
         super().build()
         self.experts: Mapping[str, State] = {}
 

@@ -18,5 +18,5 @@ class Joint(FineTune):
 
     @classmethod
     def tasks_trained_on(cls, prefix: tuple[str, ...]) -> tuple[str, ...]:
-        """All tasks so far."""
+        """Returns all tasks so far."""
         return prefix

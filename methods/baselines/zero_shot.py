@@ -12,5 +12,5 @@ class ZeroShot(FineTune):
     depends_on: ClassVar[DependsOn] = "nothing"
 
     def trainable(self) -> list[str]:
-        """Nothing."""
+        """Returns no names: nothing is trained step by step."""
         return []

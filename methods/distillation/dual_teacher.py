@@ -61,16 +61,16 @@ class DualTeacher(FineTune):
         self.teacher = Teacher()
 
     def before_task(self, stage: Stage) -> None:
-        """What the model is now is the latest teacher."""
+        """Take the model as it is now as the latest teacher."""
         self.teacher.follow(self.backbone)
         self.draws = ReferenceDraws(stage, self.config.reference_batch)
 
     def loss(self, batch: Batch) -> Tensor:
-        """The task's loss and the distance from the teachers on a reference batch."""
+        """Returns the task's loss and the distance from the teachers on a reference batch."""
         return super().loss(batch) + self.distance()
 
     def distance(self) -> Tensor:
-        """Weighted squared distance from both teachers on the next reference batch."""
+        """Returns weighted squared distance from both teachers on the next reference batch."""
         ids, pool = self.draws.draw(), self.draws.pool
         pixels = pool.pixels(ids)
         pretrained = pool.image_embeddings[ids].to(self.backbone.device)
@@ -86,6 +86,6 @@ class DualTeacher(FineTune):
         ).mean()
 
     def weight(self, pretrained: Tensor, previous: Tensor) -> Tensor:
-        """Share of the latest teacher per image [B], from both teachers' embeddings [B, D]."""
+        """Returns the share of the latest teacher [B], from both teachers' embeddings [B, D]."""
         apart = (pretrained - previous).norm(dim=1)
         return torch.sigmoid(self.config.sharpness * (apart - self.config.threshold))

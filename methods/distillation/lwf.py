@@ -47,14 +47,14 @@ class LwF(FineTune):
         self._frozen_texts = ExitStack()
 
     def before_task(self, stage: Stage) -> None:
-        """What the model is now is the teacher; its texts are embedded only once."""
+        """Take the model as it is now as the teacher; its texts are embedded only once."""
         self._frozen_texts.close()
         self.teacher.follow(self.backbone)
         task = stage.tasks[stage.task].task
         self._frozen_texts.enter_context(self.teacher.backbone.frozen_texts([task]))
 
     def loss(self, batch: Batch) -> Tensor:
-        """The task's loss and the distance from the teacher's answers to the batch of a step."""
+        """Returns the task's loss plus the distance from the teacher's answers to the batch."""
         with torch.no_grad():
             before = gather_rows(self.teacher.backbone.logits(batch))
         now = gather_rows(self.backbone.logits(batch))

@@ -50,13 +50,13 @@ class ModX(FineTune):
 
     @torch.no_grad()
     def before_task(self, stage: Stage) -> None:
-        """What the model is now is the old model; its prompts are embedded only once."""
+        """Take the model as it is now as the old one; its prompts are embedded only once."""
         self.teacher.follow(self.backbone)
         self.prompts = stage.tasks[stage.task].task.prompts()
         self.prompts_before = self.teacher.backbone.embed_texts(self.prompts)
 
     def loss(self, batch: Batch) -> Tensor:
-        """The task's loss and the change of the similarities among the pairs of a step."""
+        """Returns the task's loss and the change of the similarities among the pairs of a step."""
         with torch.no_grad():
             images_before = self.teacher.backbone.embed_images(batch.pixels)
             before = cosines(images_before, self.prompts_before[batch.labels])
@@ -69,14 +69,14 @@ class ModX(FineTune):
 
 
 def cosines(images: Tensor, texts: Tensor) -> Tensor:
-    """Of all workers' images with all workers' texts, [B, D] each: float32 [B, B]."""
+    """Returns cosines of all workers' images and texts, [B, D] each: float32 [B, B]."""
     # In bf16 a cosine would keep three digits, of which it changes by one.
     with torch.autocast(images.device.type, enabled=False):
         return gather_rows(images) @ gather_rows(texts).T
 
 
 def off_diagonal_change(before: Tensor, now: Tensor, labels: Tensor) -> Tensor:
-    """KL(before || now) of softmax over wrong entries, summed over the rows that were right.
+    """Returns KL(before || now) over wrong entries, summed over rows that were right.
 
     Args:
         before: Similarities by the old model, [B, B]. Row i and column i have label i.

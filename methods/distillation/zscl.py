@@ -80,11 +80,11 @@ class ZSCL(FineTune):
         ]
 
     def loss(self, batch: Batch) -> Tensor:
-        """The task's loss and the distance from the pretrained model on a reference batch."""
+        """Returns the task's loss plus the distance from the pretrained model."""
         return super().loss(batch) + self.config.strength * self.distance()
 
     def distance(self) -> Tensor:
-        """Distillation on the next reference batch."""
+        """Returns distillation on the next reference batch."""
         ids, pool = self.draws.draw(), self.draws.pool
         before = gather_rows(pool.image_embeddings[ids].to(self.backbone.device))
         now = gather_rows(self.backbone.embed_images(pool.pixels(ids)))

@@ -14,5 +14,5 @@ class Average(Merging):
     """Average the weights of independent experts."""
 
     def merge(self, vectors: TaskVectors) -> Vector:
-        """The mean of the task vectors."""
+        """Returns the mean of the task vectors."""
         return {weight: taus.mean(dim=0) for weight, taus in vectors.items()}

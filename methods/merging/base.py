@@ -30,13 +30,13 @@ class Merging(FineTune):
     reuses_training_of: ClassVar[type[Method] | None] = Individual
 
     def build(self) -> None:
-        """Nothing is merged yet."""
+        """Start with nothing merged."""
         super().build()
         self._frozen: State = {}
 
     @abstractmethod
     def merge(self, vectors: TaskVectors) -> Vector:
-        """The vector to add to the untouched backbone."""
+        """Returns the vector to add to the untouched backbone."""
 
     @torch.no_grad()
     def combine(self, experts: Mapping[str, State], stage: Stage) -> None:
@@ -44,7 +44,7 @@ class Merging(FineTune):
         self.become(self.merge(self.vectors(experts, stage)))
 
     def vectors(self, experts: Mapping[str, State], stage: Stage) -> TaskVectors:
-        """The task vectors of experts; where only the set counts, sorted by task.
+        """Returns the task vectors of experts; where only the set counts, sorted by task.
 
         Sums then round alike, and ties fall alike, however the experts come.
         """
@@ -72,7 +72,7 @@ class Merging(FineTune):
 
     @torch.no_grad()
     def load_state(self, state: State) -> None:
-        """Also give frozen weights back what they were before something was merged into them."""
+        """Return to a state, and undo what was merged into frozen weights."""
         weights = dict(self.named_parameters())
         for name, weight in self._frozen.items():
             weights[name].copy_(weight)

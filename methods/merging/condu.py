@@ -57,7 +57,7 @@ class ConDU(Masked):
     combines_over: ClassVar[Literal["set", "sequence"] | None] = "sequence"
 
     def build(self) -> None:
-        """No prototypes yet."""
+        """Start without prototypes."""
         super().build()
         self.prototypes: dict[str, Tensor] = {}
         self.known = False
@@ -84,7 +84,7 @@ class ConDU(Masked):
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> Tensor:
-        """The choice of the task's expert, or of the untouched backbone and similar experts."""
+        """Returns the choice of the task's expert, or of backbone and similar experts."""
         if self.known or not self.unified.tasks:
             return super().predict(batch)
         votes = self.backbone.logits(batch)
@@ -100,7 +100,7 @@ class ConDU(Masked):
         return votes.argmax(dim=1)
 
     def nearest(self, images: Tensor) -> Tensor:
-        """Which experts to ask about image embeddings [B, D]: bool [B, T]."""
+        """Returns which experts to ask about image embeddings [B, D]: bool [B, T]."""
         fits = torch.stack(
             [(images @ self.prototypes[t].T).amax(dim=1) for t in self.unified.tasks], dim=1
         )
@@ -109,7 +109,7 @@ class ConDU(Masked):
 
     @torch.no_grad()
     def class_prototypes(self, stage: Stage) -> Tensor:
-        """One L2-normalised prototype per choice of the stage's task: float32 [C, D]."""
+        """Returns one L2-normalised prototype per choice of the stage's task: float32 [C, D]."""
         task = stage.tasks[stage.task].task
         features = image_features(self.backbone, stage)
         labels = torch.from_numpy(task.train.labels).to(features.device)
@@ -119,7 +119,7 @@ class ConDU(Masked):
 
 
 def unify(tasks: tuple[str, ...], deltas: Iterable[tuple[str, Tensor]]) -> Unified:
-    """One vector for the deltas [T, *shape] of every weight, with masks and factors."""
+    """Returns one vector for the deltas [T, *shape] of every weight, with masks and factors."""
     vector: Vector = {}
     masks: Vector = {}
     sizes, sizes_left = torch.zeros(2, len(tasks), dtype=torch.float64)
@@ -139,14 +139,14 @@ def _mean_sizes(rows: Tensor) -> Tensor:
 
 
 def _with_one_more(unified: Unified, new: TaskVectors) -> Iterable[tuple[str, Tensor]]:
-    """By weight the decoupled deltas and a new one."""
+    """Yield, by weight, the decoupled deltas and a new one."""
     for weight, tau in unified.vector.items():
         factors = unified.factors.to(tau.device).view(-1, *[1] * tau.dim())
         yield weight, torch.cat([factors * unified.masks[weight] * tau, new[weight]])
 
 
 def _part(batch: Batch, rows: Tensor) -> Batch:
-    """The samples of a batch that `rows` (bool [B]) marks."""
+    """Returns the samples of a batch that `rows` (bool [B]) marks."""
     chosen = rows.nonzero().squeeze(1)
     here = chosen.cpu()
     return replace(

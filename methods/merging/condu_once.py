@@ -17,5 +17,5 @@ class ConDUOnce(ConDU):
     combines_over: ClassVar[Literal["set", "sequence"] | None] = "set"
 
     def unify(self, vectors: TaskVectors) -> Unified:
-        """One unification."""
+        """Returns one unification."""
         return unify(vectors.tasks, vectors.items())

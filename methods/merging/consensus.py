@@ -32,7 +32,7 @@ class Consensus(Merging):
     config: ConsensusConfig
 
     def merge(self, vectors: TaskVectors) -> Vector:
-        """The sum of the task vectors where enough masks agree, scaled."""
+        """Returns the sum of the task vectors where enough masks agree, scaled."""
         enough = min(self.config.agree, len(vectors.tasks))
         merged: Vector = {}
         for weight, taus in vectors.items():

@@ -10,8 +10,8 @@ which leaves its mean as it is. Then the vectors are merged, by task arithmetic 
 Left open there and decided here:
 - p is searched from 0.1 to 0.9 in the paper; here it is 0.5.
 - The drop takes the place of TIES' trimming, as in peft, and is not done on top of it.
-- Who is dropped depends on the replicate, the task and the weight alone, so that an expert is
-  thinned out alike in whatever set and order it is merged.
+- Which entries are dropped depends on the replicate, the task and the weight alone, so that an
+  expert is thinned out alike in every set and order in which it is merged.
 """
 
 from typing import Literal

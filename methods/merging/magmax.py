@@ -32,11 +32,11 @@ class MagMax(Merging):
     config: MagMaxConfig
 
     def merge(self, vectors: TaskVectors) -> Vector:
-        """The entries of largest magnitude, scaled."""
+        """Returns the entries of largest magnitude, scaled."""
         return {weight: self.config.scale * largest(taus) for weight, taus in vectors.items()}
 
 
 def largest(vectors: Tensor) -> Tensor:
-    """Per entry the one of largest magnitude among the rows of [T, ...]; of two, the positive."""
+    """Returns the largest entries in magnitude over rows of [T, ...]; of two, the positive."""
     highest, lowest = vectors.amax(dim=0), vectors.amin(dim=0)
     return highest.where(highest >= -lowest, lowest)

@@ -31,7 +31,7 @@ class Unified:
     """float32 [T], on the CPU."""
 
     def expert(self, task: str) -> Vector:
-        """The vector of one expert."""
+        """Returns the vector of one expert."""
         row = self.tasks.index(task)
         return {w: self.factors[row] * self.masks[w][row] * tau for w, tau in self.vector.items()}
 
@@ -42,13 +42,13 @@ class Masked(Merging):
     uses_task_id: ClassVar[bool] = True
 
     def build(self) -> None:
-        """No experts yet."""
+        """Start without experts."""
         super().build()
         self.unified = Unified((), {}, {}, torch.empty(0))
 
     @abstractmethod
     def unify(self, vectors: TaskVectors) -> Unified:
-        """One vector and the masks of all experts."""
+        """Returns one vector and the masks of all experts."""
 
     def merge(self, vectors: TaskVectors) -> Vector:
         """Unify; until a task is selected the backbone stays untouched."""

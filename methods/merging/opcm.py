@@ -60,7 +60,7 @@ class OPCM(Merging):
     combines_over: ClassVar[Literal["set", "sequence"] | None] = "sequence"
 
     def build(self) -> None:
-        """Nothing is merged yet; which weights are matrices of linear layers."""
+        """Start with nothing merged; look up which weights are matrices of linear layers."""
         super().build()
         self.path: list[tuple[tuple[int, str], Merged]] = []
         self.matrices = {
@@ -93,17 +93,17 @@ class OPCM(Merging):
 
 
 def first(tau: Vector) -> Merged:
-    """What a single expert becomes: itself."""
+    """Returns what a single expert becomes: itself."""
     return Merged({weight: change.cpu() for weight, change in tau.items()}, 1.0, (length(tau),))
 
 
 def length(vector: Vector) -> float:
-    """Euclidean, over all weights."""
+    """Returns Euclidean, over all weights."""
     return float(torch.stack([change.norm() for change in vector.values()]).norm())
 
 
 def outside(held: Tensor, change: Tensor, alpha: float) -> Tensor:
-    """P: the part of `change` that keeps clear of `held`; both [M, N]."""
+    """Returns P, the part of `change` that keeps clear of `held`; both [M, N]."""
     u, s, vt = torch.linalg.svd(held, full_matrices=False)
     real = s > s[0] * max(held.shape) * torch.finfo(s.dtype).eps
     u, s, vt = u[:, real], s[real], vt[real]

@@ -29,7 +29,7 @@ class RandMix(Merging):
     config: RandMixConfig
 
     def merge(self, vectors: TaskVectors) -> Vector:
-        """The entries of the winners of a draw, scaled."""
+        """Returns the entries of the winners of a draw, scaled."""
         merged: Vector = {}
         for weight, taus in vectors.items():
             winner = vectors.chances(weight, taus).argmax(dim=0, keepdim=True)

@@ -36,7 +36,7 @@ class Tall(Masked):
     config: TallConfig
 
     def unify(self, vectors: TaskVectors) -> Unified:
-        """The sum of all task vectors, and each one's entries in it."""
+        """Returns the sum of all task vectors, and each one's entries in it."""
         total: Vector = {}
         masks: Vector = {}
         for weight, taus in vectors.items():
@@ -46,5 +46,5 @@ class Tall(Masked):
 
 
 def tall_masks(vectors: Tensor, threshold: float) -> Tensor:
-    """Which entries of the sum of [T, ...] over its rows are those of each row: bool [T, ...]."""
+    """Returns which entries of the sum over rows of [T, ...] are each row's: bool [T, ...]."""
     return vectors.abs() > threshold * (vectors.sum(dim=0) - vectors).abs()

@@ -29,5 +29,5 @@ class TaskArithmetic(Merging):
     config: TaskArithmeticConfig
 
     def merge(self, vectors: TaskVectors) -> Vector:
-        """The sum of the task vectors, scaled."""
+        """Returns the sum of the task vectors, scaled."""
         return {weight: self.config.scale * taus.sum(dim=0) for weight, taus in vectors.items()}

@@ -65,9 +65,9 @@ class TaskVectors(Mapping[str, Tensor]):
         return replace(self, experts={task: self.experts[task]})
 
     def chances(self, weight: str, rows: Tensor) -> Tensor:
-        """A random number in [0, 1) for every entry of the rows of a weight: float32 [T, *shape].
+        """Returns a random number in [0, 1) for every entry of a weight: float32 [T, *shape].
 
-        They depend on the replicate and the task, and not on who else is merged or when.
+        They depend on the replicate and the task, not on which others are merged or when.
         """
         return torch.stack(
             [

@@ -41,12 +41,12 @@ class Ties(Merging):
     config: TiesConfig
 
     def build(self) -> None:
-        """No vector has been seen yet."""
+        """Start with no vector seen."""
         super().build()
         self.limits: dict[tuple[int, str], float] = {}
 
     def merge(self, vectors: TaskVectors) -> Vector:
-        """Trim, elect, average."""
+        """Returns the trimmed vectors' mean over the elected signs."""
         limits = torch.tensor([self.limit(vectors, task) for task in vectors.tasks])
         return {
             weight: self.config.scale * agreed_mean(trim(taus, limits))
@@ -54,7 +54,7 @@ class Ties(Merging):
         }
 
     def limit(self, vectors: TaskVectors, task: str) -> float:
-        """The smallest magnitude that is kept of an expert; found only once."""
+        """Returns the smallest magnitude that is kept of an expert; found only once."""
         key = (vectors.seed, task)
         if key not in self.limits:
             whole = torch.cat([tau.flatten() for tau in vectors.only(task).values()])
@@ -63,19 +63,19 @@ class Ties(Merging):
 
 
 def smallest_kept(vector: Tensor, density: float) -> float:
-    """The smallest magnitude among the share `density` of largest ones, of a vector [N]."""
+    """Returns the smallest magnitude among the share `density` of largest ones, of a vector [N]."""
     kept = max(1, int(density * len(vector)))
     return float(vector.abs().kthvalue(len(vector) - kept + 1).values)
 
 
 def trim(vectors: Tensor, limits: Tensor) -> Tensor:
-    """Zero for entries of the rows of [T, ...] that are smaller than a row's limit, of [T]."""
+    """Returns the rows of [T, ...] with zeros where entries are below a row's limit, of [T]."""
     limits = limits.to(vectors.device).view(-1, *[1] * (vectors.dim() - 1))
     return vectors.where(vectors.abs() >= limits, 0)
 
 
 def agreed_mean(vectors: Tensor) -> Tensor:
-    """Per entry the mean over rows of [T, ...] that have the sign of the sum, leaving out zeros."""
+    """Returns the mean over rows of [T, ...] of non-zero entries with the sign of the sum."""
     from peft.utils.merge_utils import calculate_majority_sign_mask, disjoint_merge
 
     mean: Tensor = disjoint_merge(vectors, calculate_majority_sign_mask(vectors))

@@ -35,6 +35,6 @@ class WisePath(Merging):
     reuses_training_of: ClassVar[type[Method] | None] = FineTune
 
     def merge(self, vectors: TaskVectors) -> Vector:
-        """A part of the way that led to the last task."""
+        """Returns a part of the way that led to the last task."""
         last = vectors.only(vectors.tasks[-1])
         return {weight: self.config.alpha * taus[0] for weight, taus in last.items()}

@@ -34,15 +34,15 @@ class Attention:
     options: Mapping[str, Any]
 
     def own(self) -> Tensor:
-        """What the layer gives without prompts: [B, L, H, d]."""
+        """Returns what the layer gives without prompts: [B, L, H, d]."""
         return self._attend(self.key, self.value, self.mask, self.options)
 
     def over(self, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
-        """What the same queries find elsewhere: [B, L, H, d]. Without a mask they see all of it."""
+        """Returns what the queries find elsewhere, all of it without a mask: [B, L, H, d]."""
         return self._attend(keys, values, mask, {**self.options, "is_causal": False})
 
     def visible(self) -> Tensor | None:
-        """The layer's mask, written out where it is left to the option `is_causal`."""
+        """Returns the layer's mask, written out where it is left to the option `is_causal`."""
         causal = self.options.get("is_causal", getattr(self.layer, "is_causal", False))
         tokens = self.query.shape[2]
         if self.mask is not None or not causal or tokens == 1:

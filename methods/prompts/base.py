@@ -26,9 +26,9 @@ from methods.prompts.attention import Attention, look_for_prompts
 
 
 class Prompts(nn.Module, ABC):
-    """A number of prompts in each of some layers; the backbone's `prompting` says who gets which.
+    """A number of prompts in each of some layers, of which `prompting` gives samples theirs.
 
-    With only one prompt there is nothing to choose: everybody gets it.
+    With only one prompt there is nothing to choose: all samples get it.
     """
 
     def __init__(self, backbone: Backbone, layers: Sequence[str], count: int) -> None:
@@ -60,11 +60,11 @@ class Prompts(nn.Module, ABC):
 
     @abstractmethod
     def shapes(self, layer: Any) -> Mapping[str, Sequence[int]]:
-        """What one prompt consists of in an attention layer."""
+        """Returns what one prompt consists of in an attention layer."""
 
     @abstractmethod
     def join(self, call: Attention, prompts: Mapping[str, Tensor], weight: Tensor) -> Tensor:
-        """The output of a layer with prompts: [B, L, H, d].
+        """Returns the output of a layer with prompts: [B, L, H, d].
 
         Args:
             call: The layer's attention without them.
@@ -114,13 +114,13 @@ class Pairs(Prompts):
         super().__init__(backbone, layers, count)
 
     def shapes(self, layer: Any) -> Mapping[str, Sequence[int]]:
-        """Keys and values of every head: [H', M, d]."""
+        """Returns keys and values of every head: [H', M, d]."""
         heads = layer.k_proj.out_features // layer.head_dim
         return dict.fromkeys(("keys", "values"), (heads, self.length, layer.head_dim))
 
     @torch.no_grad()
     def draw(self, generator: torch.Generator, keys: float, values: float) -> None:
-        """New prompts, uniform between plus and minus `keys`, and plus and minus `values`."""
+        """Draw prompts, uniform between plus and minus `keys`, and plus and minus `values`."""
         for name, bound in (("keys", keys), ("values", values)):
             for layer in self.layers:
                 part = layer.get_parameter(name)
@@ -140,14 +140,14 @@ class Pairs(Prompts):
 
     @abstractmethod
     def attend(self, call: Attention, keys: Tensor, values: Tensor, weight: Tensor) -> Tensor:
-        """The output of a layer with the pairs of every row, [B, H', M, d]: [B, L, H, d]."""
+        """Returns a layer's output with the pairs of every row, [B, H', M, d]: [B, L, H, d]."""
 
 
 class Prefixes(Pairs):
     """Prompts that compete with a layer's own keys; they cannot be weighed."""
 
     def attend(self, call: Attention, keys: Tensor, values: Tensor, weight: Tensor) -> Tensor:
-        """Attn(Q, [P_K; K], [P_V; V])."""
+        """Returns Attn(Q, [P_K; K], [P_V; V])."""
         mask = call.visible()
         if mask is not None:
             shown = mask.dtype == torch.bool
@@ -161,11 +161,11 @@ class Residuals(Pairs):
     """Prompts that are attended to by themselves, and added with a weight."""
 
     def attend(self, call: Attention, keys: Tensor, values: Tensor, weight: Tensor) -> Tensor:
-        """Attn(Q, K, V) + w Attn(Q, P_K, P_V)."""
+        """Returns Attn(Q, K, V) + w Attn(Q, P_K, P_V)."""
         return call.own() + weight * call.over(keys, values)
 
 
 def cosines(queries: Tensor, keys: Tensor) -> Tensor:
-    """Of image embeddings [B, D] with the keys of prompts [N, D]: float32 [B, N]."""
+    """Returns cosines of image embeddings [B, D] and keys [N, D]: float32 [B, N]."""
     with torch.autocast(queries.device.type, enabled=False):
         return normalize(queries, dim=-1) @ normalize(keys, dim=-1).T

@@ -20,7 +20,7 @@ from methods.tools.parallel import sum_over_workers
 
 @torch.no_grad()
 def moments(backbone: Backbone, stage: Stage) -> State:
-    """Mean [D] and covariance [D, D] of the stage's task, in float64; all workers together."""
+    """Returns mean [D] and covariance [D, D] of the stage's task in float64, over all workers."""
     data, width = stage.tasks[stage.task], backbone.width
     sums = torch.zeros(width, dtype=torch.float64, device=backbone.device)
     products = torch.zeros(width, width, dtype=torch.float64, device=backbone.device)
@@ -49,7 +49,7 @@ class Densities:
         self._normal = MultivariateNormal(mean, covariance + ridge)
 
     def exceeded_by(self, share: float) -> Tensor:
-        """The log density that a share of each task's images exceeds: float64 [T].
+        """Returns the log density that a share of each task's images exceeds: float64 [T].
 
         In D dimensions -2 log(p(z) / p(mu)) follows a chi-squared distribution with D degrees of
         freedom, if z is Gaussian; embeddings are so only roughly.
@@ -60,6 +60,6 @@ class Densities:
         return peak - chi2.ppf(share, self._normal.event_shape[0]) / 2
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Log densities of image embeddings [B, D]: float64 [B, T]."""
+        """Returns log densities of image embeddings [B, D]: float64 [B, T]."""
         densities: Tensor = self._normal.log_prob(features.double().unsqueeze(1))  # type: ignore[no-untyped-call]
         return densities

@@ -90,7 +90,7 @@ class DualPrompt(FrozenBackbone):
         self.backbone.prompting.route = Route.to(0)
 
     def loss(self, batch: Batch) -> Tensor:
-        """The task's loss, and what draws the task's key towards its images."""
+        """Returns the task's loss, and what draws the task's key towards its images."""
         similarity = cosines(self.backbone.query(batch.pixels), self.key.unsqueeze(0))
         return super().loss(batch) - self.config.pull * similarity.mean()
 
@@ -103,13 +103,13 @@ class DualPrompt(FrozenBackbone):
         self._let_images_choose()
 
     def choose(self, query: Tensor) -> Route:
-        """The expert with the most similar key for image embeddings [B, D]."""
+        """Returns the expert with the most similar key for image embeddings [B, D]."""
         keys = torch.stack([expert["key"] for expert in self.learnt.values()]).to(query.device)
         chosen = cosines(query, keys).argmax(dim=1, keepdim=True)
         return Route(chosen, torch.ones(len(query), device=query.device))
 
     def extra_state(self) -> State:
-        """All experts, by task."""
+        """Returns all experts, by task."""
         return joined(self.learnt)
 
     def load_extra_state(self, state: State) -> None:

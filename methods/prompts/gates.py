@@ -72,7 +72,7 @@ class GatedPrefixes(Prompts):
             self._start(number, layer, SHUT["images" if name in images else "texts"])
 
     def shapes(self, layer: Any) -> Mapping[str, Sequence[int]]:
-        """Directions, offsets and values per head; the adapter's second half."""
+        """Returns directions, offsets and values per head; the adapter's second half."""
         inputs, outputs = layer.q_proj.in_features, layer.q_proj.out_features
         heads = self.heads or outputs // layer.head_dim
         if outputs % heads:
@@ -87,7 +87,7 @@ class GatedPrefixes(Prompts):
 
     @torch.no_grad()
     def _start(self, number: int, layer: Any, shut: float) -> None:
-        """Gates nearly shut, and directions and values taken from the layer's own weights."""
+        """Shut gates nearly, and take directions and values from the layer's own weights."""
         part = dict(self.layers[number].named_parameters())
         query, key, value = (
             _of_all_heads(projection.weight, layer)
@@ -108,13 +108,13 @@ class GatedPrefixes(Prompts):
 
     @torch.no_grad()
     def draw(self, generator: torch.Generator) -> None:
-        """New W_up, normal with standard deviation 0.02."""
+        """Draw W_up, normal with standard deviation 0.02."""
         for layer in self.layers:
             up = layer.get_parameter("up")
             up.copy_(0.02 * torch.randn(up.shape, generator=generator))
 
     def join(self, call: Attention, prompts: Mapping[str, Tensor], weight: Tensor) -> Tensor:
-        """Attn(Q, K, V) + w (what the gates let through, and the adapter)."""
+        """Returns Attn(Q, K, V) + w (what the gates let through, and the adapter)."""
         number = self.numbers[call.layer]
         x, own = self.inputs.pop(number), call.own()
         part = {name: tensor[:, 0] for name, tensor in prompts.items()}
@@ -138,7 +138,7 @@ class GatedPrefixes(Prompts):
     def _trusted(
         self, gates: Tensor, scores: Tensor, part: Mapping[str, Tensor], weight: Tensor
     ) -> Tensor:
-        """Which gates stay open, bool [B, h, L, M]: all of images that are surely of their task."""
+        """Returns which gates stay open, all for images surely of their task: [B, h, L, M]."""
         normal = Normal(part["mean"], part["variance"].sqrt())
         likely: Tensor = normal.log_prob(scores[:, :, 0].float())  # type: ignore[no-untyped-call]
         doubt = 1 - likely.sigmoid().unsqueeze(2)
@@ -146,7 +146,7 @@ class GatedPrefixes(Prompts):
 
     @torch.no_grad()
     def measure(self, backbone: Backbone, stage: Stage, sure: Tensor) -> State:
-        """Mean and variance of s at the first token of a task's training images, by layer.
+        """Returns mean and variance of s at the first token of training images, by layer.
 
         Args:
             backbone: With prefixes that have learnt the task.
@@ -179,14 +179,14 @@ class GatedPrefixes(Prompts):
 
 
 def _of_all_heads(weight: Tensor, layer: Any) -> Tensor:
-    """A projection [H' d, D] with a part for every head of queries: float32 [H d, D]."""
+    """Returns a projection [H' d, D] with a part for every head of queries: float32 [H d, D]."""
     groups = layer.q_proj.out_features // len(weight)
     heads = weight.float().view(-1, layer.head_dim, weight.shape[1])
     return heads.repeat_interleave(groups, dim=0).flatten(0, 1)
 
 
 def _leading(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Left and right singular vectors as columns, the leading ones first.
+    """Returns left and right singular vectors as columns, the leading ones first.
 
     Their signs are free; those that make the largest entry on the left positive are the same on
     every machine.

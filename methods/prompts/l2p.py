@@ -74,12 +74,12 @@ class L2P(FrozenBackbone):
         self.keys.copy_(torch.rand(self.keys.shape, generator=generator) * 2 - 1)
 
     def choose(self, query: Tensor) -> Route:
-        """The N prompts with the most similar keys for image embeddings [B, D]."""
+        """Returns the N prompts with the most similar keys for image embeddings [B, D]."""
         chosen = cosines(query, self.keys).topk(self.config.chosen).indices
         return Route(chosen, torch.ones(len(query), device=query.device))
 
     def loss(self, batch: Batch) -> Tensor:
-        """The task's loss, and what draws the chosen keys towards their images."""
+        """Returns the task's loss, and what draws the chosen keys towards their images."""
         similarity = cosines(self.backbone.query(batch.pixels), self.keys)
         taken = similarity.topk(self.config.chosen).values.sum(dim=1)
         return super().loss(batch) - self.config.pull * taken.mean()

@@ -62,11 +62,11 @@ class Routed(FrozenBackbone):
     prompts: Prompts
 
     def build(self) -> None:
-        """Nothing has been measured yet."""
+        """Start with nothing measured."""
         self.measured: State = {}
 
     def layers(self, depth: int) -> Sequence[str]:
-        """The first attention layers of both towers, or of a fusion backbone's language model."""
+        """Returns the first attention layers of both towers, or of the language model."""
         images, texts = self.backbone.attention("images"), self.backbone.attention("texts")
         return list(dict.fromkeys(images[:depth] + texts[:depth]))
 
@@ -77,7 +77,7 @@ class Routed(FrozenBackbone):
 
     @abstractmethod
     def draw(self, generator: torch.Generator) -> None:
-        """New prompts."""
+        """Draw new prompts."""
 
     def before_task(self, stage: Stage) -> None:
         """Measure where the frozen features of the task lie."""
@@ -95,16 +95,16 @@ class Routed(FrozenBackbone):
         self.backbone.prompting.route = None
 
     def choose(self, query: Tensor) -> Route:
-        """The task with the largest density at image embeddings [B, D], and how large it is."""
+        """Returns the task with the largest density at embeddings [B, D], and its weight."""
         density, task = self.densities(query).max(dim=1, keepdim=True)
         return Route(task, self.weight(density.squeeze(1)).to(query.dtype))
 
     def weight(self, density: Tensor) -> Tensor:
-        """W of log densities, of the same shape."""
+        """Returns the weights w of log densities, in the same shape."""
         return torch.sigmoid(density / self.backbone.width - 1)
 
     def extra_state(self) -> State:
-        """What was measured of the task."""
+        """Returns what was measured of the task."""
         return self.measured
 
     def load_extra_state(self, state: State) -> None:

@@ -38,11 +38,11 @@ class Contrastive(FineTune):
     config: ContrastiveConfig
 
     def before_task(self, stage: Stage) -> None:
-        """The prompts whose images the task will bring."""
+        """Look up the prompts of the task."""
         self.prompts = stage.tasks[stage.task].task.prompts()
 
     def loss(self, batch: Batch) -> Tensor:
-        """The task's loss + lambda * the contrastive loss of the pairs of a step."""
+        """Returns the task's loss + lambda * the contrastive loss of the pairs of a step."""
         texts = embed_labels(self.backbone, self.prompts, batch.labels)
         images = gather_rows(self.backbone.embed_images(batch.pixels))
         # In bf16 the logits of CLIP, a hundred times a cosine, would be rounded to quarters.

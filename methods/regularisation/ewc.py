@@ -40,7 +40,7 @@ class EWC(Penalised):
     config: EWCConfig
 
     def build(self) -> None:
-        """No tasks yet."""
+        """Start without tasks."""
         super().build()
         self.information: list[Tensor] = []
         """S0."""
@@ -48,7 +48,7 @@ class EWC(Penalised):
         """S1."""
 
     def pulls(self) -> list[Tensor]:
-        """S0 theta - S1."""
+        """Returns S0 theta - S1."""
         if not self.information:
             return []
         return difference(product(self.information, self.weights), self.moment)
@@ -63,14 +63,14 @@ class EWC(Penalised):
         self.information, self.moment = information, moment
 
     def extra_state(self) -> State:
-        """Both sums."""
+        """Returns both sums."""
         names = self.protected()
         return by_name("information", names, self.information) | by_name(
             "moment", names, self.moment
         )
 
     def load_extra_state(self, state: State) -> None:
-        """The inverse of `extra_state`."""
+        """Take over what `extra_state` gave."""
         names, device = self.protected(), self.backbone.device
         self.information = of_kind("information", names, state, device)
         self.moment = of_kind("moment", names, state, device)

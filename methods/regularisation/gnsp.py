@@ -93,7 +93,7 @@ class GNSP(FineTune):
         self.grams: State = {}
 
     def before_task(self, stage: Stage) -> None:
-        """From the second task on: freeze all but the projected weights, find their null spaces."""
+        """Freeze all but the projected weights from the second task on; find their null spaces."""
         self.draws = ReferenceDraws(stage, self.config.reference_batch)
         weights = dict(self.named_parameters())
         trained = set(self.projected.values() if self.grams else self.trainable())
@@ -105,11 +105,11 @@ class GNSP(FineTune):
         ]
 
     def loss(self, batch: Batch) -> Tensor:
-        """The task's loss, distillation and alignment on a reference batch."""
+        """Returns the task's loss, distillation and alignment on a reference batch."""
         return super().loss(batch) + self.reference_loss()
 
     def reference_loss(self) -> Tensor:
-        """Distillation from the pretrained model and contrast of the next reference pairs."""
+        """Returns distillation and contrast of the next reference pairs."""
         ids, pool, device = self.draws.draw(), self.draws.pool, self.backbone.device
         before = self.backbone.similarity(
             gather_rows(pool.image_embeddings[ids].to(device)),
@@ -139,7 +139,7 @@ class GNSP(FineTune):
             self.grams[layer] = self.grams.get(layer, 0) + gram / gram.norm()
 
     def input_grams(self, batches: Iterable[Batch]) -> State:
-        """X^T X of every projected layer, X being its inputs for all workers' batches."""
+        """Returns X^T X of each projected layer, X its inputs over all workers."""
         training = self.training
         self.eval()
         try:
@@ -148,18 +148,18 @@ class GNSP(FineTune):
             self.train(training)
 
     def extra_state(self) -> State:
-        """One Gram matrix per projected layer, once a task is learnt."""
+        """Returns one Gram matrix per projected layer, once a task is learnt."""
         return {f"gram/{layer}": gram for layer, gram in self.grams.items()}
 
     def load_extra_state(self, state: State) -> None:
-        """Back to the Gram matrices of an earlier moment."""
+        """Return to the Gram matrices of an earlier moment."""
         self.grams = {
             layer: gram.to(self.backbone.device) for layer, gram in part_of(state, "gram/").items()
         }
 
 
 def null_space(gram: Tensor, share: float) -> Tensor:
-    """The projection onto the directions that carry least of a Gram matrix [D, D]: [D, D].
+    """Returns the projection onto the directions that carry least of a Gram matrix [D, D]: [D, D].
 
     They are the eigenvectors with the smallest eigenvalues, as many as have together less than
     `share` of the sum of all.

@@ -37,7 +37,7 @@ def summed_over_groups(
     objective: Objective,
     add: Callable[[list[Tensor], list[Tensor]], object],
 ) -> tuple[list[Tensor], int]:
-    """Sum something over the gradients of all groups of samples of the stage's task.
+    """Returns the sum something over the gradients of all groups of samples of the stage's task.
 
     Args:
         backbone: The model that the objective is computed with.
@@ -94,7 +94,7 @@ class FisherConfig(PenaltyConfig):
 def fisher(
     backbone: Backbone, weights: list[Tensor], stage: Stage, config: FisherConfig
 ) -> list[Tensor]:
-    """Diagonal of the Fisher information of the stage's task, one tensor per weight.
+    """Returns the diagonal of the Fisher information of the stage's task, one tensor per weight.
 
         F_i = E_x E_{y ~ p(y|x)} (d log p(y|x) / d theta_i)^2,   p(.|x) = softmax of the logits
 
@@ -125,7 +125,7 @@ def fisher(
 
 @torch.no_grad()
 def draw_labels(logits: Tensor, chances: Tensor) -> Tensor:
-    """One label per row from the softmax of logits [B, C], by inversion of uniform numbers [B].
+    """Returns a label per row of logits [B, C], drawn by inversion of uniform numbers [B].
 
     Every sample brings its own number, so that its label does not depend on its group.
     """

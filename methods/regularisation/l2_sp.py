@@ -55,5 +55,5 @@ class L2SP(Penalised):
             self.anchors = [tensor.to(self.backbone.device) for tensor in initial]
 
     def pulls(self) -> list[Tensor]:
-        """All alike: theta - theta*."""
+        """Returns all alike: theta - theta*."""
         return difference(self.weights, self.anchors)

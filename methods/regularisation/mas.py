@@ -49,7 +49,7 @@ class MAS(Anchored):
     config: MASConfig
 
     def consolidate(self, stage: Stage) -> list[Tensor]:
-        """The mean alpha Omega + (1 - alpha) Omega_t; the first task's own."""
+        """Returns the mean alpha Omega + (1 - alpha) Omega_t; the first task's own."""
 
         def length(batch: Batch, _: Tensor) -> Tensor:
             return self.backbone.logits(batch).square().sum()

@@ -79,7 +79,7 @@ class MultimodalEWC(OnlineEWC):
     config: MultimodalEWCConfig
 
     def protected(self) -> list[str]:
-        """The weights of the chosen towers."""
+        """Returns the weights of the chosen towers."""
         return [
             name for name in self.trainable() if self.backbone.tower(name) in self.config.groups
         ]
@@ -97,7 +97,7 @@ class MultimodalEWC(OnlineEWC):
         self.earlier: dict[int, Tensor] = {}
 
     def loss(self, batch: Batch) -> Tensor:
-        """The task's loss, in every k-th step with consistency."""
+        """Returns the task's loss, in every k-th step with consistency."""
         if self.step == 0 and self.config.consistency and len(self.stage.prefix) > 1:
             self.earlier = self._similarities_to_come()
         earlier = self.earlier.pop(self.step, None)
@@ -110,7 +110,7 @@ class MultimodalEWC(OnlineEWC):
 
     @torch.no_grad()
     def _similarities_to_come(self) -> dict[int, Tensor]:
-        """By step, the logits [B, C] of this worker's samples by the model as it is now.
+        """Returns, by step, the current model's logits [B, C] for this worker's samples.
 
         Called inside the first step, so that precision is that of training.
         """
@@ -129,7 +129,7 @@ class MultimodalEWC(OnlineEWC):
         self.step += 1
 
     def pulls(self) -> list[Tensor]:
-        """w_G F (theta - theta*)."""
+        """Returns w_G F (theta - theta*)."""
         if not self.importance or self.config.weights == "fixed":
             return super().pulls()
         pulls = self.moved()
@@ -141,13 +141,13 @@ class MultimodalEWC(OnlineEWC):
         return pulls
 
     def _group_weights(self, followed: Tensor) -> Tensor:
-        """w_G of every group, of mean 1, from the length of what it follows."""
+        """Returns w_G of every group, of mean 1, from the length of what it follows."""
         sizes = followed / self.lengths
         # At the start of a task nothing has moved, and nothing is pulled.
         return sizes / sizes.mean().clamp(min=torch.finfo(sizes.dtype).tiny)
 
     def information(self, stage: Stage) -> list[Tensor]:
-        """Fhat: the Fisher information, with mean 1 in every group."""
+        """Returns Fhat: the Fisher information, with mean 1 in every group."""
         information = super().information(stage)
         for members in self.groups:
             group = [information[i] for i in members]
@@ -161,7 +161,7 @@ class MultimodalEWC(OnlineEWC):
 
 
 def inconsistency(earlier: Tensor, now: Tensor, labels: Tensor, temperature: float) -> Tensor:
-    """KD_T of the rows, and of the columns, whose largest entry was a right match.
+    """Returns KD_T of the rows, and of the columns, whose largest entry was a right match.
 
     Args:
         earlier: Similarity of B images to C texts by the earlier model, [B, C].
@@ -175,12 +175,12 @@ def inconsistency(earlier: Tensor, now: Tensor, labels: Tensor, temperature: flo
 
 
 def _kept(earlier: Tensor, now: Tensor, right: Tensor, temperature: float) -> Tensor:
-    """KD_T of the rows that were right; the others learn from themselves, which is nothing."""
+    """Returns KD_T of the rows that were right; others learn from themselves: nothing."""
     was_right = right.gather(1, earlier.argmax(dim=1, keepdim=True))
     return distillation(torch.where(was_right, earlier, now.detach()), now, temperature)
 
 
 def _norms(tensors: list[Tensor], groups: list[list[int]]) -> Tensor:
-    """Euclidean length of every group of tensors."""
+    """Returns Euclidean length of every group of tensors."""
     lengths = norms(tensors)
     return torch.stack([lengths[members].norm() for members in groups])

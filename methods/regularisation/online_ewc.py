@@ -40,7 +40,7 @@ class OnlineEWC(Anchored):
     config: OnlineEWCConfig
 
     def information(self, stage: Stage) -> list[Tensor]:
-        """F_t, one tensor per protected weight."""
+        """Returns F_t, one tensor per protected weight."""
         return fisher(self.backbone, self.weights, stage, self.config)
 
     def consolidate(self, stage: Stage) -> list[Tensor]:

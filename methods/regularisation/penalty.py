@@ -7,7 +7,8 @@ on it differ in. With an adapter the weights are its factors A and B.
 
 The penalty is never part of the loss: `after_backward` adds its gradient, lambda F (theta -
 theta*), in closed form to the gradient of the loss, which by then is averaged over the workers.
-No graph is built for it, and who needs the gradient of the task alone finds it there before.
+No graph is built for it, and a method that needs the gradient of the task alone finds it there
+before the penalty joins it.
 
 A good lambda depends on the backbone and on how far training moves its weights. The defaults were
 found with tiny-clip as in the quickstart, except where a paper names one.
@@ -40,7 +41,7 @@ class Penalised(FineTune):
     config: PenaltyConfig
 
     def protected(self) -> list[str]:
-        """Names of the weights that are pulled."""
+        """Returns the names of the weights that are pulled."""
         return self.trainable()
 
     def before_task(self, stage: Stage) -> None:
@@ -50,10 +51,10 @@ class Penalised(FineTune):
 
     @abstractmethod
     def pulls(self) -> list[Tensor]:
-        """Gradient of the penalty over lambda, one tensor per weight; empty: there is none."""
+        """Returns the penalty's gradient over lambda, a tensor per weight; empty: none."""
 
     def gradients(self) -> list[Tensor]:
-        """Of all protected weights; zero for those that the loss does not depend on."""
+        """Returns the gradients of protected weights; zero where the loss depends on none."""
         return [torch.zeros_like(w) if w.grad is None else w.grad for w in self.weights]
 
     @torch.no_grad()
@@ -76,7 +77,7 @@ class Anchored(Penalised):
     """
 
     def build(self) -> None:
-        """Nothing is important yet."""
+        """Start with nothing important."""
         super().build()
         self.importance: list[Tensor] = []
 
@@ -87,11 +88,11 @@ class Anchored(Penalised):
 
     @torch.no_grad()
     def moved(self) -> list[Tensor]:
-        """By how much: theta - theta*."""
+        """Returns theta - theta*."""
         return difference(self.weights, self.anchors)
 
     def pulls(self) -> list[Tensor]:
-        """F (theta - theta*)."""
+        """Returns F (theta - theta*)."""
         if not self.importance:
             return []
         pulls = self.moved()
@@ -100,7 +101,7 @@ class Anchored(Penalised):
 
     @abstractmethod
     def consolidate(self, stage: Stage) -> list[Tensor]:
-        """The importance of every weight for all tasks so far, this one included."""
+        """Returns the importance of every weight for all tasks so far, this one included."""
 
     def after_task(self, stage: Stage) -> None:
         """Find out what has become important."""
@@ -108,19 +109,19 @@ class Anchored(Penalised):
         self.anchors = []
 
     def extra_state(self) -> State:
-        """The importance of every weight."""
+        """Returns the importance of every weight."""
         return by_name("importance", self.protected(), self.importance)
 
     def load_extra_state(self, state: State) -> None:
-        """The inverse of `extra_state`."""
+        """Take over what `extra_state` gave."""
         self.importance = of_kind("importance", self.protected(), state, self.backbone.device)
 
 
 def by_name(kind: str, names: Sequence[str], tensors: Sequence[Tensor]) -> State:
-    """One tensor per weight as state; nothing if there are none yet."""
+    """Returns one tensor per weight as state; nothing if there are none yet."""
     return {f"{kind}/{name}": t for name, t in zip(names, tensors, strict=True)} if tensors else {}
 
 
 def of_kind(kind: str, names: Sequence[str], state: State, device: torch.device) -> list[Tensor]:
-    """What `by_name` made state of, copied to `device`."""
+    """Returns what `by_name` made state of, copied to `device`."""
     return [state[f"{kind}/{name}"].to(device, copy=True) for name in names] if state else []

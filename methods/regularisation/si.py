@@ -45,7 +45,7 @@ class SI(Anchored):
     config: SIConfig
 
     def before_task(self, stage: Stage) -> None:
-        """The path begins."""
+        """Begin the path."""
         super().before_task(stage)
         self.path = [torch.zeros_like(weight) for weight in self.weights]
 
@@ -63,7 +63,7 @@ class SI(Anchored):
         add_products_to(self.path, self.slope, step, -1)
 
     def consolidate(self, stage: Stage) -> list[Tensor]:
-        """Omega + max(omega, 0) / (Delta^2 + xi)."""
+        """Returns Omega + max(omega, 0) / (Delta^2 + xi)."""
         gained = [
             path.clamp(min=0) / (moved.square() + self.config.damping)
             for path, moved in zip(self.path, self.moved(), strict=True)

@@ -43,7 +43,7 @@ class Buffer(ABC):
         """Make room for the task that `stage` has learnt."""
 
     def draw(self, stage: Stage, generator: torch.Generator) -> list[Batch]:
-        """This worker's share of a random batch as large as the stage's, one part per task.
+        """Returns this worker's share of a random batch as large as the stage's, one part per task.
 
         Nothing is drawn from an empty memory.
         """
@@ -54,7 +54,7 @@ class Buffer(ABC):
         return [stage.tasks[task].batch(torch.tensor(ids)) for task, ids in drawn.items()]
 
     def state(self) -> State:
-        """Per task the slots it holds and the samples in them: int64 [n, 2]."""
+        """Returns, per task, the slots it holds and the samples in them: int64 [n, 2]."""
         return {
             f"memory/{task}": torch.tensor(
                 [(slot, i) for slot, (name, i) in enumerate(self.items) if name == task]
@@ -79,7 +79,7 @@ class Reservoir(Buffer):
     seen = 0
 
     def take_in(self, stage: Stage) -> None:
-        """Algorithm R over the samples of this task."""
+        """Run algorithm R over the samples of this task."""
         generator = stage.generator("reservoir")
         met = dict.fromkeys((task, i) for task, ids in stage.stream for i in ids.tolist())
         for item in met:
@@ -96,7 +96,7 @@ class Reservoir(Buffer):
         return super().state() | {"seen": torch.tensor(self.seen)}
 
     def load_state(self, state: State) -> None:
-        """The inverse of `state`."""
+        """Take over what `state` gave."""
         super().load_state(state)
         self.seen = int(state["seen"])
 
@@ -116,7 +116,7 @@ class Balanced(Buffer):
 
 
 def rank(labels: np.ndarray, seed: int) -> list[int]:
-    """All samples, one of each class in turn.
+    """Returns all samples, one of each class in turn.
 
     Every beginning of the ranking holds all classes that still have samples equally often, give or
     take one.
@@ -130,7 +130,7 @@ def rank(labels: np.ndarray, seed: int) -> list[int]:
 
 
 def share_out(size: int, available: Mapping[str, int]) -> dict[str, int]:
-    """How many of `size` places each task gets that has so many samples; by name."""
+    """Returns how many of `size` places each task gets that has so many samples; by name."""
     shares = {}
     smallest_first = sorted(available, key=lambda task: (available[task], task))
     for k, task in enumerate(smallest_first):
@@ -140,7 +140,7 @@ def share_out(size: int, available: Mapping[str, int]) -> dict[str, int]:
 
 
 def by_task(items: Iterable[Item]) -> dict[str, list[int]]:
-    """The ids of each task's samples, in the order of `items`."""
+    """Returns the ids of each task's samples, in the order of `items`."""
     ids: dict[str, list[int]] = {}
     for task, sample in items:
         ids.setdefault(task, []).append(sample)

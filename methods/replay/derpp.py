@@ -50,7 +50,7 @@ class DERpp(ER):
         self.logits: dict[Item, Tensor] = {}
 
     def loss(self, batch: Batch) -> Tensor:
-        """CE(task) + alpha MSE(logits in memory) + beta CE(memory)."""
+        """Returns CE(task) + alpha MSE(logits in memory) + beta CE(memory)."""
         seen, labelled = self.recall(), self.recall()
         losses = self.backbone.loss(batch, *labelled)
         loss = losses[: len(batch)].mean()
@@ -60,7 +60,7 @@ class DERpp(ER):
         return loss + self.config.alpha * self.drift(seen) + self.config.beta * replayed
 
     def drift(self, batches: list[Batch]) -> Tensor:
-        """How far logits have gone from those in memory, up to a constant: mean over samples."""
+        """Returns the mean squared change of logits in memory, up to a constant."""
         return torch.cat([self._errors(batch) for batch in batches]).mean()
 
     def _errors(self, batch: Batch) -> Tensor:
@@ -85,7 +85,7 @@ class DERpp(ER):
         return found
 
     def extra_state(self) -> State:
-        """What is in memory, and its logits: per task float32 [n, C]."""
+        """Returns what is in memory, and its logits: per task float32 [n, C]."""
         held = by_task(self.buffer.items)
         return super().extra_state() | {
             f"logits/{task}": torch.stack([self.logits[task, i] for i in ids])
@@ -93,7 +93,7 @@ class DERpp(ER):
         }
 
     def load_extra_state(self, state: State) -> None:
-        """The inverse of `extra_state`."""
+        """Take over what `extra_state` gave."""
         super().load_extra_state(state)
         self.logits = {
             (task, i): row

@@ -44,11 +44,11 @@ class ER(FineTune):
         self.draws = stage.generator("replay")
 
     def recall(self) -> list[Batch]:
-        """A batch from memory, by task."""
+        """Returns a batch from memory, by task."""
         return self.buffer.draw(self.stage, self.draws)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean over the union of the task's batch and one batch from memory."""
+        """Returns the mean over the union of the task's batch and one batch from memory."""
         return self.backbone.loss(batch, *self.recall()).mean()
 
     def after_task(self, stage: Stage) -> None:
@@ -56,9 +56,9 @@ class ER(FineTune):
         self.buffer.take_in(stage)
 
     def extra_state(self) -> State:
-        """What is in memory."""
+        """Returns what is in memory."""
         return self.buffer.state()
 
     def load_extra_state(self, state: State) -> None:
-        """The inverse of `extra_state`."""
+        """Take over what `extra_state` gave."""
         self.buffer.load_state(state)

@@ -81,7 +81,7 @@ class GIFT(FineTune):
         self.teacher = Teacher()
 
     def before_task(self, stage: Stage) -> None:
-        """What the model is now is the teacher, and where its weights are held."""
+        """Take the model as it is now as the teacher, and as where weights are held."""
         self.stage = stage
         self.teacher.follow(self.backbone)
         assert stage.reference is not None
@@ -95,13 +95,13 @@ class GIFT(FineTune):
         self.anchors = [weight.detach().clone() for weight in self.weights]
 
     def loss(self, batch: Batch) -> Tensor:
-        """The task's loss; and, without a gradient to come, that of the replayed batch."""
+        """Returns the task's loss; and, without a gradient to come, that of the replayed batch."""
         replayed = self.replay(*self.draw())
         self.gradients = torch.autograd.grad(replayed, self.weights, allow_unused=True)
         return super().loss(batch) + replayed.detach()
 
     def draw(self) -> tuple[Tensor, list[str]]:
-        """This worker's share of the next batch of images, and their prompts."""
+        """Returns this worker's share of the next batch of images, and their prompts."""
         size = self.stage.batch_size
         own = round(self.config.synthetic_share * size) if self.generated else 0
         drawn = self._some(self.generated, own) + self._some(self.pairs, size - own)
@@ -124,7 +124,7 @@ class GIFT(FineTune):
         return [items[i] for i in torch.randint(len(items), (count,), generator=self.draws)]
 
     def replay(self, pixels: Tensor, prompts: list[str]) -> Tensor:
-        """Distillation and alignment on images and their prompts."""
+        """Returns distillation and alignment on images and their prompts."""
         with torch.no_grad():
             before = _match(self.teacher.backbone, pixels, prompts)
         now = _match(self.backbone, pixels, prompts)
@@ -151,12 +151,12 @@ class GIFT(FineTune):
 
 
 def _match(backbone: Backbone, pixels: Tensor, prompts: list[str]) -> Tensor:
-    """Logits of all workers' prompts for all workers' images: [B, B]."""
+    """Returns logits of all workers' prompts for all workers' images: [B, B]."""
     images = gather_rows(backbone.embed_images(pixels))
     return backbone.similarity(images, gather_rows(backbone.embed_texts(prompts)))
 
 
 def relevance(gradient: Tensor) -> Tensor:
-    """A: the squared gradient, relative to its mean over the tensor."""
+    """Returns a: the squared gradient, relative to its mean over the tensor."""
     squares = gradient.square()
     return squares / squares.mean().clamp(min=torch.finfo(squares.dtype).tiny)

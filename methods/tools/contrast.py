@@ -10,7 +10,7 @@ from methods.backbones.base import Backbone
 
 
 def contrastive_loss(fit: Tensor, names: Tensor) -> Tensor:
-    """Cross entropy of images over texts plus that of texts over images.
+    """Returns cross entropy of images over texts plus that of texts over images.
 
     Texts with equal names are right for each other's images, with equal shares.
 
@@ -24,6 +24,6 @@ def contrastive_loss(fit: Tensor, names: Tensor) -> Tensor:
 
 
 def embed_labels(backbone: Backbone, prompts: Sequence[str], labels: Tensor) -> Tensor:
-    """The embedding of the prompt of each label, each prompt embedded once: float [B, D]."""
+    """Returns the embedding of each label's prompt, each prompt embedded once: [B, D]."""
     present, which = torch.unique(labels, return_inverse=True)
     return backbone.embed_texts([prompts[label] for label in present.tolist()])[which]

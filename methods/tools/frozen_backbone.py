@@ -22,9 +22,9 @@ class FrozenBackbone(Method):
     """Train what the method adds to a frozen backbone, on the task's own loss."""
 
     def trainable(self) -> list[str]:
-        """Everything that does not belong to the backbone."""
+        """Returns everything that does not belong to the backbone."""
         return [name for name, _ in self.named_parameters() if not name.startswith("backbone.")]
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean negative log-likelihood of the right choice."""
+        """Returns the mean negative log-likelihood of the right choice."""
         return self.backbone.loss(batch).mean()

@@ -22,9 +22,9 @@ def training_batches(stage: Stage) -> Iterator[Batch]:
 
 @torch.no_grad()
 def image_features(backbone: Backbone, stage: Stage) -> Tensor:
-    """The untouched backbone's image embeddings of all training samples of the stage's task.
+    """Returns the untouched backbone's image embeddings of all training samples of the task.
 
-    Batches are the same for any number of workers, who share them out; a sum in which all but one
+    Batches are the same for any number of workers, which share them out; a sum in which all but one
     addend are zero is exact. So every worker gets what one alone would compute, bit for bit.
 
     Returns:

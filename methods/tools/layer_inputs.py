@@ -26,7 +26,7 @@ def some_batches(stage: Stage, samples: int) -> Iterator[Batch]:
 
 @torch.no_grad()
 def input_grams(backbone: Backbone, layers: Iterable[str], batches: Iterable[Batch]) -> State:
-    """X^T X per linear layer, X being its inputs (a row per token) for all workers' batches.
+    """Returns X^T X per linear layer, X being its inputs (a row per token) over all workers.
 
     Returns:
         By name of the layer: float32 [D, D], on the backbone's device.

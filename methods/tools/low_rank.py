@@ -3,7 +3,7 @@
 Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (ICLR 2022, arXiv 2106.09685):
 W x becomes W x + (alpha / r) B A x with W frozen (eq. 3), A random and B zero at the start.
 
-peft is imported where it is used: who only plans or reports must not wait for it.
+peft is imported where it is used: planning and reports must not wait for it.
 """
 
 from typing import TYPE_CHECKING
@@ -43,19 +43,19 @@ def add_lora(backbone: Backbone, options: LoraOptions) -> None:
 
 
 def lora_parameters(model: nn.Module) -> list[str]:
-    """Names of the factors A and B."""
+    """Returns the names of the factors A and B."""
     return [name for name, _ in model.named_parameters() if ".lora_" in name]
 
 
 def lora_layers(model: nn.Module) -> "dict[str, LoraLayer]":
-    """The layers with an adapter, by name."""
+    """Returns the layers with an adapter, by name."""
     from peft.tuners.lora import LoraLayer
 
     return {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
 
 
 def draw_lora(model: nn.Module, seed: int) -> None:
-    """A as peft draws it, B zero; torch's own generator is left as it was."""
+    """Draw A as peft does, with B zero; torch's own generator is left as it was."""
     with torch_seeded(seed):
         for layer in lora_layers(model).values():
             layer.reset_lora_parameters("default", init_lora_weights=True)

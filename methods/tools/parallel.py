@@ -41,7 +41,7 @@ def first_of_workers(tensors: Iterable[Tensor]) -> None:
 
 
 def gather_rows(rows: Tensor) -> Tensor:
-    """The rows of all workers, with gradients: [B, ...] each -> [workers * B, ...].
+    """Returns the rows of all workers, with gradients: [B, ...] each -> [workers * B, ...].
 
     For losses that compare the samples of a step with one another. Every worker computes the loss
     of the whole batch; the mean over workers that data parallelism takes is then its gradient.
@@ -55,7 +55,7 @@ class _GatherRows(Function):
 
     @staticmethod
     def forward(_: Any, rows: Tensor) -> Tensor:
-        """The rows of all workers."""
+        """Returns the rows of all workers."""
         rows = rows.contiguous()
         parts = [torch.empty_like(rows) for _ in range(torch.distributed.get_world_size())]
         torch.distributed.all_gather(parts, rows)
@@ -63,7 +63,7 @@ class _GatherRows(Function):
 
     @staticmethod
     def backward(_: Any, gradient: Tensor) -> Tensor:
-        """What all workers together want of this worker's rows."""
+        """Returns what all workers together want of this worker's rows."""
         total = gradient.clone(memory_format=torch.contiguous_format)
         torch.distributed.all_reduce(total)
         return total.chunk(torch.distributed.get_world_size())[torch.distributed.get_rank()]

@@ -30,14 +30,14 @@ ReferenceBatch = Annotated[
 
 
 def distillation(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
-    """KD_T between the rows of two matrices of logits [B, N]."""
+    """Returns KD_T between the rows of two matrices of logits [B, N]."""
     return temperature**2 * cross_entropy(
         student / temperature, (teacher / temperature).softmax(dim=1)
     )
 
 
 def distillation_both_ways(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
-    """KD_T of the texts given an image (rows) and of the images given a text (columns).
+    """Returns KD_T of the texts given an image (rows) and of the images given a text (columns).
 
     Columns compare the samples of a step with one another: give the rows of all workers.
 
@@ -77,6 +77,6 @@ class ReferenceDraws:
             )
 
     def draw(self) -> Tensor:
-        """The ids of this worker's share of the next batch: int64 [B], on the CPU."""
+        """Returns the ids of this worker's share of the next batch: int64 [B], on the CPU."""
         ids = torch.randint(len(self.pool.captions), (self._size,), generator=self._generator)
         return self._stage.shard(ids)

@@ -13,7 +13,7 @@ def joined(states: Mapping[str, State]) -> State:
 
 
 def by_task(state: State) -> dict[str, State]:
-    """The inverse of `joined`; entries of no task are left out."""
+    """Returns the inverse of `joined`; entries of no task are left out."""
     states: dict[str, State] = {}
     for name, tensor in state.items():
         task, _, part = name.rpartition("/")

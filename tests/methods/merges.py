@@ -7,18 +7,18 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from methods import METHODS
 from methods.backbones import Backbone
 from methods.data import Stage
 from methods.merging.base import Merging
 from methods.merging.task_vectors import TaskVectors
+from sweep.registry import resolve
 
 Made = Mapping[str, Sequence[Any]]
 """By weight, what each expert's task vector is there; experts are called a, b, c, ..."""
 
 
 def method_of(name: str, backbone: Backbone, **options: Any) -> Merging:
-    kind = METHODS[name]
+    kind = resolve("methods", name)
     method = kind(backbone, kind.Config(**options))
     assert isinstance(method, Merging)
     return method

@@ -8,14 +8,14 @@ from torch import Tensor
 
 from methods.base import Method
 from methods.data import Batch, Stage
+from methods.testing.toy import BACKBONES, toy_study
+from methods.testing.workbench import Workbench, state_in
 from sweep.stage.trainer import make_batch
-from tests.methods.conformance import BACKBONES, Desk, state_in
-from tests.toy import toy_study
 
 
-def desk_of(models: Path, backbone: str, method: str, **options: Any) -> Desk:
-    """A desk for one method with these options and no others."""
-    return Desk(
+def bench_of(models: Path, backbone: str, method: str, **options: Any) -> Workbench:
+    """A bench for one method with these options and no others."""
+    return Workbench(
         toy_study(
             models,
             {method: options},
@@ -26,11 +26,11 @@ def desk_of(models: Path, backbone: str, method: str, **options: Any) -> Desk:
     )
 
 
-def about_to_learn(desk: Desk, *prefix: str) -> tuple[Any, Stage]:
+def about_to_learn(bench: Workbench, *prefix: str) -> tuple[Any, Stage]:
     """The method, with all tasks of `prefix` learnt but the last, and the stage of that one."""
-    results = desk.learn(prefix)
-    unit = desk.units(prefix)[-1]
-    trainer = desk.worker.trainer
+    results = bench.learn(prefix)
+    unit = bench.units(prefix)[-1]
+    trainer = bench.worker.trainer
     method: Method = trainer.method
     if unit.parents:
         method.load_state(state_in(results[unit.parents[0]]))
@@ -48,9 +48,9 @@ def batch_of(stage: Stage, step: int = 0) -> Batch:
     return stage.tasks[task].batch(ids)
 
 
-def asked(desk: Desk, name: str) -> Batch:
+def asked(bench: Workbench, name: str) -> Batch:
     """The test samples of a task or of a held-out suite, after something was learnt."""
-    trainer, benchmark = desk.worker.trainer, desk.worker.benchmark
+    trainer, benchmark = bench.worker.trainer, bench.worker.benchmark
     task = (benchmark.tasks | benchmark.probes)[name]
     labels = torch.from_numpy(task.test.labels)
     return make_batch(
@@ -79,16 +79,16 @@ def learn_a_little(method: Method, stage: Stage, lr: float = 0.1) -> None:
     method.zero_grad()
 
 
-def check_reset_gives_the_untouched_backbone(desk: Desk) -> None:
-    (untouched,) = Desk(desk.plan.study, desk.method).untouched.values()
-    assert desk.worker.evaluator.evaluate()[0] != list(untouched.record.scores)
-    desk.worker.trainer.method.reset(3)
-    assert desk.worker.evaluator.evaluate()[0] == list(untouched.record.scores)
+def check_reset_gives_the_untouched_backbone(bench: Workbench) -> None:
+    (untouched,) = Workbench(bench.plan.study, bench.method).untouched.values()
+    assert bench.worker.evaluator.evaluate()[0] != list(untouched.record.scores)
+    bench.worker.trainer.method.reset(3)
+    assert bench.worker.evaluator.evaluate()[0] == list(untouched.record.scores)
 
 
-def check_reset_draws_from_the_seed(desk: Desk, zero: str) -> None:
+def check_reset_draws_from_the_seed(bench: Workbench, zero: str) -> None:
     """All weights but those named like `zero`, and torch's own generator is left alone."""
-    method = desk.worker.trainer.method
+    method = bench.worker.trainer.method
     before = torch.random.get_rng_state()
     drawn = []
     for seed in (3, 3, 4):

@@ -8,35 +8,36 @@ import torch
 
 from methods.adapters.adapter import Bottleneck, mlps
 from methods.backbones.base import Backbone
-from tests.methods.conformance import BACKBONES, Desk
+from methods.testing.toy import BACKBONES
+from methods.testing.workbench import Workbench
 from tests.methods.opened import (
     about_to_learn,
+    bench_of,
     check_reset_draws_from_the_seed,
     check_reset_gives_the_untouched_backbone,
-    desk_of,
 )
 
 PLACES = ["after", "beside"]
 
 
 @pytest.fixture(params=[(backbone, place) for backbone in BACKBONES for place in PLACES])
-def desk(request: pytest.FixtureRequest, models: Path) -> Desk:
+def bench(request: pytest.FixtureRequest, models: Path) -> Workbench:
     backbone, place = request.param
-    desk = desk_of(models, backbone, "adapter", place=place, width=8, lr=0.03)
-    desk.learn(("a", "b"))
-    return desk
+    bench = bench_of(models, backbone, "adapter", place=place, width=8, lr=0.03)
+    bench.learn(("a", "b"))
+    return bench
 
 
-def test_reset_gives_the_untouched_backbone(desk: Desk) -> None:
-    check_reset_gives_the_untouched_backbone(desk)
+def test_reset_gives_the_untouched_backbone(bench: Workbench) -> None:
+    check_reset_gives_the_untouched_backbone(bench)
 
 
-def test_reset_draws_from_the_seed_and_leaves_torch_alone(desk: Desk) -> None:
-    check_reset_draws_from_the_seed(desk, zero=".up.")
+def test_reset_draws_from_the_seed_and_leaves_torch_alone(bench: Workbench) -> None:
+    check_reset_draws_from_the_seed(bench, zero=".up.")
 
 
-def test_every_adapted_block_has_a_bottleneck_and_nothing_else_is_trained(desk: Desk) -> None:
-    method = desk.worker.trainer.method
+def test_every_adapted_block_has_a_bottleneck_and_nothing_else_is_trained(bench: Workbench) -> None:
+    method = bench.worker.trainer.method
     found = [name for name, module in method.named_modules() if isinstance(module, Bottleneck)]
     blocks = {name.rpartition(".mlp")[0] for name in method.backbone.adapted() if ".mlp." in name}
     assert {name.removeprefix("backbone.").rpartition(".mlp")[0] for name in found} == blocks
@@ -49,8 +50,8 @@ def test_every_adapted_block_has_a_bottleneck_and_nothing_else_is_trained(desk: 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_is_the_papers_formula(models: Path, place: str) -> None:
-    desk = desk_of(models, "clip", "adapter", place=place, width=8)
-    method, _ = about_to_learn(desk, "a", "b")
+    bench = bench_of(models, "clip", "adapter", place=place, width=8)
+    method, _ = about_to_learn(bench, "a", "b")
     (name, size), *_ = mlps(method.backbone).items()
     mlp = method.backbone.get_submodule(name)
     x = torch.randn(5, size, generator=torch.Generator().manual_seed(0))

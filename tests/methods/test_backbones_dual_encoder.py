@@ -13,7 +13,7 @@ from transformers import AutoModel, AutoProcessor
 from methods.backbones import load_backbone
 from methods.backbones.dual_encoder import DualEncoder
 from methods.data import ArraySplit, Batch, Task
-from tests.models import SIZE, save_clip, save_siglip
+from methods.testing.tiny_models import SIZE, save_clip, save_siglip
 
 TEMPLATES = ("a photo of a {}.", "a drawing of the {}.")
 WORDS = ["a", "photo", "drawing", "of", "the", ".", "cat", "dog", "red", "bird"]

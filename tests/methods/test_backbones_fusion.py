@@ -12,7 +12,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from methods.backbones import load_backbone
 from methods.backbones.fusion import CAPTION_REQUEST, Fusion
 from methods.data import ArraySplit, Batch, Task
-from tests.models import SIZE, save_llava, save_paligemma
+from methods.testing.tiny_models import SIZE, save_llava, save_paligemma
 
 WORDS = ["what", "is", "in", "the", "image", "?", "which", "animal", "describe", ".", "it"]
 WORDS += ["a", "cat", "dog", "red", "bird", "user", ":", "assistant"]

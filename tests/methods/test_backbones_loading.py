@@ -11,7 +11,7 @@ from transformers import AutoImageProcessor, BertConfig, CLIPImageProcessorPil
 
 from methods.backbones import Backbone, load_backbone
 from methods.backbones.images import ImagePreprocessor
-from tests.models import SIZE, save_clip
+from methods.testing.tiny_models import SIZE, save_clip
 
 WORDS = ["a", "photo", "of", "cat", "dog"]
 

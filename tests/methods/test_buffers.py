@@ -15,8 +15,8 @@ from scipy.stats import chi2
 
 from methods.data import Stage
 from methods.replay.buffers import Balanced, Buffer, Item, Reservoir, by_task, rank, share_out
-from tests.methods.conformance import Desk, same, state_in
-from tests.toy import toy_study
+from methods.testing.toy import toy_study
+from methods.testing.workbench import Workbench, same, state_in
 
 SIZE = 5
 LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=60).map(np.array)
@@ -153,8 +153,8 @@ def test_state_holds_ids_and_puts_them_back(kind: type[Buffer]) -> None:
 def test_balanced_memory_of_a_study_depends_on_the_tasks_alone(models: Path) -> None:
     memories = []
     for order in permutations("abc"):
-        desk = Desk(toy_study(models, {"er": {"memory": 10}}), "er")
-        *_, last = desk.learn(order).values()
+        bench = Workbench(toy_study(models, {"er": {"memory": 10}}), "er")
+        *_, last = bench.learn(order).values()
         memories.append(
             {n: t.tolist() for n, t in state_in(last).items() if n.startswith("extra/")}
         )

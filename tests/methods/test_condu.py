@@ -13,10 +13,10 @@ from torch import Tensor
 from methods.data import Batch
 from methods.merging.condu import ConDU, unify
 from methods.merging.task_vectors import Vector
+from methods.testing.toy import toy_study
+from methods.testing.workbench import Workbench, state_in
 from sweep.stage.worker import Result
-from tests.methods.conformance import Desk, state_in
 from tests.methods.merges import vectors_of
-from tests.toy import toy_study
 
 ORDER = ("a", "b", "c")
 
@@ -59,29 +59,29 @@ def test_an_expert_that_learnt_nothing_stays_so() -> None:
 
 
 @pytest.fixture(scope="module")
-def desks(models: Path) -> dict[str, Desk]:
+def benches(models: Path) -> dict[str, Workbench]:
     study = toy_study(models, {"condu": {"experts": 2}, "condu_once": {}})
-    return {name: Desk(study, name) for name in study.methods}
+    return {name: Workbench(study, name) for name in study.methods}
 
 
 @pytest.fixture(scope="module")
-def results(desks: dict[str, Desk]) -> dict[str, Result]:
+def results(benches: dict[str, Workbench]) -> dict[str, Result]:
     """Of all three tasks of the toy."""
-    return desks["condu"].learn(ORDER)
+    return benches["condu"].learn(ORDER)
 
 
 @pytest.fixture(scope="module")
-def learnt(desks: dict[str, Desk], results: dict[str, Result]) -> Iterator[ConDU]:
-    method = desks["condu"].worker.trainer.method
+def learnt(benches: dict[str, Workbench], results: dict[str, Result]) -> Iterator[ConDU]:
+    method = benches["condu"].worker.trainer.method
     assert isinstance(method, ConDU)
     with torch.no_grad():
         yield method.eval()
 
 
-def test_iterating_is_another_thing_from_three_tasks_on(desks: dict[str, Desk]) -> None:
-    for desk in desks.values():
-        desk.worker._load(desk.units(ORDER)[-1])
-    iterated, once = (desk.worker.trainer.method for desk in desks.values())
+def test_iterating_is_another_thing_from_three_tasks_on(benches: dict[str, Workbench]) -> None:
+    for bench in benches.values():
+        bench.worker._load(bench.units(ORDER)[-1])
+    iterated, once = (bench.worker.trainer.method for bench in benches.values())
     assert isinstance(iterated, ConDU)
     assert isinstance(once, ConDU)
     for count, differ in ((1, False), (2, False), (3, True)):
@@ -90,8 +90,8 @@ def test_iterating_is_another_thing_from_three_tasks_on(desks: dict[str, Desk]) 
         assert torch.allclose(one, other) is not differ
 
 
-def batch_of(desk: Desk, task: str, count: int = 12) -> Batch:
-    return desk.worker.trainer._task(task).batch(torch.arange(count))
+def batch_of(bench: Workbench, task: str, count: int = 12) -> Batch:
+    return bench.worker.trainer._task(task).batch(torch.arange(count))
 
 
 def logits(method: ConDU, vector: Vector, batch: Batch) -> Tensor:
@@ -99,8 +99,10 @@ def logits(method: ConDU, vector: Vector, batch: Batch) -> Tensor:
     return method.backbone.logits(batch)
 
 
-def test_a_known_task_is_answered_by_its_expert(desks: dict[str, Desk], learnt: ConDU) -> None:
-    batch = batch_of(desks["condu"], "b")
+def test_a_known_task_is_answered_by_its_expert(
+    benches: dict[str, Workbench], learnt: ConDU
+) -> None:
+    batch = batch_of(benches["condu"], "b")
     learnt.select("b")
     given = learnt.predict(batch)
     assert torch.equal(given, logits(learnt, learnt.unified.expert("b"), batch).argmax(dim=1))
@@ -108,10 +110,10 @@ def test_a_known_task_is_answered_by_its_expert(desks: dict[str, Desk], learnt: 
 
 @pytest.mark.parametrize("unknown", [None, "z"])
 def test_other_data_are_answered_together(
-    desks: dict[str, Desk], learnt: ConDU, unknown: str | None
+    benches: dict[str, Workbench], learnt: ConDU, unknown: str | None
 ) -> None:
     """Per sample: the untouched backbone and the two experts with the most similar class."""
-    batch = batch_of(desks["condu"], "c")
+    batch = batch_of(benches["condu"], "c")
     learnt.select(unknown)
     with learnt.backbone.frozen_texts([batch.task]):
         given = learnt.predict(batch)
@@ -127,9 +129,11 @@ def test_other_data_are_answered_together(
     assert torch.equal(images, learnt.backbone.embed_images(batch.pixels))
 
 
-def test_a_sample_is_answered_alike_in_any_company(desks: dict[str, Desk], learnt: ConDU) -> None:
+def test_a_sample_is_answered_alike_in_any_company(
+    benches: dict[str, Workbench], learnt: ConDU
+) -> None:
     learnt.select(None)
-    batch = batch_of(desks["condu"], "a")
+    batch = batch_of(benches["condu"], "a")
     alone = [
         learnt.predict(replace(batch, pixels=batch.pixels[[i]], labels=batch.labels[[i]]))
         for i in range(len(batch))
@@ -137,17 +141,17 @@ def test_a_sample_is_answered_alike_in_any_company(desks: dict[str, Desk], learn
     assert torch.equal(learnt.predict(batch), torch.cat(alone))
 
 
-def test_samples_ask_different_experts(desks: dict[str, Desk], learnt: ConDU) -> None:
+def test_samples_ask_different_experts(benches: dict[str, Workbench], learnt: ConDU) -> None:
     """Else the tests above would not see who is asked."""
     learnt.select(None)
-    pixels = torch.cat([batch_of(desks["condu"], task).pixels for task in ORDER])
+    pixels = torch.cat([batch_of(benches["condu"], task).pixels for task in ORDER])
     asked = learnt.nearest(learnt.backbone.embed_images(pixels))
     assert asked.sum(dim=1).tolist() == [2] * len(pixels)
     assert len(asked.unique(dim=0)) > 1
 
 
-def test_prototypes_are_of_images_and_texts(desks: dict[str, Desk], learnt: ConDU) -> None:
-    data = desks["condu"].worker.trainer._task("a")
+def test_prototypes_are_of_images_and_texts(benches: dict[str, Workbench], learnt: ConDU) -> None:
+    data = benches["condu"].worker.trainer._task("a")
     learnt.select(None)
     batch = data.batch(torch.arange(len(data)))
     images = learnt.backbone.embed_images(batch.pixels)
@@ -159,13 +163,13 @@ def test_prototypes_are_of_images_and_texts(desks: dict[str, Desk], learnt: ConD
 
 
 def test_prototypes_are_made_once(
-    desks: dict[str, Desk],
+    benches: dict[str, Workbench],
     learnt: ConDU,
     results: dict[str, Result],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(learnt, "class_prototypes", lambda stage: pytest.fail(stage.task))
-    desk = desks["condu"]
-    unit = next(unit for unit in desk.units(("c", "a")) if len(unit.prefix) == 2)
-    desk.worker.trainer.combine(unit, [state_in(results[key]) for key in unit.parents])
+    bench = benches["condu"]
+    unit = next(unit for unit in bench.units(("c", "a")) if len(unit.prefix) == 2)
+    bench.worker.trainer.combine(unit, [state_in(results[key]) for key in unit.parents])
     assert learnt.unified.tasks == ("c", "a")

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers.models.clip.modeling_clip import image_text_contrastive_loss
 
+from methods.testing.toy import BACKBONES
 from methods.tools.contrast import contrastive_loss
-from tests.methods.conformance import BACKBONES
-from tests.methods.opened import about_to_learn, batch_of, desk_of, gradients
+from tests.methods.opened import about_to_learn, batch_of, bench_of, gradients
 
 SEEDS = st.integers(0, 2**31)
 
@@ -41,8 +41,8 @@ def test_equal_labels_share_what_is_right(seed: int) -> None:
 def test_strength_is_the_weight_of_the_contrastive_gradient(models: Path, backbone: str) -> None:
     found = {}
     for strength in (0.0, 1.0, 3.0):
-        desk = desk_of(models, backbone, "contrastive", strength=strength)
-        method, stage = about_to_learn(desk, "a")
+        bench = bench_of(models, backbone, "contrastive", strength=strength)
+        method, stage = about_to_learn(bench, "a")
         batch = batch_of(stage)
         found[strength] = gradients(method, method.loss(batch))
         if not strength:

@@ -10,14 +10,15 @@ from torch.nn.functional import cross_entropy
 from methods.data import Batch
 from methods.replay.buffers import BufferKind
 from methods.replay.derpp import DERpp
-from tests.methods.conformance import BACKBONES, Desk, state_in, study_of
-from tests.toy import toy_study
+from methods.testing.toy import BACKBONES, toy_study
+from methods.testing.workbench import Workbench, state_in
+from tests.methods.shipped import study_of
 
 ORDER = ("a", "b", "c")
 
 
-def derpp_of(desk: Desk) -> DERpp:
-    method = desk.worker.trainer.method
+def derpp_of(bench: Workbench) -> DERpp:
+    method = bench.worker.trainer.method
     assert isinstance(method, DERpp)
     return method.train()
 
@@ -29,29 +30,31 @@ def test_keeps_the_logits_that_samples_had_when_their_task_ended(
 ) -> None:
     study = study_of(models, backbone)
     options = {"der++": {"memory": 20, "buffer": buffer}}
-    desk = Desk(
+    bench = Workbench(
         toy_study(models, options, benchmark=study.benchmark, backbones=study.backbones), "der++"
     )
-    first, second, *_ = desk.units(study.benchmark.task_names())
-    begun = state_in(desk.worker.compute(first, lambda _: {}))
-    derpp = derpp_of(desk)
+    first, second, *_ = bench.units(study.benchmark.task_names())
+    begun = state_in(bench.worker.compute(first, lambda _: {}))
+    derpp = derpp_of(bench)
     assert len(derpp.logits) == 20
     with torch.no_grad():
         for (task, i), stored in derpp.logits.items():
             now = derpp.backbone.logits(derpp.stage.tasks[task].batch(torch.tensor([i])))
             torch.testing.assert_close(stored, now[0], rtol=1e-4, atol=1e-4)
     before = dict(derpp.logits)
-    desk.worker.compute(second, lambda _: begun)
+    bench.worker.compute(second, lambda _: begun)
     held = [item for item in derpp.logits if item in before]
     assert 0 < len(held) < len(derpp.logits) == 20
     assert all(torch.equal(derpp.logits[item], before[item]) for item in held)
 
 
 @pytest.fixture
-def desk(models: Path) -> Desk:
-    desk = Desk(toy_study(models, {"der++": {"memory": 24, "alpha": 0.2, "beta": 0.7}}), "der++")
-    desk.learn(ORDER)
-    return desk
+def bench(models: Path) -> Workbench:
+    bench = Workbench(
+        toy_study(models, {"der++": {"memory": 24, "alpha": 0.2, "beta": 0.7}}), "der++"
+    )
+    bench.learn(ORDER)
+    return bench
 
 
 def loss_by_hand(derpp: DERpp, batch: Batch, draws: torch.Generator) -> Tensor:
@@ -73,8 +76,8 @@ def loss_by_hand(derpp: DERpp, batch: Batch, draws: torch.Generator) -> Tensor:
     return learnt + 0.2 * torch.stack(squares).mean() + 0.7 * torch.stack(replayed).mean()
 
 
-def test_loss_is_that_of_the_paper(desk: Desk) -> None:
-    derpp = derpp_of(desk)
+def test_loss_is_that_of_the_paper(bench: Workbench) -> None:
+    derpp = derpp_of(bench)
     with torch.no_grad():
         for weight in derpp.backbone.parameters():
             weight.mul_(1.1)
@@ -84,8 +87,8 @@ def test_loss_is_that_of_the_paper(desk: Desk) -> None:
         torch.testing.assert_close(derpp.loss(batch), loss_by_hand(derpp, batch, draws))
 
 
-def test_logits_that_differ_by_a_constant_are_the_same_belief(desk: Desk) -> None:
-    derpp = derpp_of(desk)
+def test_logits_that_differ_by_a_constant_are_the_same_belief(bench: Workbench) -> None:
+    derpp = derpp_of(bench)
     batches = derpp.recall()
     with torch.no_grad():
         before = derpp.drift(batches)
@@ -95,9 +98,9 @@ def test_logits_that_differ_by_a_constant_are_the_same_belief(desk: Desk) -> Non
         assert not torch.allclose(derpp.drift(batches), before)
 
 
-def test_logits_that_have_not_moved_cost_nothing(desk: Desk) -> None:
+def test_logits_that_have_not_moved_cost_nothing(bench: Workbench) -> None:
     """Also where they are read back from a state."""
-    derpp = derpp_of(desk)
+    derpp = derpp_of(bench)
     derpp.load_state(derpp.state())
     of_last = [
         derpp.stage.tasks["c"].batch(torch.tensor([i])) for task, i in derpp.logits if task == "c"

@@ -13,10 +13,9 @@ from methods.backbones import load_backbone
 from methods.backbones.base import Backbone
 from methods.backbones.prompting import Route
 from methods.prompts.gates import SHUT, GatedPrefixes
-from tests.methods.conformance import states_in
-from tests.methods.opened import about_to_learn, asked, desk_of
-from tests.models import save_clip, save_paligemma
-from tests.toy import VOCABULARY
+from methods.testing.tiny_models import VOCABULARY, save_clip, save_paligemma
+from methods.testing.workbench import states_in
+from tests.methods.opened import about_to_learn, asked, bench_of
 
 MODELS = {"clip": save_clip, "paligemma": save_paligemma}
 """A tower whose heads have keys of their own, and a language model whose heads share them."""
@@ -124,9 +123,9 @@ def test_start_takes_the_directions_in_which_a_layer_compares_its_inputs(
 
 
 def test_next_to_nothing_changes_before_training(models: Path) -> None:
-    desk = desk_of(models, "clip", "dpw")
-    dpw, _ = about_to_learn(desk, "a")
-    pixels = asked(desk, "a").pixels
+    bench = bench_of(models, "clip", "dpw")
+    dpw, _ = about_to_learn(bench, "a")
+    pixels = asked(bench, "a").pixels
     with torch.no_grad():
         changed, plain = dpw.backbone.embed_images(pixels), dpw.backbone.untouched(pixels)
     assert not torch.equal(changed, plain)
@@ -134,18 +133,18 @@ def test_next_to_nothing_changes_before_training(models: Path) -> None:
 
 
 def test_more_prefixes_than_inputs_share_directions(models: Path) -> None:
-    dpw, _ = about_to_learn(desk_of(models, "clip", "dpw", length=64), "a")
+    dpw, _ = about_to_learn(bench_of(models, "clip", "dpw", length=64), "a")
     assert dpw.prompts.layers[0].directions.isfinite().all()
 
 
 def test_heads_must_divide_what_a_layer_gives(models: Path) -> None:
     with pytest.raises(ValueError, match="3 heads cannot divide a layer's 32 outputs"):
-        about_to_learn(desk_of(models, "clip", "dpw", heads=3), "a")
+        about_to_learn(bench_of(models, "clip", "dpw", heads=3), "a")
 
 
 def test_statistics_are_those_of_the_first_token_of_all_training_images(models: Path) -> None:
-    desk = desk_of(models, "clip", "dpw", lr=0.05)
-    dpw, stage = about_to_learn(desk, "a")
+    bench = bench_of(models, "clip", "dpw", lr=0.05)
+    dpw, stage = about_to_learn(bench, "a")
     images = set(dpw.backbone.attention("images"))
     names = [name for name in dpw.layers(dpw.config.depth) if name in images]
     reads: dict[str, Tensor] = {}
@@ -170,7 +169,7 @@ def test_statistics_are_those_of_the_first_token_of_all_training_images(models: 
 
 
 def test_fusion_backbones_have_no_statistics(models: Path) -> None:
-    (state,) = states_in(desk_of(models, "llava", "dpw").learn(("a",))).values()
+    (state,) = states_in(bench_of(models, "llava", "dpw").learn(("a",))).values()
     assert {name for name in state if name.startswith("extra/")} == {
         "extra/mean",
         "extra/covariance",
@@ -197,10 +196,10 @@ def test_images_that_are_not_sure_keep_the_gates_that_their_first_token_speaks_f
 
 
 def test_most_images_of_a_task_are_surely_of_it(models: Path) -> None:
-    desk = desk_of(models, "clip", "dpw", lr=0.05)
-    desk.learn(("a", "b", "c"))
-    dpw = desk.worker.trainer.method
+    bench = bench_of(models, "clip", "dpw", lr=0.05)
+    bench.learn(("a", "b", "c"))
+    dpw = bench.worker.trainer.method
     for number, name in enumerate("abc"):
-        images = dpw.backbone.query(asked(desk, name).pixels)
+        images = dpw.backbone.query(asked(bench, name).pixels)
         route, held = dpw.choose(images), dpw.prompts.held[0]  # type: ignore[operator,union-attr]
         assert (route.weight >= held["sure"][number]).double().mean() > 0.6

@@ -6,18 +6,19 @@ from pathlib import Path
 import pytest
 import torch
 
+from methods.testing.toy import BACKBONES
+from methods.testing.workbench import Workbench
 from methods.tools.soft_targets import ReferenceDraws
-from tests.methods.conformance import BACKBONES, Desk
-from tests.methods.opened import about_to_learn, desk_of, gradients, learn_a_little
+from tests.methods.opened import about_to_learn, bench_of, gradients, learn_a_little
 
 
 @pytest.fixture(params=list(BACKBONES))
-def desk(request: pytest.FixtureRequest, models: Path) -> Desk:
-    return desk_of(models, request.param, "dual_teacher")
+def bench(request: pytest.FixtureRequest, models: Path) -> Workbench:
+    return bench_of(models, request.param, "dual_teacher")
 
 
 def test_weights_follow_the_distance_of_the_teachers(models: Path) -> None:
-    method, _ = about_to_learn(desk_of(models, "clip", "dual_teacher"), "a")
+    method, _ = about_to_learn(bench_of(models, "clip", "dual_teacher"), "a")
     angles = torch.tensor([0.0, 2 * math.asin(0.1), math.pi / 3, math.pi])
     pretrained = torch.tensor([[1.0, 0.0]]).expand(4, 2)
     previous = torch.stack([angles.cos(), angles.sin()], dim=1)
@@ -25,8 +26,8 @@ def test_weights_follow_the_distance_of_the_teachers(models: Path) -> None:
     torch.testing.assert_close(method.weight(pretrained, previous), torch.tensor(expected))
 
 
-def test_teachers_are_the_same_before_the_first_task(desk: Desk) -> None:
-    method, stage = about_to_learn(desk, "a")
+def test_teachers_are_the_same_before_the_first_task(bench: Workbench) -> None:
+    method, stage = about_to_learn(bench, "a")
     pool, ids = stage.reference, ReferenceDraws(stage, None).draw()
     assert pool is not None
     previous = method.teacher.backbone.embed_images(pool.pixels(ids))
@@ -39,8 +40,8 @@ def test_teachers_are_the_same_before_the_first_task(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("moved", [False, True])
-def test_loss_is_the_weighted_distance_to_both(desk: Desk, moved: bool) -> None:
-    method, stage = about_to_learn(desk, "a", "b")
+def test_loss_is_the_weighted_distance_to_both(bench: Workbench, moved: bool) -> None:
+    method, stage = about_to_learn(bench, "a", "b")
     if moved:
         learn_a_little(method, stage)
         method.draws = ReferenceDraws(stage, None)

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from methods.prompts.dualprompt import DualPrompt
-from tests.methods.conformance import BACKBONES, Desk, states_in
-from tests.methods.opened import about_to_learn, batch_of, desk_of, gradients
-from tests.toy import toy_study
+from methods.testing.toy import BACKBONES, toy_study
+from methods.testing.workbench import Workbench, states_in
+from tests.methods.opened import about_to_learn, batch_of, bench_of, gradients
 
 OPTIONS: dict[str, Any] = {"general_layers": 1, "expert_layers": 1, "lr": 0.05}
 
@@ -19,14 +19,14 @@ def test_images_choose_the_expert_of_their_task(models: Path) -> None:
     study = toy_study(
         models, {"dualprompt": OPTIONS | {"lr": 0.2}}, training={"steps": 60, "batch_size": 16}
     )
-    desk = Desk(study, "dualprompt")
-    desk.learn(("a", "b", "c"))
-    dualprompt = desk.worker.trainer.method
+    bench = Workbench(study, "dualprompt")
+    bench.learn(("a", "b", "c"))
+    dualprompt = bench.worker.trainer.method
     assert isinstance(dualprompt, DualPrompt)
     assert list(dualprompt.learnt) == ["a", "b", "c"]
     right = []
     for number, task in enumerate(dualprompt.learnt):
-        pixels = desk.worker.trainer.pixels("test", desk.worker.benchmark.tasks[task])[
+        pixels = bench.worker.trainer.pixels("test", bench.worker.benchmark.tasks[task])[
             torch.arange(32)
         ]
         route = dualprompt.choose(dualprompt.backbone.query(pixels))
@@ -36,8 +36,8 @@ def test_images_choose_the_expert_of_their_task(models: Path) -> None:
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_experts_of_earlier_tasks_do_not_move(models: Path, backbone: str) -> None:
-    desk = desk_of(models, backbone, "dualprompt", **OPTIONS)
-    first, second = states_in(desk.learn(("a", "b"))).values()
+    bench = bench_of(models, backbone, "dualprompt", **OPTIONS)
+    first, second = states_in(bench.learn(("a", "b"))).values()
     kept = [name for name in first if name.startswith("extra/a/")]
     assert {name.split("/")[-1] for name in kept} == {"key", "layers.0.keys", "layers.0.values"}
     assert all(torch.equal(first[name], second[name]) for name in kept)
@@ -46,15 +46,15 @@ def test_experts_of_earlier_tasks_do_not_move(models: Path, backbone: str) -> No
 
 @pytest.mark.parametrize("copy", [True, False])
 def test_an_expert_starts_from_the_last_one_or_anew(models: Path, copy: bool) -> None:
-    desk = desk_of(models, "clip", "dualprompt", **OPTIONS | {"copy_last": copy})
-    dualprompt, _ = about_to_learn(desk, "a", "b")
+    bench = bench_of(models, "clip", "dualprompt", **OPTIONS | {"copy_last": copy})
+    dualprompt, _ = about_to_learn(bench, "a", "b")
     start, last = dualprompt.expert.layers[0].values, dualprompt.learnt["a"]["layers.0.values"]
     same = torch.equal(start, last)
     assert same == copy
 
 
 def test_general_prompts_one_expert_and_its_key_learn(models: Path) -> None:
-    dualprompt, stage = about_to_learn(desk_of(models, "clip", "dualprompt", **OPTIONS), "a", "b")
+    dualprompt, stage = about_to_learn(bench_of(models, "clip", "dualprompt", **OPTIONS), "a", "b")
     batch = batch_of(stage)
     shapes = [tuple(gradient.shape) for gradient in gradients(dualprompt, dualprompt(batch))]
     assert sorted(shapes) == [(1, 2, 5, 16)] * 4 + [(16,)]
@@ -65,4 +65,4 @@ def test_general_prompts_one_expert_and_its_key_learn(models: Path) -> None:
 
 def test_a_backbone_with_too_few_layers_is_named(models: Path) -> None:
     with pytest.raises(ValueError, match="too few attention layers"):
-        about_to_learn(desk_of(models, "clip", "dualprompt"), "a")
+        about_to_learn(bench_of(models, "clip", "dualprompt"), "a")

@@ -7,7 +7,8 @@ import pytest
 from torch import Tensor
 
 from methods.data import Batch
-from tests.methods.conformance import Desk, same, state_in, study_of
+from methods.testing.workbench import Workbench, same, state_in
+from tests.methods.shipped import study_of
 
 ORDER = ("a", "b", "c")
 
@@ -16,17 +17,17 @@ ORDER = ("a", "b", "c")
 def test_first_task_is_plain_finetuning(models: Path, method: str) -> None:
     study = study_of(models, "clip")
     first, plain = (
-        state_in(next(iter(Desk(study, name).learn(ORDER).values())))
+        state_in(next(iter(Workbench(study, name).learn(ORDER).values())))
         for name in (method, "finetune")
     )
     assert same({name: first[name] for name in first if name.startswith("weights/")}, plain)
 
 
 def test_a_step_replays_as_many_samples_as_it_learns(models: Path) -> None:
-    desk = Desk(study_of(models, "clip"), "er")
-    desk.learn(ORDER)
+    bench = Workbench(study_of(models, "clip"), "er")
+    bench.learn(ORDER)
     met: Counter[str] = Counter()
-    backbone = desk.worker.trainer.backbone
+    backbone = bench.worker.trainer.backbone
     loss = backbone.loss
 
     def counting(*batches: Batch) -> Tensor:
@@ -35,7 +36,7 @@ def test_a_step_replays_as_many_samples_as_it_learns(models: Path) -> None:
         return loss(*batches)
 
     vars(backbone)["loss"] = counting
-    desk.learn(ORDER)
+    bench.learn(ORDER)
     of_a_stage = 6 * 16
     assert met.total() == (1 + 2 + 2) * of_a_stage
     assert met["c"] == of_a_stage

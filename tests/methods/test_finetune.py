@@ -5,16 +5,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.methods.conformance import Desk, study_of
+from methods.testing.workbench import Workbench
+from tests.methods.shipped import study_of
 
 FROZEN = {"clip": lambda name: "logit_scale" in name, "llava": lambda name: "vision_tower" in name}
 
 
 @pytest.mark.parametrize("backbone", FROZEN)
 def test_trains_all_that_the_backbone_lets_train(models: Path, backbone: str) -> None:
-    desk = Desk(study_of(models, backbone), "finetune")
-    desk.learn(desk.plan.study.benchmark.task_names())
-    method = desk.worker.trainer.method
+    bench = Workbench(study_of(models, backbone), "finetune")
+    bench.learn(bench.plan.study.benchmark.task_names())
+    method = bench.worker.trainer.method
     trained = {name: parameter.clone() for name, parameter in method.named_parameters()}
     method.reset(0)
     unchanged = {n for n, p in method.named_parameters() if torch.equal(p, trained[n])}
@@ -26,9 +27,9 @@ def test_trains_all_that_the_backbone_lets_train(models: Path, backbone: str) ->
 
 @pytest.mark.parametrize("backbone", FROZEN)
 def test_loss_is_the_mean_over_the_batch(models: Path, backbone: str) -> None:
-    desk = Desk(study_of(models, backbone), "finetune")
-    desk.learn(desk.plan.study.benchmark.task_names())
-    trainer = desk.worker.trainer
+    bench = Workbench(study_of(models, backbone), "finetune")
+    bench.learn(bench.plan.study.benchmark.task_names())
+    trainer = bench.worker.trainer
     data = trainer._task("a")
     trainer.method.eval()
     with torch.no_grad():
@@ -40,6 +41,6 @@ def test_loss_is_the_mean_over_the_batch(models: Path, backbone: str) -> None:
 def test_learning_a_task_loses_another(models: Path) -> None:
     """What all of continual learning is about; else the toy could not tell methods apart."""
     training = {"steps": 20, "batch_size": 16, "lr": 0.003}
-    desk = Desk(study_of(models, "clip", training=training), "finetune")
-    accuracy = desk.accuracy(("a", "b", "c"))
+    bench = Workbench(study_of(models, "clip", training=training), "finetune")
+    accuracy = bench.accuracy(("a", "b", "c"))
     assert accuracy.loc["c", "a"] < accuracy.loc["a", "a"] - 0.2

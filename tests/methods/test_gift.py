@@ -9,15 +9,16 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from methods.replay.gift import GIFT, relevance
+from methods.testing.toy import BACKBONES, ToyGenerator, toy_study
+from methods.testing.workbench import Workbench, state_in
 from methods.tools.contrast import contrastive_loss
-from tests.methods.conformance import BACKBONES, Desk, state_in, study_of
-from tests.toy import ToyGenerator, toy_study
+from tests.methods.shipped import study_of
 
 ORDER = ("a", "b", "c")
 
 
-def gift_of(desk: Desk) -> GIFT:
-    method = desk.worker.trainer.method
+def gift_of(bench: Workbench) -> GIFT:
+    method = bench.worker.trainer.method
     assert isinstance(method, GIFT)
     return method.train()
 
@@ -26,14 +27,14 @@ def gift_of(desk: Desk) -> GIFT:
 def gift(request: pytest.FixtureRequest, models: Path) -> GIFT:
     """After two steps of the last stage of an order."""
     study = study_of(models, request.param)
-    desk = Desk(study, "gift")
+    bench = Workbench(study, "gift")
     order = study.benchmark.task_names()
-    *past, last = desk.units(order)
+    *past, last = bench.units(order)
     state = {}
     for unit in past:
-        state = state_in(desk.worker.compute(unit, lambda _, state=state: state))
-    desk.worker.compute(last, lambda _: state)
-    return gift_of(desk)
+        state = state_in(bench.worker.compute(unit, lambda _, state=state: state))
+    bench.worker.compute(last, lambda _: state)
+    return gift_of(bench)
 
 
 def draws_again(gift: GIFT) -> tuple[Tensor, list[str]]:
@@ -122,16 +123,16 @@ def test_the_task_itself_is_not_replayed(gift: GIFT) -> None:
 
 
 def test_first_task_replays_the_reference_alone(models: Path) -> None:
-    desk = Desk(toy_study(models, ("gift",)), "gift")
-    desk.worker.compute(desk.units(ORDER)[0], lambda _: {})
-    assert set(shown(gift_of(desk))) == {""}
+    bench = Workbench(toy_study(models, ("gift",)), "gift")
+    bench.worker.compute(bench.units(ORDER)[0], lambda _: {})
+    assert set(shown(gift_of(bench))) == {""}
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 16), (0.25, 12), (1.0, 0)])
 def test_share_of_earlier_tasks_is_as_asked_for(models: Path, share: float, expected: int) -> None:
-    desk = Desk(toy_study(models, {"gift": {"synthetic_share": share}}), "gift")
-    desk.learn(ORDER)
-    assert shown(gift_of(desk)).count("") == expected
+    bench = Workbench(toy_study(models, {"gift": {"synthetic_share": share}}), "gift")
+    bench.learn(ORDER)
+    assert shown(gift_of(bench)).count("") == expected
 
 
 def test_relevance_is_one_on_average_and_follows_the_squares() -> None:
@@ -154,6 +155,6 @@ def test_without_its_terms_it_is_fine_tuning(models: Path) -> None:
     nothing = {"strength": 0, "alignment": 0, "consolidation": 0}
     states = []
     for method, options in (("gift", nothing), ("finetune", {})):
-        desk = Desk(toy_study(models, {method: options}), method)
-        states.append(state_in(list(desk.learn(ORDER).values())[-1]))
+        bench = Workbench(toy_study(models, {method: options}), method)
+        states.append(state_in(list(bench.learn(ORDER).values())[-1]))
     torch.testing.assert_close(*states)

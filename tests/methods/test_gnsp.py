@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from methods.regularisation.gnsp import null_space
+from methods.testing.toy import BACKBONES
+from methods.testing.workbench import Workbench
 from methods.tools.low_rank import LoraOptions
-from tests.methods.conformance import BACKBONES, Desk
-from tests.methods.opened import about_to_learn, batch_of, desk_of, gradients, learn_a_little
+from tests.methods.opened import about_to_learn, batch_of, bench_of, gradients, learn_a_little
 
 SEEDS = st.integers(0, 2**31)
 SHARES = [0.5, 0.3, 0.12, 0.05, 0.03]
@@ -44,14 +45,14 @@ def test_projection_is_one(seed: int) -> None:
 
 
 @pytest.fixture(params=[*BACKBONES, "lora"])
-def desk(request: pytest.FixtureRequest, models: Path) -> Desk:
+def bench(request: pytest.FixtureRequest, models: Path) -> Workbench:
     if request.param == "lora":
-        return desk_of(models, "clip", "gnsp", lora=LoraOptions(rank=4).model_dump())
-    return desk_of(models, request.param, "gnsp")
+        return bench_of(models, "clip", "gnsp", lora=LoraOptions(rank=4).model_dump())
+    return bench_of(models, request.param, "gnsp")
 
 
-def test_projected_gradients_leave_what_was_learnt(desk: Desk) -> None:
-    gnsp, stage = about_to_learn(desk, "a", "b")
+def test_projected_gradients_leave_what_was_learnt(bench: Workbench) -> None:
+    gnsp, stage = about_to_learn(bench, "a", "b")
     gradients(gnsp, gnsp.loss(batch_of(stage)))
     gnsp.after_backward()
     weights = dict(gnsp.named_parameters())
@@ -67,30 +68,30 @@ def test_projected_gradients_leave_what_was_learnt(desk: Desk) -> None:
         assert torch.trace(free @ gram) <= 0.15 * torch.trace(gram)
 
 
-def moved_by(desk: Desk, *prefix: str) -> set[str]:
+def moved_by(bench: Workbench, *prefix: str) -> set[str]:
     """Names of the weights that the last task of `prefix` moves."""
-    gnsp, _ = about_to_learn(desk, *prefix)
+    gnsp, _ = about_to_learn(bench, *prefix)
     start = {name: weight.detach().clone() for name, weight in gnsp.named_parameters()}
-    desk.learn(prefix)
+    bench.learn(prefix)
     return {name for name, now in gnsp.named_parameters() if not torch.equal(now, start[name])}
 
 
-def test_only_projected_weights_move_from_the_second_task_on(desk: Desk) -> None:
-    moved = moved_by(desk, "a", "b")
-    assert moved == set(desk.worker.trainer.method.projected.values())
+def test_only_projected_weights_move_from_the_second_task_on(bench: Workbench) -> None:
+    moved = moved_by(bench, "a", "b")
+    assert moved == set(bench.worker.trainer.method.projected.values())
 
 
 def test_weight_decay_moves_no_frozen_weight(models: Path) -> None:
-    study = desk_of(models, "clip", "gnsp").plan.study
+    study = bench_of(models, "clip", "gnsp").plan.study
     training = study.training.model_copy(update={"weight_decay": 0.1})
-    desk = Desk(study.model_copy(update={"training": training}), "gnsp")
-    moved = moved_by(desk, "a", "b")
-    assert moved == set(desk.worker.trainer.method.projected.values())
+    bench = Workbench(study.model_copy(update={"training": training}), "gnsp")
+    moved = moved_by(bench, "a", "b")
+    assert moved == set(bench.worker.trainer.method.projected.values())
 
 
-def test_first_task_moves_everything_again(desk: Desk) -> None:
-    desk.learn(("a", "b"))
-    moved, gnsp = moved_by(desk, "b"), desk.worker.trainer.method
+def test_first_task_moves_everything_again(bench: Workbench) -> None:
+    bench.learn(("a", "b"))
+    moved, gnsp = moved_by(bench, "b"), bench.worker.trainer.method
     assert moved > set(gnsp.projected.values())
     assert len(moved) > 0.8 * len(gnsp.trainable())
 
@@ -100,8 +101,8 @@ def hooks(method: nn.Module) -> Iterator[Any]:
         yield from module._forward_pre_hooks.values()
 
 
-def test_grams_are_of_the_inputs_of_all_batches(desk: Desk) -> None:
-    gnsp, stage = about_to_learn(desk, "a", "b")
+def test_grams_are_of_the_inputs_of_all_batches(bench: Workbench) -> None:
+    gnsp, stage = about_to_learn(bench, "a", "b")
     batches = [batch_of(stage, step) for step in range(2)]
     seen: dict[str, list[Tensor]] = {layer: [] for layer in gnsp.projected}
     watching = [
@@ -119,8 +120,8 @@ def test_grams_are_of_the_inputs_of_all_batches(desk: Desk) -> None:
         torch.testing.assert_close(grams[layer], everything.T @ everything, rtol=1e-3, atol=1e-3)
 
 
-def test_every_task_adds_as_much_to_the_grams(desk: Desk) -> None:
-    gnsp, stage = about_to_learn(desk, "a", "b")
+def test_every_task_adds_as_much_to_the_grams(bench: Workbench) -> None:
+    gnsp, stage = about_to_learn(bench, "a", "b")
     before = dict(gnsp.grams)
     gnsp.after_task(stage)
     for layer, gram in gnsp.grams.items():
@@ -131,7 +132,7 @@ def test_every_task_adds_as_much_to_the_grams(desk: Desk) -> None:
 
 
 def test_aligns_pairs_and_takes_equal_captions_for_equally_right(models: Path) -> None:
-    gnsp, stage = about_to_learn(desk_of(models, "clip", "gnsp", strength=0.0), "a", "b")
+    gnsp, stage = about_to_learn(bench_of(models, "clip", "gnsp", strength=0.0), "a", "b")
     learn_a_little(gnsp, stage)
     ids, pool = gnsp.draws.draw(), gnsp.draws.pool
     gnsp.draws.draw = lambda: ids

@@ -15,8 +15,8 @@ from torch.nn.functional import cross_entropy
 from methods.backbones import Backbone
 from methods.data import Batch, Stage
 from methods.regularisation.importance import FisherConfig, draw_labels, fisher
-from tests.methods.conformance import BACKBONES
-from tests.methods.opened import about_to_learn, desk_of
+from methods.testing.toy import BACKBONES
+from tests.methods.opened import about_to_learn, bench_of
 from tests.methods.test_penalty import agree
 
 
@@ -39,7 +39,7 @@ class Few:
 @pytest.fixture(params=list(BACKBONES))
 def learning(request: pytest.FixtureRequest, models: Path) -> tuple[Any, Stage]:
     """A method in the middle of task b, of which there are eight samples."""
-    method, stage = about_to_learn(desk_of(models, request.param, "ewc"), "a", "b")
+    method, stage = about_to_learn(bench_of(models, request.param, "ewc"), "a", "b")
     return method, replace(stage, tasks={"b": Few(stage.tasks["b"], 8)})
 
 
@@ -86,7 +86,7 @@ def test_draws_without_replacement_as_many_as_there_are(
 
 def test_dropout_is_off_only_while_it_is_measured(models: Path) -> None:
     lora = {"rank": 2, "dropout": 0.5}
-    method, stage = about_to_learn(desk_of(models, "clip", "ewc", lora=lora), "a", "b")
+    method, stage = about_to_learn(bench_of(models, "clip", "ewc", lora=lora), "a", "b")
     backbone, batch = method.backbone, stage.tasks["b"].batch(torch.arange(4))
     assert not torch.equal(backbone.logits(batch), backbone.logits(batch))
     with backbone.without_dropout():

@@ -5,7 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.methods.conformance import BACKBONES, Desk, study_of
+from methods.testing.toy import BACKBONES
+from methods.testing.workbench import Workbench
+from tests.methods.shipped import study_of
 
 
 @pytest.fixture(scope="module", params=list(BACKBONES))
@@ -13,10 +15,10 @@ def accuracies(request: pytest.FixtureRequest, models: Path) -> tuple[pd.DataFra
     """The matrix of the experts, and what finetuning the backbone on each task alone gives."""
     study = study_of(models, request.param)
     order = study.benchmark.task_names()
-    plain = Desk(study, "finetune")
+    plain = Workbench(study, "finetune")
     turns = [(task, *(other for other in order if other != task)) for task in order]
     alone = pd.Series({turn[0]: plain.accuracy(turn).loc[turn[0], turn[0]] for turn in turns})
-    return Desk(study, "individual").accuracy(order), alone
+    return Workbench(study, "individual").accuracy(order), alone
 
 
 def test_a_task_that_was_learnt_is_answered_by_its_own_expert(
@@ -36,9 +38,9 @@ def test_a_task_that_was_not_learnt_is_answered_by_the_untouched_backbone(
 
 
 def test_data_of_no_task_is_answered_by_the_untouched_backbone(models: Path) -> None:
-    desk = Desk(study_of(models, "clip"), "individual")
-    last = list(desk.learn(("a", "b", "c")).values())[-1]
-    (untouched,) = desk.untouched.values()
+    bench = Workbench(study_of(models, "clip"), "individual")
+    last = list(bench.learn(("a", "b", "c")).values())[-1]
+    (untouched,) = bench.untouched.values()
     probes, before = (
         [row for row in result.record.scores if row["split"] in ("probe", "retrieval")]
         for result in (last, untouched)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from methods.adapters.inflora import Subspace, leading
-from tests.methods.conformance import BACKBONES, Desk
-from tests.methods.opened import about_to_learn, desk_of
+from methods.testing.toy import BACKBONES
+from methods.testing.workbench import Workbench
+from tests.methods.opened import about_to_learn, bench_of
 
 SEEDS = st.integers(0, 2**31)
 SIZE = 8
@@ -80,15 +81,15 @@ def test_leading_directions_are_left_singular_vectors(seed: int) -> None:
 
 
 @pytest.fixture(params=BACKBONES)
-def desk(request: pytest.FixtureRequest, models: Path) -> Desk:
-    return desk_of(models, request.param, "inflora", rank=4, energy=0.9)
+def bench(request: pytest.FixtureRequest, models: Path) -> Workbench:
+    return bench_of(models, request.param, "inflora", rank=4, energy=0.9)
 
 
-def test_updates_are_orthogonal_to_the_inputs_of_earlier_tasks(desk: Desk) -> None:
-    method, _ = about_to_learn(desk, "a", "b")
+def test_updates_are_orthogonal_to_the_inputs_of_earlier_tasks(bench: Workbench) -> None:
+    method, _ = about_to_learn(bench, "a", "b")
     spaces = dict(method.spaces)
     before = {layer: weight.clone() for layer, weight in method.merged.items()}
-    desk.learn(("a", "b"))
+    bench.learn(("a", "b"))
     assert spaces
     for layer, space in spaces.items():
         merged = method.merged[f"backbone.{layer}"]
@@ -98,8 +99,8 @@ def test_updates_are_orthogonal_to_the_inputs_of_earlier_tasks(desk: Desk) -> No
         assert (update @ used(space)).norm() < 1e-3 * update.norm()
 
 
-def test_rows_are_those_of_the_tasks_inputs_and_as_long_as_drawn_ones(desk: Desk) -> None:
-    method, stage = about_to_learn(desk, "a", "b")
+def test_rows_are_those_of_the_tasks_inputs_and_as_long_as_drawn_ones(bench: Workbench) -> None:
+    method, stage = about_to_learn(bench, "a", "b")
     grams, empty = method.measure(stage), 0
     for layer, a in method.factors.items():
         values, _ = leading(grams[layer], method.spaces[layer].rest)
@@ -112,14 +113,14 @@ def test_rows_are_those_of_the_tasks_inputs_and_as_long_as_drawn_ones(desk: Desk
     assert empty < len(method.factors)
 
 
-def test_only_b_is_trained(desk: Desk) -> None:
-    method, _ = about_to_learn(desk, "a", "b")
+def test_only_b_is_trained(bench: Workbench) -> None:
+    method, _ = about_to_learn(bench, "a", "b")
     free = {name for name, weight in method.named_parameters() if weight.requires_grad}
     assert free == {name for name, _ in method.named_parameters() if "lora_B" in name}
 
 
 def test_rows_are_zero_where_nothing_is_left(models: Path) -> None:
-    method, stage = about_to_learn(desk_of(models, "clip", "inflora", rank=4), "a", "b")
+    method, stage = about_to_learn(bench_of(models, "clip", "inflora", rank=4), "a", "b")
     for layer, a in method.factors.items():
         method.spaces[layer] = Subspace(torch.eye(a.shape[1])[:, :2], is_rest=True)
     method.before_task(stage)

@@ -10,10 +10,9 @@ from torch.nn.functional import cosine_similarity
 
 from methods.prompts.base import cosines
 from methods.prompts.l2p import L2P
+from methods.testing.toy import BACKBONES, toy_study
 from sweep.errors import InputError
-from tests.methods.conformance import BACKBONES
-from tests.methods.opened import about_to_learn, batch_of, desk_of
-from tests.toy import toy_study
+from tests.methods.opened import about_to_learn, batch_of, bench_of
 
 
 @given(st.integers(0, 2**31), st.integers(1, 5), st.integers(1, 5))
@@ -26,7 +25,7 @@ def test_cosines_are_cosines(seed: int, images: int, keys: int) -> None:
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_an_image_trains_what_it_chose_and_nothing_else(models: Path, backbone: str) -> None:
-    l2p, stage = about_to_learn(desk_of(models, backbone, "l2p", pool=6, chosen=2), "a")
+    l2p, stage = about_to_learn(bench_of(models, backbone, "l2p", pool=6, chosen=2), "a")
     batch = batch_of(stage)
     similarity = cosines(l2p.backbone.query(batch.pixels), l2p.keys)
     chosen = set(similarity.topk(2).indices.flatten().tolist())
@@ -38,7 +37,7 @@ def test_an_image_trains_what_it_chose_and_nothing_else(models: Path, backbone: 
 
 
 def test_chosen_keys_are_drawn_to_their_images(models: Path) -> None:
-    l2p, stage = about_to_learn(desk_of(models, "clip", "l2p", chosen=3, pull=1.0), "a")
+    l2p, stage = about_to_learn(bench_of(models, "clip", "l2p", chosen=3, pull=1.0), "a")
     batch = batch_of(stage)
     images = l2p.backbone.query(batch.pixels)
     difference = l2p.backbone.loss(batch).mean() - l2p(batch)
@@ -47,7 +46,7 @@ def test_chosen_keys_are_drawn_to_their_images(models: Path) -> None:
 
 
 def test_pool_is_shown_in_the_first_layers(models: Path) -> None:
-    one, _ = about_to_learn(desk_of(models, "clip", "l2p"), "a")
+    one, _ = about_to_learn(bench_of(models, "clip", "l2p"), "a")
     assert isinstance(one, L2P)
     (layer,) = one.pool.layers
     assert layer.keys.shape == (10, 2, 5, 16)

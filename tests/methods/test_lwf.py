@@ -7,20 +7,23 @@ import torch
 from torch import Tensor
 
 from methods.distillation.lwf import LwF
+from methods.testing.toy import BACKBONES
+from methods.testing.workbench import Workbench
 from methods.tools.soft_targets import distillation_both_ways
-from tests.methods.conformance import BACKBONES, Desk
-from tests.methods.opened import about_to_learn, batch_of, desk_of, gradients, learn_a_little
+from tests.methods.opened import about_to_learn, batch_of, bench_of, gradients, learn_a_little
 
 KEPT = {"strength": 0.7, "temperature": 3.0}
 
 
 @pytest.fixture(params=list(BACKBONES))
-def desk(request: pytest.FixtureRequest, models: Path) -> Desk:
-    return desk_of(models, request.param, "lwf", **KEPT)
+def bench(request: pytest.FixtureRequest, models: Path) -> Workbench:
+    return bench_of(models, request.param, "lwf", **KEPT)
 
 
-def test_starts_at_the_entropy_of_the_teacher_with_the_gradient_of_the_task(desk: Desk) -> None:
-    lwf, stage = about_to_learn(desk, "a", "b")
+def test_starts_at_the_entropy_of_the_teacher_with_the_gradient_of_the_task(
+    bench: Workbench,
+) -> None:
+    lwf, stage = about_to_learn(bench, "a", "b")
     batch = batch_of(stage)
     loss, task = lwf.loss(batch), lwf.backbone.loss(batch).mean()
     answers = lwf.backbone.logits(batch).detach()
@@ -29,8 +32,8 @@ def test_starts_at_the_entropy_of_the_teacher_with_the_gradient_of_the_task(desk
         torch.testing.assert_close(whole, alone, rtol=1e-3, atol=1e-4)
 
 
-def test_grows_as_answers_change(desk: Desk) -> None:
-    lwf, stage = about_to_learn(desk, "a", "b")
+def test_grows_as_answers_change(bench: Workbench) -> None:
+    lwf, stage = about_to_learn(bench, "a", "b")
     batch = batch_of(stage)
 
     @torch.no_grad()
@@ -42,8 +45,8 @@ def test_grows_as_answers_change(desk: Desk) -> None:
     assert kept() > start
 
 
-def test_teacher_is_the_model_at_the_start_of_the_task(desk: Desk) -> None:
-    lwf, stage = about_to_learn(desk, "a", "b")
+def test_teacher_is_the_model_at_the_start_of_the_task(bench: Workbench) -> None:
+    lwf, stage = about_to_learn(bench, "a", "b")
     batch, teacher = batch_of(stage), lwf.teacher.backbone
     start = lwf.backbone.logits(batch).detach()
     learn_a_little(lwf, stage)
@@ -52,7 +55,7 @@ def test_teacher_is_the_model_at_the_start_of_the_task(desk: Desk) -> None:
 
 
 def test_teacher_reads_its_prompts_once_in_a_stage(models: Path) -> None:
-    lwf, stage = about_to_learn(desk_of(models, "clip", "lwf"), "a")
+    lwf, stage = about_to_learn(bench_of(models, "clip", "lwf"), "a")
     assert isinstance(lwf, LwF)
     read = []
     text_model = lwf.teacher.backbone.get_submodule("model.text_model")

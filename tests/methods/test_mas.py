@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.methods.conformance import BACKBONES
-from tests.methods.opened import about_to_learn, desk_of
+from methods.testing.toy import BACKBONES
+from tests.methods.opened import about_to_learn, bench_of
 from tests.methods.test_importance import Few
 from tests.methods.test_penalty import agree
 
@@ -18,8 +18,8 @@ def test_importance_is_how_the_length_of_the_logits_changes(
     models: Path, backbone: str, group: int
 ) -> None:
     """Mean over groups of the size of the mean gradient, then the mean with what was before."""
-    desk = desk_of(models, backbone, "mas", importance_batch=group, alpha=0.25)
-    mas, stage = about_to_learn(desk, "a", "b")
+    bench = bench_of(models, backbone, "mas", importance_batch=group, alpha=0.25)
+    mas, stage = about_to_learn(bench, "a", "b")
     few = Few(stage.tasks["b"], 8)
     before = [tensor.clone() for tensor in mas.importance]
     mas.after_task(replace(stage, tasks={"b": few}))

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from methods.testing.toy import BACKBONES
 from methods.tools.low_rank import lora_layers
-from tests.methods.conformance import BACKBONES
-from tests.methods.opened import about_to_learn, batch_of, desk_of, learn_a_little
+from tests.methods.opened import about_to_learn, batch_of, bench_of, learn_a_little
 
 METHODS: dict[str, dict[str, Any]] = {
     "lora": {"after_task": "merge"},
@@ -33,7 +33,7 @@ def answers(method: Any, batch: Any) -> Tensor:
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_merging_changes_no_answer(models: Path, backbone: str, name: str) -> None:
-    method, stage = about_to_learn(desk_of(models, backbone, name, **METHODS[name]), "a", "b")
+    method, stage = about_to_learn(bench_of(models, backbone, name, **METHODS[name]), "a", "b")
     before = answers(method, batch_of(stage))
     learn_a_little(method, stage)
     trained = answers(method, batch_of(stage))
@@ -43,10 +43,10 @@ def test_merging_changes_no_answer(models: Path, backbone: str, name: str) -> No
 
 
 def test_every_task_begins_with_an_adapter_of_its_own(models: Path, name: str) -> None:
-    desk = desk_of(models, "clip", name, **METHODS[name])
+    bench = bench_of(models, "clip", name, **METHODS[name])
     starts = []
     for prefix in (("a",), ("a", "b"), ("c", "b")):
-        method, _ = about_to_learn(desk, *prefix)
+        method, _ = about_to_learn(bench, *prefix)
         layers = lora_layers(method).values()
         assert not any(layer.lora_B["default"].weight.any() for layer in layers)
         starts.append([layer.lora_A["default"].weight.clone() for layer in layers])
@@ -56,13 +56,13 @@ def test_every_task_begins_with_an_adapter_of_its_own(models: Path, name: str) -
 
 
 def test_updates_of_all_tasks_together_exceed_the_rank(models: Path, name: str) -> None:
-    desk = desk_of(models, "clip", name, rank=2, **METHODS[name])
+    bench = bench_of(models, "clip", name, rank=2, **METHODS[name])
     ranks = []
     for order in (("a",), ("a", "b")):
-        method, _ = about_to_learn(desk, *order)
+        method, _ = about_to_learn(bench, *order)
         method.reset(0)
         start = {layer: weight.clone() for layer, weight in method.merged.items()}
-        desk.learn(order)
+        bench.learn(order)
         ranks.append(
             max(
                 int(torch.linalg.matrix_rank((weight - start[layer]).double(), rtol=1e-3))
@@ -73,7 +73,7 @@ def test_updates_of_all_tasks_together_exceed_the_rank(models: Path, name: str) 
 
 
 def test_one_adapter_for_all_tasks_leaves_the_weights_alone(models: Path) -> None:
-    desk = desk_of(models, "clip", "lora")
-    method, _ = about_to_learn(desk, "a", "b")
+    bench = bench_of(models, "clip", "lora")
+    method, _ = about_to_learn(bench, "a", "b")
     assert not any(name.startswith("extra/") for name in method.state())
     assert any(layer.lora_B["default"].weight.any() for layer in lora_layers(method).values())

@@ -12,12 +12,12 @@ from torch import Tensor
 from methods.base import State
 from methods.merging.base import Merging
 from methods.merging.task_vectors import ADAPTED
+from methods.testing.toy import toy_study
+from methods.testing.workbench import Workbench, same, states_in
 from sweep.single import matrix, run_single
 from sweep.study.schema import Study
-from tests.methods.conformance import Desk, same, states_in
 from tests.sweep.plans import plan_of
 from tests.sweep.plans import study_of as planned
-from tests.toy import toy_study
 
 ORDER = ("a", "b", "c")
 LORA = {"lora": {"rank": 2, "alpha": 6.0}}
@@ -25,9 +25,9 @@ LORA = {"lora": {"rank": 2, "alpha": 6.0}}
 
 def merged(models: Path, method: str, **options: Any) -> tuple[Merging, list[State]]:
     """A method that has just merged all tasks of the toy, and the states of its trainings."""
-    desk = Desk(toy_study(models, {method: options}), method)
-    states = list(states_in(desk.learn(ORDER)).values())
-    found = desk.worker.trainer.method
+    bench = Workbench(toy_study(models, {method: options}), method)
+    states = list(states_in(bench.learn(ORDER)).values())
+    found = bench.worker.trainer.method
     assert isinstance(found, Merging)
     return found, states
 
@@ -87,7 +87,7 @@ def test_another_state_undoes_a_merge(models: Path, name: str, lora: dict[str, A
 def test_one_expert_alone_predicts_as_it_did(models: Path, lora: dict[str, Any]) -> None:
     """With one task an average is `individual`, whose expert keeps its adapter."""
     study = toy_study(models, {"average": lora, "individual": lora})
-    one, other = (Desk(study, name).accuracy(("b",)) for name in study.methods)
+    one, other = (Workbench(study, name).accuracy(("b",)) for name in study.methods)
     assert one.loc["b", "b"] == other.loc["b", "b"]
     assert one.loc["b", "b"] > one.loc["untouched", "b"]
 
@@ -95,7 +95,7 @@ def test_one_expert_alone_predicts_as_it_did(models: Path, lora: dict[str, Any])
 def test_path_read_outs_are_made_of_what_finetune_leaves(models: Path) -> None:
     """The whole way is fine-tuning itself."""
     study = toy_study(models, {"wise_path": {"alpha": 1.0}, "finetune": {}})
-    one, other = (Desk(study, name).accuracy(ORDER) for name in study.methods)
+    one, other = (Workbench(study, name).accuracy(ORDER) for name in study.methods)
     pd.testing.assert_frame_equal(one, other)
 
 

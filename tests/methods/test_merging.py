@@ -15,6 +15,7 @@ from methods.backbones import Backbone, load_backbone
 from methods.merging.base import Merging
 from methods.merging.masked import Masked
 from methods.merging.ties import agreed_mean, smallest_kept, trim
+from sweep.registry import resolve
 from tests.methods.merges import crowds, merge, method_of, stage_of, vectors_of
 
 RULES: dict[str, dict[str, Any]] = {
@@ -27,7 +28,7 @@ RULES: dict[str, dict[str, Any]] = {
     "condu_once": {},
 }
 """All that combine sets but those that draw at random for each task."""
-MERGING = [name for name, kind in METHODS.items() if issubclass(kind, Merging)]
+MERGING = [name for name in METHODS if issubclass(resolve("methods", name), Merging)]
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from methods.distillation.modx import off_diagonal_change
-from tests.methods.conformance import BACKBONES
-from tests.methods.opened import about_to_learn, batch_of, desk_of, gradients, learn_a_little
+from methods.testing.toy import BACKBONES
+from tests.methods.opened import about_to_learn, batch_of, bench_of, gradients, learn_a_little
 
 LABELS = torch.tensor([0, 2, 0, 1, 2])
 DIAGONAL = LABELS.unsqueeze(1) == LABELS
@@ -81,7 +81,7 @@ def test_batch_of_one_label_changes_nothing() -> None:
 def test_starts_with_the_gradient_of_the_task_and_then_holds_back(
     models: Path, backbone: str
 ) -> None:
-    modx, stage = about_to_learn(desk_of(models, backbone, "modx"), "a", "b")
+    modx, stage = about_to_learn(bench_of(models, backbone, "modx"), "a", "b")
     batch = batch_of(stage)
     loss, task = modx.loss(batch), modx.backbone.loss(batch).mean()
     torch.testing.assert_close(loss, task)

@@ -15,11 +15,11 @@ from methods.adapters.moe_adapters import MoEAdapters
 from methods.backbones.prompting import Route
 from methods.base import State
 from methods.data import Batch
-from tests.methods.conformance import BACKBONES, Desk, same, states_in
-from tests.methods.opened import about_to_learn, asked, batch_of, desk_of
-from tests.toy import toy_study
+from methods.testing.toy import BACKBONES, toy_study
+from methods.testing.workbench import Workbench, same, states_in
+from tests.methods.opened import about_to_learn, asked, batch_of, bench_of
 
-SMALL = {"experts": {"count": 5, "width": 6}, "selector": {"width": 4, "steps": 40}, "lr": 0.03}
+OPTIONS = {"experts": {"count": 5, "width": 6}, "selector": {"width": 4, "steps": 40}, "lr": 0.03}
 
 
 @pytest.fixture(params=list(BACKBONES))
@@ -27,22 +27,22 @@ def backbone(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def opened(models: Path, backbone: str, **options: Any) -> Desk:
-    return desk_of(models, backbone, "moe_adapters", **SMALL | options)
+def opened(models: Path, backbone: str, **options: Any) -> Workbench:
+    return bench_of(models, backbone, "moe_adapters", **OPTIONS | options)
 
 
-def learnt(desk: Desk, *order: str) -> MoEAdapters:
+def learnt(bench: Workbench, *order: str) -> MoEAdapters:
     """The method after an order, to be asked."""
-    desk.learn(order)
-    method = desk.worker.trainer.method.eval()
+    bench.learn(order)
+    method = bench.worker.trainer.method.eval()
     assert isinstance(method, MoEAdapters)
     return method
 
 
-def questions(desk: Desk) -> dict[str, Batch]:
+def questions(bench: Workbench) -> dict[str, Batch]:
     """The test samples of all tasks and of the held-out suite."""
-    benchmark = desk.worker.benchmark
-    return {name: asked(desk, name) for name in (*benchmark.tasks, *benchmark.probes)}
+    benchmark = bench.worker.benchmark
+    return {name: asked(bench, name) for name in (*benchmark.tasks, *benchmark.probes)}
 
 
 def plainly(method: MoEAdapters, batch: Batch) -> Tensor:
@@ -154,13 +154,13 @@ def test_choices_are_counted(models: Path, backbone: str) -> None:
 def test_frozen_experts_do_not_move(models: Path, backbone: str, decay: float) -> None:
     study = toy_study(
         models,
-        {"moe_adapters": SMALL},
+        {"moe_adapters": OPTIONS},
         benchmark=BACKBONES[backbone],
         backbones={backbone: {"path": str(models / backbone)}},
         training={"steps": 6, "batch_size": 16, "lr": 0.003, "weight_decay": decay},
     )
-    desk = Desk(study, "moe_adapters")
-    first, second = states_in(desk.learn(("a", "b"))).values()
+    bench = Workbench(study, "moe_adapters")
+    first, second = states_in(bench.learn(("a", "b"))).values()
     for i, frozen in enumerate(first["extra/frozen"]):
         for expert, done in enumerate(frozen.tolist()):
             part = f"weights/mixtures.{i}.experts.{expert}."
@@ -176,20 +176,20 @@ def experts_in(state: State) -> State:
 
 
 def test_strangers_meet_the_untouched_backbone(models: Path, backbone: str) -> None:
-    desk = opened(models, backbone)
-    moe = learnt(desk, "a")
+    bench = opened(models, backbone)
+    moe = learnt(bench, "a")
     moe.learnt["a"]["threshold"] = torch.tensor(-1.0)
-    for batch in questions(desk).values():
+    for batch in questions(bench).values():
         assert torch.equal(moe.backbone.logits(batch), plainly(moe, batch))
     moe.learnt["a"]["threshold"] = torch.tensor(1.0)
-    for batch in questions(desk).values():
+    for batch in questions(bench).values():
         assert not torch.equal(moe.backbone.logits(batch), plainly(moe, batch))
 
 
 def test_a_sample_is_answered_alone_as_among_others(models: Path, backbone: str) -> None:
-    desk = opened(models, backbone)
-    moe = learnt(desk, "a", "b")
-    batch = questions(desk)["b"]
+    bench = opened(models, backbone)
+    moe = learnt(bench, "a", "b")
+    batch = questions(bench)["b"]
     found = moe.backbone.route(batch.pixels)
     assert found
     assert len(found.prompts.unique()) + len(found.weight.unique()) > 2  # not all of one kind
@@ -206,20 +206,20 @@ def test_a_sample_is_answered_alone_as_among_others(models: Path, backbone: str)
 
 
 def test_known_tasks_take_their_own_router(models: Path, backbone: str) -> None:
-    desk = opened(models, backbone, task="known")
-    moe = learnt(desk, "b")
-    for task, batch in questions(desk).items():
+    bench = opened(models, backbone, task="known")
+    moe = learnt(bench, "b")
+    for task, batch in questions(bench).items():
         moe.select(task if task != "suite" else None)
         untouched = torch.equal(moe.backbone.logits(batch), plainly(moe, batch))
         assert untouched == (task != "b")
 
 
 def test_selectors_know_nothing_of_the_order(models: Path) -> None:
-    desk = opened(models, "clip")
+    bench = opened(models, "clip")
     parts = ("encoder", "code", "decoder", "output", "mean", "spread", "threshold")
     found = []
     for order in (("a", "b"), ("b", "a")):
-        state = list(states_in(desk.learn(order)).values())[-1]
+        state = list(states_in(bench.learn(order)).values())[-1]
         found.append(
             {f"{task}/{part}": state[f"extra/{task}/{part}"] for task in "ab" for part in parts}
         )
@@ -227,9 +227,9 @@ def test_selectors_know_nothing_of_the_order(models: Path) -> None:
 
 
 def test_a_state_is_all_that_predictions_need(models: Path, backbone: str) -> None:
-    desk = opened(models, backbone)
-    moe = learnt(desk, "a", "b")
-    batches, state = questions(desk), moe.state()
+    bench = opened(models, backbone)
+    moe = learnt(bench, "a", "b")
+    batches, state = questions(bench), moe.state()
     expected = {name: moe.backbone.logits(batch) for name, batch in batches.items()}
     fresh = opened(models, backbone)
     other = learnt(fresh, "b")

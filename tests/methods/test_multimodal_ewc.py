@@ -9,8 +9,9 @@ from torch.nn.functional import cross_entropy
 
 from methods.base import State
 from methods.regularisation.multimodal_ewc import inconsistency
-from tests.methods.conformance import BACKBONES, same, state_in
-from tests.methods.opened import about_to_learn, batch_of, desk_of, gradients, learn_a_little
+from methods.testing.toy import BACKBONES
+from methods.testing.workbench import same, state_in
+from tests.methods.opened import about_to_learn, batch_of, bench_of, gradients, learn_a_little
 from tests.methods.test_penalty import agree
 
 ORDER = ("a", "b")
@@ -22,7 +23,7 @@ def towers(method: Any) -> list[str]:
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_tower_is_equally_important(models: Path, backbone: str) -> None:
-    method, _ = about_to_learn(desk_of(models, backbone, "multimodal_ewc"), *ORDER)
+    method, _ = about_to_learn(bench_of(models, backbone, "multimodal_ewc"), *ORDER)
     found = set(towers(method))
     assert found == ({"vision", "text"} if backbone == "clip" else {"text", "joint"})
     for tower in found:
@@ -33,8 +34,8 @@ def test_every_tower_is_equally_important(models: Path, backbone: str) -> None:
 
 @pytest.mark.parametrize("tower", ["vision", "text"])
 def test_a_tower_that_is_switched_off_is_free(models: Path, tower: str) -> None:
-    desk = desk_of(models, "clip", "multimodal_ewc", groups=[tower])
-    method, stage = about_to_learn(desk, *ORDER)
+    bench = bench_of(models, "clip", "multimodal_ewc", groups=[tower])
+    method, stage = about_to_learn(bench, *ORDER)
     learn_a_little(method, stage)
     everything = [weight for weight in method.parameters() if weight.requires_grad]
     for weight in everything:
@@ -51,16 +52,16 @@ def test_a_tower_that_is_switched_off_is_free(models: Path, tower: str) -> None:
 def test_a_tower_that_is_frozen_needs_no_protection(models: Path) -> None:
     """A fusion backbone trains no vision tower."""
     options = {"groups": ["vision"], "consistency": 0.0}
-    *_, last = desk_of(models, "llava", "multimodal_ewc", **options).learn(ORDER).values()
-    *_, plain = desk_of(models, "llava", "finetune").learn(ORDER).values()
+    *_, last = bench_of(models, "llava", "multimodal_ewc", **options).learn(ORDER).values()
+    *_, plain = bench_of(models, "llava", "finetune").learn(ORDER).values()
     assert same(state_in(last), state_in(plain))
 
 
 @pytest.mark.parametrize("weights", ["drift", "gradient"])
 def test_towers_are_held_as_they_drift_or_are_pulled(models: Path, weights: str) -> None:
     """The vision tower moved three times as far, and is pulled five times as hard."""
-    method, _ = about_to_learn(desk_of(models, "clip", "multimodal_ewc", weights=weights), *ORDER)
-    fixed, _ = about_to_learn(desk_of(models, "clip", "multimodal_ewc", weights="fixed"), *ORDER)
+    method, _ = about_to_learn(bench_of(models, "clip", "multimodal_ewc", weights=weights), *ORDER)
+    fixed, _ = about_to_learn(bench_of(models, "clip", "multimodal_ewc", weights="fixed"), *ORDER)
     for each in (method, fixed):
         with torch.no_grad():
             for weight, tower in zip(each.weights, towers(each), strict=True):
@@ -74,8 +75,8 @@ def test_towers_are_held_as_they_drift_or_are_pulled(models: Path, weights: str)
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_consistency_sets_in_when_something_moved(models: Path, backbone: str) -> None:
-    desk = desk_of(models, backbone, "multimodal_ewc", consistency=5.0, consistency_every=1)
-    method, stage = about_to_learn(desk, *ORDER)
+    bench = bench_of(models, backbone, "multimodal_ewc", consistency=5.0, consistency_every=1)
+    method, stage = about_to_learn(bench, *ORDER)
 
     def same_as_alone(step: int) -> bool:
         batch = batch_of(stage, step)
@@ -91,8 +92,8 @@ def test_consistency_sets_in_when_something_moved(models: Path, backbone: str) -
 
 def test_mixed_precision_loses_no_gradient(models: Path) -> None:
     """Casts of weights that the look at the earlier model made are of no use to the student."""
-    desk = desk_of(models, "clip", "multimodal_ewc", consistency_every=1)
-    method, stage = about_to_learn(desk, *ORDER)
+    bench = bench_of(models, "clip", "multimodal_ewc", consistency_every=1)
+    method, stage = about_to_learn(bench, *ORDER)
     with torch.autocast("cpu", torch.bfloat16):
         loss = method.loss(batch_of(stage))
     reached = gradients(method, loss)
@@ -124,12 +125,12 @@ def test_what_is_switched_off_costs_nothing(
     """Counts images' passes beyond those of fine-tuning: six steps a task, evaluation."""
 
     def learn(name: str, **options: Any) -> tuple[int, State]:
-        desk = desk_of(models, "clip", name, **options)
-        desk.learn(ORDER[:1])
+        bench = bench_of(models, "clip", name, **options)
+        bench.learn(ORDER[:1])
         count: list[int] = []
-        vision = desk.worker.trainer.backbone.get_submodule("model.vision_model")
+        vision = bench.worker.trainer.backbone.get_submodule("model.vision_model")
         vision.register_forward_hook(lambda *_: count.append(1))
-        *_, last = desk.learn(ORDER).values()
+        *_, last = bench.learn(ORDER).values()
         return len(count), state_in(last)
 
     plain, weights = learn("finetune")

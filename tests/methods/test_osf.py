@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.methods.conformance import BACKBONES
+from methods.testing.toy import BACKBONES
 from tests.methods.opened import (
     about_to_learn,
     batch_of,
+    bench_of,
     check_reset_gives_the_untouched_backbone,
-    desk_of,
     gradients,
     learn_a_little,
 )
@@ -36,7 +36,7 @@ def leading(weight: Tensor) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_an_update_leaves_the_leading_directions_as_they_are(models: Path, backbone: str) -> None:
     """With plain gradient steps exactly, at either end of every weight."""
-    osf, stage = about_to_learn(desk_of(models, backbone, "osf", kept=KEPT), "a", "b")
+    osf, stage = about_to_learn(bench_of(models, backbone, "osf", kept=KEPT), "a", "b")
     before = weights(osf)
     for _ in range(3):
         learn_a_little(osf, stage, lr=0.3)
@@ -52,7 +52,7 @@ def test_an_update_leaves_the_leading_directions_as_they_are(models: Path, backb
 
 
 def test_gradients_move_what_is_free(models: Path) -> None:
-    osf, stage = about_to_learn(desk_of(models, "clip", "osf", kept=KEPT), "a")
+    osf, stage = about_to_learn(bench_of(models, "clip", "osf", kept=KEPT), "a")
     assert all(part.any() for part in gradients(osf, osf(batch_of(stage))) if part.ndim == 2)
     trained = [weight for weight in osf.parameters() if weight.requires_grad]
     assert len(trained) == 3 * len(osf.layers)
@@ -62,7 +62,7 @@ def test_gradients_move_what_is_free(models: Path) -> None:
 def test_joining_the_weights_and_splitting_them_changes_no_answer(
     models: Path, backbone: str
 ) -> None:
-    osf, stage = about_to_learn(desk_of(models, backbone, "osf"), "a", "b")
+    osf, stage = about_to_learn(bench_of(models, backbone, "osf"), "a", "b")
 
     @torch.no_grad()
     def answers() -> Tensor:
@@ -82,7 +82,7 @@ def test_joining_the_weights_and_splitting_them_changes_no_answer(
 
 
 def test_every_task_splits_the_weights_that_it_finds(models: Path) -> None:
-    osf, _ = about_to_learn(desk_of(models, "clip", "osf", kept=KEPT), "a", "b")
+    osf, _ = about_to_learn(bench_of(models, "clip", "osf", kept=KEPT), "a", "b")
     for name, layer in osf.layers.items():
         low = layer.osf_svd_params["default"]
         weight = weights(osf)[name]
@@ -94,11 +94,11 @@ def test_every_task_splits_the_weights_that_it_finds(models: Path) -> None:
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_reset_gives_the_untouched_backbone(models: Path, backbone: str) -> None:
-    desk = desk_of(models, backbone, "osf", lr=0.01)
-    desk.learn(("a", "b"))
-    check_reset_gives_the_untouched_backbone(desk)
+    bench = bench_of(models, backbone, "osf", lr=0.01)
+    bench.learn(("a", "b"))
+    check_reset_gives_the_untouched_backbone(bench)
 
 
 def test_a_state_holds_each_weight_once(models: Path) -> None:
-    osf, _ = about_to_learn(desk_of(models, "clip", "osf"), "a", "b")
+    osf, _ = about_to_learn(bench_of(models, "clip", "osf"), "a", "b")
     assert set(osf.state()) == {f"extra/merged/{name}" for name in osf.layers}

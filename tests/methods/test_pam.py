@@ -12,9 +12,9 @@ from torch.optim import AdamW
 
 from methods.adapters.pam import PAM, keep_largest, nearest_factors
 from methods.data import Stage
+from methods.testing.toy import BACKBONES
 from sweep.errors import InputError
-from tests.methods.conformance import BACKBONES
-from tests.methods.opened import about_to_learn, desk_of, learn_a_little
+from tests.methods.opened import about_to_learn, bench_of, learn_a_little
 
 SEEDS = st.integers(0, 2**31)
 SHARES = st.floats(0, 1)
@@ -65,7 +65,7 @@ def in_the_second_task(
     models: Path, backbone: str = "clip", **options: Any
 ) -> tuple[PAM, Stage, dict[str, Tensor]]:
     """PAM far from where the second task began, its stage, and the weights before it."""
-    pam, stage = about_to_learn(desk_of(models, backbone, "pam", **options), "a", "b")
+    pam, stage = about_to_learn(bench_of(models, backbone, "pam", **options), "a", "b")
     pam.on_optimizer_created(AdamW(pam.weights.values()))
     before = copies(pam)
     for i, weight in enumerate(pam.weights.values()):
@@ -106,8 +106,8 @@ def test_alignment_ends_all_contradictions_and_changes_nothing_else(
 
 
 def test_zero_is_the_untouched_backbone_where_all_weights_are_trained(models: Path) -> None:
-    desk = desk_of(models, "clip", "pam", lora=None, top=1.0)
-    pam, _ = about_to_learn(desk, "a", "b")
+    bench = bench_of(models, "clip", "pam", lora=None, top=1.0)
+    pam, _ = about_to_learn(bench, "a", "b")
     pam.on_optimizer_created(AdamW(pam.weights.values()))
     learnt = copies(pam)
     pam.reset(0)
@@ -124,10 +124,10 @@ def test_zero_is_the_untouched_backbone_where_all_weights_are_trained(models: Pa
 def test_aligns_every_kth_step_from_the_second_task_on(
     models: Path, every: int, times: int
 ) -> None:
-    desk, calls = desk_of(models, "clip", "pam", every=every, **LORA), list[int]()
-    pam, _ = about_to_learn(desk, "a")
+    bench, calls = bench_of(models, "clip", "pam", every=every, **LORA), list[int]()
+    pam, _ = about_to_learn(bench, "a")
     vars(pam)["align"] = lambda: calls.append(pam.steps)
-    desk.learn(("a", "b"))
+    bench.learn(("a", "b"))
     assert calls == [every * i for i in range(1, times + 1)]
 
 
@@ -144,7 +144,7 @@ def test_without_entries_to_align_it_is_plain_averaging(
 
 
 def test_mean_weighs_all_tasks_the_same(models: Path) -> None:
-    pam, stage = about_to_learn(desk_of(models, "clip", "pam", share="mean", **LORA), *"abc")
+    pam, stage = about_to_learn(bench_of(models, "clip", "pam", share="mean", **LORA), *"abc")
     before = copies(pam)
     learn_a_little(pam, stage)
     trained = copies(pam)
@@ -190,9 +190,9 @@ def test_momentum_is_forgotten_exactly_where_entries_were_reset(models: Path, cl
 def test_the_first_task_can_be_averaged_too(models: Path) -> None:
     left = {}
     for first in ("kept", "merged"):
-        desk = desk_of(models, "clip", "pam", first_task=first, top=0.0, **LORA)
-        desk.learn(("a",))
-        left[first] = copies(desk.worker.trainer.method)
+        bench = bench_of(models, "clip", "pam", first_task=first, top=0.0, **LORA)
+        bench.learn(("a",))
+        left[first] = copies(bench.worker.trainer.method)
     for name, tensor in left["merged"].items():
         if "lora_B" in name:  # was zero before
             torch.testing.assert_close(tensor, left["kept"][name] / 2)
@@ -200,4 +200,4 @@ def test_the_first_task_can_be_averaged_too(models: Path) -> None:
 
 def test_updates_cannot_be_averaged_without_an_adapter(models: Path) -> None:
     with pytest.raises(InputError, match="merge_in"):
-        desk_of(models, "clip", "pam", lora=None, merge_in="delta")
+        bench_of(models, "clip", "pam", lora=None, merge_in="delta")

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.methods import conformance
-from tests.methods.conformance import BACKBONES, Desk, same, state_in
-from tests.methods.opened import about_to_learn, desk_of, learn_a_little
+from methods.testing import MethodChecks
+from methods.testing.toy import BACKBONES
+from methods.testing.workbench import same, state_in
+from tests.methods.opened import about_to_learn, bench_of, learn_a_little
 
 METHODS = ("ewc", "online_ewc", "si", "mas", "multimodal_ewc", "l2_sp")
 ORDER = ("a", "b")
@@ -40,7 +41,7 @@ def agree(some: Iterable[Tensor], others: Iterable[Tensor]) -> bool:
 @pytest.mark.parametrize("name", METHODS)
 def test_adds_the_gradient_of_the_penalty(models: Path, backbone: str, name: str) -> None:
     options = {"weights": "fixed"} if name == "multimodal_ewc" else {}
-    method, stage = about_to_learn(desk_of(models, backbone, name, **options), *ORDER)
+    method, stage = about_to_learn(bench_of(models, backbone, name, **options), *ORDER)
     anchors = [weight.detach().clone() for weight in method.weights]
     extra = list(method.extra_state().values())[: len(anchors)]
     importance = extra or [torch.ones_like(weight) for weight in anchors]
@@ -51,14 +52,14 @@ def test_adds_the_gradient_of_the_penalty(models: Path, backbone: str, name: str
 
 @pytest.mark.parametrize("name", METHODS)
 def test_pulls_nowhere_where_the_task_started(models: Path, name: str) -> None:
-    method, _ = about_to_learn(desk_of(models, "clip", name), *ORDER)
+    method, _ = about_to_learn(bench_of(models, "clip", name), *ORDER)
     assert not any(change.any() for change in added(method))
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "l2_sp"])
 def test_first_task_is_plain_finetuning(models: Path, name: str) -> None:
     first, plain = (
-        state_in(next(iter(desk_of(models, "clip", method).learn(ORDER).values())))
+        state_in(next(iter(bench_of(models, "clip", method).learn(ORDER).values())))
         for method in (name, "finetune")
     )
     assert same({key: first[key] for key in first if key.startswith("weights/")}, plain)
@@ -66,7 +67,7 @@ def test_first_task_is_plain_finetuning(models: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_protects_the_factors_of_an_adapter(models: Path, name: str, tmp_path: Path) -> None:
-    desk = desk_of(models, "clip", name, lora={"rank": 2})
-    conformance.check_resume_is_exact(desk.plan.study, name, tmp_path)
-    *_, result = Desk(desk.plan.study, name).learn(ORDER).values()
+    adapted = {"method": name, "options": {"lora": {"rank": 2}}}
+    type("Checks", (MethodChecks,), adapted)().test_resume_is_exact("clip", tmp_path)
+    *_, result = bench_of(models, "clip", name, lora={"rank": 2}).learn(ORDER).values()
     assert all(".lora_" in key for key in state_in(result))

@@ -18,11 +18,20 @@ from methods.backbones.prompting import Route
 from methods.data import Batch, Task
 from methods.prompts.attention import Attention
 from methods.prompts.base import Pairs, Prefixes, Residuals
-from tests.methods.conformance import SMALL, check_learns, study_of
-from tests.methods.opened import desk_of
-from tests.methods.test_conformance import LONGER, STEERING
-from tests.models import SIZE, save_clip, save_llava, save_paligemma, save_siglip
-from tests.toy import VOCABULARY, Toy
+from methods.testing.checks import LONGER
+from methods.testing.tiny_models import (
+    SIZE,
+    VOCABULARY,
+    save_clip,
+    save_llava,
+    save_paligemma,
+    save_siglip,
+)
+from methods.testing.toy import Toy
+from methods.testing.workbench import Workbench
+from tests.methods.opened import bench_of
+from tests.methods.shipped import OPTIONS, study_of
+from tests.methods.test_conformance import STEERING
 
 MODELS = {
     "clip": save_clip,
@@ -249,9 +258,9 @@ def test_context_of_words_reads_as_these_words(folders: dict[str, str], name: st
 
 @pytest.mark.parametrize("method", ["coop", "l2p", "dualprompt", "diki", "dpw"])
 def test_answers_do_not_depend_on_the_batch(models: Path, method: str) -> None:
-    desk = desk_of(models, "clip", method, **SMALL[method])
-    desk.learn(("a", "b"))
-    learnt = desk.worker.trainer.method.eval()
+    bench = bench_of(models, "clip", method, **OPTIONS[method])
+    bench.learn(("a", "b"))
+    learnt = bench.worker.trainer.method.eval()
     whole = batch(6)
     with torch.no_grad():
         logits = learnt.backbone.logits(whole)
@@ -273,7 +282,8 @@ def test_fusion_models_with_weights_that_count_learn(
     shutil.copytree(folders["llava"], tmp_path / "llava")
     model: Any = backbone.model
     model.save_pretrained(tmp_path / "llava")
-    check_learns(study_of(tmp_path, "llava", training=LONGER), method, gain=0.15)
+    bench = Workbench(study_of(tmp_path, "llava", training=LONGER), method)
+    assert bench.gain(bench.plan.study.benchmark.task_names()) > 0.15
 
 
 def test_what_cannot_be_prompted_says_so(

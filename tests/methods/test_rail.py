@@ -18,9 +18,10 @@ from torch import Tensor
 from methods.analytic.rail import RAIL
 from methods.analytic.ridge import Dual, Primal, Ridge
 from methods.base import State
+from methods.testing.toy import BACKBONES
+from methods.testing.workbench import Workbench, same
 from methods.tools.image_features import image_features
-from tests.methods.conformance import BACKBONES, Desk, same
-from tests.methods.opened import asked, desk_of
+from tests.methods.opened import asked, bench_of
 from tests.sweep.plans import plan_of
 from tests.sweep.plans import study_of as planned
 
@@ -96,14 +97,14 @@ def test_every_task_is_trained_once_for_all_orders_and_without_steps() -> None:
     assert sum(unit.kind == "combine" for unit in plan.units.values()) == 2**5 - 1
 
 
-def tasks_of(desk: Desk) -> tuple[str, ...]:
-    return desk.plan.study.benchmark.task_names()
+def tasks_of(bench: Workbench) -> tuple[str, ...]:
+    return bench.plan.study.benchmark.task_names()
 
 
-def after(desk: Desk, *order: str) -> RAIL:
+def after(bench: Workbench, *order: str) -> RAIL:
     """The method after the last stage of an order."""
-    desk.learn(order)
-    method = desk.worker.trainer.method
+    bench.learn(order)
+    method = bench.worker.trainer.method
     assert isinstance(method, RAIL)
     return method
 
@@ -117,8 +118,8 @@ def backbone(request: pytest.FixtureRequest) -> str:
 def test_every_order_gives_the_same_predictor(
     models: Path, backbone: str, options: dict[str, Any]
 ) -> None:
-    desk = desk_of(models, backbone, "rail", **options)
-    solutions = [after(desk, *order).solution for order in permutations(tasks_of(desk))]
+    bench = bench_of(models, backbone, "rail", **options)
+    solutions = [after(bench, *order).solution for order in permutations(tasks_of(bench))]
     assert all(same(solution, solutions[0]) for solution in solutions)
 
 
@@ -126,10 +127,10 @@ def test_every_order_gives_the_same_predictor(
 def test_a_known_task_is_answered_by_both_together(
     models: Path, backbone: str, options: dict[str, Any]
 ) -> None:
-    desk = desk_of(models, backbone, "rail", beta=0.3, **options)
-    rail = after(desk, *tasks_of(desk))
+    bench = bench_of(models, backbone, "rail", beta=0.3, **options)
+    rail = after(bench, *tasks_of(bench))
     rail.eval()
-    batch = asked(desk, "a")
+    batch = asked(bench, "a")
     adapter = (
         rail.regression.lift(
             rail.backbone.embed_images(batch.pixels).double(), rail.solution["points"]
@@ -145,21 +146,21 @@ def test_a_known_task_is_answered_by_both_together(
 def test_what_was_not_learnt_is_answered_by_the_untouched_backbone(
     models: Path, backbone: str, domain: str
 ) -> None:
-    desk = desk_of(models, backbone, "rail", width=64, domain=domain)
-    desk.learn(tasks_of(desk)[:1])
-    unit = desk.units(tasks_of(desk)[:1])[0]
-    state = desk.worker.compute(unit, lambda _: {}).state
+    bench = bench_of(models, backbone, "rail", width=64, domain=domain)
+    bench.learn(tasks_of(bench)[:1])
+    unit = bench.units(tasks_of(bench)[:1])[0]
+    state = bench.worker.compute(unit, lambda _: {}).state
     assert state is not None
-    rail = desk.worker.trainer.method
+    rail = bench.worker.trainer.method
     rail.eval()
     for task in ("a", "b", "suite"):  # trained on a, but nothing is combined yet
         assert torch.equal(
-            rail.predict(asked(desk, task)), rail.backbone.predict(asked(desk, task))
+            rail.predict(asked(bench, task)), rail.backbone.predict(asked(bench, task))
         )
     if domain == "known":
-        rail = after(desk, "a").eval()
+        rail = after(bench, "a").eval()
         for task in ("b", "suite"):
-            batch = asked(desk, task)
+            batch = asked(bench, task)
             assert torch.equal(rail.predict(batch), rail.backbone.predict(batch))
 
 
@@ -168,10 +169,10 @@ def test_an_unknown_task_competes_with_all_that_were_learnt(
     models: Path, backbone: str, own: str
 ) -> None:
     """Worked out sample by sample, with and without its task among those learnt."""
-    desk = desk_of(models, backbone, "rail", width=64, domain="inferred")
-    rail = after(desk, "b").eval()
+    bench = bench_of(models, backbone, "rail", width=64, domain="inferred")
+    rail = after(bench, "b").eval()
     rail.learnt["b"] = replace(rail.learnt["b"], choices=("green", "color", "what"))
-    batch = replace(asked(desk, own), task=desk.worker.benchmark.tasks["a"])
+    batch = replace(asked(bench, own), task=bench.worker.benchmark.tasks["a"])
     if own == "b":
         rail.learnt["a"] = batch.task
         rail.solution["weights/a"] = -rail.solution["weights/b"]
@@ -197,9 +198,9 @@ def test_an_unknown_task_competes_with_all_that_were_learnt(
 
 def test_workers_share_out_the_samples(models: Path, backbone: str) -> None:
     """Without a process group to sum over, each of three has its own rows, as one would have."""
-    desk = desk_of(models, backbone, "rail", width=64)
-    rail = after(desk, "a")
-    stage = desk.worker.trainer._stage(desk.units(("a",))[0])
+    bench = bench_of(models, backbone, "rail", width=64)
+    rail = after(bench, "a")
+    stage = bench.worker.trainer._stage(bench.units(("a",))[0])
     whole = image_features(rail.backbone, stage)
     shares = [
         image_features(rail.backbone, replace(stage, rank=rank, world_size=3)) for rank in range(3)
@@ -210,6 +211,6 @@ def test_workers_share_out_the_samples(models: Path, backbone: str) -> None:
 
 
 def test_steps_are_refused(models: Path) -> None:
-    desk = desk_of(models, "clip", "rail", width=64)
+    bench = bench_of(models, "clip", "rail", width=64)
     with pytest.raises(TypeError, match="step"):
-        after(desk, "a").loss(asked(desk, "a"))
+        after(bench, "a").loss(asked(bench, "a"))

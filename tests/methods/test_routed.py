@@ -12,10 +12,10 @@ from scipy.stats import multivariate_normal
 from methods.base import State
 from methods.prompts.densities import Densities, moments
 from methods.prompts.routed import Routed
+from methods.testing.toy import BACKBONES, TOY, toy_study
+from methods.testing.workbench import Workbench
 from sweep.measuring.measure import make_plan
-from tests.methods.conformance import BACKBONES, Desk
-from tests.methods.opened import desk_of
-from tests.toy import toy_study
+from tests.methods.opened import bench_of
 
 CPU = torch.device("cpu")
 ROUTED = ("diki", "dpw")
@@ -51,25 +51,25 @@ def test_a_share_of_gaussian_images_exceeds_its_density() -> None:
         assert float(above.double().mean()) == pytest.approx(share, abs=0.01)
 
 
-def trained(models: Path, backbone: str, method: str, *order: str) -> tuple[Desk, Routed]:
-    desk = desk_of(models, backbone, method, lr=0.05)
-    desk.learn(order)
-    routed = desk.worker.trainer.method
+def trained(models: Path, backbone: str, method: str, *order: str) -> tuple[Workbench, Routed]:
+    bench = bench_of(models, backbone, method, lr=0.05)
+    bench.learn(order)
+    routed = bench.worker.trainer.method
     assert isinstance(routed, Routed)
-    return desk, routed
+    return bench, routed
 
 
-def images_of(desk: Desk, task: str) -> torch.Tensor:
-    benchmark = desk.worker.benchmark
+def images_of(bench: Workbench, task: str) -> torch.Tensor:
+    benchmark = bench.worker.benchmark
     found = benchmark.tasks.get(task) or benchmark.probes[task]
-    return desk.worker.trainer.pixels("test", found)[torch.arange(32)]
+    return bench.worker.trainer.pixels("test", found)[torch.arange(32)]
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_moments_are_those_of_all_training_images(models: Path, backbone: str) -> None:
-    desk, diki = trained(models, backbone, "diki", "a")
-    trainer = desk.worker.trainer
-    (unit, _) = desk.units(("a",))
+    bench, diki = trained(models, backbone, "diki", "a")
+    trainer = bench.worker.trainer
+    (unit, _) = bench.units(("a",))
     stage = trainer._stage(unit)
     features = diki.backbone.query(stage.tasks["a"].batch(torch.arange(96)).pixels)
     measured = moments(diki.backbone, stage)
@@ -81,10 +81,10 @@ def test_moments_are_those_of_all_training_images(models: Path, backbone: str) -
 def test_images_go_to_the_task_they_look_like_and_strangers_nowhere(
     models: Path, method: str
 ) -> None:
-    desk, routed = trained(models, "clip", method, "a", "b", "c")
+    bench, routed = trained(models, "clip", method, "a", "b", "c")
     weights = {}
     for number, task in enumerate("abc"):
-        route = routed.choose(routed.backbone.query(images_of(desk, task)))
+        route = routed.choose(routed.backbone.query(images_of(bench, task)))
         assert (route.prompts == number).all()
         weights[task] = route.weight.mean()
     noise = torch.randint(
@@ -96,17 +96,17 @@ def test_images_go_to_the_task_they_look_like_and_strangers_nowhere(
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_diki_changes_nothing_before_it_is_trained(models: Path, backbone: str) -> None:
-    desk, diki = trained(models, backbone, "diki", "a")
+    bench, diki = trained(models, backbone, "diki", "a")
     diki.reset(1)
     assert diki.backbone.prompting.route is not None
-    assert desk.worker.evaluator.evaluate()[0] == list(
-        next(iter(desk.untouched.values())).record.scores
+    assert bench.worker.evaluator.evaluate()[0] == list(
+        next(iter(bench.untouched.values())).record.scores
     )
 
 
 @pytest.mark.parametrize("method", ROUTED)
 def test_five_trainings_serve_all_orders_of_five_tasks(models: Path, method: str) -> None:
-    study = toy_study(models, {method: {}}, benchmark={"name": "toy", "num_tasks": 5})
+    study = toy_study(models, {method: {}}, benchmark={"name": TOY, "num_tasks": 5})
     plan = make_plan(study)
     assert len({run.order for run in plan.runs}) == 120
     assert len(plan.trainings(method)) == 5

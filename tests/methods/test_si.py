@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from methods.data import Stage
-from tests.methods.opened import about_to_learn, desk_of
+from tests.methods.opened import about_to_learn, bench_of
 from tests.methods.test_penalty import agree
 
 DAMPING = 1e-4
@@ -16,7 +16,7 @@ DAMPING = 1e-4
 
 @pytest.fixture
 def learning(models: Path) -> tuple[Any, Stage]:
-    return about_to_learn(desk_of(models, "clip", "si", damping=DAMPING), "a", "b")
+    return about_to_learn(bench_of(models, "clip", "si", damping=DAMPING), "a", "b")
 
 
 def step(si: Any, gradients: list[Tensor], lr: float) -> None:

@@ -7,22 +7,22 @@ import pytest
 import torch
 
 from methods.base import State
+from methods.testing.toy import toy_study
+from methods.testing.workbench import Workbench, state_in
 from sweep.stage.trainer import Trainer
-from tests.methods.conformance import Desk, state_in
-from tests.toy import toy_study
 
 ORDER = ("a", "b", "c")
 
 
 def stages(models: Path, method: str, **options: Any) -> tuple[list[list[State]], list[State]]:
     """Learn two tasks: per task the states at the start and after every step; what was left."""
-    desk = Desk(toy_study(models, {method: options}), method)
-    first, second, _ = desk.units(ORDER)
-    desk.worker._load(first)
+    bench = Workbench(toy_study(models, {method: options}), method)
+    first, second, _ = bench.units(ORDER)
+    bench.worker._load(first)
     paths: list[list[State]] = []
-    watch(desk.worker.trainer, paths)
-    begun = desk.worker.compute(first, lambda _: {})
-    left = desk.worker.compute(second, lambda _: state_in(begun))
+    watch(bench.worker.trainer, paths)
+    begun = bench.worker.compute(first, lambda _: {})
+    left = bench.worker.compute(second, lambda _: state_in(begun))
     return paths, [state_in(begun), state_in(left)]
 
 

@@ -9,16 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from methods.testing.toy import BACKBONES
+from methods.testing.workbench import Workbench, same, states_in
 from methods.tools.soft_targets import ReferenceDraws
-from tests.methods.conformance import BACKBONES, Desk, same, states_in
-from tests.methods.opened import about_to_learn, batch_of, desk_of, gradients
+from tests.methods.opened import about_to_learn, batch_of, bench_of, gradients
 
 FREE = {"consolidation": 0.0, "every": 2}
 
 
 @pytest.fixture(params=list(BACKBONES))
-def desk(request: pytest.FixtureRequest, models: Path) -> Desk:
-    return desk_of(models, request.param, "zscl", **FREE)
+def bench(request: pytest.FixtureRequest, models: Path) -> Workbench:
+    return bench_of(models, request.param, "zscl", **FREE)
 
 
 def entropy(logits: Tensor) -> Tensor:
@@ -27,8 +28,8 @@ def entropy(logits: Tensor) -> Tensor:
     return -(belief * belief.log()).sum(dim=1).mean()
 
 
-def test_untouched_model_is_at_the_entropy_of_the_teacher(desk: Desk) -> None:
-    zscl, stage = about_to_learn(desk, "a")
+def test_untouched_model_is_at_the_entropy_of_the_teacher(bench: Workbench) -> None:
+    zscl, stage = about_to_learn(bench, "a")
     pool, drawn = stage.reference, ReferenceDraws(stage, None).draw()
     assert pool is not None
     texts = pool.text_embeddings[sorted({pool.captions.index(c) for c in pool.captions})]
@@ -38,8 +39,8 @@ def test_untouched_model_is_at_the_entropy_of_the_teacher(desk: Desk) -> None:
     assert max(gradient.abs().max() for gradient in gradients(zscl, loss)) < 1e-3
 
 
-def test_every_caption_counts_once(desk: Desk) -> None:
-    zscl, stage = about_to_learn(desk, "a")
+def test_every_caption_counts_once(bench: Workbench) -> None:
+    zscl, stage = about_to_learn(bench, "a")
     assert stage.reference is not None
     captions = stage.reference.captions
     assert len(zscl.texts) == len(set(captions)) < len(captions)
@@ -55,7 +56,7 @@ def counted(call: Callable[[Any], Tensor], name: str, calls: Counter[str]) -> An
 
 def test_no_teacher_runs_in_training(models: Path) -> None:
     """A step embeds the task's and the reference images once, and no caption."""
-    zscl, stage = about_to_learn(desk_of(models, "clip", "zscl"), "a", "b")
+    zscl, stage = about_to_learn(bench_of(models, "clip", "zscl"), "a", "b")
     calls: Counter[str] = Counter()
     for name in ("embed_images", "embed_texts"):
         vars(zscl.backbone)[name] = counted(getattr(zscl.backbone, name), name, calls)
@@ -65,7 +66,7 @@ def test_no_teacher_runs_in_training(models: Path) -> None:
 
 
 def test_text_tower_learns_from_the_task_alone(models: Path) -> None:
-    zscl, _ = about_to_learn(desk_of(models, "clip", "zscl"), "a", "b")
+    zscl, _ = about_to_learn(bench_of(models, "clip", "zscl"), "a", "b")
     gradients(zscl, zscl.distance())
     towers = {
         zscl.backbone.tower(name)
@@ -76,7 +77,7 @@ def test_text_tower_learns_from_the_task_alone(models: Path) -> None:
 
 
 def test_consolidation_adds_the_gradient_of_its_penalty(models: Path) -> None:
-    zscl, stage = about_to_learn(desk_of(models, "clip", "zscl", consolidation=0.3), "a", "b")
+    zscl, stage = about_to_learn(bench_of(models, "clip", "zscl", consolidation=0.3), "a", "b")
     starts = [weight.detach().clone() for weight, _ in zscl.anchors]
     with torch.no_grad():
         for weight, _ in zscl.anchors:
@@ -92,7 +93,7 @@ def test_consolidation_adds_the_gradient_of_its_penalty(models: Path) -> None:
 
 
 def test_is_a_weight_ensemble_without_distillation(models: Path) -> None:
-    alone = desk_of(models, "clip", "weight_ensemble", every=2).learn(("a", "b"))
-    whole = desk_of(models, "clip", "zscl", strength=0.0, **FREE).learn(("a", "b"))
+    alone = bench_of(models, "clip", "weight_ensemble", every=2).learn(("a", "b"))
+    whole = bench_of(models, "clip", "zscl", strength=0.0, **FREE).learn(("a", "b"))
     pairs = zip(states_in(whole).values(), states_in(alone).values(), strict=True)
     assert all(same(one, other) for one, other in pairs)

@@ -3,15 +3,15 @@
 import sys
 from pathlib import Path
 
+from methods.testing.toy import TOY, toy_study
 from sweep import run
-from tests.toy import toy_study
 
 
 def main(folder: str, out: str, lanes: str, workers: str, steps: str, *methods: str) -> int:
     study = toy_study(
         Path(folder),
         methods,
-        benchmark={"name": "toy", "num_tasks": 4},
+        benchmark={"name": TOY, "num_tasks": 4},
         training={"steps": int(steps), "batch_size": 16, "lr": 0.003},
         lanes={"count": int(lanes), "workers": int(workers), "cpus_per_worker": 1},
         keep_states="all",

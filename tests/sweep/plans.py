@@ -6,10 +6,10 @@ from typing import Any, ClassVar, Literal
 
 from hypothesis import strategies as st
 
-import tests.toy  # noqa: F401  (registers the benchmark)
 from methods.base import Method
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.baselines.individual import Individual
+from methods.testing.toy import TOY
 from sweep.plan.plan import Plan
 from sweep.plan.scheduler import Kept
 from sweep.study.backbones import Source
@@ -47,7 +47,7 @@ def study_of(orders: Sequence[Sequence[str]], methods: Any = "finetune", **chang
     """A study of given orders of the same tasks, which are a, b, c, ..."""
     content = {
         "name": "planned",
-        "benchmark": {"name": "toy", "num_tasks": len(orders[0])},
+        "benchmark": {"name": TOY, "num_tasks": len(orders[0])},
         "backbones": {"clip": {"path": "some/clip"}},
         "methods": methods,
         "design": {"name": "fixed", "orders": [list(order) for order in orders]},

@@ -19,7 +19,7 @@ from sweep.preview.cost import (
     recorded,
 )
 from sweep.storage.store import Record, Store
-from tests.methods.conformance import study_of as real_study_of
+from tests.methods.shipped import study_of as real_study_of
 from tests.sweep.plans import plan_of, study_of
 
 TRAINING = {"steps": 10, "per_task": {"c": {"steps": 20}}}

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from methods.backbones import load_backbone
+from methods.testing.toy import toy_study
+from methods.testing.workbench import Workbench, same
 from sweep.errors import InputError
 from sweep.measuring.measure import make_plan
 from sweep.preview.cost import measure_costs
@@ -21,10 +23,9 @@ from sweep.stage.diagnostics.embedded_samples import PICTURED
 from sweep.stage.diagnostics.modality import chance, partners
 from sweep.stage.diagnostics.towers import TOWERS
 from sweep.study.schema import Study
-from tests.methods.conformance import SMALL, Desk, same
-from tests.methods.opened import desk_of
+from tests.methods.opened import bench_of
+from tests.methods.shipped import OPTIONS
 from tests.sweep.plans import plan_of, study_of
-from tests.toy import toy_study
 
 ALL = ("modality", "towers", "cka")
 
@@ -63,19 +64,19 @@ def learnt(
     order: str = "ab",
     extra: Sequence[str] = ALL,
     **options: object,
-) -> Desk:
-    """A desk whose model has learnt an order, with extra measures."""
-    desk = desk_of(models, backbone, method, **options)
-    raw = desk.plan.study.model_dump(mode="json", by_alias=True)
+) -> Workbench:
+    """A bench whose model has learnt an order, with extra measures."""
+    bench = bench_of(models, backbone, method, **options)
+    raw = bench.plan.study.model_dump(mode="json", by_alias=True)
     raw["evaluation"] = {"diagnostics": list(extra)}
     raw["methods"] = {method: {"method": method} | options}
-    desk = Desk(Study.from_dict(raw), method)
-    desk.learn(tuple(order))
-    return desk
+    bench = Workbench(Study.from_dict(raw), method)
+    bench.learn(tuple(order))
+    return bench
 
 
-def rows(desk: Desk, split: str) -> dict[tuple[str, str], float]:
-    scores, _ = desk.worker.evaluator.evaluate()
+def rows(bench: Workbench, split: str) -> dict[tuple[str, str], float]:
+    scores, _ = bench.worker.evaluator.evaluate()
     return {(r["eval_task"], r["metric"]): r["value"] for r in scores if r["split"] == split}
 
 
@@ -85,9 +86,9 @@ def rows(desk: Desk, split: str) -> dict[tuple[str, str], float]:
 def test_coalitions_of_towers_are_models_with_these_towers(
     models: Path, backbone: str, method: str
 ) -> None:
-    desk = learnt(models, backbone, method)
-    trainer = desk.worker.trainer.method
-    before, found, accuracy = trainer.state(), rows(desk, "tower"), rows(desk, "task")
+    bench = learnt(models, backbone, method)
+    trainer = bench.worker.trainer.method
+    before, found, accuracy = trainer.state(), rows(bench, "tower"), rows(bench, "task")
     assert same(trainer.state(), before)
     untouched = trainer._initial
     tower = trainer.backbone.tower
@@ -97,7 +98,7 @@ def test_coalitions_of_towers_are_models_with_these_towers(
             for name, weight in before.items()
         }
         trainer.load_state(mixed)
-        for (task, _), value in rows(desk, "task").items():
+        for (task, _), value in rows(bench, "task").items():
             assert found[task, name_coalition(present)] == value
     trainer.load_state(before)
     for (task, _), value in accuracy.items():
@@ -105,30 +106,30 @@ def test_coalitions_of_towers_are_models_with_these_towers(
 
 
 def test_untouched_towers_have_one_worth(models: Path) -> None:
-    desk = learnt(models, "clip", "finetune")
-    desk.worker.trainer.method.reset(0)
-    found, accuracy = rows(desk, "tower"), rows(desk, "task")
+    bench = learnt(models, "clip", "finetune")
+    bench.worker.trainer.method.reset(0)
+    found, accuracy = rows(bench, "tower"), rows(bench, "task")
     assert all(value == accuracy[task, "accuracy"] for (task, _), value in found.items())
-    assert not rows(desk, "update")
-    assert rows(desk, "cka") == {("all tasks", "image"): 1.0, ("all tasks", "text"): 1.0}
+    assert not rows(bench, "update")
+    assert rows(bench, "cka") == {("all tasks", "image"): 1.0, ("all tasks", "text"): 1.0}
 
 
 @pytest.mark.parametrize("method", ["finetune", "osf", "coop", "l2p", "dualprompt", "diki", "dpw"])
 def test_cka_is_with_the_untouched_backbone_whatever_was_evaluated_before(
     models: Path, method: str
 ) -> None:
-    options: dict[str, Any] = SMALL.get(method, {})
-    desk = learnt(models, "clip", method, extra=["cka"], **options)
-    trainer, diagnostics = desk.worker.trainer, desk.worker.evaluator.diagnostics
+    options: dict[str, Any] = OPTIONS.get(method, {})
+    bench = learnt(models, "clip", method, extra=["cka"], **options)
+    trainer, diagnostics = bench.worker.trainer, bench.worker.evaluator.diagnostics
     (cka,) = diagnostics
-    plain = load_backbone(desk.plan.study.backbones["clip"].path).eval()
-    tasks = desk.worker.benchmark.tasks.values()
+    plain = load_backbone(bench.plan.study.backbones["clip"].path).eval()
+    tasks = bench.worker.benchmark.tasks.values()
     pixels = torch.cat([trainer.pixels("test", task)[torch.arange(32)] for task in tasks])
     texts = [text for task in tasks for text in plain.texts(task)]
     with torch.no_grad():
         untouched = {"image": plain.embed_images(pixels), "text": plain.embed_texts(texts)}
         moved = cka._embeddings()
-    found = {modality: value for (_, modality), value in rows(desk, "cka").items()}
+    found = {modality: value for (_, modality), value in rows(bench, "cka").items()}
     expected = {name: linear_cka(moved[name], untouched[name]) for name in moved}
     assert found == pytest.approx(expected, abs=1e-4)
     assert min(found.values()) < 0.999
@@ -136,10 +137,10 @@ def test_cka_is_with_the_untouched_backbone_whatever_was_evaluated_before(
 
 @pytest.mark.parametrize("method", ["finetune", "lora"])
 def test_update_shares_are_those_of_the_weights_in_use(models: Path, method: str) -> None:
-    desk = learnt(models, "clip", method)
-    found = {tower: share for (_, tower), share in rows(desk, "update").items()}
+    bench = learnt(models, "clip", method)
+    found = {tower: share for (_, tower), share in rows(bench, "update").items()}
     assert sum(found.values()) == pytest.approx(1)
-    trainer = desk.worker.trainer.method
+    trainer = bench.worker.trainer.method
     squares = dict.fromkeys(TOWERS, 0.0)
     for name, module in trainer.named_modules():
         if method == "lora" and hasattr(module, "get_delta_weight"):
@@ -161,10 +162,10 @@ def test_without_questions_the_text_has_no_worth_of_its_own(models: Path) -> Non
 
 
 def test_exchanged_modalities_are_those_of_other_samples(models: Path) -> None:
-    desk = learnt(models, "llava", "finetune")
-    found, evaluator = rows(desk, "modality"), desk.worker.evaluator
-    method = desk.worker.trainer.method
-    (batch,) = evaluator.samples.batches(task := desk.worker.benchmark.tasks["b"])
+    bench = learnt(models, "llava", "finetune")
+    found, evaluator = rows(bench, "modality"), bench.worker.evaluator
+    method = bench.worker.trainer.method
+    (batch,) = evaluator.samples.batches(task := bench.worker.benchmark.tasks["b"])
     other = partners(task)
     assert sorted(other.tolist()) == list(range(len(other)))
     assert (other != torch.arange(len(other))).all()
@@ -210,21 +211,21 @@ def test_the_price_shows_in_the_plan(models: Path) -> None:
 
 @pytest.mark.parametrize("backbone", ["clip", "llava"])
 def test_shares_of_the_fit_are_of_both_modalities(models: Path, backbone: str) -> None:
-    desk = learnt(models, backbone, "finetune", extra=["mm_shap"])
-    found = rows(desk, "mm_shap")
+    bench = learnt(models, backbone, "finetune", extra=["mm_shap"])
+    found = rows(bench, "mm_shap")
     for task in "ab":
         assert 0 < found[task, "text"] < 1
         assert found[task, "text"] + found[task, "image"] == pytest.approx(1)
         assert (found[task, "none"], found[task, "image+text"]) == (0, 1)
-    assert rows(desk, "mm_shap") == found
+    assert rows(bench, "mm_shap") == found
 
 
 def test_features_are_those_of_single_samples(models: Path) -> None:
-    desk = learnt(models, "clip", "finetune", extra=["features"])
-    _, table = desk.worker.evaluator.evaluate()
+    bench = learnt(models, "clip", "finetune", extra=["features"])
+    _, table = bench.worker.evaluator.evaluate()
     found = table.to_pandas()
-    backbone, evaluator = desk.worker.trainer.backbone, desk.worker.evaluator
-    for task in desk.worker.benchmark.tasks.values():
+    backbone, evaluator = bench.worker.trainer.backbone, bench.worker.evaluator
+    for task in bench.worker.benchmark.tasks.values():
         mine = found[(found["eval_task"] == task.name) & found["sample"].notna()]
         images, texts = (mine[mine["modality"] == modality] for modality in ("image", "text"))
         ids = images["sample"].astype(int).to_numpy()
@@ -235,7 +236,7 @@ def test_features_are_those_of_single_samples(models: Path) -> None:
         np.testing.assert_allclose(np.stack(images["vector"]), vectors, atol=1e-6)
         assert list(texts["sample"]) == list(range(len(backbone.texts(task))))
         assert set(texts["choice"]) == set(range(len(task.choices)))
-    plain = desk_of(models, "clip", "finetune")
+    plain = bench_of(models, "clip", "finetune")
     plain.learn(("a", "b"))
     means = found[found["sample"].isna()].reset_index(drop=True)
     expected = plain.worker.evaluator.evaluate()[1].to_pandas()

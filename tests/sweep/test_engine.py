@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 import sweep
 from analysis import load
+from methods.testing.toy import TOY, toy_study
 from sweep.engine import cluster
 from sweep.engine import driver as engine
 from sweep.engine.coordinator import Progress
@@ -21,7 +22,6 @@ from sweep.engine.driver import Finished
 from sweep.errors import InputError
 from sweep.storage.store import Store
 from sweep.study.schema import Study
-from tests.toy import toy_study
 
 METHODS = ("finetune", "er", "individual", "joint", "zero_shot")
 
@@ -215,7 +215,7 @@ def test_five_trainings_per_kind_of_expert_serve_all_orders_of_five_tasks(tmp_pa
     study = toy_study(
         tmp_path,
         {"ties": {}, "task_arithmetic": {}, "condu": {}, "rail": {"width": 64}},
-        benchmark={"name": "toy", "num_tasks": 5},
+        benchmark={"name": TOY, "num_tasks": 5},
         lanes={"count": 2, "cpus_per_worker": 1},
     )
     finished = sweep.run(study, str(tmp_path / "out"))

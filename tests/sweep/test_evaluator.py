@@ -11,8 +11,9 @@ from hypothesis.extra.numpy import arrays
 
 from methods.backbones import load_backbone
 from methods.data import Batch
+from methods.testing.workbench import Workbench
 from sweep.stage.evaluator import recall
-from tests.methods.conformance import Desk, study_of
+from tests.methods.shipped import study_of
 
 FEW_VALUES = st.sampled_from([-1.0, 0.0, 0.5, 2.0])
 
@@ -40,13 +41,13 @@ def test_recall_counts_any_of_equal_captions() -> None:
 
 @pytest.mark.parametrize("batch_size", [512, 5])
 def test_stage_0_is_the_backbone_itself(models: Path, batch_size: int) -> None:
-    desk = Desk(study_of(models, "clip", evaluation={"batch_size": batch_size}), "finetune")
-    (result,) = desk.untouched.values()
+    bench = Workbench(study_of(models, "clip", evaluation={"batch_size": batch_size}), "finetune")
+    (result,) = bench.untouched.values()
     scores = {(row["eval_task"], row["metric"]): row for row in result.record.scores}
     assert result.embeddings is not None
     vectors = {(v["eval_task"], v["modality"]): v["vector"] for v in result.embeddings.to_pylist()}
     backbone = load_backbone(str(models / "clip")).eval()
-    benchmark = desk.worker.benchmark
+    benchmark = bench.worker.benchmark
     for split, tasks in (("task", benchmark.tasks), ("probe", benchmark.probes)):
         for task in tasks.values():
             labels = torch.from_numpy(task.test.labels)
@@ -63,9 +64,9 @@ def test_stage_0_is_the_backbone_itself(models: Path, batch_size: int) -> None:
 
 
 def test_retrieval_is_scored_both_ways(models: Path) -> None:
-    desk = Desk(study_of(models, "clip"), "finetune")
-    (result,) = desk.untouched.values()
-    pairs = desk.worker.benchmark.retrieval["captions"]
+    bench = Workbench(study_of(models, "clip"), "finetune")
+    (result,) = bench.untouched.values()
+    pairs = bench.worker.benchmark.retrieval["captions"]
     backbone = load_backbone(str(models / "clip")).eval()
     with torch.no_grad():
         fit = backbone.match(backbone.pixels(pairs.pixels), pairs.captions)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sweep.stage.diagnostics import mm_shap as shap
-from tests.methods.opened import desk_of
+from tests.methods.opened import bench_of
 
 PIXELS = torch.arange(10, 100, 10, dtype=torch.uint8).view(1, 3, 3).expand(3, 3, 3).contiguous()
 """A colour per patch; 50 is the mean, which the patch in the middle has anyway."""
@@ -66,9 +66,9 @@ def test_where_nothing_matters_it_is_one_half() -> None:
 
 @pytest.mark.parametrize("backbone", ["clip", "llava"])
 def test_of_a_task_it_is_the_mean_over_samples(models: Path, backbone: str) -> None:
-    desk = desk_of(models, backbone, "finetune")
-    desk.learn(("a",))
-    worker = desk.worker
+    bench = bench_of(models, backbone, "finetune")
+    bench.learn(("a",))
+    worker = bench.worker
     model, task = worker.trainer.backbone, worker.benchmark.tasks["a"]
     ids = torch.arange(3)
     pixels = worker.evaluator.samples.pixels(task)[ids]

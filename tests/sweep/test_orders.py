@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-import tests.toy  # noqa: F401  (registers the benchmark)
+import methods.testing.toy  # noqa: F401  (registers the benchmark)
 from sweep.errors import InputError
 from sweep.orders import DESIGNS
 from sweep.orders.balance import balance, ranges, sentence

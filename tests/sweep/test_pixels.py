@@ -10,8 +10,8 @@ from PIL import Image
 
 from methods.backbones import Backbone, load_backbone
 from methods.data import ArraySplit
+from methods.testing.tiny_models import SIZE, save_clip
 from sweep.tasks.pixels import Pixels
-from tests.models import SIZE, save_clip
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from methods.testing.toy import TOY, ToyGenerator
 from sweep.orders.order import Order
 from sweep.plan.plan import Plan
 from sweep.plan.units import Unit
 from sweep.study.schema import Study
 from tests.sweep.plans import MERGED, METHODS, READ_OUT, plan_of, study_of, tries
-from tests.toy import ToyGenerator
 
 ABC = [("a", "b", "c"), ("b", "a", "c")]
 
@@ -218,7 +218,7 @@ def test_training_is_part_of_all_keys_but_stage_0(changes: dict[str, Any]) -> No
 
 def test_weights_data_and_answers_are_part_of_all_keys() -> None:
     assert differing({}, weights="others") == everything()
-    assert differing({"benchmark": {"name": "toy", "num_tasks": 3, "questions": True}}) == (
+    assert differing({"benchmark": {"name": TOY, "num_tasks": 3, "questions": True}}) == (
         everything()
     )
     answering = {"clip": {"path": "some/clip", "answer": "generate"}}

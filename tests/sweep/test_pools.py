@@ -11,11 +11,12 @@ from pydantic import Field
 
 from methods.backbones import Backbone, load_backbone
 from methods.data import Task
+from methods.testing.toy import Toy, ToyGenerator, ToyReference
+from methods.testing.workbench import Workbench
 from sweep.stage.pools import Generated, ReferencePool
 from sweep.tasks.base import BenchmarkConfig, Generator
 from sweep.tasks.pixels import Pixels
-from tests.methods.conformance import Desk, study_of
-from tests.toy import Toy, ToyGenerator, ToyReference
+from tests.methods.shipped import study_of
 
 
 @pytest.fixture(params=["clip", "llava"])
@@ -102,10 +103,10 @@ def test_nothing_is_generated_twice(models: Path, tmp_path: Path) -> None:
 
 
 def test_a_stage_gets_samples_of_earlier_tasks_alone(models: Path) -> None:
-    desk = Desk(study_of(models, "clip"), "gift")
-    *_, last = desk.units(("c", "a", "b"))
-    desk.learn(("c", "a", "b"))
-    stage = desk.worker.trainer._stage(last)
+    bench = Workbench(study_of(models, "clip"), "gift")
+    *_, last = bench.units(("c", "a", "b"))
+    bench.learn(("c", "a", "b"))
+    stage = bench.worker.trainer._stage(last)
     assert list(stage.synthetic) == ["c", "a"]
     for name, data in stage.synthetic.items():
         batch = data.batch(torch.arange(len(data)))
@@ -118,9 +119,9 @@ def test_a_stage_gets_samples_of_earlier_tasks_alone(models: Path) -> None:
 
 
 def test_methods_without_needs_get_neither(models: Path) -> None:
-    desk = Desk(study_of(models, "clip"), "finetune")
-    *_, last = desk.units(("c", "a", "b"))
-    desk.learn(("c", "a", "b"))
-    stage = desk.worker.trainer._stage(last)
+    bench = Workbench(study_of(models, "clip"), "finetune")
+    *_, last = bench.units(("c", "a", "b"))
+    bench.learn(("c", "a", "b"))
+    stage = bench.worker.trainer._stage(last)
     assert stage.reference is None
     assert not stage.synthetic

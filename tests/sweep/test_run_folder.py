@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from analysis.data.results import COSTS_SCHEMA, EMBEDDINGS_SCHEMA, ORDERS_SCHEMA, RESULTS_SCHEMA
+from methods.testing.toy import TOY
 from sweep.errors import InputError
 from sweep.plan.plan import Plan
 from sweep.stage.evaluator import EMBEDDINGS
@@ -204,7 +205,7 @@ class TestFolder:
         ({"methods": {"finetune": {"lr": 0.5}, "joint": {}}}, "methods.finetune"),
         ({"name": "other"}, "name"),
         ({"seed": 1}, "seed"),
-        ({"benchmark": {"name": "toy", "num_tasks": 2, "questions": True}}, "benchmark"),
+        ({"benchmark": {"name": TOY, "num_tasks": 2, "questions": True}}, "benchmark"),
         ({"backbones": {"clip": {"path": "other/clip"}}}, "backbones"),
         ({"design": "exhaustive"}, "design"),
         ({"training": {"steps": 3}}, "training"),

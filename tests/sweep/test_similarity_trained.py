@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from methods.backbones import load_backbone
 from methods.backbones.base import Backbone
+from methods.testing.toy import BACKBONES, TOY, Toy, toy_study
+from methods.testing.workbench import same
 from sweep.measuring import similarity_matrices as tables
 from sweep.measuring.expert_training import train_experts
 from sweep.registry import resolve
@@ -27,8 +29,6 @@ from sweep.single import run_single
 from sweep.study.backbones import find_source
 from sweep.study.pinned import pin
 from sweep.study.schema import Study
-from tests.methods.conformance import BACKBONES, same
-from tests.toy import Toy, toy_study
 
 
 def study_of(models: Path, backbone: str = "clip", **changes: Any) -> Study:
@@ -257,7 +257,7 @@ def test_only_measures_that_can_be_exchanged_have_no_direction(models: Path, cac
     measures = [*OF_EMBEDDINGS, *OF_GRADIENTS, *OF_EXPERTS]
     study = study_of(
         models,
-        benchmark={"name": "toy", "num_tasks": 3},
+        benchmark={"name": TOY, "num_tasks": 3},
         similarity={"images": 24, "measures": measures},
     )
     found = tables.similarities(study, "clip", pin(study))

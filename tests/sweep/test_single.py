@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from methods import METHODS
 from methods.base import State
+from methods.testing.toy import TOY
+from methods.testing.workbench import same
 from sweep.errors import InputError
 from sweep.measuring.measure import make_plan
 from sweep.orders.order import Order
@@ -23,7 +25,7 @@ from sweep.stage.trainer import join_lane
 from sweep.stage.worker import Worker
 from sweep.storage.store import Record, Store
 from sweep.study.schema import Study
-from tests.methods.conformance import same, study_of
+from tests.methods.shipped import study_of
 from tests.sweep.plans import tries
 
 Single = Callable[[str, Order], tuple[list[Record], State | None]]
@@ -63,7 +65,7 @@ def study_for(models: Path, orders: list[Order], methods: list[str], **changes: 
         models,
         "clip",
         training=TRAINING,
-        benchmark={"name": "toy", "num_tasks": len(orders[0])},
+        benchmark={"name": TOY, "num_tasks": len(orders[0])},
         design={"name": "fixed", "orders": orders},
         **changes,
     )

@@ -15,6 +15,7 @@ import sweep
 from analysis import anytime_interval, load, metrics, summary, t_factor
 from analysis.inference.confidence_sequences import FIRST_LOOK
 from methods.base import State
+from methods.testing.toy import TOY, toy_study
 from sweep.engine.coordinator import Coordinator, Progress
 from sweep.errors import InputError
 from sweep.plan.scheduler import Assignment
@@ -27,7 +28,6 @@ from sweep.storage.store import Store
 from sweep.study.schema import Study
 from sweep.study.stopping import Stop, StoppingRule
 from tests.sweep.plans import plan_of, study_of
-from tests.toy import toy_study
 
 ABC = [("a", "b", "c"), ("b", "a", "c")]
 METHODS = ["finetune", "lora"]
@@ -92,7 +92,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     return toy_study(
         tmp_path_factory.mktemp("models"),
         ("finetune",),
-        benchmark={"name": "toy", "num_tasks": 2},
+        benchmark={"name": TOY, "num_tasks": 2},
         replicates=FIRST_LOOK + 20,  # more than a lane gets done between two looks
         stopping={"half_width": 0.9, "method": "finetune"},
         lanes={"count": 1, "cpus_per_worker": 1},

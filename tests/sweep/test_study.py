@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-import tests.toy  # noqa: F401  (registers the benchmark)
+from methods.testing.toy import TOY
 from sweep.errors import InputError
 from sweep.orders.order import Order
 from sweep.storage.run_folder import dump
@@ -16,7 +16,7 @@ from sweep.study.schema import BackboneConfig, Study
 
 GOOD: dict[str, Any] = {
     "name": "good",
-    "benchmark": {"name": "toy", "num_tasks": 3},
+    "benchmark": {"name": TOY, "num_tasks": 3},
     "backbones": {"clip": {"path": "some/clip"}},
     "methods": {"finetune": None, "small": {"method": "er", "memory": 10}},
     "design": {"name": "random", "num_orders": 4},
@@ -294,9 +294,9 @@ def test_dump_round_trips(changes: dict[str, Any]) -> None:
 
 
 def test_short_forms_mean_the_long_ones() -> None:
-    short = GOOD | {"benchmark": "toy", "backbones": "clip", "methods": "lora"}
+    short = GOOD | {"benchmark": TOY, "backbones": "clip", "methods": "lora"}
     long = GOOD | {
-        "benchmark": {"name": "toy"},
+        "benchmark": {"name": TOY},
         "backbones": {"clip": {"path": "clip"}},
         "methods": {"lora": {"method": "lora"}},
     }

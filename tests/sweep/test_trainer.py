@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from methods.seeds import derive_seed
+from methods.testing.toy import toy_study
+from methods.testing.workbench import Workbench
 from sweep.stage.trainer import draw_stream
-from tests.methods.conformance import Desk, study_of
-from tests.toy import toy_study
+from tests.methods.shipped import study_of
 
 SIZES = st.integers(1, 40)
 
@@ -65,11 +66,11 @@ def test_mixed_tasks_are_shuffled() -> None:
 def learning_rates(models: Path, **training: object) -> list[float]:
     """Of every step of task b in the order a, b."""
     settings = {"steps": 8, "batch_size": 16, "lr": 0.1} | training
-    desk = Desk(study_of(models, "clip", training=settings), "finetune")
-    unit = desk.units(("a", "b", "c"))[1]
-    desk.learn(("a", "b", "c"))
-    stream = desk.worker.trainer._stage(unit).stream
-    return [desk.worker.trainer._lr(step, stream) for step in range(len(stream))]
+    bench = Workbench(study_of(models, "clip", training=settings), "finetune")
+    unit = bench.units(("a", "b", "c"))[1]
+    bench.learn(("a", "b", "c"))
+    stream = bench.worker.trainer._stage(unit).stream
+    return [bench.worker.trainer._lr(step, stream) for step in range(len(stream))]
 
 
 def test_learning_rate_warms_up_and_falls_to_zero(models: Path) -> None:
@@ -88,19 +89,19 @@ def test_learning_rate_belongs_to_the_task(models: Path) -> None:
 
 def test_a_loss_that_is_not_finite_is_an_error(models: Path) -> None:
     training = {"steps": 3, "batch_size": 16, "lr": 1e18}
-    desk = Desk(study_of(models, "clip", training=training), "finetune")
+    bench = Workbench(study_of(models, "clip", training=training), "finetune")
     with pytest.raises(FloatingPointError, match="end of training 'a'; lower the learning rate"):
-        desk.learn(("a", "b", "c"))
+        bench.learn(("a", "b", "c"))
 
 
 def test_what_ran_before_does_not_matter(models: Path) -> None:
     """Not even to what draws from torch's own generator."""
-    desk = Desk(toy_study(models, {"lora": {"dropout": 0.5}}), "lora")
-    first, *_ = desk.units(("a", "b", "c"))
+    bench = Workbench(toy_study(models, {"lora": {"dropout": 0.5}}), "lora")
+    first, *_ = bench.units(("a", "b", "c"))
     states = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        states.append(desk.worker.compute(first, lambda _: {}).state)
+        states.append(bench.worker.compute(first, lambda _: {}).state)
     assert states[0]
     assert states[1]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])

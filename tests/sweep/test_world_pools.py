@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from methods.data import ArraySplit
+from methods.testing.toy import Toy
 from sweep.errors import InputError
 from sweep.tasks.world import Captions, Dial, Renderer, World
-from tests.toy import Toy
 
 
 @pytest.fixture(scope="module", params=["world", "dial"])

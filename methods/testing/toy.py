@@ -1,4 +1,7 @@
-"""A benchmark that a random tiny model can learn in seconds: name the colour of a noisy picture."""
+"""A benchmark that a random tiny model learns in seconds: name the colour of a noisy picture.
+
+A study names it by its path, as any benchmark from outside.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,13 +10,18 @@ from typing import Any
 import numpy as np
 
 from methods.data import ArraySplit, Images, Retrieval, Task
+from methods.testing.tiny_models import NAMES, SIZE, VOCABULARY, WORDS, save_clip
 from sweep.study.schema import Study
-from sweep.tasks import BENCHMARKS
 from sweep.tasks.base import Benchmark, BenchmarkConfig, Generator, GeneratorConfig, ReferenceConfig
-from tests.models import SIZE, save_clip
 
-WORDS = ("red", "green", "blue")
-NAMES = "abcdef"
+TOY = "methods.testing.toy:Toy"
+"""What studies call it."""
+
+BACKBONES: dict[str, dict[str, Any]] = {
+    "clip": {"name": TOY, "num_tasks": 3},
+    "llava": {"name": TOY, "num_tasks": 2, "questions": True},
+}
+"""A tiny backbone of either family, and the toy benchmark in a form that it can read."""
 
 
 class Toy(BenchmarkConfig):
@@ -24,18 +32,23 @@ class Toy(BenchmarkConfig):
     questions: bool = False
 
     def task_names(self) -> tuple[str, ...]:
+        """Returns the first letters of the alphabet."""
         return tuple(NAMES[: self.num_tasks])
 
     def fingerprint(self) -> str:
+        """Returns the options, which are all that the data depend on."""
         return self.model_dump_json()
 
     def reference(self) -> ReferenceConfig:
+        """Plain pictures."""
         return ToyReference()
 
     def generator(self) -> GeneratorConfig:
+        """Brighter copies."""
         return ToyGenerator()
 
     def load(self) -> Benchmark:
+        """Returns all tasks, one held-out suite and one set of captioned images."""
         tasks = {name: self._task(name, i) for i, name in enumerate(self.task_names())}
         first = tasks["a"]
         captions = tuple(f"a {first.choices[label]}" for label in first.test.labels)
@@ -62,9 +75,11 @@ class ToyReference(ReferenceConfig):
     name: str = "toy"
 
     def fingerprint(self) -> str:
+        """Always the same."""
         return "toy"
 
     def load(self) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Returns 40 pictures with a caption each."""
         rng = np.random.default_rng(7)
         pixels = np.repeat(rng.integers(0, 255, (40, 1, 1, 3)), SIZE, axis=1).repeat(SIZE, axis=2)
         words = (*WORDS, *NAMES)
@@ -79,29 +94,35 @@ class ToyGenerator(GeneratorConfig):
     images: int = 24
 
     def fingerprint(self) -> str:
+        """Returns how many images it draws per task."""
         return f"toy {self.images}"
 
     def load(self, benchmark: BenchmarkConfig) -> Generator:
+        """Returns the function that draws."""
+
         def draw(task: Task, labels: np.ndarray, seeds: Sequence[int]) -> Images:
             ids = np.array(seeds) // len(WORDS) * len(WORDS) + labels
             pixels = np.asarray(task.train.images(ids % len(task.train.labels)))
-            return np.minimum(pixels.astype(int) + 10, 255).astype(np.uint8)
+            brighter: np.ndarray = np.minimum(pixels.astype(int) + 10, 255).astype(np.uint8)
+            return brighter
 
         return draw
 
 
-BENCHMARKS["toy"] = "tests.toy:Toy"
-VOCABULARY = (*WORDS, *NAMES, "what", "color", "is", "?")
-
-
 def toy_study(folder: Path, methods: Any = ("finetune",), **changes: Any) -> Study:
-    """A study of the toy on a tiny CLIP with random weights, kept in `folder`."""
+    """Returns a study of the toy on a tiny CLIP with random weights.
+
+    Args:
+        folder: Where the model is, or will be saved; `tiny_models()` has one.
+        methods: As in a study file.
+        changes: Sections of the study file to be put in the place of the toy's.
+    """
     model = folder / "clip"
     if not model.exists():
         save_clip(model, VOCABULARY)
     content: dict[str, Any] = {
         "name": "toy",
-        "benchmark": {"name": "toy"},
+        "benchmark": {"name": TOY},
         "backbones": {"clip": {"path": str(model)}},
         "methods": list(methods) if isinstance(methods, tuple) else methods,
         "design": "exhaustive",

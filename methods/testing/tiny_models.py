@@ -1,9 +1,14 @@
-"""Tiny models with random weights, saved as big ones are, to be loaded by the same path."""
+"""Tiny models with random weights, saved as big ones are, to be loaded by the same path.
 
+Words of the toy benchmark are in their vocabulary; everything else is unknown to them.
+"""
+
+import atexit
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import torch
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordLevel
 from transformers import (
@@ -27,7 +32,15 @@ from transformers import (
 )
 from transformers.utils import PushToHubMixin
 
+from methods.seeds import torch_seeded
+
 SIZE = 32
+"""Height and width of images, in pixels."""
+WORDS = ("red", "green", "blue")
+"""The choices of all tasks of the toy benchmark."""
+NAMES = "abcdef"
+"""Of its tasks."""
+VOCABULARY = (*WORDS, *NAMES, "what", "color", "is", "?")
 SPECIAL = ("<pad>", "<unk>", "<bos>", "<eos>", "<image>")
 TOWER = {
     "hidden_size": 32,
@@ -38,8 +51,18 @@ TOWER = {
 VISION = {**TOWER, "image_size": SIZE, "patch_size": 16, "projection_dim": 16}
 
 
+@cache
+def tiny_models() -> Path:
+    """Returns a folder with a tiny `clip` and a tiny `llava`, kept until the process ends."""
+    folder = TemporaryDirectory(prefix="tiny-models-")
+    atexit.register(folder.cleanup)
+    save_clip(Path(folder.name) / "clip", VOCABULARY)
+    save_llava(Path(folder.name) / "llava", VOCABULARY)
+    return Path(folder.name)
+
+
 def tokenizer_of(words: Iterable[str], frame: str) -> PreTrainedTokenizerFast:
-    """Lower-cased words of `words`; everything else is <unk>."""
+    """Returns a tokenizer of lower-cased `words`; everything else is <unk>."""
     vocabulary = {word: i for i, word in enumerate([*SPECIAL, *sorted(set(words))])}
     model = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
     model.normalizer = normalizers.Lowercase()
@@ -57,6 +80,7 @@ def tokenizer_of(words: Iterable[str], frame: str) -> PreTrainedTokenizerFast:
 
 
 def text_config(tokenizer: PreTrainedTokenizerFast, length: int = 20) -> dict[str, int]:
+    """Options of a tower that reads texts of this tokenizer, up to `length` tokens."""
     return {
         **TOWER,
         "vocab_size": len(tokenizer),
@@ -69,21 +93,19 @@ def text_config(tokenizer: PreTrainedTokenizerFast, length: int = 20) -> dict[st
 
 
 def save_clip(folder: Path, words: Iterable[str], seed: int = 0) -> str:
-    """A CLIP of about 60 thousand parameters."""
+    """Returns a CLIP of about 60 thousand parameters."""
     tokenizer = tokenizer_of(words, "<bos> $A <eos>")
     config = CLIPConfig(text_config=text_config(tokenizer), vision_config=VISION, projection_dim=16)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with torch_seeded(seed):
         model = CLIPModel(config)
     return _save(folder, model, tokenizer, clip_images())
 
 
 def save_siglip(folder: Path, words: Iterable[str], seed: int = 0) -> str:
-    """A SigLIP of about 70 thousand parameters."""
+    """Returns a SigLIP of about 70 thousand parameters."""
     tokenizer = tokenizer_of(words, "$A <eos>")
     config = SiglipConfig(text_config=text_config(tokenizer), vision_config=VISION)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with torch_seeded(seed):
         model = SiglipModel(config)
     return _save(
         folder, model, tokenizer, SiglipImageProcessorPil(size={"height": SIZE, "width": SIZE})
@@ -93,7 +115,7 @@ def save_siglip(folder: Path, words: Iterable[str], seed: int = 0) -> str:
 def save_llava(
     folder: Path, words: Iterable[str], seed: int = 0, chat_template: str | None = None
 ) -> str:
-    """A LLaVA of about 60 thousand parameters, with 4 image tokens."""
+    """Returns a LLaVA of about 60 thousand parameters, with 4 image tokens."""
     tokenizer = tokenizer_of(words, "<bos> $A")
     text = LlamaConfig(**text_config(tokenizer, length=64), tie_word_embeddings=False)
     config = LlavaConfig(
@@ -101,8 +123,7 @@ def save_llava(
         text_config=text,
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
     )
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with torch_seeded(seed):
         model = LlavaForConditionalGeneration(config)
     processor = LlavaProcessor(
         clip_images(),
@@ -116,7 +137,7 @@ def save_llava(
 
 
 def save_paligemma(folder: Path, words: Iterable[str], seed: int = 0) -> str:
-    """A PaliGemma of about 60 thousand parameters; its prompt is attended to in both directions."""
+    """Save a PaliGemma of 60 thousand parameters; attention in its prompt goes both ways."""
     images = SiglipImageProcessorPil(size={"height": SIZE, "width": SIZE})
     images.image_seq_length = 4
     processor = PaliGemmaProcessor(images, tokenizer_of(words, "$A"))
@@ -128,13 +149,13 @@ def save_paligemma(folder: Path, words: Iterable[str], seed: int = 0) -> str:
         image_token_id=processor.image_token_id,
         projection_dim=width,
     )
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with torch_seeded(seed):
         model = PaliGemmaForConditionalGeneration(config)
     return _save(folder, model, processor)
 
 
 def clip_images() -> CLIPImageProcessorPil:
+    """Returns the image processor of CLIP, for images of SIZE."""
     size = {"height": SIZE, "width": SIZE}
     return CLIPImageProcessorPil(size={"shortest_edge": SIZE}, crop_size=size)
 

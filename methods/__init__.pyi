@@ -1,0 +1,5 @@
+from .base import Method, MethodConfig
+
+METHODS: dict[str, str]
+
+__all__ = ["METHODS", "Method", "MethodConfig"]

@@ -1,0 +1,112 @@
+"""One process that works on the units of one method, as a worker of the engine does."""
+
+import gc
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache, cached_property
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from methods.base import State
+from sweep.measuring.measure import make_plan
+from sweep.orders.order import Order
+from sweep.plan.units import Unit
+from sweep.single import matrix
+from sweep.stage.trainer import join_lane
+from sweep.stage.worker import Result, Worker
+from sweep.study.schema import Study
+
+
+class Workbench:
+    """The plan, the worker and the results of one method of a study."""
+
+    def __init__(self, study: Study, method: str) -> None:
+        """Plan the runs of a method; nothing is loaded before a unit is computed.
+
+        Args:
+            study: With `method` among its methods, and one backbone.
+            method: Label of the method.
+        """
+        set_libraries_aside()
+        # By itself: of two methods that share trainings, one would do them for the other.
+        study = study.model_copy(update={"methods": {method: study.methods[method]}})
+        self.plan = make_plan(study)
+        self.backbone, self.method = next(iter(study.backbones)), method
+        cache = Path(study.backbones[self.backbone].path).parent / "cache"
+        self.worker = Worker(study, self.plan.pinned.sources, join_lane(study), cache)
+
+    def units(self, order: Order) -> list[Unit]:
+        """Returns what is computed for an order after stage 0, parents first."""
+        stages = self.plan.run(self.backbone, self.method, 0, order).stages[1:]
+        keys = [key for stage in stages for key in (*self.plan.units[stage].parents, stage)]
+        return [self.plan.units[key] for key in dict.fromkeys(keys)]
+
+    def trainings(self, order: Order) -> list[Unit]:
+        """Those of them that train."""
+        return [unit for unit in self.units(order) if unit.kind == "train"]
+
+    def learn(self, order: Order) -> dict[str, Result]:
+        """Returns the results of all units of an order, by key."""
+        results: dict[str, Result] = {}
+        for unit in self.units(order):
+            results[unit.key] = self.worker.compute(unit, lambda key: state_in(results[key]))
+        return results
+
+    def accuracy(self, order: Order) -> pd.DataFrame:
+        """Returns the accuracy matrix of an order."""
+        results = self.untouched | self.learn(order)
+        stages = self.plan.run(self.backbone, self.method, 0, order).stages
+        return matrix(order, [results[key].record for key in stages])
+
+    def gain(self, order: Order) -> float:
+        """Returns by how much training a task raises the accuracy on it over the untouched one.
+
+        The mean over the tasks of an order, each right after it was trained.
+        """
+        accuracy = self.accuracy(order).to_numpy(dtype=float)
+        return float((accuracy[1:].diagonal() - accuracy[0]).mean())
+
+    @cached_property
+    def untouched(self) -> dict[str, Result]:
+        """The result of stage 0, by key."""
+        start, *_ = self.plan.units.values()
+        return {start.key: self.worker.compute(start, lambda _: {})}
+
+    def learn_on(self, unit: Unit) -> State:
+        """Train from the weights and memories as they lie in this process, restoring nothing."""
+
+        def skip_once(_: State) -> None:
+            del self.worker.trainer.method.load_state
+
+        if unit.parents:
+            vars(self.worker.trainer.method)["load_state"] = skip_once
+        return state_in(self.worker.compute(replace(unit, is_evaluated=False), lambda _: {}))
+
+
+@cache
+def set_libraries_aside() -> None:
+    """Exempt from garbage collection, once, whatever this process has imported so far.
+
+    A worker collects garbage between two models. That walks over all objects of torch and
+    transformers, which takes more than half of the time of a check on a tiny model.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def same(one: State, other: State) -> bool:
+    """Returns whether two states are equal bit for bit."""
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def state_in(result: Result) -> State:
+    """Returns the state of a training."""
+    assert result.state is not None
+    return result.state
+
+
+def states_in(results: Mapping[str, Result]) -> dict[str, State]:
+    """Returns the states of all trainings among some results, by key."""
+    return {key: result.state for key, result in results.items() if result.state is not None}
