@@ -1,18 +1,34 @@
 """The report of a run."""
 
+from typing import Any
+
+import yaml
+
 from analysis import write_report
 from sweep.errors import InputError
+from sweep.storage.folder import Folder
+from sweep.study.reporting import parts_of_report
 
 
 def report(out: str, *others: str) -> str:
     """Writes OUT/report.html, report.md and tables/; returns the report's path.
 
-    Given more than one run, writes one report that compares them, in a folder beside the first.
+    Given more than one run, writes one report that compares them, in a folder beside the first. It
+    has the metrics and panels of installed packages, and those that any of the studies names.
 
     Raises:
         InputError: a folder holds no results, or two have the same name.
     """
+    panels, metrics = parts_of_report([_study_in(Folder(path)) for path in (out, *others)])
     try:
-        return str(write_report(out, *others))
+        return str(write_report(out, *others, panels=panels, metrics=metrics))
     except (FileNotFoundError, ValueError) as error:
         raise InputError(str(error)) from None
+
+
+def _study_in(folder: Folder) -> dict[str, Any]:
+    """The study as it was written when the run began, not validated: its data may be elsewhere."""
+    if not folder.exists("study.yaml"):
+        return {}
+    content: dict[str, Any] = yaml.safe_load(folder.read("study.yaml"))
+    return content

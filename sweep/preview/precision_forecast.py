@@ -131,7 +131,7 @@ def precision_forecast(study: Study, folder: Folder, lane_seconds: float) -> Pre
         lane_seconds: What one replicate costs.
     """
     results = results_in(folder)
-    runs = metrics(results) if results else None
+    runs = _runs(study, results) if results else None
     found = [] if runs is None or runs.empty else _means(study, runs)
     factor = anytime_factor if study.stopping else t_factor
     known = max((int(means.notna().sum().max()) for _, means in found if means.size), default=0)
@@ -153,6 +153,10 @@ def results_in(folder: Folder) -> Results | None:
         return load(folder.uri)
     except FileNotFoundError:
         return None
+
+
+def _runs(study: Study, results: Results) -> pd.DataFrame:
+    return study.stopping.runs(results) if study.stopping else metrics(results)
 
 
 def _means(study: Study, runs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from analysis import FIRST_LOOK, metrics
+from analysis import FIRST_LOOK
 from sweep.measuring.measure import make_plan
 from sweep.orders.balance import ranges, sentence
 from sweep.plan.plan import Plan
@@ -180,7 +180,7 @@ def _without_left_out(plan: Plan, store: Store) -> tuple[Plan, Stop | None]:
     results = results_in(store.folder) if study.stopping and complete else None
     if not study.stopping or not results:
         return plan, None
-    stop = study.stopping.look(metrics(results), complete, study.replicates)
+    stop = study.stopping.look(study.stopping.runs(results), complete, study.replicates)
     if stop is None:
         return plan, None
     return Plan(study.model_copy(update={"replicates": stop.replicates}), plan.pinned), stop

@@ -22,7 +22,6 @@ from analysis.data.results import (
     RESULTS_SCHEMA,
     load,
 )
-from analysis.run_metrics.metrics_table import metrics
 from sweep.errors import InputError
 from sweep.orders.order import Order
 from sweep.plan.plan import Plan
@@ -32,8 +31,9 @@ from sweep.storage.store import Record, Store
 from sweep.study.schema import Study
 from sweep.study.stopping import Stop
 
-MAY_CHANGE = {"lanes", "keep_states", "replicates", "methods", "similarity", "stopping"}
-"""Keys that may differ when a study resumes: where it runs, additions, and how far it goes."""
+MAY_CHANGE = {"lanes", "keep_states", "replicates", "methods", "similarity", "stopping", "report"}
+"""Keys that may differ when a study resumes: where it runs, additions, how far it goes, and what
+its report shows."""
 READERS = 32
 """Threads that read records at the same time: object stores are slow to answer."""
 PARTS = ("results", "costs", "embeddings")
@@ -126,7 +126,7 @@ class RunFolder:
         if complete > self._looked:
             self._looked = complete
             self.flush(done, failed)
-            self.stop = stopping.look(metrics(load(self.folder.uri)), complete, most)
+            self.stop = stopping.look(stopping.runs(load(self.folder.uri)), complete, most)
             if self.stop:
                 self._write_orders(self.stop.replicates)
                 self._write_plan()

@@ -25,6 +25,7 @@ from sweep.section import Section, explain, named
 from sweep.similarity import OF_EMBEDDINGS, OF_EXPERTS, OF_GRADIENTS
 from sweep.study.backbones import BackboneConfig
 from sweep.study.reading import read_yaml
+from sweep.study.reporting import Reporting
 from sweep.study.stopping import StoppingRule
 from sweep.tasks.base import BenchmarkConfig, DataConfig, GeneratorConfig, ReferenceConfig
 
@@ -195,6 +196,7 @@ class Study(Section):
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
     lanes: Lanes = Lanes()
+    report: Reporting = Reporting()
     keep_states: Literal["all", "leaves", "none"] = Field(
         default="none", description="Which states stay on disk when no stage needs them any longer."
     )

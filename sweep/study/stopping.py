@@ -1,13 +1,18 @@
 """Decides when a study may stop early: the `stopping:` section of a study file."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
 from sweep.errors import InputError
-from sweep.registry import check
+from sweep.registry import check, resolve
 from sweep.section import Section
+from sweep.study.reporting import own_metrics
+
+if TYPE_CHECKING:
+    from analysis import Metric, Results
 
 
 class StoppingRule(Section):
@@ -17,7 +22,9 @@ class StoppingRule(Section):
         gt=0,
         description="Largest half-width of the 95 % confidence sequence, in the metric's unit.",
     )
-    of: str = Field(default="average_accuracy", description="A metric of a run.")
+    of: str = Field(
+        default="average_accuracy", description="A metric of a run, or package.module:Object."
+    )
     between: tuple[str, str] | None = Field(
         default=None, description="Two methods, compared in pairs: the first minus the second."
     )
@@ -43,15 +50,27 @@ class StoppingRule(Section):
         return self.between or (str(self.method),)
 
     @property
+    def metric(self) -> "Metric":
+        """The metric that the contrast is about."""
+        metric: Metric = resolve("metrics", self.of)
+        return metric
+
+    def runs(self, results: "Results") -> pd.DataFrame:
+        """Returns the metrics of every complete run, with this rule's among them."""
+        from analysis import metrics
+
+        return metrics(results, extra=own_metrics([self.of]))
+
+    @property
     def contrast(self) -> str:
         """For people: what is to be known."""
-        return f"{self.of.replace('_', ' ')} of {' minus '.join(self.methods)}"
+        return f"{self.metric.key.replace('_', ' ')} of {' minus '.join(self.methods)}"
 
     def means(self, runs: pd.DataFrame, replicates: int) -> pd.DataFrame:
         """Returns the contrast per replicate (rows) and backbone; NaN where runs are missing.
 
         Args:
-            runs: What `analysis.metrics` returns.
+            runs: What `runs` returns.
             replicates: Number of replicates, counted from the first.
         """
         from analysis import block_means
@@ -59,7 +78,7 @@ class StoppingRule(Section):
         runs = runs[runs["method"].isin(self.methods) & (runs["replicate"] < replicates)]
         if set(runs["method"]) != set(self.methods):
             return pd.DataFrame(index=range(replicates))
-        return block_means(runs, self.of, *self.methods[1:]).reindex(range(replicates))
+        return block_means(runs, self.metric.key, *self.methods[1:]).reindex(range(replicates))
 
     def look(self, runs: pd.DataFrame, replicates: int, most: int) -> "Stop | None":
         """Returns the decision to stop within the first `replicates`, if there is one.
