@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from tests.models import save_clip
 
 from analysis import from_matrices, load, metrics
 from examples.own_metric import MINIMUM_ACCURACY
@@ -22,7 +23,6 @@ from sweep.single import run_single
 from sweep.storage.run_folder import conflict
 from sweep.study.reporting import own_metrics, parts_of_report
 from sweep.study.schema import Study
-from tests.models import save_clip
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
