@@ -15,6 +15,7 @@ from PIL import Image
 from analysis import from_matrices, load, metrics
 from examples.own_metric import MINIMUM_ACCURACY
 from methods.base import State
+from methods.testing.tiny_models import save_clip
 from sweep.cli.report import report
 from sweep.errors import InputError
 from sweep.measuring.measure import make_plan
@@ -22,7 +23,6 @@ from sweep.single import run_single
 from sweep.storage.run_folder import conflict
 from sweep.study.reporting import own_metrics, parts_of_report
 from sweep.study.schema import Study
-from tests.models import save_clip
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
