@@ -46,7 +46,7 @@ def commit_of(
         raise InputError(
             f"{what} '{path}' is neither a folder nor reachable on the hub: {reason}."
         ) from None
-    return Path(fetched).parent.name
+    return Path(fetched).parent.name  # the hub's cache has files in .../snapshots/COMMIT/
 
 
 MODEL_FILES = (".json", ".safetensors", ".bin", ".txt", ".model")

@@ -18,7 +18,9 @@ FORBIDDEN = {
     "analysis": {"methods", "sweep", "ray", "torch", "transformers", "peft", "accelerate"},
     "methods": {"analysis", "sweep", "ray"},
 }
-ROOMS = {"analysis": ("data", "run_metrics", "inference", "orders", "mechanisms", "report")}
+ROOMS = {
+    "analysis": ("version", "data", "run_metrics", "inference", "orders", "mechanisms", "report")
+}
 """Of a package, from the ground up: a room imports from itself and from those before it."""
 FILES = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
 

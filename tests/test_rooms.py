@@ -121,3 +121,17 @@ HEAVY = ("ray", "plotly", "sklearn", "torch", "transformers")
 def test_what_is_light_stays_light(doing: str, absent: tuple[str, ...]) -> None:
     code = f"import sys; {doing}; print([name for name in {absent} if name in sys.modules])"
     assert in_a_new_process(code) == "[]"
+
+
+@pytest.mark.parametrize("package", ["analysis", "methods", "sweep"])
+def test_public_names_stay_what_they_are(package: str) -> None:
+    """A public name that is a sub-package's, too, would turn into that once it is imported."""
+    code = f"""
+import importlib
+package = importlib.import_module("{package}")
+first = {{name: getattr(package, name) for name in package.__all__}}
+for module in {[module for module in MODULES if module.split(".")[0] == package]}:
+    importlib.import_module(module)
+print([name for name in first if getattr(package, name) is not first[name]])
+"""
+    assert in_a_new_process(code) == "[]"

@@ -105,6 +105,7 @@ class Results:
             backbone and method, unless there are columns that say which.
         folder: where the results were read from; None when they came from memory.
         recorded: wall times (COSTS_SCHEMA) of results that came from memory.
+        embedded: mean embeddings (EMBEDDINGS_SCHEMA) of results that came from memory.
 
     >>> from analysis import tiny_study
     >>> tiny_study().matrix("clip", "finetune", 0, ("cars", "pets", "textures")).round(2)
@@ -120,10 +121,13 @@ class Results:
     orders: pd.DataFrame
     folder: fs.FileSystem | None = None
     recorded: pd.DataFrame | None = None
+    embedded: pd.DataFrame | None = None
 
     @cached_property
     def embeddings(self) -> pd.DataFrame:
         """Returns the mean embeddings (EMBEDDINGS_SCHEMA), read when first used."""
+        if self.embedded is not None:
+            return self.embedded
         found = self._embeddings(pc.field("sample").is_null())
         return found.drop(columns=["sample", "choice"])
 

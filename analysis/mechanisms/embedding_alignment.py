@@ -111,8 +111,13 @@ def alignments(results: Results, runs: pd.DataFrame) -> Iterator[Contributions]:
     >>> from analysis import metrics, tiny_study
     >>> results = tiny_study()
     >>> runs = metrics(results)
-    >>> list(alignments(results, runs))  # this study has no embeddings
-    []
+    >>> part = next(alignments(results, runs))
+    >>> part.kind, part.values.shape  # [runs, from task, to task]
+    ('image_text', (24, 3, 3))
+    >>> part.values.mean(axis=0).round(2)
+    array([[ 0.84,  0.39, -0.2 ],
+           [ 1.  ,  0.84,  0.39],
+           [ 0.81,  1.  ,  0.84]])
     """
     for space in spaces(results, runs):
         for kind in KINDS:
@@ -138,8 +143,13 @@ def alignment_drift(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
     >>> from analysis import metrics, tiny_study
     >>> results = tiny_study()
     >>> runs = metrics(results)
-    >>> alignment_drift(results, runs).empty  # this study has no embeddings
-    True
+    >>> found = alignment_drift(results, runs).query('stage == 3')
+    >>> found[["method", "kind", "pairs", "stage", "mean"]].round(3).head(4)
+          method        kind    pairs  stage   mean
+    6   finetune  image_text   within      3 -0.141
+    7   finetune  image_text  between      3 -0.095
+    14  finetune  text_image   within      3 -0.141
+    15  finetune  text_image  between      3 -0.095
     """
     rows = []
     for space in spaces(results, runs):

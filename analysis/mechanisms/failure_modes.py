@@ -19,7 +19,7 @@ from analysis.inference.replicates import over_replicates, with_same_tasks
 from analysis.mechanisms.embedding_alignment import Space, spaces
 
 
-class Measure(NamedTuple):
+class ModeMeasure(NamedTuple):
     """Describes a measure of one failure mode."""
 
     mode: str
@@ -28,31 +28,31 @@ class Measure(NamedTuple):
 
 
 MEASURES = {
-    "pair_cosine": Measure(
+    "pair_cosine": ModeMeasure(
         "drift", "Cosine of matching pairs", "mean over tasks of the cosine of image and own text"
     ),
-    "centroid_cosine": Measure(
+    "centroid_cosine": ModeMeasure(
         "drift", "Cosine of task means", "mean over tasks t of <m_I(t), m_T(t)>"
     ),
-    "modality_gap": Measure(
+    "modality_gap": ModeMeasure(
         "drift",
         "Modality gap",
         "|mean over t of m_I(t) - mean over t of m_T(t)| (Liang et al. 2022, arXiv 2203.02053)",
     ),
-    "recall_divergence": Measure(
+    "recall_divergence": ModeMeasure(
         "drift",
         "Recall divergence",
         "change since stage 0 of R@1 from image to text, minus that from text to image",
     ),
-    "cka_image": Measure("drift", "CKA of images", "linear CKA of image embeddings to stage 0"),
-    "cka_text": Measure("drift", "CKA of texts", "linear CKA of text embeddings to stage 0"),
-    "interference": Measure(
+    "cka_image": ModeMeasure("drift", "CKA of images", "linear CKA of image embeddings to stage 0"),
+    "cka_text": ModeMeasure("drift", "CKA of texts", "linear CKA of text embeddings to stage 0"),
+    "interference": ModeMeasure(
         "interference", "Lost of the task before", "R[k-1, i] - R[k, i] of the task i learnt at k-1"
     ),
-    "zero_shot_erosion": Measure(
+    "zero_shot_erosion": ModeMeasure(
         "erosion", "Zero-shot erosion", "mean over held-out suites of R[0] - R[k]"
     ),
-    "retrieval_erosion": Measure(
+    "retrieval_erosion": ModeMeasure(
         "erosion", "Retrieval erosion", "mean over both directions of R@1 at stage 0 - at k"
     ),
 }
@@ -74,13 +74,13 @@ def failure_modes(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
     >>> from analysis import metrics, tiny_study
     >>> results = tiny_study()
     >>> runs = metrics(results)
-    >>> found = failure_modes(results, runs)
-    >>> found[["method", "measure", "stage", "mean"]].round(3)
-         method       measure  stage   mean
-    0  finetune  interference      2  0.318
-    1  finetune  interference      3  0.318
-    2    replay  interference      2  0.121
-    3    replay  interference      3  0.121
+    >>> found = failure_modes(results, runs).query("measure == 'interference'")
+    >>> found[["method", "stage", "mean", "low", "high"]].round(3)
+          method  stage   mean    low   high
+    8   finetune      2  0.318  0.317  0.318
+    9   finetune      3  0.318  0.317  0.318
+    18    replay      2  0.121  0.118  0.124
+    19    replay      3  0.121  0.118  0.124
     """
     found = {
         (space.runs["backbone"].iloc[0], space.runs["method"].iloc[0]): space

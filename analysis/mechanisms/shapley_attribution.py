@@ -69,8 +69,9 @@ def attributions(results: Results, runs: pd.DataFrame) -> Iterator[Contributions
     >>> from analysis import metrics, tiny_study
     >>> results = tiny_study()
     >>> runs = metrics(results)
-    >>> list(attributions(results, runs))  # nothing was attributed
-    []
+    >>> part = next(attributions(results, runs))
+    >>> part.kind, part.players, part.values.mean(axis=(0, 2)).round(2)
+    ('modality', ['image', 'text'], array([0.41, 0.12]))
     """
     for used, tasks, kind, values in _measured(results, runs):
         yield Contributions(
@@ -94,8 +95,13 @@ def attribution_stages(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
     >>> from analysis import metrics, tiny_study
     >>> results = tiny_study()
     >>> runs = metrics(results)
-    >>> attribution_stages(results, runs).empty  # nothing was attributed
-    True
+    >>> found = attribution_stages(results, runs)
+    >>> found[["method", "player", "stage", "mean"]].round(3).head(4)
+         method player  stage   mean
+    0  finetune  image      0  0.245
+    1  finetune  image      1  0.363
+    2  finetune  image      2  0.407
+    3  finetune  image      3  0.412
     """
     rows = []
     for used, _, kind, values in _measured(results, runs):

@@ -48,8 +48,12 @@ def transitions(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
     >>> from analysis import metrics, tiny_study
     >>> results = tiny_study()
     >>> runs = metrics(results)
-    >>> transitions(results, runs).empty  # this study has no embeddings
-    True
+    >>> found = transitions(results, runs)
+    >>> found[["before", "new", "frozen_image_text", "accuracy_before"]].round(2).head(3)
+      before       new  frozen_image_text  accuracy_before
+    0   cars      pets               0.70            -0.33
+    1   pets  textures               0.70            -0.38
+    2   cars  textures               0.17            -0.41
     """
     parts = [_transitions(results, space) for space in spaces(results, runs)]
     names = ["backbone", "method", "replicate", "prefix", "complete", "before", "new"]
@@ -100,8 +104,11 @@ def transition_models(found: pd.DataFrame) -> pd.DataFrame:
     >>> from analysis import metrics, tiny_study
     >>> results = tiny_study()
     >>> runs = metrics(results)
-    >>> transition_models(transitions(results, runs)).empty  # it has no embeddings
-    True
+    >>> found = transition_models(transitions(results, runs))
+    >>> found[["method", "scores", "response", "r2"]].round(2).head(2)
+         method  scores         response    r2
+    0  finetune  frozen  accuracy_before  0.92
+    1  finetune  frozen     accuracy_new  0.74
     """
     rows = []
     for (backbone, method), group in found.groupby(["backbone", "method"]):

@@ -40,6 +40,8 @@ class Fusion(PretrainedBackbone):
         )
         self.answer = answer
         taken = inspect.signature(self.model.forward).parameters
+        # transformers 5 has renamed it on the way; the old name warns where the new one is known.
+        self._cache = "cache" if "cache" in taken else "past_key_values"
         per_token = [key for key in _PER_TOKEN if key in taken]
         self.dialogue = Dialogue(processor, self.preprocessor.resolution, per_token)
 
@@ -172,14 +174,15 @@ class Fusion(PretrainedBackbone):
         prompt = self.model(
             **prompts, position_ids=_positions(mask), use_cache=True, logits_to_keep=1
         )
-        prompt.past_key_values.batch_repeat_interleave(count)
+        cache = getattr(prompt, self._cache)
+        cache.batch_repeat_interleave(count)
         given = answers[:, :-1]
         seen = torch.cat([mask.repeat_interleave(count, dim=0), given.ne(IGNORED).long()], dim=1)
         answer = self.model(
             input_ids=given.clamp(min=0),
             attention_mask=seen,
             position_ids=_positions(seen)[:, mask.shape[1] :],
-            past_key_values=prompt.past_key_values,
+            **{self._cache: cache},
         )
         first = prompt.logits.repeat_interleave(count, dim=0)
         logits = torch.cat([first, answer.logits], dim=1).float()

@@ -60,5 +60,7 @@ def _parts(kind: str) -> Iterator[Listed]:
 def _describe(kind: str, part: Any) -> str:
     if kind == "measures":
         return f"({part.material}) {part.direction or 'symmetric'}"
+    if kind == "metrics":
+        return f"{part.title}: {part.formula}"
     first = (part.__doc__ or "").strip().splitlines()[0]
     return f"({part.depends_on}) {first}" if kind == "methods" else first

@@ -82,11 +82,11 @@ def plan(
     set_: SetOption = None,
 ) -> None:
     """Show what a study costs and yields: orders, stages, time, disk, precision. Writes nothing."""
-    from sweep.preview.preview import preview
+    from sweep.preview.preview import make_preview
     from sweep.study.schema import Study
 
     _quiet()
-    shown = preview(Study.load(study, tuple(set_ or ())), out)
+    shown = make_preview(Study.load(study, tuple(set_ or ())), out)
     if as_json:
         console.print_json(data=shown.as_dict())
         return

@@ -106,6 +106,7 @@ def _sweep(
             namespace=NAMESPACE,
             num_cpus=0,
             resources={HEAD: COORDINATOR_SHARE},
+            # It may die at any time: Ray restarts it, and repeats calls that got no answer.
             max_restarts=-1,
             max_task_retries=-1,
         )
@@ -142,6 +143,7 @@ def _tuner(plan: Plan, lane: LaneConfig, run_folder: RunFolder, lanes: int) -> "
     # The share of the head limits trials to the number of lanes, or a few more where lanes are
     # many (shares are rounded down); the coordinator grants a lane only to as many as there are.
     share = int((SHARE - COORDINATOR_SHARE - lanes * TRAIN_SHARE) / lanes * 10_000) / 10_000
+    # with_parameters puts the runs into Ray's object store once, instead of into every trial.
     trainable = tune.with_parameters(OrderTrial, lane=lane, runs=plan.runs)
     return tune.Tuner(
         tune.with_resources(trainable, {"CPU": 0, HEAD: share}),
@@ -149,7 +151,7 @@ def _tuner(plan: Plan, lane: LaneConfig, run_folder: RunFolder, lanes: int) -> "
         tune_config=tune.TuneConfig(
             metric="average_accuracy",
             mode="max",
-            reuse_actors=True,
+            reuse_actors=True,  # a trial's actor, and with it its lane, goes on with the next order
             trial_name_creator=lambda trial: f"order_{trial.trial_id}",
         ),
         run_config=tune.RunConfig(
@@ -157,7 +159,7 @@ def _tuner(plan: Plan, lane: LaneConfig, run_folder: RunFolder, lanes: int) -> "
             storage_path=run_folder.folder.join("tune"),
             storage_filesystem=run_folder.folder.filesystem,
             verbose=0,
-            callbacks=[JsonLoggerCallback()],
+            callbacks=[JsonLoggerCallback()],  # the result grid is read from its files
             failure_config=tune.FailureConfig(max_failures=10),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),

@@ -12,7 +12,7 @@ from sweep.orders.order import Order
 
 
 class Random(Design):
-    """A number of different orders, drawn uniformly and afresh in every replicate."""
+    """A number of different orders, drawn uniformly and anew in every replicate."""
 
     name: str = "random"
     num_orders: int = Field(ge=1, description="Orders of one replicate.")
@@ -27,7 +27,7 @@ class Random(Design):
 
 
 class Antithetic(Design):
-    """Random orders, each followed by its reverse: any task comes before another half the time."""
+    """Random orders, each followed by its reverse: of any two tasks, each comes first in half."""
 
     name: str = "antithetic"
     num_orders: int = Field(ge=2, multiple_of=2, description="Orders of one replicate; even.")

@@ -130,7 +130,7 @@ class Preview:
         )
 
 
-def preview(study: Study, out: str | None = None) -> Preview:
+def make_preview(study: Study, out: str | None = None) -> Preview:
     """Plans a study and measures what a stage costs on this machine. Writes nothing.
 
     Args:
@@ -142,7 +142,7 @@ def preview(study: Study, out: str | None = None) -> Preview:
         InputError: the study cannot be run, or `out` holds another study.
 
     >>> from sweep import Study
-    >>> shown = preview(Study.load("quickstart", ("methods=[zero_shot]",)), out="nowhere")
+    >>> shown = make_preview(Study.load("quickstart", ("methods=[zero_shot]",)), out="nowhere")
     >>> shown.expected.units, shown.sentence()
     (1, '24 orders in 3 replicates, 24 runs: 0 stages, ...')
     """

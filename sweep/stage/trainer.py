@@ -40,6 +40,8 @@ def join_lane(study: Study) -> Accelerator:
         # Accelerate joins several CPU workers into one process group only if this is set.
         cpu=not torch.accelerator.is_available(),
         mixed_precision="bf16" if study.training.precision == "bf16" else "no",
+        # A method's loss may leave out some of its weights in some steps; without this
+        # DistributedDataParallel waits for their gradients.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
 
@@ -226,6 +228,7 @@ class Trainer:
     def _optimise(self, stage: Stage) -> None:
         training = self.study.training
         parameters = [p for p in self.method.parameters() if p.requires_grad]
+        # LambdaLR multiplies lr by what the function returns, so lr is 1: it returns the rate.
         optimizer = AdamW(parameters, lr=1.0, weight_decay=training.weight_decay, fused=True)
         schedule = LambdaLR(optimizer, lambda step: self._lr(step, stage.stream))
         self.method.on_optimizer_created(optimizer)

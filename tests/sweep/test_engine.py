@@ -23,6 +23,7 @@ from sweep.errors import InputError
 from sweep.storage.store import Store
 from sweep.study.schema import Study
 
+pytestmark = pytest.mark.ray
 METHODS = ("finetune", "er", "individual", "joint", "zero_shot")
 
 
@@ -35,6 +36,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 @pytest.fixture(scope="module")
 def finished(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """In a Ray that `run` starts and ends."""
+    ray.shutdown()
     return sweep.run(study, str(tmp_path_factory.mktemp("out") / "toy"))
 
 
@@ -89,6 +92,51 @@ def test_mean_embeddings_of_every_stage_are_kept(finished: Finished) -> None:
     assert (start["vector"].map(lambda v: (v**2).sum()) <= 1 + 1e-5).all()
 
 
+@pytest.mark.usefixtures("no_ray")
+def test_runs_in_a_ray_that_the_caller_has_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    class Other:
+        def ready(self) -> None:
+            """Answers once it has its place."""
+
+    study = toy_study(tmp_path, design={"name": "fixed", "orders": [["a", "b", "c"]]})
+    monkeypatch.setattr(cluster, "HEAD_SECONDS", 0.5)
+    ray.init(
+        address="local",
+        num_cpus=2,
+        namespace="elsewhere",
+        include_dashboard=False,
+        log_to_driver=False,
+    )
+    try:
+        with pytest.raises(InputError, match="cannot connect to 'ray://there'"):
+            sweep.run(study, str(tmp_path / "there"), address="ray://there")
+        other = ray.remote(Other).options(num_cpus=0, resources={cluster.HEAD: 0.9}).remote()
+        ray.get(other.ready.remote())
+        with pytest.raises(InputError, match="already working on another study"):
+            sweep.run(study, str(tmp_path / "busy"))
+        assert not (tmp_path / "busy").exists()
+        ray.kill(other)
+        monkeypatch.setattr(cluster, "HEAD_SECONDS", 20.0)
+        finished = sweep.run(study, str(tmp_path / "out"))
+        assert ray.is_initialized()
+    finally:
+        ray.shutdown()
+    assert (finished.is_settled, finished.failed, finished.error) == (True, {}, "")
+    assert set(Store(finished.out).finished()) == set(sweep.make_plan(study).units)
+
+
+@pytest.mark.usefixtures("no_ray")
+def test_lanes_that_no_machine_can_hold_are_refused(tmp_path: Path) -> None:
+    study = toy_study(tmp_path, lanes={"count": 2, "gpus_per_worker": 1000})
+    with pytest.raises(InputError, match="a lane needs 1 CPUs and 1000 GPUs, the cluster has"):
+        sweep.run(study, str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("shared_ray")
 def test_running_again_trains_nothing(study: Study, finished: Finished) -> None:
     records = list(Path(finished.out).glob("stages/*/stage.json"))
     before = {file: file.stat().st_mtime_ns for file in records}
@@ -100,6 +148,7 @@ def test_running_again_trains_nothing(study: Study, finished: Finished) -> None:
     assert not stages.duplicated(["method", "replicate", "prefix", "eval_task", "metric"]).any()
 
 
+@pytest.mark.usefixtures("shared_ray")
 def test_a_failing_stage_takes_only_its_subtree_with_it(tmp_path: Path) -> None:
     study = toy_study(
         tmp_path,
@@ -119,6 +168,7 @@ def test_a_failing_stage_takes_only_its_subtree_with_it(tmp_path: Path) -> None:
     assert {tuple(row.prefix) for row in rows[rows["status"] == "failed"].itertuples()} == failed
 
 
+@pytest.mark.usefixtures("shared_ray")
 def test_two_workers_of_a_lane_give_the_results_of_one(tmp_path: Path) -> None:
     changes = {"design": {"name": "fixed", "orders": [["a", "b", "c"]]}}
     single = toy_study(tmp_path, ("finetune", "er"), **changes)
@@ -131,42 +181,6 @@ def test_two_workers_of_a_lane_give_the_results_of_one(tmp_path: Path) -> None:
             assert stored.worker["workers"] == 2
             for mine, theirs in zip(record.scores, stored.scores, strict=True):
                 assert mine["value"] == pytest.approx(theirs["value"], abs=1e-4)
-
-
-def test_runs_in_a_ray_that_the_caller_has_started(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-
-    class Other:
-        def ready(self) -> None:
-            """Answers once it has its place."""
-
-    study = toy_study(tmp_path, design={"name": "fixed", "orders": [["a", "b", "c"]]})
-    monkeypatch.setattr(cluster, "HEAD_SECONDS", 0.5)
-    ray.init(address="local", num_cpus=2, namespace="elsewhere", log_to_driver=False)
-    try:
-        with pytest.raises(InputError, match="cannot connect to 'ray://there'"):
-            sweep.run(study, str(tmp_path / "there"), address="ray://there")
-        other = ray.remote(Other).options(num_cpus=0, resources={cluster.HEAD: 0.9}).remote()
-        ray.get(other.ready.remote())
-        with pytest.raises(InputError, match="already working on another study"):
-            sweep.run(study, str(tmp_path / "busy"))
-        assert not (tmp_path / "busy").exists()
-        ray.kill(other)
-        monkeypatch.setattr(cluster, "HEAD_SECONDS", 20.0)
-        finished = sweep.run(study, str(tmp_path / "out"))
-        assert ray.is_initialized()
-    finally:
-        ray.shutdown()
-    assert (finished.is_settled, finished.failed, finished.error) == (True, {}, "")
-    assert set(Store(finished.out).finished()) == set(sweep.make_plan(study).units)
-
-
-def test_lanes_that_no_machine_can_hold_are_refused(tmp_path: Path) -> None:
-    study = toy_study(tmp_path, lanes={"count": 2, "gpus_per_worker": 1000})
-    with pytest.raises(InputError, match="a lane needs 1 CPUs and 1000 GPUs, the cluster has"):
-        sweep.run(study, str(tmp_path / "out"))
-    assert not (tmp_path / "out").exists()
 
 
 def test_the_environment_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,6 +224,7 @@ def test_a_passing_fault_does_not_end_the_watch(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("shared_ray")
 def test_five_trainings_per_kind_of_expert_serve_all_orders_of_five_tasks(tmp_path: Path) -> None:
     """Experts of ties, task arithmetic and ConDU are the same five, those of RAIL another five."""
     study = toy_study(

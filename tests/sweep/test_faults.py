@@ -14,7 +14,7 @@ import pytest
 
 from analysis import load
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
 
 KEYS = ["method", "prefix", "eval_task", "metric"]
 VICTIMS = {
@@ -29,8 +29,10 @@ VICTIMS = {
 class Driver:
     """`sweep run` in a process of its own."""
 
-    def __init__(self, models: Path, out: Path, lanes: int = 2, workers: int = 1) -> None:
-        arguments = [str(models), str(out), str(lanes), str(workers), "60", "finetune"]
+    def __init__(
+        self, models: Path, out: Path, lanes: int = 2, workers: int = 1, steps: int = 60
+    ) -> None:
+        arguments = [str(models), str(out), str(lanes), str(workers), str(steps), "finetune"]
         command = [sys.executable, "-m", "tests.sweep.drive", *arguments]
         self.out = out
         self.process = subprocess.Popen(
@@ -39,6 +41,12 @@ class Driver:
 
     def finished(self) -> dict[Path, int]:
         return {file: file.stat().st_mtime_ns for file in self.out.glob("stages/*/stage.json")}
+
+    def finished_after(self, before: dict[Path, int]) -> dict[Path, int]:
+        """What is finished now; what was finished before is as it was."""
+        now = self.finished()
+        assert {file: now[file] for file in before} == before
+        return now
 
     def wait_for(self, count: int) -> None:
         deadline = time.monotonic() + 240
@@ -95,22 +103,42 @@ def driver(models: Path, tmp_path: Path) -> Iterator[Driver]:
     driver.end()
 
 
+def check_killing(driver: Driver, undisturbed: pd.DataFrame, *victims: str) -> None:
+    """Kill one process after the other, each time when a few more stages are finished."""
+    before: dict[Path, int] = {}
+    for victim in victims:
+        driver.wait_for(len(before) + 6)
+        before = driver.finished_after(before)
+        found = driver.descendants(victim)
+        assert found, f"no {victim} to kill"
+        found[0].kill()
+    assert driver.process.wait(400) == 0
+    driver.finished_after(before)
+    pd.testing.assert_frame_equal(scores(driver.out), undisturbed)
+
+
+@pytest.mark.slow
+def test_killed_processes_cost_at_most_their_stages(
+    driver: Driver, undisturbed: pd.DataFrame
+) -> None:
+    check_killing(driver, undisturbed, *VICTIMS)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_killed_process_costs_at_most_its_stage(
     driver: Driver, undisturbed: pd.DataFrame, victim: str
 ) -> None:
-    driver.wait_for(8)
-    before = driver.finished()
-    victims = driver.descendants(victim)
-    assert victims, f"no {victim} to kill"
-    victims[0].kill()
-    assert driver.process.wait(400) == 0
-    after = driver.finished()
-    assert {file: after[file] for file in before} == before
-    pd.testing.assert_frame_equal(scores(driver.out), undisturbed)
+    check_killing(driver, undisturbed, victim)
 
 
-@pytest.mark.parametrize("victim", ["controller", "trial"])
+@pytest.mark.parametrize(
+    "victim",
+    [
+        pytest.param("controller", marks=pytest.mark.long),
+        pytest.param("trial", marks=pytest.mark.slow),
+    ],
+)
 def test_killed_lanes_leave_room_for_new_ones(
     driver: Driver, undisturbed: pd.DataFrame, victim: str
 ) -> None:
@@ -124,11 +152,12 @@ def test_killed_lanes_leave_room_for_new_ones(
     pd.testing.assert_frame_equal(scores(driver.out), undisturbed)
 
 
+@pytest.mark.slow
 def test_killed_worker_of_two_costs_at_most_the_stage(models: Path, tmp_path: Path) -> None:
     """The other one waits for it in vain, and both start anew."""
-    calm = Driver(models, tmp_path / "calm", lanes=1, workers=2)
+    calm = Driver(models, tmp_path / "calm", lanes=1, workers=2, steps=20)
     assert calm.process.wait(400) == 0
-    driver = Driver(models, tmp_path / "out", lanes=1, workers=2)
+    driver = Driver(models, tmp_path / "out", lanes=1, workers=2, steps=20)
     try:
         driver.wait_for(8)
         before, victims = driver.finished(), driver.descendants("worker")
@@ -137,31 +166,33 @@ def test_killed_worker_of_two_costs_at_most_the_stage(models: Path, tmp_path: Pa
         assert driver.process.wait(400) == 0
     finally:
         driver.end()
-    after = driver.finished()
-    assert {file: after[file] for file in before} == before
+    driver.finished_after(before)
     pd.testing.assert_frame_equal(scores(driver.out), scores(calm.out))
 
 
-@pytest.mark.parametrize("how", ["interrupted", "killed"])
+@pytest.mark.slow
 def test_stopped_driver_goes_on_where_it_was(
-    driver: Driver, models: Path, undisturbed: pd.DataFrame, how: str
+    driver: Driver, models: Path, undisturbed: pd.DataFrame
 ) -> None:
+    """It is interrupted, and the one that goes on is killed."""
     driver.wait_for(12)
-    if how == "interrupted":
-        family = psutil.Process(driver.process.pid).children(recursive=True)
-        driver.process.send_signal(signal.SIGINT)
-        assert driver.process.wait(60) == 1
-        assert not psutil.wait_procs(family, timeout=30)[1]
-    else:
-        driver.end()
-    before = driver.finished()
-    assert 12 <= len(before) < 65
-    again = Driver(models, driver.out)
+    family = psutil.Process(driver.process.pid).children(recursive=True)
+    driver.process.send_signal(signal.SIGINT)
+    assert driver.process.wait(60) == 1
+    assert not psutil.wait_procs(family, timeout=30)[1]
+    interrupted = driver.finished()
+    assert 12 <= len(interrupted) < 40
+    second = Driver(models, driver.out)
     try:
-        assert again.process.wait(400) == 0
+        second.wait_for(len(interrupted) + 4)
     finally:
-        again.end()
-    after = again.finished()
-    assert {file: after[file] for file in before} == before
-    assert len(after) == 65
+        second.end()
+    killed = second.finished_after(interrupted)
+    assert len(killed) < 65
+    third = Driver(models, driver.out)
+    try:
+        assert third.process.wait(400) == 0
+    finally:
+        third.end()
+    assert len(third.finished_after(killed)) == 65
     pd.testing.assert_frame_equal(scores(driver.out), undisturbed)

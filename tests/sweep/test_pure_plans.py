@@ -13,7 +13,7 @@ from sweep.errors import InputError
 from sweep.measuring.measure import make_plan
 from sweep.orders.williams import Williams
 from sweep.plan.plan import Plan
-from sweep.preview.preview import preview
+from sweep.preview.preview import make_preview
 from sweep.preview.status import status
 from sweep.storage.run_folder import RunFolder
 from sweep.study.pinned import Pinned, pin
@@ -139,5 +139,5 @@ def test_a_preview_makes_orders_once(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     orders = Williams.orders
     monkeypatch.setattr(Williams, "orders", lambda *arguments: made.append(1) or orders(*arguments))
     study = Study.load("quickstart", ("replicates=2", "design=williams", "methods=[zero_shot]"))
-    preview(study, str(tmp_path / "out"))
+    make_preview(study, str(tmp_path / "out"))
     assert len(made) == 2

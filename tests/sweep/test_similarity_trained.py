@@ -67,12 +67,12 @@ class TestLogme:
 class Bowl(nn.Module):
     """The loss of a task is w'Aw / 2 - b'w, with A and b its own: (A + A') / 2 is the Hessian."""
 
+    without_dropout = Backbone.without_dropout
+
     def __init__(self) -> None:
         super().__init__()
         self.model = nn.Identity()
         self.w = nn.Parameter(torch.tensor([1.0, -2.0, 0.5]))
-
-    without_dropout = Backbone.without_dropout  # type: ignore[assignment]
 
     def loss(self, batch: Any) -> Tensor:
         A, b = batch

@@ -19,7 +19,7 @@ from methods.testing.toy import TOY, toy_study
 from sweep.engine.coordinator import Coordinator, Progress
 from sweep.errors import InputError
 from sweep.plan.scheduler import Assignment
-from sweep.preview.preview import preview
+from sweep.preview.preview import make_preview
 from sweep.preview.status import status
 from sweep.stage.trainer import join_lane
 from sweep.stage.worker import Worker
@@ -164,7 +164,7 @@ def test_nothing_is_missing_in_a_study_that_stopped(stopped: Path) -> None:
 def test_the_decision_is_found_again(study: Study, stopped: Path) -> None:
     reason = json.loads((stopped / "manifest.json").read_text())["stopped"]
     assert reason in status(str(stopped))
-    shown = preview(study, str(stopped))
+    shown = make_preview(study, str(stopped))
     assert shown.stop == Stop(FIRST_LOOK, reason)
     assert reason in shown.sentence()
     assert not shown.todo
@@ -177,7 +177,7 @@ def test_the_decision_is_found_again(study: Study, stopped: Path) -> None:
 def test_what_a_budget_buys_cannot_be_said_before_anything_is_known(
     study: Study, tmp_path: Path
 ) -> None:
-    shown = preview(study, str(tmp_path / "new"))
+    shown = make_preview(study, str(tmp_path / "new"))
     assert shown.stop is None
     assert "once the half-width of average accuracy of finetune is below 0.9" in shown.sentence()
     assert shown.as_dict()["precision"]["known_replicates"] == 0
@@ -187,7 +187,7 @@ def test_what_a_budget_buys_cannot_be_said_before_anything_is_known(
 
 def test_budgets_are_those_of_the_intervals(study: Study, stopped: Path) -> None:
     """Without a rule: the t interval over the replicates there are, and what a size costs."""
-    shown = preview(study.model_copy(update={"stopping": None}), str(stopped))
+    shown = make_preview(study.model_copy(update={"stopping": None}), str(stopped))
     (mean,) = shown.precision_forecast.contrasts
     found = summary(metrics(load(str(stopped)))).set_index("metric").loc["average_accuracy"]
     now = shown.precision_forecast.sizes.index(FIRST_LOOK)
@@ -197,6 +197,8 @@ def test_budgets_are_those_of_the_intervals(study: Study, stopped: Path) -> None
         assert mean.sd * t_factor(n) < target <= mean.sd * t_factor(n - 1)
 
 
+@pytest.mark.ray
+@pytest.mark.usefixtures("shared_ray")
 def test_the_engine_stops_what_it_goes_on_with(study: Study, stopped: Path, tmp_path: Path) -> None:
     """One replicate is lost; it is trained again, and then the same is decided."""
     out = tmp_path / "out"

@@ -87,7 +87,7 @@ class Captions(ReferenceConfig):
 
 
 class Renderer(GeneratorConfig):
-    """The world's renderer as a generator that never errs."""
+    """Images from the world's own renderer, which always show the right choice."""
 
     name: str = "renderer"
     seed: int = Field(default=0, description="Another seed renders other images.")

@@ -1,0 +1,11 @@
+"""The public names of the package, for type checkers and for `sweep/__init__.py`."""
+
+from .engine.driver import run
+from .errors import InputError
+from .measuring.measure import make_plan
+from .plan.plan import Plan
+from .preview.preview import make_preview
+from .single import run_single
+from .study.schema import Study
+
+__all__ = ["InputError", "Plan", "Study", "make_plan", "make_preview", "run", "run_single"]
