@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from tests.models import save_clip
 
 from analysis import from_matrices, load, metrics
 from examples.own_metric import MINIMUM_ACCURACY
