@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 TEXTS = {
     "README.md": "readme.md",
     "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
     "methods/README.md": "methods.md",
     "analysis/README.md": "findings.md",
 }

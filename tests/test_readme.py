@@ -15,7 +15,7 @@ from sweep.single import run_single
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-OWN_METHOD = "### A method of your own"
+OWN_METHOD = "### Parts of your own"
 
 
 def blocks(language: str, after: str = "") -> list[str]:

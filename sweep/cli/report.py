@@ -27,7 +27,7 @@ def report(out: str, *others: str) -> str:
 
 
 def _study_in(folder: Folder) -> dict[str, Any]:
-    """The study as it was written when the run began, not validated: its data may be elsewhere."""
+    """Returns a run's study as written; does not validate it, since its data may be elsewhere."""
     if not folder.exists("study.yaml"):
         return {}
     content: dict[str, Any] = yaml.safe_load(folder.read("study.yaml"))

@@ -149,7 +149,8 @@ class Plan(UnitGraph):
         if source.config.family:
             facts["family"] = source.config.family
         if self.study.evaluation.diagnostics:
-            facts["diagnostics"] = self.study.evaluation.diagnostics
+            # Called so when they had this name: another word would train everything again.
+            facts["measures"] = self.study.evaluation.diagnostics
         if kind != "start":
             training = self.study.training
             own = {t: training.per_task[t].model_dump() for t in prefix if t in training.per_task}

@@ -73,14 +73,20 @@ class RunFolder:
         if kind == fs.FileType.File:
             raise InputError(f"--out '{self.folder.uri}' is a file; give a folder.")
         if not self.folder.exists("study.yaml"):
-            if self.folder.list():
+            # Stages are found by their keys, so a folder that has only these is safe to go on in.
+            if self.folder.list() and not self.folder.exists("stages"):
                 raise InputError(
                     f"--out '{self.folder.uri}' holds other files and no study; give a new folder."
                 )
             return
-        held = Study.from_dict(
-            yaml.safe_load(self.folder.read("study.yaml")), f"{self.folder.uri}/study.yaml"
-        )
+        try:
+            held = Study.from_dict(yaml.safe_load(self.folder.read("study.yaml")))
+        except InputError as error:
+            raise InputError(
+                f"--out '{self.folder.uri}': its study.yaml is not one of this version ({error}) "
+                f"Delete that file and run again: what is finished there is recognised, and is not "
+                f"trained again."
+            ) from None
         difference = conflict(held, self.plan.study)
         if difference:
             raise InputError(

@@ -1,4 +1,4 @@
-"""The `report:` section of a study: metrics and panels that come from outside the package."""
+"""Defines the `report:` section of a study: metrics and panels from outside the package."""
 
 import warnings
 from collections.abc import Iterable, Mapping
@@ -16,9 +16,9 @@ if TYPE_CHECKING:  # loaded only where a report is written: panels need plotly
 
 
 class Reporting(Section):
-    """What the report shows beside what it always shows.
+    """Metrics and panels that the report shows besides the shipped ones.
 
-    Metrics and panels of installed packages need not be named: they are always there.
+    Those of installed packages need not be named: the report always shows them.
     """
 
     metrics: tuple[str, ...] = Field(
@@ -49,10 +49,10 @@ def own_metrics(names: Iterable[str] = ()) -> "list[Metric]":
     """Returns the metrics of installed packages and those named, without the shipped ones.
 
     Args:
-        names: of metrics, as in a study.
+        names: Names of metrics, as in a study.
 
     Raises:
-        InputError: one of them cannot be had.
+        InputError: there is no such metric, or it cannot be imported.
 
     >>> own_metrics(["average_accuracy"])  # shipped: the table of metrics has it already
     []
@@ -61,13 +61,13 @@ def own_metrics(names: Iterable[str] = ()) -> "list[Metric]":
 
 
 def parts_of_report(studies: Iterable[Mapping[str, Any]]) -> "tuple[list[Panel], list[Metric]]":
-    """Returns the panels and metrics that a report shows beside the shipped ones.
+    """Returns the panels and metrics that a report shows besides the shipped ones.
 
-    A part that cannot be had on this machine is left out with a warning, because a run can be
-    reported wherever its folder can be read.
+    A part that cannot be imported on this machine is left out with a warning, because a report can
+    be written wherever the run folder can be read.
 
     Args:
-        studies: the content of the study files of the runs that are reported together.
+        studies: Content of the study files of all runs in the report.
     """
     named: dict[str, list[str]] = {"panels": [], "metrics": []}
     for study in studies:
@@ -88,7 +88,7 @@ def parts_of_report(studies: Iterable[Mapping[str, Any]]) -> "tuple[list[Panel],
 
 
 def _own(kind: str, names: Iterable[str]) -> list[str]:
-    """Names of installed parts and of those named: a part once, whatever it is called."""
+    """Returns the names of installed parts and the given ones; each part once."""
     known = parts(kind)
     installed = {part.path: name for name, part in known.items() if part.source != "shipped"}
     others = {name: name for name in names if name not in known}

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from tests.models import save_clip
 
 from analysis import from_matrices, load, metrics
 from examples.own_metric import MINIMUM_ACCURACY
 from methods.base import State
+from methods.testing.tiny_models import save_clip
 from sweep.cli.report import report
 from sweep.errors import InputError
 from sweep.measuring.measure import make_plan

@@ -75,7 +75,7 @@ def test_the_matrix_is_part_of_the_study(monkeypatch: pytest.MonkeyPatch) -> Non
     plan = make_plan(Study.from_dict(GOOD))
     held = Study.from_dict(yaml.safe_load(dump(plan.study)))
     assert held == plan.study
-    monkeypatch.setattr(tables, "load_backbone", None)  # nothing needs to be measured any more
+    monkeypatch.setattr(tables, "sample", None)  # nothing needs to be measured any more
     assert make_plan(held).blocks == plan.blocks
     assert conflict(held, make_plan(Study.from_dict(GOOD)).study) == ""
     other = Study.from_dict(GOOD | {"design": GOOD["design"] | {"measure": "names"}})

@@ -185,6 +185,21 @@ class TestFolder:
         opened(tmp_path, plan)
         assert not (tmp_path / "tune").exists()
 
+    def test_a_study_of_another_version_says_what_to_do(self, tmp_path: Path, plan: Plan) -> None:
+        """Old keys cannot be read; stages are found by their keys, with or without the file."""
+        folder = opened(tmp_path, plan)
+        written = (tmp_path / "study.yaml").read_text()
+        (tmp_path / "study.yaml").write_text(written + "until: null\n")
+        with pytest.raises(InputError, match=r"Unknown key 'until'.* Delete that file and run"):
+            folder.check()
+        (tmp_path / "study.yaml").unlink()
+        with pytest.raises(InputError, match="holds other files"):
+            folder.check()
+        first = next(iter(plan.units))
+        folder.store.save(Record(key=first), None)
+        folder.check()
+        assert set(folder.store.finished()) == {first}
+
     def test_study_is_written_with_all_defaults(self, tmp_path: Path, plan: Plan) -> None:
         opened(tmp_path, plan)
         written = yaml.safe_load((tmp_path / "study.yaml").read_text())
