@@ -21,6 +21,7 @@ from scipy import stats
 from methods.backbones import load_backbone
 from methods.backbones.base import Backbone
 from sweep import Study
+from sweep.cache import CACHE
 from sweep.measuring.expert_training import train_experts
 from sweep.measuring.measure import make_plan
 from sweep.registry import resolve
@@ -30,7 +31,6 @@ from sweep.similarity.sampled import sample
 from sweep.stage.trainer import join_lane
 from sweep.stage.worker import Worker
 from sweep.study.backbones import EMBEDDED, find_source
-from sweep.tasks.pixels import CACHE
 
 FORWARD, TRAINING = "forward pass, all tasks", "training the experts"
 DIALS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)

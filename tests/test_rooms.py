@@ -10,7 +10,7 @@ import pytest
 from tests.test_architecture import FILES, ROOT, in_a_new_process, module_of
 
 FLOORS = (
-    {"errors", "texts"},
+    {"errors", "texts", "cache"},
     {"registry", "hub"},
     {"section"},
     {"similarity", "tasks"},

@@ -3,8 +3,6 @@
 import hashlib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pyarrow as pa
 import torch
 from accelerate.utils.memory import clear_device_cache
 
+from sweep.cache import CACHE, appearing_complete
 from sweep.measuring.expert_training import entry, train_experts
 from sweep.orders.order import Order
 from sweep.registry import resolve
@@ -24,7 +23,6 @@ from sweep.similarity.sampled import sample
 from sweep.study.backbones import Source
 from sweep.study.pinned import Pinned
 from sweep.study.schema import Similarities, Study
-from sweep.tasks.pixels import CACHE
 
 VERSION = 2
 """Part of every recipe: raise it when the same inputs would give other numbers."""
@@ -104,10 +102,8 @@ def _file(facts: Mapping[str, Any]) -> Path:
 def _save(S: np.ndarray, file: Path) -> None:
     largest = float(np.abs(S).max())
     rounded = S.round(DIGITS - math.ceil(math.log10(largest))) if largest else S
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-        np.save(Path(folder) / file.name, rounded)
-        os.replace(Path(folder) / file.name, file)
+    with appearing_complete(file) as unfinished:
+        np.save(unfinished, rounded)
 
 
 def _measure(study: Study, label: str, source: Source, names: Sequence[str]) -> Tables:

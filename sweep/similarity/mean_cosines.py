@@ -13,7 +13,6 @@ open:
   of mean embeddings. Hence Con_TI is Con_IT transposed.
 - Within a task, s = t, either draws are independent as well, and a sample is never paired with
   itself ("independent"), or every image goes with its own text and with itself ("matched").
-- The paper's "sigma" of a data set may mean one of three numbers; `sigmas` returns all of them.
 """
 
 from collections.abc import Sequence
@@ -45,22 +44,6 @@ def contributions(tasks: Sequence[Embedded], pair: str, draws: Draws = "independ
         n = len(task.labels)
         table[k, k] = matched if draws == "matched" else (n * table[k, k] - matched) / (n - 1)
     return table
-
-
-def sigmas(tasks: Sequence[Embedded]) -> dict[str, float]:
-    """Returns three readings of how different the images of the tasks are; 0: not at all.
-
-    Returns:
-        image_contribution: 1 - mean of Con_II between different tasks;
-        image_centroid: 1 - mean cosine of the tasks' mean image embeddings;
-        cross_modal_spread: standard deviation of Con_IT over ordered pairs of different tasks.
-    """
-    pairs = ~np.eye(len(tasks), dtype=bool)
-    return {
-        "image_contribution": float(1 - contributions(tasks, "image_image")[pairs].mean()),
-        "image_centroid": float(1 - centroid(tasks)[pairs].mean()),
-        "cross_modal_spread": float(contributions(tasks, "image_text")[pairs].std()),
-    }
 
 
 def centroid(tasks: Sequence[Embedded]) -> np.ndarray:

@@ -60,21 +60,6 @@ def _trace(best: np.ndarray, steps: np.ndarray, left: int, size: int) -> tuple[i
     return tuple(order[::-1])
 
 
-def greedy_path(S: np.ndarray, start: int, largest: bool) -> tuple[int, ...]:
-    """Returns the path from `start` that always goes to the most (or least) similar task left.
-
-    It is better than a random order on average, but a single greedy pass can be far worse than
-    random, because it postpones bad steps to the end (Tsipory et al., "Are Greedy Task Orderings
-    Better Than Random in Continual Linear Regression?", 2025).
-    """
-    order, left = [start], set(range(len(S))) - {start}
-    choose = max if largest else min
-    while left:
-        order.append(choose(sorted(left), key=lambda j: S[order[-1], j]))
-        left.remove(order[-1])
-    return tuple(order)
-
-
 def periphery_to_core(S: np.ndarray) -> tuple[int, ...]:
     """Returns the tasks from least to most typical (Li & Hiratani, ICML 2025)."""
     return tuple(np.argsort(typicality(S), kind="stable").tolist())

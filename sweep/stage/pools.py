@@ -1,8 +1,6 @@
 """Prepares reference pools and synthetic samples, once per machine for all trainings."""
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from torch import Tensor
 
 from methods.backbones.base import Backbone
 from methods.data import ArraySplit, Images, Task
+from sweep.cache import appearing_complete
 from sweep.tasks.base import BenchmarkConfig, GeneratorConfig, ReferenceConfig
 from sweep.tasks.pixels import Pixels
 
@@ -64,10 +63,8 @@ def _cached(
         with torch.no_grad():
             embeddings = embed(backbone.eval()).float().cpu().numpy()
         backbone.train(training)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-            np.save(Path(folder) / file.name, embeddings)
-            os.replace(Path(folder) / file.name, file)
+        with appearing_complete(file) as unfinished:
+            np.save(unfinished, embeddings)
     return torch.from_numpy(np.load(file))
 
 

@@ -10,13 +10,13 @@ import pyarrow as pa
 from accelerate import Accelerator
 
 from methods.base import State
+from sweep.cache import CACHE
 from sweep.plan.units import Unit
 from sweep.stage.evaluator import Evaluator
 from sweep.stage.trainer import Trainer
 from sweep.storage.store import Record
 from sweep.study.backbones import Source
 from sweep.study.schema import MethodEntry, Study
-from sweep.tasks.pixels import CACHE
 
 ZERO_SHOT = MethodEntry.model_validate({"method": "zero_shot"})
 """The method of a start unit, which only evaluates."""

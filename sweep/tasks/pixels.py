@@ -1,9 +1,6 @@
 """Prepares images for a backbone once; they are then read hundreds of times."""
 
-import getpass
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +9,10 @@ from torch import Tensor
 
 from methods.backbones.base import Backbone
 from methods.data import ArraySplit, Split
+from sweep.cache import appearing_complete
 
 _PICTURES_AT_ONCE = 256
 """Images decoded and resized at a time."""
-
-
-_user = getattr(os, "getuid", getpass.getuser)()
-CACHE = Path(tempfile.gettempdir()) / f"task-order-sweep-{_user}"
-"""Prepared images and embeddings, shared by all processes of a user on a machine."""
 
 
 class Pixels:
@@ -61,9 +54,7 @@ class Pixels:
 
 def _prepare(split: Split, backbone: Backbone, file: Path) -> None:
     count = len(split.labels)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-        unfinished = Path(folder) / file.name
+    with appearing_complete(file) as unfinished:
         for start in range(0, count, _PICTURES_AT_ONCE):
             ids = np.arange(start, min(start + _PICTURES_AT_ONCE, count))
             some = backbone.pixels(split.images(ids)).numpy()
@@ -74,4 +65,3 @@ def _prepare(split: Split, backbone: Backbone, file: Path) -> None:
                 )
             pixels[ids] = some
         pixels.flush()
-        os.replace(unfinished, file)

@@ -236,7 +236,13 @@ class Lanes(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize(
-    "examples", [40, pytest.param(2000, marks=pytest.mark.slow)], ids=["few", "many"]
+    "examples",
+    [
+        40,
+        pytest.param(400, marks=pytest.mark.slow),
+        pytest.param(2000, marks=pytest.mark.long),
+    ],
+    ids=["few", "some", "many"],
 )
 def test_lanes_and_scheduler(examples: int) -> None:
     run_state_machine_as_test(

@@ -11,7 +11,7 @@ from methods.backbones import load_backbone
 from sweep.registry import resolve
 from sweep.similarity import OF_EMBEDDINGS
 from sweep.similarity.embedded import Embedded, embed
-from sweep.similarity.mean_cosines import PAIRS, contributions, sigmas
+from sweep.similarity.mean_cosines import PAIRS, contributions
 from sweep.similarity.measures import cka, frechet, names, prototype
 from sweep.similarity.sampled import sample
 from sweep.similarity.transport import otdd
@@ -62,13 +62,6 @@ class TestContributions:
         there, back = contributions(TASKS, "image_text"), contributions(TASKS, "text_image")
         assert there == pytest.approx(back.T)
         assert there != pytest.approx(there.T)
-
-    def test_sigmas_of_equal_tasks(self) -> None:
-        """Equal tasks have one centroid; raw cosines of their scattered images stay below one."""
-        found = sigmas([TASKS[0]] * 3)
-        assert found["image_centroid"] == pytest.approx(0)
-        assert found["cross_modal_spread"] == pytest.approx(0)
-        assert found["image_contribution"] > 0.1
 
 
 class TestMeasures:

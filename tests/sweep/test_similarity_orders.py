@@ -20,7 +20,7 @@ from sweep.similarity.order_scores import (
     typicality,
     typicality_gradient,
 )
-from sweep.similarity.paths import extreme_path, greedy_path, periphery_to_core
+from sweep.similarity.paths import extreme_path, periphery_to_core
 
 
 def similarities(number: int, seed: int, symmetric: bool = True) -> np.ndarray:
@@ -125,19 +125,6 @@ class TestPaths:
     def test_extremes_have_a_limit(self) -> None:
         with pytest.raises(InputError, match="at most 15 tasks, got 16"):
             extreme_path(similarities(16, 0), True)
-
-    def test_greedy_takes_the_nearest_that_is_left(self) -> None:
-        S = np.array([[0, 3, 2, 1], [3, 0, 1, 2], [2, 1, 0, 5], [1, 2, 5, 0.0]])
-        assert greedy_path(S, 0, largest=True) == (0, 1, 3, 2)
-        assert greedy_path(S, 0, largest=False) == (0, 3, 1, 2)
-
-    def test_greedy_may_be_worse_than_random(self) -> None:
-        """What greed puts off costs more in the end than it ever saved."""
-        S = np.zeros((4, 4))
-        S[2, 3] = S[3, 2] = 9.0
-        S[0, 2] = S[2, 0] = S[0, 3] = S[3, 0] = S[1, 2] = S[2, 1] = S[1, 3] = S[3, 1] = 1.0
-        greedy = path_cost(S, np.array([greedy_path(S, 0, largest=False)]))[0]
-        assert greedy > path_cost(S, every(4)).mean()
 
     def test_periphery_comes_first(self) -> None:
         S = similarities(6, 3)
