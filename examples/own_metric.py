@@ -18,7 +18,8 @@ def minimum_accuracy(R: np.ndarray) -> np.ndarray:
     T = R.shape[-1]
     if T < 2:
         return np.full(R.shape[:-2], np.nan)
-    return np.stack([R[..., i + 2 :, i].min(axis=-1) for i in range(T - 1)], axis=-1).mean(axis=-1)
+    lowest = np.stack([R[..., i + 2 :, i].min(axis=-1) for i in range(T - 1)], axis=-1)
+    return np.asarray(lowest.mean(axis=-1))
 
 
 MINIMUM_ACCURACY = Metric("minimum_accuracy", "Minimum accuracy", minimum_accuracy)

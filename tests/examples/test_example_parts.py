@@ -182,6 +182,7 @@ def test_a_study_stops_by_a_metric_of_ones_own(
     assert "minimum accuracy of bitfit is 0.50" in stop.reason
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_lanes_find_parts_where_sweep_is_called(tmp_path: Path) -> None:
     """The engine's processes, too; nothing but the study says what the report shows."""
