@@ -1,6 +1,8 @@
 """Every part in examples/ does what it says, in the studies that name it."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +21,9 @@ from methods.testing.tiny_models import save_clip
 from sweep.cli.report import report
 from sweep.errors import InputError
 from sweep.measuring.measure import make_plan
+from sweep.preview.precision_forecast import precision_forecast
 from sweep.single import run_single
+from sweep.storage.folder import Folder
 from sweep.storage.run_folder import conflict
 from sweep.study.reporting import own_metrics, parts_of_report
 from sweep.study.schema import Study
@@ -138,6 +142,8 @@ def test_runs_are_compared_with_the_parts_of_all() -> None:
     panels, shown = parts_of_report(studies)
     assert [panel.key for panel in panels] == ["price"]
     assert shown == [MINIMUM_ACCURACY]
+    assert parts_of_report(studies[2:]) == ([], [MINIMUM_ACCURACY])
+    assert parts_of_report(studies[3:]) == ([], [])
 
 
 def test_a_report_does_without_parts_of_another_machine() -> None:
@@ -155,19 +161,53 @@ def test_what_is_installed_is_always_shown(monkeypatch: pytest.MonkeyPatch) -> N
     assert own_metrics(["lowest", part.path, "average_accuracy"]) == [MINIMUM_ACCURACY]
 
 
-def test_a_study_stops_by_a_metric_of_ones_own(ran: tuple[Path, State, State]) -> None:
+def test_a_study_stops_by_a_metric_of_ones_own(
+    parts: Study, ran: tuple[Path, State, State]
+) -> None:
     out, _, _ = ran
     of = "stopping.of=examples.own_metric:MINIMUM_ACCURACY"
     rule = ("stopping.half_width=0.5", "stopping.method=bitfit", of)
     stopping = Study.load(EXAMPLES / "own_parts.yaml", (*SMALL, *rule)).stopping
     assert stopping
     assert stopping.contrast == "minimum accuracy of bitfit"
+    forecast = precision_forecast(
+        parts.model_copy(update={"stopping": stopping}), Folder(str(out)), lane_seconds=1.0
+    )
+    assert forecast.known == 1
     runs = stopping.runs(load(str(out)))
     assert stopping.means(runs, 1).notna().all(axis=None)
     many = pd.concat([runs.assign(replicate=r, minimum_accuracy=0.5 + r / 1000) for r in range(6)])
     stop = stopping.look(many, 6, 20)
     assert stop
     assert "minimum accuracy of bitfit is 0.50" in stop.reason
+
+
+@pytest.mark.slow
+def test_lanes_find_parts_where_sweep_is_called(tmp_path: Path) -> None:
+    """The engine's processes, too; nothing but the study says what the report shows."""
+    shutil.copytree(EXAMPLES, tmp_path / "here" / "examples")
+    (tmp_path / "tree").mkdir()
+    for package in ("sweep", "methods", "analysis"):
+        (tmp_path / "tree" / package).symlink_to(ROOT / package)
+    command = [sys.executable, "-m", "sweep.cli.main", "run", "examples/own_parts.yaml"]
+    for change in (*SMALL, "replicates=1", "training.warmup_steps=0", "lanes.count=1"):
+        command += ["--set", change]
+    done = subprocess.run(
+        [*command, "--out", "out"],
+        cwd=tmp_path / "here",
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "tree")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    out = tmp_path / "here" / "out"
+    assert list(pd.read_parquet(out / "tables" / f"{TABLE}.parquet")["method"]) == [
+        "bitfit",
+        "finetune",
+    ]
+    orders = pd.read_parquet(out / "orders.parquet")["order"].map(tuple)
+    assert {ORDER, ORDER[::-1]} < set(orders)
 
 
 # --- data -----------------------------------------------------------------------------------------
