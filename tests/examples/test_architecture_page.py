@@ -24,7 +24,9 @@ def words(page: str) -> set[str]:
 
 
 def paths(page: str) -> set[str]:
-    return {word for word in words(page) if word.split("/")[0] in FOLDERS and "/" in word}
+    """Files and folders, also those that a test is named in."""
+    named = {word.partition("::")[0] for word in words(page)}
+    return {word for word in named if word.split("/")[0] in FOLDERS and "/" in word}
 
 
 def objects(page: str) -> set[str]:

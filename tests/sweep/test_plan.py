@@ -243,7 +243,7 @@ def test_options_are_part_of_their_methods_keys() -> None:
         ({"reference": "captions"}, {"zscl", "gift"}),
         ({"generator": ToyGenerator(images=5)}, {"gift"}),
     ],
-    ids=str,
+    ids=["reference", "generator"],
 )
 def test_reference_and_generator_are_part_of_the_keys_that_need_them(
     changes: dict[str, Any], concerned: set[str]
