@@ -19,7 +19,7 @@ NOT_THERE_YET = re.compile(r"^Inside: `[^`]+`", re.MULTILINE)
 def words(page: str) -> set[str]:
     """What a page has in backticks, outside of code blocks; single words only."""
     text = re.sub(r"```.*?```", "", (ROOT / page).read_text("utf-8"), flags=re.DOTALL)
-    text = re.sub(r"^Inside:? .*?`,", "", text, flags=re.MULTILINE)
+    text = NOT_THERE_YET.sub("", text)
     return {word for word in re.findall(r"`([^`\n]+)`", text) if " " not in word}
 
 
