@@ -1,7 +1,7 @@
 """A design: a curriculum, its reverse, and random orders as the control.
 
-Wu et al., "When do curricula work?" (ICLR 2021, arXiv 2012.03107), found that random orders of the
-same kind often do as well, so a curriculum should never be compared with nothing.
+Wu et al., "When do curricula work?" (ICLR 2021, arXiv 2012.03107), found that random orders of
+samples often do as well as a curriculum. So one of tasks needs random orders as its control, too.
 """
 
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from methods.data import Images, Task
 from sweep.errors import InputError
@@ -24,10 +24,18 @@ class StoredImages(GeneratorConfig):
     name: str = "stored"
     path: Path = Field(description="Holds TASK/CHOICE/ with images.")
 
+    @field_validator("path")
+    @classmethod
+    def _same_place_for_every_process(cls, path: Path) -> Path:
+        return path.expanduser().absolute()
+
     def fingerprint(self) -> str:
         """Returns a hash of all files and their places."""
+        found = sorted(self.path.rglob("*.png"))
+        if not found:
+            raise InputError(f"generator: there are no images (*.png) in '{self.path}'.")
         digest = hashlib.sha256(str(self.images).encode())
-        for file in sorted(self.path.rglob("*.png")):
+        for file in found:
             digest.update(str(file.relative_to(self.path)).encode() + file.read_bytes())
         return digest.hexdigest()
 
@@ -47,5 +55,5 @@ class StoredImages(GeneratorConfig):
         folder = self.path / task / choice.replace(" ", "_")
         files = sorted(folder.glob("*.png"))
         if not files:
-            raise InputError(f"generator '{self.path}': there are no images in '{folder}'.")
+            raise InputError(f"generator: there are no images (*.png) in '{folder}'.")
         return files

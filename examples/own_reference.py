@@ -12,9 +12,10 @@ from typing import overload
 
 import numpy as np
 from PIL import Image
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from methods.data import Images
+from sweep.errors import InputError
 from sweep.tasks.base import ReferenceConfig
 
 
@@ -27,8 +28,15 @@ class CocoCaptions(ReferenceConfig):
     size: int = Field(default=1000, ge=1, description="Pairs drawn, at most as many as there are.")
     seed: int = Field(default=0, ge=0, description="Another seed draws other pairs.")
 
+    @field_validator("annotations", "images")
+    @classmethod
+    def _same_place_for_every_process(cls, path: Path) -> Path:
+        return path.expanduser().absolute()
+
     def fingerprint(self) -> str:
         """Returns a hash of the annotations and of the draw; images of COCO never change."""
+        if not self.annotations.is_file():
+            raise InputError(f"reference: '{self.annotations}' is not a file.")
         digest = hashlib.sha256(self.annotations.read_bytes())
         digest.update(f"{self.size} {self.seed}".encode())
         return digest.hexdigest()

@@ -326,6 +326,19 @@ def test_a_real_clip_on_folders(data: tuple[Path, tuple[str, ...]]) -> None:
     assert sorted(plan.blocks[0]) == [("one", "two"), ("two", "one")]
 
 
+def test_data_that_are_missing() -> None:
+    """One sentence says which; and they are looked for in one place by every process."""
+    study = Study.load(EXAMPLES / "own_data.yaml")
+    assert study.reference
+    assert study.generator
+    with pytest.raises(InputError, match=r"path: '/.*tasks\.csv' is not a file"):
+        study.benchmark.task_names()
+    with pytest.raises(InputError, match=r"reference: '/.*captions_val2017\.json' is not a file"):
+        study.reference.fingerprint()
+    with pytest.raises(InputError, match=r"no images \(\*\.png\) in '/.*generated'"):
+        study.generator.fingerprint()
+
+
 # --- a package of parts --------------------------------------------------------------------------
 
 
