@@ -20,6 +20,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("analysis", "methods", "sweep")
 DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 """Distributions that are called otherwise than what one imports from them."""
+EXTRAS = {"testing": "methods/testing"}
+"""Extras by the only folder that imports what they install."""
 OPTIONAL = {"diffusers"}
 """Imported in a function, which first says what to install where it is missing."""
 ANALYSIS_FILES = {"analysis/LICENSE", "analysis/pyproject.toml"}
@@ -61,6 +63,10 @@ def imported(*packages: str) -> dict[str, list[str]]:
 @pytest.mark.parametrize(("folder", "packages"), [(".", PACKAGES), ("analysis", ("analysis",))])
 def test_what_is_imported_is_what_is_declared(folder: str, packages: tuple[str, ...]) -> None:
     declared, found = set(requirements(ROOT / folder)), imported(*packages)
+    extras = project(ROOT / folder)["project"].get("optional-dependencies", {})
+    for extra, place in EXTRAS.items():
+        for name in map(distribution, extras.get(extra, ())):
+            assert all(file.startswith(place) for file in found.pop(name)), name
     undeclared = {name: files for name, files in found.items() if name not in declared | OPTIONAL}
     assert not undeclared, f"imported but not in {folder}/pyproject.toml: {undeclared}"
     unused = declared - set(found)

@@ -77,6 +77,7 @@ def test_one_replicate_cannot_tell_seeds_apart() -> None:
     assert set(found["effect"]) == {"method", "order", "method:order"}
 
 
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # pingouin, with a newer pandas
 def test_reliability_of_one_order_and_seed_is_the_intraclass_correlation() -> None:
     values = {f"m{i}": table for i, table in enumerate(np.random.default_rng(5).random((4, 1, 8)))}
     for i, name in enumerate(values):
@@ -102,6 +103,7 @@ def test_more_runs_are_more_reliable_and_fresh_seeds_never_worse_than_more_order
     assert (found["phi"] <= found["g"]).all()
 
 
+@pytest.mark.filterwarnings("ignore:The design matrix is rank-deficient")
 def test_task_factors_are_statsmodels_type_two(tmp_path: Path) -> None:
     tasks = ("a", "b", "c", "d")
     write_study(tmp_path, random_orders(tasks, 12, 2), World(tasks=tasks))

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.analysis.frames import runs_of
 
 import sweep
 from analysis import anytime_interval, load, metrics, summary, t_factor
@@ -27,6 +26,7 @@ from sweep.storage.run_folder import RunFolder, conflict
 from sweep.storage.store import Store
 from sweep.study.schema import Study
 from sweep.study.stopping import Stop, StoppingRule
+from tests.analysis.invented_runs import runs_of
 from tests.sweep.plans import plan_of, study_of
 
 ABC = [("a", "b", "c"), ("b", "a", "c")]

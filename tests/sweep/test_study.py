@@ -136,7 +136,7 @@ def test_misspelt_key_gets_the_nearest(path: str, value: Any, parts: list[str]) 
         ("methods", ["joynt"], ["Unknown method 'joynt'", "sweep list methods", "'joint'?"]),
         ("methods", {"x": {"method": "joynt"}}, ["methods.x", "'joynt'", "'joint'?"]),
         ("methods", ["no.such:Thing"], ["'no.such:Thing' cannot be imported"]),
-        ("methods", ["methods.seeds:derive_seed"], ["is not a methods.base.Method"]),
+        ("methods", ["methods.seeds:derive_seed"], ["must be a methods.base.Method"]),
         ("design", "exhastive", ["Unknown design 'exhastive'", "'exhaustive'?"]),
         ("benchmark", "wrld", ["Unknown benchmark 'wrld'", "'world'?"]),
         ("training.per_task", {"bb": {}}, ["training.per_task", "'bb'", "a, b, c", "'b'?"]),
