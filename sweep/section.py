@@ -54,7 +54,8 @@ def explain(error: ValidationError, root: type[BaseModel], source: str = "") -> 
         message = f"the key '{first['loc'][-1]}' is missing."
         where = ".".join(str(part) for part in first["loc"][:-1])
     else:
-        message = f"{first['msg']}, got {first['input']!r}."
+        problem = _problem(first["msg"])
+        message = f"{problem}, got {first['input']!r}."
         words = [
             other["msg"].removeprefix("Input should be ")
             for other in others
@@ -62,8 +63,13 @@ def explain(error: ValidationError, root: type[BaseModel], source: str = "") -> 
         ]
         if words:  # the key takes a value or one of a few literals
             where = ".".join(str(part) for part in first["loc"][:-1])
-            message = f"{first['msg']}, or {words[0]}, got {first['input']!r}."
+            message = f"{problem}, or {words[0]}, got {first['input']!r}."
     return ": ".join(part for part in (source, where, message) if part)
+
+
+def _problem(message: str) -> str:
+    """Returns what pydantic says, in our words and without how it tried to read the value."""
+    return message.replace("Input should", "must").split(", unable to parse")[0]
 
 
 def _keys(model: Any, path: tuple[int | str, ...]) -> list[str]:

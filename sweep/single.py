@@ -27,14 +27,18 @@ def plan_single(
         InputError: the study has no such method, backbone, replicate or tasks.
     """
     if method not in study.methods:
-        raise unknown("method", method, study.methods)
+        raise unknown("method of this study", method, study.methods)
     backbone = backbone or next(iter(study.backbones))
     if backbone not in study.backbones:
-        raise unknown("backbone", backbone, study.backbones)
+        raise unknown("backbone of this study", backbone, study.backbones)
     if not 0 <= replicate < study.replicates:
         raise InputError(
             f"replicate {replicate}: the study has replicates 0 to {study.replicates - 1}."
         )
+    tasks = study.benchmark.task_names()
+    for task in order:
+        if task not in tasks:
+            raise unknown("task in the order", task, tasks)
     single = study.model_copy(
         update={
             "backbones": {backbone: study.backbones[backbone]},

@@ -196,9 +196,9 @@ def contribution_types(known: pd.DataFrame, agreed: pd.DataFrame) -> pd.DataFram
         agreed: what `agreement` returns for the same contributions.
 
     Returns:
-        One row per (kind, backbone, method): cells, certain (share whose interval excludes no
-        change; NaN without intervals), order_sd, seed_sd, signal, position, predecessor (medians
-        over cells), sign (median of its absolute value), tau (see `agreement`).
+        One row per (kind, backbone, method): contributions, certain (share whose interval
+        excludes no change; NaN without intervals), order_sd, seed_sd, signal, position, predecessor
+        (medians over contributions), sign (median of its absolute value), tau (see `agreement`).
 
     >>> from analysis import gains, metrics, tiny_study
     >>> results = tiny_study()

@@ -44,7 +44,7 @@ def catalogue(kind: str) -> list[Listed]:
             for file in sorted(STUDIES.glob("*.yaml"))
         ]
     if kind not in KINDS:
-        raise unknown("list", kind, LISTS)
+        raise unknown("kind of part", kind, LISTS)
     return list(_parts(kind))
 
 

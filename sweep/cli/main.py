@@ -25,14 +25,20 @@ app = typer.Typer(
 )
 console = Console()
 
-StudyArgument = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped study.")]
+StudyArgument = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A YAML file, or the name of a shipped study.")
+]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Change a key of the study: key.path=value. May be repeated."),
+    typer.Option(
+        "--set", help="Change a key of the study, such as training.steps=500. May be repeated."
+    ),
 ]
 OutOption = Annotated[
     str | None, typer.Option("--out", help="Folder or URI of the run; default: runs/NAME.")
 ]
+SCORES = "path_cost, adjacent, lagged, typicality_gradient or linear_error"
+"""Spelt out, because importing them would slow down every command; a test compares."""
 EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 """Some stages failed or the study broke off; an error in what was given; stopped with Ctrl-C."""
 
@@ -81,7 +87,10 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     set_: SetOption = None,
 ) -> None:
-    """Show what a study costs and yields: orders, stages, time, disk, precision. Writes nothing."""
+    """Show what a study costs and yields: orders, stages, time, disk, precision.
+
+    Trains a few steps to time them; writes nothing to the run folder.
+    """
     from sweep.preview.preview import make_preview
     from sweep.study.schema import Study
 
@@ -114,7 +123,7 @@ def status(
 def report(
     directories: Annotated[
         list[str],
-        typer.Argument(metavar="DIR...", help="Folder or URI of a run; several to compare."),
+        typer.Argument(metavar="DIR", help="Folder or URI of a run; several to compare."),
     ],
 ) -> None:
     """Write the report of a run, finished or still running; or one that compares several runs."""
@@ -156,10 +165,10 @@ def order(
     study: StudyArgument,
     best: Annotated[
         str | None,
-        typer.Option(help="Score to optimise: path_cost, lagged, typicality_gradient, ..."),
+        typer.Option(help=f"Score whose best order is printed: {SCORES}."),
     ] = None,
     worst: Annotated[
-        str | None, typer.Option(help="Score for which to print the worst order instead.")
+        str | None, typer.Option(help="The same scores; prints the order predicted to be worst.")
     ] = None,
     measure: Annotated[str, typer.Option(help="Measure of similarity.")] = "image_text",
     backbone: Annotated[
@@ -174,7 +183,7 @@ def order(
     _quiet()
     score = best or worst
     if score is None or (best and worst):
-        raise InputError("Give either --best SCORE or --worst SCORE.")
+        raise InputError(f"Give either --best SCORE or --worst SCORE; SCORE is one of {SCORES}.")
     loaded = Study.load(study, tuple(set_ or ()))
     found = proposed(loaded, measure, score, best is not None, backbone)
     typer.echo(",".join(found))
@@ -184,7 +193,7 @@ def order(
 def list_(
     kind: Annotated[
         str,
-        typer.Argument(help=f"{', '.join([*KINDS, 'backbones'])} or studies."),
+        typer.Argument(metavar="KIND", help=f"{', '.join([*KINDS, 'backbones'])} or studies."),
     ],
 ) -> None:
     """List what a study can name, and where it comes from."""
@@ -197,7 +206,9 @@ def list_(
 
 @app.command()
 def pretrain(
-    backbone: Annotated[str, typer.Argument(help="tiny-clip.")],
+    backbone: Annotated[
+        str, typer.Argument(metavar="NAME", help="An embedded backbone: tiny-clip.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder to write; must not exist yet.")],
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights and pictures.")] = 0,

@@ -7,6 +7,7 @@ import yaml
 from analysis import write_report
 from sweep.errors import InputError
 from sweep.storage.folder import Folder
+from sweep.storage.planned import NOWHERE
 from sweep.study.reporting import parts_of_report
 
 
@@ -19,7 +20,11 @@ def report(out: str, *others: str) -> str:
     Raises:
         InputError: a folder holds no results, or two have the same name.
     """
-    panels, metrics = parts_of_report([_study_in(Folder(path)) for path in (out, *others)])
+    folders = [Folder(path) for path in (out, *others)]
+    for folder in folders:
+        if not folder.exists():
+            raise InputError(NOWHERE.format(folder.uri))
+    panels, metrics = parts_of_report([_study_in(folder) for folder in folders])
     try:
         return str(write_report(out, *others, panels=panels, metrics=metrics))
     except (FileNotFoundError, ValueError) as error:

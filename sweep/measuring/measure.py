@@ -10,6 +10,7 @@ from sweep.orders.by_similarity import Similarity
 from sweep.orders.order import Order
 from sweep.plan.plan import Plan
 from sweep.registry import check
+from sweep.similarity.order_scores import SCORES
 from sweep.similarity.proposals import propose
 from sweep.storage.folder import Folder
 from sweep.study.pinned import Pinned, pin
@@ -59,6 +60,8 @@ def proposed(study: Study, measure: str, score: str, best: bool, backbone: str |
         InputError: there is no such measure, score or backbone, or there are too many tasks.
     """
     check("measures", measure)
+    if score not in SCORES:
+        raise unknown("score", score, SCORES)
     label = _label(study, backbone)
     pinned = pin(study)
     S = similarities(study, label, pinned, [measure])[measure]

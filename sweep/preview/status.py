@@ -22,7 +22,7 @@ def status(out: str) -> str:
     >>> status("nowhere")
     Traceback (most recent call last):
     ...
-    sweep.errors.InputError: '...nowhere' holds no run (there is no plan.json in it).
+    sweep.errors.InputError: Folder '...nowhere' does not exist; give the folder of a run, ...
     """
     folder = Folder(out)
     plan = read_plan(folder)

@@ -8,6 +8,7 @@ from sweep.plan.units import UnitGraph
 from sweep.storage.folder import Folder
 
 PLAN = "plan.json"
+NOWHERE = "Folder '{}' does not exist; give the folder of a run, such as runs/quickstart."
 """The plan's file in a run folder."""
 
 
@@ -17,6 +18,8 @@ def read_plan(folder: Folder) -> dict[str, Any]:
     Raises:
         InputError: the folder holds no run, or one of an older version.
     """
+    if not folder.exists():
+        raise InputError(NOWHERE.format(folder.uri))
     if not folder.exists(PLAN):
         raise InputError(f"'{folder.uri}' holds no run (there is no {PLAN} in it).")
     facts: dict[str, Any] = json.loads(folder.read(PLAN))

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import shlex
 import time
 from pathlib import Path
@@ -13,9 +14,10 @@ import yaml
 from PIL import Image
 
 from sweep.cli.catalogue import KINDS
-from sweep.cli.main import main
+from sweep.cli.main import SCORES, main
 from sweep.engine.driver import Finished
 from sweep.measuring.measure import make_plan
+from sweep.similarity import order_scores
 from sweep.storage.lock import NAME
 from sweep.storage.run_folder import RunFolder
 from sweep.study.schema import Study
@@ -295,3 +297,23 @@ def test_interrupting_ends_with_its_code(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr("sweep.preview.status.status", interrupted)
     assert main(["status", "."]) == 130
+
+
+def test_scores_that_help_names_are_all_there_are() -> None:
+    assert re.split(r", | or ", SCORES) == list(order_scores.SCORES)
+
+
+def test_what_does_not_exist_is_said_so(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("status", "report"):
+        said = error_of(capsys, command, "nowhere")
+        assert "nowhere' does not exist; give the folder of a run, such as runs/quickstart." in said
+    assert "Unknown kind of part 'desings'" in error_of(capsys, "list", "desings")
+    wrong = error_of(capsys, "trial", "quickstart", "--method", "x", "--order", "shapes")
+    assert "Unknown method of this study 'x'; allowed: er, finetune, individual" in wrong
+    wrong = error_of(capsys, "trial", "quickstart", "--method", "er", "--order", "shapes,a")
+    assert "Unknown task in the order 'a'; allowed: arrows" in wrong
+    assert "SCORE is one of path_cost" in error_of(capsys, "order", "quickstart")
+    wrong = error_of(capsys, "order", "quickstart", "--best", "pathcost")
+    assert "Unknown score 'pathcost'" in wrong
+    wrong = error_of(capsys, "run", "quickstart", "--set", "training.steps=abc")
+    assert "training.steps: must be a valid integer, got 'abc'." in wrong

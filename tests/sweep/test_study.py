@@ -216,7 +216,7 @@ def test_missing_key_is_named(key: str) -> None:
 
 def test_a_number_or_a_word_names_both() -> None:
     message = refusal(changed("lanes.count", "many"))
-    assert "lanes.count: Input should be a valid integer" in message
+    assert "lanes.count: must be a valid integer" in message
     assert "or 'auto', got 'many'" in message
 
 
