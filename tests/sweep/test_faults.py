@@ -175,13 +175,13 @@ def test_stopped_driver_goes_on_where_it_was(
     driver: Driver, models: Path, undisturbed: pd.DataFrame
 ) -> None:
     """It is interrupted, and the one that goes on is killed."""
-    driver.wait_for(12)
+    driver.wait_for(6)
     family = psutil.Process(driver.process.pid).children(recursive=True)
     driver.process.send_signal(signal.SIGINT)
     assert driver.process.wait(60) == 1
     assert not psutil.wait_procs(family, timeout=30)[1]
     interrupted = driver.finished()
-    assert 12 <= len(interrupted) < 40
+    assert 6 <= len(interrupted) < 40
     second = Driver(models, driver.out)
     try:
         second.wait_for(len(interrupted) + 4)
