@@ -54,7 +54,9 @@ def test_paired_differences(skew: bool, monkeypatch: pytest.MonkeyPatch) -> None
 
     runs = many_studies(int(skew), study)
     one = {"average_accuracy": METRICS["average_accuracy"]}
-    monkeypatch.setattr("analysis.inference.METRICS", one)  # the others would only take time
+    monkeypatch.setattr(
+        "analysis.run_metrics.metric.METRICS", one
+    )  # the others would only take time
     found = compare(runs, "base")
     assert len(found) == STUDIES
     covered = ((found["low"] <= gain) & (found["high"] >= gain)).mean()

@@ -310,7 +310,7 @@ def test_what_does_not_exist_is_said_so(capsys: pytest.CaptureFixture[str]) -> N
     assert "Unknown kind of part 'desings'" in error_of(capsys, "list", "desings")
     wrong = error_of(capsys, "trial", "quickstart", "--method", "x", "--order", "shapes")
     assert "Unknown method of this study 'x'; allowed: er, finetune, individual" in wrong
-    wrong = error_of(capsys, "trial", "quickstart", "--method", "er", "--order", "shapes,a")
+    wrong = error_of(capsys, "trial", "quickstart", "--method", "er", "--order", "arrows,a")
     assert "Unknown task in the order 'a'; allowed: arrows" in wrong
     assert "SCORE is one of path_cost" in error_of(capsys, "order", "quickstart")
     wrong = error_of(capsys, "order", "quickstart", "--best", "pathcost")

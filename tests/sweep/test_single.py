@@ -148,8 +148,8 @@ class TestOneOrder:
     @pytest.mark.parametrize(
         ("given_", "message"),
         [
-            ({"method": "finetun"}, "Unknown method 'finetun'; .*'finetune'"),
-            ({"backbone": "clap"}, "Unknown backbone 'clap'; .*'clip'"),
+            ({"method": "finetun"}, "Unknown method of this study 'finetun'; .*'finetune'"),
+            ({"backbone": "clap"}, "Unknown backbone of this study 'clap'; .*'clip'"),
             ({"replicate": 2}, "replicate 2: the study has replicates 0 to 1"),
             ({"replicate": -1}, "replicate -1: the study has replicates 0 to 1"),
             ({"order": ("a", "x", "c")}, "'x'; allowed: a, b, c"),
