@@ -5,22 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.run_metrics.formulas import (
-    average_accuracy,
-    average_incremental_accuracy,
-    backward_transfer,
-    erosion,
-    forgetting_last,
-    forgetting_max,
-    forward_transfer,
-    intransigence,
-    learning,
-    learning_accuracy,
-    mtil_avg,
-    transfer,
-    zsd_figure,
-    zsd_text,
-)
+from analysis.run_metrics import formulas
 
 
 @dataclass(frozen=True)
@@ -67,31 +52,33 @@ class Metric:
 RECALLS = [f"{way}_r{k}" for way in ("i2t", "t2i") for k in (1, 5, 10)]
 
 _SHIPPED = (
-    Metric("average_accuracy", "Average accuracy", average_accuracy),
+    Metric("average_accuracy", "Average accuracy", formulas.average_accuracy),
     Metric(
-        "average_incremental_accuracy", "Average incremental accuracy", average_incremental_accuracy
+        "average_incremental_accuracy",
+        "Average incremental accuracy",
+        formulas.average_incremental_accuracy,
     ),
-    Metric("transfer", "Transfer (MTIL)", transfer),
-    Metric("avg", "Avg (MTIL)", mtil_avg),
-    Metric("last", "Last (MTIL)", average_accuracy),
-    Metric("learning_accuracy", "Learning accuracy", learning_accuracy),
-    Metric("learning", "Learning", learning),
-    Metric("intransigence", "Intransigence", intransigence, False, of="reference"),
-    Metric("forgetting_max", "Forgetting (from the best)", forgetting_max, False),
-    Metric("forgetting_last", "Forgetting (from just learnt)", forgetting_last, False),
-    Metric("bwt", "Backward transfer", backward_transfer),
-    Metric("fwt", "Forward transfer", forward_transfer),
-    Metric("zsd_figure", "Zero-shot degradation (from the best)", zsd_figure, False),
-    Metric("zsd_text", "Zero-shot degradation (from stage 1)", zsd_text, False),
-    Metric("zero_shot_accuracy", "Zero-shot accuracy", average_accuracy, of="probe"),
-    Metric("zero_shot_erosion", "Zero-shot erosion", erosion, False, of="probe"),
-    Metric("retrieval_r1", "Retrieval R@1", average_accuracy, of="retrieval"),
-    Metric("retrieval_erosion", "Retrieval erosion", erosion, False, of="retrieval"),
+    Metric("transfer", "Transfer (MTIL)", formulas.transfer),
+    Metric("avg", "Avg (MTIL)", formulas.mtil_avg),
+    Metric("last", "Last (MTIL)", formulas.average_accuracy),
+    Metric("learning_accuracy", "Learning accuracy", formulas.learning_accuracy),
+    Metric("learning", "Learning", formulas.learning),
+    Metric("intransigence", "Intransigence", formulas.intransigence, False, of="reference"),
+    Metric("forgetting_max", "Forgetting (from the best)", formulas.forgetting_max, False),
+    Metric("forgetting_last", "Forgetting (from just learnt)", formulas.forgetting_last, False),
+    Metric("bwt", "Backward transfer", formulas.backward_transfer),
+    Metric("fwt", "Forward transfer", formulas.forward_transfer),
+    Metric("zsd_figure", "Zero-shot degradation (from the best)", formulas.zsd_figure, False),
+    Metric("zsd_text", "Zero-shot degradation (from stage 1)", formulas.zsd_text, False),
+    Metric("zero_shot_accuracy", "Zero-shot accuracy", formulas.average_accuracy, of="probe"),
+    Metric("zero_shot_erosion", "Zero-shot erosion", formulas.erosion, False, of="probe"),
+    Metric("retrieval_r1", "Retrieval R@1", formulas.average_accuracy, of="retrieval"),
+    Metric("retrieval_erosion", "Retrieval erosion", formulas.erosion, False, of="retrieval"),
     *(
         Metric(
             recall,
             f"{'Text' if recall.startswith('i2t') else 'Image'} retrieval R@{recall[5:]}",
-            average_accuracy,
+            formulas.average_accuracy,
             of=recall,
         )
         for recall in RECALLS

@@ -92,13 +92,6 @@ def inside(folder: Path) -> Path:
         assert start, f"{file} has no table {table}"
         assert len(line.splitlines()) == 1
         text = text[: start.end()] + line + text[start.end() :]
-        for imported, home in (
-            ("worst_task", "analysis.run_metrics.formulas"),
-            ("Plasticity", "analysis.report.panels.plasticity"),
-        ):
-            if re.search(rf"\b{imported}\b", line) and '": "' not in line:
-                own = f"from {home} import {imported}\n"
-                text = re.sub(r"(?=^from analysis)", own, text, count=1, flags=re.MULTILINE)
         (tree / file).write_text(text, "utf-8")
     return tree
 

@@ -4,66 +4,49 @@ In: the statistics of a study. Out: figures, captions and tables, in the order o
 """
 
 from collections.abc import Iterable
+from importlib import import_module
 
-from analysis.report.panels.accuracy_over_orders import AccuracyOverOrders
-from analysis.report.panels.all_contributions import AllContributions
 from analysis.report.panels.base import Panel
-from analysis.report.panels.contribution_heatmap import ContributionHeatmap
-from analysis.report.panels.convergence_curves import ConvergenceCurves
-from analysis.report.panels.evaluated_tasks import EvaluatedTasks
-from analysis.report.panels.failure_mode_curves import FailureModeCurves
-from analysis.report.panels.feature_paths import FeaturePaths
-from analysis.report.panels.forgetting_and_learning import ForgettingAndLearning
-from analysis.report.panels.how_computed import HowComputed
-from analysis.report.panels.matrix_browser import MatrixBrowser
-from analysis.report.panels.method_places import MethodPlaces
-from analysis.report.panels.methods_compared import MethodsCompared
-from analysis.report.panels.missing_and_failed import MissingAndFailed
-from analysis.report.panels.order_model_bars import OrderModelBars
-from analysis.report.panels.order_tree import OrderTree
-from analysis.report.panels.paired_differences import PairedDifferences
-from analysis.report.panels.position_profiles import PositionProfiles
-from analysis.report.panels.proposed_orders import ProposedOrders
-from analysis.report.panels.ranking_reliability import RankingReliability
-from analysis.report.panels.ranking_stability import RankingStability
-from analysis.report.panels.robust_contributions import RobustContributions
-from analysis.report.panels.similar_neighbours import SimilarNeighbours
-from analysis.report.panels.similar_pairs import SimilarPairs
-from analysis.report.panels.transition_predictions import TransitionPredictions
-from analysis.report.panels.variance_shares import VarianceShares
-from analysis.report.panels.verdict import Verdict
-from analysis.report.panels.worst_and_best import WorstAndBest
 
-PANELS: tuple[Panel, ...] = (
-    Verdict(),
-    MethodsCompared(),
-    AccuracyOverOrders(),
-    PairedDifferences(),
-    ContributionHeatmap(),
-    RobustContributions(),
-    AllContributions(),
-    PositionProfiles(),
-    ForgettingAndLearning(),
-    FailureModeCurves(),
-    FeaturePaths(),
-    TransitionPredictions(),
-    OrderTree(),
-    OrderModelBars(),
-    SimilarNeighbours(),
-    SimilarPairs(),
-    ProposedOrders(),
-    MethodPlaces(),
-    RankingStability(),
-    ConvergenceCurves(),
-    VarianceShares(),
-    RankingReliability(),
-    WorstAndBest(),
-    MatrixBrowser(),
-    MissingAndFailed(),
-    EvaluatedTasks(),
-    HowComputed(),
+_PAGE = (
+    "verdict:Verdict",
+    "methods_compared:MethodsCompared",
+    "accuracy_over_orders:AccuracyOverOrders",
+    "paired_differences:PairedDifferences",
+    "contribution_heatmap:ContributionHeatmap",
+    "robust_contributions:RobustContributions",
+    "all_contributions:AllContributions",
+    "position_profiles:PositionProfiles",
+    "forgetting_and_learning:ForgettingAndLearning",
+    "failure_mode_curves:FailureModeCurves",
+    "feature_paths:FeaturePaths",
+    "transition_predictions:TransitionPredictions",
+    "order_tree:OrderTree",
+    "order_model_bars:OrderModelBars",
+    "similar_neighbours:SimilarNeighbours",
+    "similar_pairs:SimilarPairs",
+    "proposed_orders:ProposedOrders",
+    "method_places:MethodPlaces",
+    "ranking_stability:RankingStability",
+    "convergence_curves:ConvergenceCurves",
+    "variance_shares:VarianceShares",
+    "ranking_reliability:RankingReliability",
+    "worst_and_best:WorstAndBest",
+    "matrix_browser:MatrixBrowser",
+    "missing_and_failed:MissingAndFailed",
+    "evaluated_tasks:EvaluatedTasks",
+    "how_computed:HowComputed",
 )
-"""The page, from top to bottom; a new panel is one line here."""
+"""The page, from top to bottom: file and class; a new panel is one line here."""
+
+
+def _made(path: str) -> Panel:
+    file, _, name = path.partition(":")
+    panel: Panel = getattr(import_module(f"{__name__}.{file}"), name)()
+    return panel
+
+
+PANELS: tuple[Panel, ...] = tuple(map(_made, _PAGE))
 
 
 def with_own(panels: Iterable[Panel]) -> list[Panel]:
