@@ -19,6 +19,13 @@ class Listed(NamedTuple):
 
 
 LISTS = (*KINDS, "backbones", "studies")
+NOTES = {
+    "methods": "In brackets: what the result of one training depends on.",
+    "measures": "In brackets: what it is computed from; those of experts train one per task first.",
+    "metrics": "R[k, i] is the score on task i after k of T tasks, row 0 that of the untouched "
+    "backbone.",
+}
+"""How to read a list."""
 """What `sweep list` can list."""
 
 
@@ -59,8 +66,15 @@ def _parts(kind: str) -> Iterator[Listed]:
 
 def _describe(kind: str, part: Any) -> str:
     if kind == "measures":
-        return f"({part.material}) {part.direction or 'symmetric'}"
+        what = _first_line(getattr(part.compute, "func", part.compute))
+        what = what.removeprefix("Returns ").replace(": float [T, T]", "")
+        direction = f" Not symmetric: {part.direction}." if part.direction else ""
+        return f"({part.material}) {what[0].upper()}{what[1:]}{direction}"
     if kind == "metrics":
         return f"{part.title}: {part.formula}"
-    first = (part.__doc__ or "").strip().splitlines()[0]
+    first = _first_line(part)
     return f"({part.depends_on}) {first}" if kind == "methods" else first
+
+
+def _first_line(part: Any) -> str:
+    return (part.__doc__ or "").strip().splitlines()[0]

@@ -197,9 +197,12 @@ def list_(
     ],
 ) -> None:
     """List what a study can name, and where it comes from."""
-    from sweep.cli.catalogue import catalogue
+    from sweep.cli.catalogue import NOTES, catalogue
 
-    for name, description, source in catalogue(kind):
+    listed = catalogue(kind)
+    if kind in NOTES:
+        console.print(f"[dim]{escape(NOTES[kind])}[/]", soft_wrap=True)
+    for name, description, source in listed:
         origin = "" if source == "shipped" else f"  [dim]({escape(source)})[/]"
         console.print(f"[bold]{escape(name)}[/]  {escape(description)}{origin}", soft_wrap=True)
 

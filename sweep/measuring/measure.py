@@ -29,10 +29,10 @@ def make_plan(study: Study) -> Plan:
     (24, 384)
     """
     pinned = pin(study)
-    return Plan(resolve(study, pinned), pinned)
+    return Plan(resolve_design(study, pinned), pinned)
 
 
-def resolve(study: Study, pinned: Pinned) -> Study:
+def resolve_design(study: Study, pinned: Pinned) -> Study:
     """Returns the study with the similarity matrix that its design needs, if it needs one.
 
     The matrix becomes part of the study: it is written to study.yaml, and a resumed run uses it.

@@ -28,7 +28,7 @@ PAIRS = ("image_text", "text_image", "image_image", "text_text")
 
 
 def contributions(tasks: Sequence[Embedded], pair: str, draws: Draws = "independent") -> np.ndarray:
-    """Returns Con_XY of every task to every other: float [T, T].
+    """Returns Con_XY, the mean cosine of X of every task with Y of every other: float [T, T].
 
     Args:
         tasks: Each with two or more samples.
