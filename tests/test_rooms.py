@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_architecture import FILES, ROOT, in_a_new_process, module_of
+from tests.test_architecture import FILES, PACKAGES, ROOT, in_a_new_process, module_of
 
 FLOORS = (
     {"errors", "texts", "cache"},
@@ -123,15 +123,15 @@ def test_what_is_light_stays_light(doing: str, absent: tuple[str, ...]) -> None:
     assert in_a_new_process(code) == "[]"
 
 
-@pytest.mark.parametrize("package", ["analysis", "methods", "sweep"])
-def test_public_names_stay_what_they_are(package: str) -> None:
+def test_public_names_stay_what_they_are() -> None:
     """A public name that is a sub-package's, too, would turn into that once it is imported."""
     code = f"""
 import importlib
-package = importlib.import_module("{package}")
-first = {{name: getattr(package, name) for name in package.__all__}}
-for module in {[module for module in MODULES if module.split(".")[0] == package]}:
+packages = [importlib.import_module(name) for name in {PACKAGES}]
+first = [{{name: getattr(package, name) for name in package.__all__}} for package in packages]
+for module in {list(MODULES)}:
     importlib.import_module(module)
-print([name for name in first if getattr(package, name) is not first[name]])
+print([name for package, names in zip(packages, first) for name in names
+       if getattr(package, name) is not names[name]])
 """
     assert in_a_new_process(code) == "[]"
