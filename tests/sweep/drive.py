@@ -1,4 +1,4 @@
-"""A driver to be killed: python -m tests.sweep.drive FOLDER OUT LANES WORKERS STEPS METHOD..."""
+"""A driver to be killed: python -m tests.sweep.drive FOLDER OUT LANES WORKERS TASKS."""
 
 import sys
 from pathlib import Path
@@ -7,12 +7,11 @@ from methods.testing.toy import TOY, toy_study
 from sweep import run
 
 
-def main(folder: str, out: str, lanes: str, workers: str, steps: str, *methods: str) -> int:
+def main(folder: str, out: str, lanes: str, workers: str, tasks: str) -> int:
     study = toy_study(
         Path(folder),
-        methods,
-        benchmark={"name": TOY, "num_tasks": 4},
-        training={"steps": int(steps), "batch_size": 16, "lr": 0.003},
+        benchmark={"name": TOY, "num_tasks": int(tasks)},
+        training={"steps": 60, "batch_size": 16, "lr": 0.003},
         lanes={"count": int(lanes), "workers": int(workers), "cpus_per_worker": 1},
         keep_states="all",
     )

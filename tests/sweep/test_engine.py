@@ -223,23 +223,33 @@ def test_a_passing_fault_does_not_end_the_watch(monkeypatch: pytest.MonkeyPatch)
     assert fake.flushed > 3
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("tasks", "orders", "sets", "prefixes"),
+    [
+        pytest.param(4, 24, 15, 64, marks=pytest.mark.slow),
+        pytest.param(5, 120, 31, 325, marks=pytest.mark.long),
+    ],
+)
 @pytest.mark.usefixtures("shared_ray")
-def test_five_trainings_per_kind_of_expert_serve_all_orders_of_five_tasks(tmp_path: Path) -> None:
-    """Experts of ties, task arithmetic and ConDU are the same five, those of RAIL another five."""
+def test_one_training_per_task_and_kind_of_expert_serves_all_orders(
+    tmp_path: Path, tasks: int, orders: int, sets: int, prefixes: int
+) -> None:
+    """Experts of ties, task arithmetic and ConDU are the same, those of RAIL are others."""
     study = toy_study(
         tmp_path,
         {"ties": {}, "task_arithmetic": {}, "condu": {}, "rail": {"width": 64}},
-        benchmark={"name": TOY, "num_tasks": 5},
+        benchmark={"name": TOY, "num_tasks": tasks},
         lanes={"count": 2, "cpus_per_worker": 1},
     )
     finished = sweep.run(study, str(tmp_path / "out"))
-    assert (finished.is_settled, finished.failed, len(finished.grid)) == (True, {}, 480)
+    assert (finished.is_settled, finished.failed, len(finished.grid)) == (True, {}, 4 * orders)
     store = Store(finished.out)
     records = [store.record(key) for key in store.finished()]
     spent = [set(record.seconds) - {"load"} for record in records]
-    assert spent.count({"train", "evaluate"}) == 10
-    # Of 31 sets for each of three methods, of 325 prefixes for ConDU; stage 0 is evaluated once.
-    assert spent.count({"combine", "evaluate"}) == 3 * 31 + 325
-    assert len(records) == 10 + 3 * 31 + 325 + 1
-    assert len(load(finished.out).costs) == 4 * (1 + 325)  # shown for every prefix all the same
+    assert spent.count({"train", "evaluate"}) == 2 * tasks
+    # All sets for each of three methods, all prefixes for ConDU; stage 0 is evaluated once.
+    assert spent.count({"combine", "evaluate"}) == 3 * sets + prefixes
+    assert len(records) == 2 * tasks + 3 * sets + prefixes + 1
+    assert len(load(finished.out).costs) == 4 * (
+        1 + prefixes
+    )  # shown for every prefix all the same

@@ -30,9 +30,9 @@ class Driver:
     """`sweep run` in a process of its own."""
 
     def __init__(
-        self, models: Path, out: Path, lanes: int = 2, workers: int = 1, steps: int = 60
+        self, models: Path, out: Path, lanes: int = 2, workers: int = 1, tasks: int = 4
     ) -> None:
-        arguments = [str(models), str(out), str(lanes), str(workers), str(steps), "finetune"]
+        arguments = [str(models), str(out), str(lanes), str(workers), str(tasks)]
         command = [sys.executable, "-m", "tests.sweep.drive", *arguments]
         self.out = out
         self.process = subprocess.Popen(
@@ -155,11 +155,11 @@ def test_killed_lanes_leave_room_for_new_ones(
 @pytest.mark.slow
 def test_killed_worker_of_two_costs_at_most_the_stage(models: Path, tmp_path: Path) -> None:
     """The other one waits for it in vain, and both start anew."""
-    calm = Driver(models, tmp_path / "calm", lanes=1, workers=2, steps=20)
+    calm = Driver(models, tmp_path / "calm", lanes=1, workers=2, tasks=3)
     assert calm.process.wait(400) == 0
-    driver = Driver(models, tmp_path / "out", lanes=1, workers=2, steps=20)
+    driver = Driver(models, tmp_path / "out", lanes=1, workers=2, tasks=3)
     try:
-        driver.wait_for(8)
+        driver.wait_for(4)
         before, victims = driver.finished(), driver.descendants("worker")
         assert len(victims) == 2
         random.choice(victims).kill()
