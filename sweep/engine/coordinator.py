@@ -13,7 +13,7 @@ from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from sweep.plan.scheduler import Assignment, Scheduler
 from sweep.plan.units import Run
-from sweep.storage.planned import read_graph
+from sweep.storage.planned import read_plan
 from sweep.storage.store import Record, Store
 
 LEASE = 30.0
@@ -62,7 +62,7 @@ class Coordinator:
             max_lanes: Most lanes at a time.
         """
         self.store = Store(out)
-        self.graph = read_graph(self.store.folder)
+        _, self.graph = read_plan(self.store.folder)
         self.scheduler = Scheduler(self.graph, self.store.finished(), LEASE)
         for key in self.scheduler.superfluous():
             self.store.drop_state(key)

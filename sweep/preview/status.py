@@ -3,7 +3,6 @@
 import shlex
 
 from sweep.plan.scheduler import Scheduler
-from sweep.plan.units import UnitGraph
 from sweep.storage.folder import Folder
 from sweep.storage.lock import RunLock
 from sweep.storage.planned import read_plan
@@ -25,8 +24,8 @@ def status(out: str) -> str:
     sweep.errors.InputError: Folder '...nowhere' does not exist; give the folder of a run, ...
     """
     folder = Folder(out)
-    plan = read_plan(folder)
-    scheduler = Scheduler(UnitGraph.from_dict(plan["graph"]), Store(out).finished(), lease=0.0)
+    plan, graph = read_plan(folder)
+    scheduler = Scheduler(graph, Store(out).finished(), lease=0.0)
     stopped = plan["stopped"]
     if stopped:
         scheduler.stop_after(stopped["replicates"])

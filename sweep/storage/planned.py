@@ -8,29 +8,26 @@ from sweep.plan.units import UnitGraph
 from sweep.storage.folder import Folder
 
 PLAN = "plan.json"
-NOWHERE = "Folder '{}' does not exist; give the folder of a run, such as runs/quickstart."
 """The plan's file in a run folder."""
+NOWHERE = "Folder '{}' does not exist; give the folder of a run, such as runs/quickstart."
+"""What is said of a folder that is not there."""
 
 
-def read_plan(folder: Folder) -> dict[str, Any]:
-    """Returns `Plan.counts` of a run, with its `graph` and the early stop in `stopped`.
+def read_plan(folder: Folder) -> tuple[dict[str, Any], UnitGraph]:
+    """Returns what `Plan.counts` says of the plan and what has `stopped` it; its units and runs.
 
     Raises:
-        InputError: the folder holds no run, or one of an older version.
+        InputError: the folder holds no run, or one of another version.
     """
     if not folder.exists():
         raise InputError(NOWHERE.format(folder.uri))
     if not folder.exists(PLAN):
         raise InputError(f"'{folder.uri}' holds no run (there is no {PLAN} in it).")
     facts: dict[str, Any] = json.loads(folder.read(PLAN))
-    if "graph" not in facts:
+    try:
+        return facts, UnitGraph.from_dict(facts["graph"])
+    except (KeyError, TypeError):
         raise InputError(
-            f"'{folder.uri}' was written by an older version of this package; `sweep run` brings "
+            f"'{folder.uri}' was written by another version of this package; `sweep run` brings "
             f"it up to date and trains nothing that is finished."
-        )
-    return facts
-
-
-def read_graph(folder: Folder) -> UnitGraph:
-    """Returns the units and runs of the plan."""
-    return UnitGraph.from_dict(read_plan(folder)["graph"])
+        ) from None

@@ -115,20 +115,27 @@ def test_status_needs_the_run_folder_alone(tmp_path: Path, monkeypatch: pytest.M
     assert status(str(tmp_path)).startswith("planned: 1 of 5 stages are done. Resume with")
 
 
-def test_status_of_an_older_run_says_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "plan.json").write_text('{"study": "old", "units": 3}')
-    with pytest.raises(InputError, match="older version of this package; `sweep run` brings it"):
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"study": "old", "units": 3}',
+        '{"study": "new", "stopped": null, "graph": {"units": [{"another": 1}], "runs": []}}',
+    ],
+)
+def test_status_of_another_version_says_what_to_do(tmp_path: Path, content: str) -> None:
+    (tmp_path / "plan.json").write_text(content)
+    with pytest.raises(InputError, match="another version of this package; `sweep run` brings it"):
         status(str(tmp_path))
 
 
 def test_a_plan_survives_its_file(tmp_path: Path) -> None:
     """The engine and `status` read from plan.json what the driver has planned."""
-    from sweep.storage.planned import read_graph
+    from sweep.storage.planned import read_plan
 
     plan = plan_of(study_of([("a", "b"), ("b", "a")], ["finetune", "individual", "joint"]))
     folder = RunFolder(str(tmp_path), plan)
     folder.prepare()
-    graph = read_graph(folder.folder)
+    _, graph = read_plan(folder.folder)
     assert graph.units == plan.units
     assert graph.runs == plan.runs
     assert (graph.keep_states, graph.retries) == (plan.keep_states, plan.retries)
