@@ -148,7 +148,7 @@ def test_running_again_trains_nothing(study: Study, finished: Finished) -> None:
     assert not stages.duplicated(["method", "replicate", "prefix", "eval_task", "metric"]).any()
 
 
-@pytest.mark.usefixtures("shared_ray")
+@pytest.mark.usefixtures("no_ray")
 def test_a_failing_stage_takes_only_its_subtree_with_it(tmp_path: Path) -> None:
     study = toy_study(
         tmp_path,
