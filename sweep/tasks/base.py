@@ -41,6 +41,16 @@ def check_template(template: str) -> None:
         raise InputError(f"template '{template}' must hold '{{}}' for the class name.")
 
 
+@dataclass(frozen=True)
+class TaskFingerprint:
+    """Identifies the content of a task, wherever it is stored."""
+
+    train: str
+    """Covers all that learning the task depends on: images, labels, choices, prompts, question."""
+    test: str
+    """Covers all that evaluating on it depends on."""
+
+
 class DataConfig(Section, ABC):
     """A section of a study that says where data comes from."""
 
@@ -48,7 +58,11 @@ class DataConfig(Section, ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Identifies the data: equal data have equal fingerprints."""
+        """Identifies the data: equal data have equal fingerprints, wherever they are stored."""
+
+    def found(self) -> tuple[str, ...]:
+        """Returns sentences about what is there and what was left out, for people."""
+        return ()
 
     def check(self) -> None:
         """Looks at the data once, before anything starts.
@@ -89,6 +103,17 @@ class BenchmarkConfig(DataConfig):
     @abstractmethod
     def task_names(self) -> tuple[str, ...]:
         """Returns the tasks of which orders are made; cheap (loads no images)."""
+
+    def fingerprints(self) -> Mapping[str, TaskFingerprint]:
+        """Identifies every task, probe and retrieval set by itself, by name.
+
+        A stage is trained again only if the data that it learns have changed. By default a change
+        of any task is one of every task.
+        """
+        whole = self.fingerprint()
+        loaded = self.load()
+        names = (*loaded.tasks, *loaded.probes, *loaded.retrieval)
+        return {name: TaskFingerprint(whole, whole) for name in names}
 
     def reference(self) -> ReferenceConfig | None:
         """Returns this benchmark's own pool, if any; used where a study names none."""
