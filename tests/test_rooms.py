@@ -11,6 +11,7 @@ from tests.test_architecture import FILES, PACKAGES, ROOT, in_a_new_process, mod
 
 FLOORS = (
     {"errors", "texts", "cache"},
+    {"file_digests"},
     {"registry", "hub"},
     {"section"},
     {"similarity", "tasks"},
