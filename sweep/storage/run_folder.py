@@ -122,7 +122,9 @@ class RunFolder:
         gone = [key for key in finished if key in held and key not in self.plan.units]
         left_out = [key for key in gone if (unit := held[key]) and _place(unit) not in places]
         again = [key for key in gone if key not in left_out] + [
-            key for key in scheduler.to_compute if not finished.get(key, Kept()).has_scores
+            key
+            for key in scheduler.to_compute
+            if self.plan.units[key].kind == "train" and not finished.get(key, Kept()).has_scores
         ]
         old, new = read_inputs(self.folder), inputs(self.plan)
         packages = other_packages(old, new) if finished and scheduler.to_compute else []
