@@ -134,10 +134,15 @@ class RunFolder:
             setting=self._other_setting(bool(left_out)) if gone else "",
             what=changes(old, new),
             again=len(again),
-            seconds=sum(self.store.training(key).seconds.get("train", 0.0) for key in again),
+            seconds=self._seconds_of_training(again),
             finished=len(finished),
             packages=packages,
         )
+
+    def _seconds_of_training(self, keys: Collection[str]) -> float:
+        with ThreadPoolExecutor(READERS) as pool:
+            records = list(pool.map(self.store.training, keys))
+        return sum(record.seconds.get("train", 0.0) for record in records)
 
     def _other_setting(self, is_less: bool) -> str:
         """Returns the first key of the study that differs from the one in the folder.

@@ -1,4 +1,4 @@
-"""Numbers of the past: what changes them must raise `VERSION`, or old results stand for new ones."""
+"""Numbers of the past: what changes them must raise `VERSION`."""
 
 import pytest
 
