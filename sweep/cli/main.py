@@ -102,6 +102,8 @@ def plan(
     console.print(shown.table())
     console.print(shown.sentence())
     console.print(shown.balance())
+    for sentence in shown.found():
+        _say(escape(sentence))
     if shown.precision_forecast.contrasts:
         console.print(shown.precision_forecast.table())
     for sentence in shown.precision_forecast.sentences():
