@@ -101,7 +101,8 @@ def run_single(
     run_folder = RunFolder(out, plan) if out else None
     with ExitStack() as stack:
         if run_folder:
-            run_folder.check()
+            # What it writes does not take the place of stages made from other inputs.
+            run_folder.check(accepts_changes=True)
             lock = RunLock(run_folder.folder)
             lock.check()
             run_folder.prepare()
@@ -116,7 +117,7 @@ def run_single(
 
 
 def _compute(plan: Plan, run_folder: RunFolder | None) -> dict[str, Result]:
-    worker = Worker(plan.study, plan.pinned.sources, join_lane(plan.study))
+    worker = Worker(plan.study, plan.pinned, join_lane(plan.study))
     results: dict[str, Result] = {}
 
     def state_of(key: str) -> State:

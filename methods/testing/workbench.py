@@ -35,7 +35,7 @@ class Workbench:
         self.plan = make_plan(study)
         self.backbone, self.method = next(iter(study.backbones)), method
         cache = Path(study.backbones[self.backbone].path).parent / "cache"
-        self.worker = Worker(study, self.plan.pinned.sources, join_lane(study), cache)
+        self.worker = Worker(study, self.plan.pinned, join_lane(study), cache)
 
     def units(self, order: Order) -> list[Unit]:
         """Returns what is computed for an order after stage 0, parents first."""
@@ -82,7 +82,7 @@ class Workbench:
 
         if unit.parents:
             vars(self.worker.trainer.method)["load_state"] = skip_once
-        return state_in(self.worker.compute(replace(unit, is_evaluated=False), lambda _: {}))
+        return state_in(self.worker.compute(replace(unit, evaluation=""), lambda _: {}))
 
 
 @cache

@@ -52,6 +52,13 @@ def run(
         typer.Option(help="Address of a Ray cluster; default: start Ray on this machine."),
     ] = None,
     set_: SetOption = None,
+    accept_changes: Annotated[
+        bool,
+        typer.Option(
+            "--accept-changes",
+            help="Go on although data, models or code have changed since stages were finished.",
+        ),
+    ] = False,
 ) -> None:
     """Run a study or resume it: what is finished in --out is never trained again."""
     from sweep.cli.progress import ProgressBar
@@ -62,7 +69,9 @@ def run(
 
     plan = make_plan(Study.load(study, tuple(set_ or ())))
     with ProgressBar(plan, console) as bar:
-        finished = run_study(plan, out, address, on_progress=bar.update)
+        finished = run_study(
+            plan, out, address, on_progress=bar.update, accept_changes=accept_changes
+        )
     again = _command(study, out, address, set_)
     if not finished.is_settled:
         if finished.error:
@@ -101,6 +110,8 @@ def plan(
         return
     console.print(shown.table())
     console.print(shown.sentence())
+    if shown.changed:
+        _say(escape(str(shown.changed)))
     console.print(shown.balance())
     for sentence in shown.found():
         _say(escape(sentence))

@@ -54,6 +54,7 @@ def run(
     out: str | None = None,
     address: str | None = None,
     on_progress: Callable[[Progress, int], None] | None = None,
+    accept_changes: bool = False,
 ) -> Finished:
     """Runs a study or resumes it: finished stages in `out` are never trained again.
 
@@ -62,6 +63,8 @@ def run(
         out: Folder or URI of the run; "runs/NAME" by default.
         address: Address of a Ray cluster; None starts Ray on this machine.
         on_progress: Called about once a second with the progress and the number of lanes.
+        accept_changes: Whether to go on although data, models or code have changed since stages
+            were finished in `out`. Those that depend on it are trained again.
 
     Raises:
         InputError: the study cannot be run, or `out` holds another study or is in use.
@@ -78,7 +81,7 @@ def run(
     plan = study if isinstance(study, Plan) else make_plan(study)
     study = plan.study
     run_folder = RunFolder(out or f"runs/{study.name}", plan)
-    run_folder.check()
+    run_folder.check(accept_changes)
     lock = RunLock(run_folder.folder)
     lock.check()
     check_inputs(plan)
@@ -115,7 +118,7 @@ def _sweep(
     )
     lanes = study.lanes
     lane = LaneConfig(
-        setup=cloudpickle.dumps((study, dict(plan.pinned.sources))),
+        setup=cloudpickle.dumps((study, plan.pinned)),
         out=run_folder.folder.uri,
         lane="",
         coordinator=name,

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 def work(config: LaneConfig) -> None:
     """Asks for units and computes them; the first worker of the lane speaks for all."""
-    study, sources = pickle.loads(config.setup)
+    study, pinned = pickle.loads(config.setup)
     coordinator, store = find_coordinator(config), Store(config.out)
     accelerator = join_lane(study)
     leads = accelerator.is_main_process
@@ -35,7 +35,7 @@ def work(config: LaneConfig) -> None:
     if leads:
         _send_heartbeats(coordinator, config.lane, doing)
     try:
-        worker = _start(lambda: Worker(study, sources, accelerator))
+        worker = _start(lambda: Worker(study, pinned, accelerator))
         if not _start(lambda: store.folder.exists("study.yaml")):
             raise FileNotFoundError(
                 f"'{config.out}' exists on the driver's machine but not on {platform.node()}; a "
@@ -58,7 +58,7 @@ def work(config: LaneConfig) -> None:
         doing[0] = unit.key
         states.make_room(assignment.ancestors)
         try:
-            result = worker.compute(unit, states.__getitem__)
+            result = worker.compute(unit, states.__getitem__, assignment.is_trained)
         except Exception as error:
             # Train restarts all workers of the lane, since they may have got to different points.
             doing[0] = None
@@ -69,7 +69,8 @@ def work(config: LaneConfig) -> None:
             states[unit.key] = result.state
         if leads:
             state = result.state if assignment.is_state_needed else None
-            record = store.save(result.record, state, result.embeddings)
+            former = store.training(unit.key) if assignment.is_trained else None
+            record = store.save(result.record, state, result.embeddings, former)
             ray.get(coordinator.finish.remote(record))
         doing[0] = None
 

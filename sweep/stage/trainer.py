@@ -136,7 +136,9 @@ class Trainer:
         self.pretrained = set(backbone.parameters())
         """The backbone's own weights, without those that the method adds."""
         self.method = method(backbone, entry.options).to(accelerator.device)
-        self._fingerprints = study.benchmark.fingerprints()
+        own = study.benchmark.fingerprints()
+        named = {**benchmark.tasks, **benchmark.probes, **benchmark.retrieval}
+        self._fingerprints = {part.name: own[key] for key, part in named.items()}
         self._tasks: dict[str, TrainingTask] = {}
         self._synthetic: dict[str, TrainingTask] = {}
         # DistributedDataParallel would cost one process time for nothing, and it refuses a method

@@ -25,21 +25,33 @@ from analysis.data.results import (
 from sweep.errors import InputError
 from sweep.orders.order import Order
 from sweep.plan.plan import Plan
+from sweep.plan.scheduler import Kept, Scheduler
+from sweep.plan.units import Unit
 from sweep.storage.folder import Folder
-from sweep.storage.planned import PLAN
+from sweep.storage.inputs import (
+    PACKAGES,
+    Changed,
+    changes,
+    inputs,
+    other_packages,
+    read_inputs,
+    write_inputs,
+)
+from sweep.storage.planned import PLAN, read_plan
 from sweep.storage.store import Record, Store
 from sweep.study.schema import Study
 from sweep.study.stopping import Stop
 
-MAY_CHANGE = {"lanes", "keep_states", "replicates", "methods", "similarity", "stopping", "report"}
-"""Keys that may differ when a study resumes: where it runs, additions, how far it goes, and what
-its report shows."""
+MAY_CHANGE = {
+    *("lanes", "keep_states", "replicates", "methods", "similarity", "stopping", "report"),
+    *("name", "evaluation", "benchmark", "reference", "generator", "backbones"),
+}
+"""Keys that may differ when a study resumes: where it runs, additions, how far it goes, what its
+report shows, and what is compared by its content."""
 READERS = 32
 """Threads that read records at the same time: object stores are slow to answer."""
 PARTS = ("results", "costs", "embeddings")
 """Tables that are written in parts."""
-PACKAGES = ("ray", "torch", "transformers", "peft", "accelerate", "task-order-sweep")
-"""Packages whose versions the manifest records."""
 
 Place = tuple[str, str, int, int, Order]
 """Backbone, method, replicate, seed and prefix: where a stage stands in the results."""
@@ -50,7 +62,7 @@ class RunFolder:
 
     def __init__(self, out: str, plan: Plan) -> None:
         self.folder = Folder(out)
-        self.store = Store(out)
+        self.store = Store(out, plan.evaluations)
         self.plan = plan
         self.places = places(plan)
         self._written: set[str] = set()
@@ -63,36 +75,83 @@ class RunFolder:
         self._looked = 0
         self.stop: Stop | None = None
 
-    def check(self) -> None:
+    def check(self, accepts_changes: bool = False) -> None:
         """Refuses a folder that holds something else; writes nothing.
 
+        Args:
+            accepts_changes: Whether to go on although inputs have changed since its stages were
+                finished.
+
         Raises:
-            InputError: says what the folder holds and what to do.
+            InputError: says what the folder holds, or what has changed, and what to do.
         """
         kind = self.folder.filesystem.get_file_info(self.folder.path).type
         if kind == fs.FileType.File:
             raise InputError(f"--out '{self.folder.uri}' is a file; give a folder.")
-        if not self.folder.exists("study.yaml"):
-            # Stages are found by their keys, so a folder that has only these is safe to go on in.
-            if self.folder.list() and not self.folder.exists("stages"):
+        if not self.folder.exists("study.yaml") and not self.folder.exists("stages"):
+            if self.folder.list():
                 raise InputError(
                     f"--out '{self.folder.uri}' holds other files and no study; give a new folder."
                 )
             return
-        try:
-            held = Study.from_dict(yaml.safe_load(self.folder.read("study.yaml")))
-        except InputError as error:
+        found = self.changed()
+        if not found:
+            return
+        if found.setting:
             raise InputError(
-                f"--out '{self.folder.uri}': its study.yaml is not one of this version ({error}) "
-                f"Delete that file and run again: what is finished there is recognised, and is not "
-                f"trained again."
-            ) from None
-        difference = conflict(held, self.plan.study)
-        if difference:
-            raise InputError(
-                f"--out '{self.folder.uri}' holds another study (its {difference} differs); "
+                f"--out '{self.folder.uri}' holds another study (its {found.setting} differs); "
                 f"give a new folder, or run that study again to resume it."
             )
+        if not accepts_changes:
+            raise InputError(
+                f"--out '{self.folder.uri}': {found} Go on with --accept-changes, or give a new "
+                f"folder to keep both."
+            )
+
+    def changed(self) -> Changed | None:
+        """Returns what has changed since stages were finished here, if it matters to them."""
+        finished = self.store.finished(self.plan.units)
+        held: dict[str, Unit | None] = {}
+        if self.folder.exists(PLAN):
+            try:
+                held |= read_plan(self.folder)[1].units
+            except InputError:  # written by another version
+                held |= dict.fromkeys(finished)
+        scheduler = Scheduler(self.plan, finished, lease=float("inf"))
+        places = {_place(unit) for unit in self.plan.units.values()}
+        gone = [key for key in finished if key in held and key not in self.plan.units]
+        left_out = [key for key in gone if (unit := held[key]) and _place(unit) not in places]
+        again = [key for key in gone if key not in left_out] + [
+            key for key in scheduler.to_compute if not finished.get(key, Kept()).has_scores
+        ]
+        old, new = read_inputs(self.folder), inputs(self.plan)
+        packages = other_packages(old, new) if finished and scheduler.to_compute else []
+        if not (left_out or again or packages):
+            return None
+        return Changed(
+            setting=self._other_setting(bool(left_out)) if gone else "",
+            what=changes(old, new),
+            again=len(again),
+            seconds=sum(self.store.training(key).seconds.get("train", 0.0) for key in again),
+            finished=len(finished),
+            packages=packages,
+        )
+
+    def _other_setting(self, is_less: bool) -> str:
+        """Returns the first key of the study that differs from the one in the folder.
+
+        Args:
+            is_less: Whether runs of that study are no longer planned.
+        """
+        new = self.plan.study
+        try:
+            held = Study.from_dict(yaml.safe_load(self.folder.read("study.yaml")))
+        except (InputError, OSError):
+            return "plan" if is_less else ""
+        other = next(
+            (key for key in Study.model_fields if getattr(held, key) != getattr(new, key)), ""
+        )
+        return conflict(held, new) or (other if is_less else "")
 
     def prepare(self) -> None:
         """Writes what is known before the first stage."""
@@ -101,6 +160,8 @@ class RunFolder:
             self.folder.filesystem.delete_dir(self.folder.join("tune"))
         self._stale = [file.path for kind in PARTS for file in self.folder.list(kind)]
         self.folder.write(dump(study).encode(), "study.yaml")
+        self.store.write_evaluations()
+        write_inputs(self.folder, self.plan)
         self._write_plan()
         self._write_orders(study.replicates)
 
@@ -149,8 +210,9 @@ class RunFolder:
         new = [key for key in done if key not in self._written]
         if new:
             with ThreadPoolExecutor(READERS) as pool:
-                records = list(pool.map(self.store.record, new))
-                embeddings = list(pool.map(self.store.embeddings, new))
+                wanted = [self.plan.units[key].evaluation for key in new]
+                records = list(pool.map(self.store.record, new, wanted))
+                embeddings = list(pool.map(self.store.embeddings, new, wanted))
             for record in records:
                 self._seconds.update(record.seconds)
                 self._trained[record.key] = record.seconds.get("train", 0.0)
@@ -250,6 +312,11 @@ def places(plan: Plan) -> dict[str, dict[Place, None]]:
             place = (run.backbone, run.method, run.replicate, run.seed, prefix)
             found.setdefault(key, {})[place] = None
     return found
+
+
+def _place(unit: Unit) -> tuple[str, str, int, Order]:
+    """Returns what a unit is a result of, whatever it is made from."""
+    return unit.backbone, unit.method, unit.replicate, unit.prefix
 
 
 def dump(study: Study) -> str:

@@ -8,6 +8,7 @@ of a task. Only some methods need a reference or a generator.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -59,6 +60,13 @@ class DataConfig(Section, ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Identifies the data: equal data have equal fingerprints, wherever they are stored."""
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Leaves out what has been found: another process looks at the data as they are there."""
+        state = super().__getstate__()
+        fields = type(self).model_fields
+        kept = {key: value for key, value in state["__dict__"].items() if key in fields}
+        return state | {"__dict__": kept}
 
     def found(self) -> tuple[str, ...]:
         """Returns sentences about what is there and what was left out, for people."""

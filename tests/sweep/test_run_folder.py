@@ -43,7 +43,12 @@ def finish(run_folder: RunFolder, keys: Iterable[str]) -> list[str]:
         row = {"split": "task", "eval_task": "a", "metric": "accuracy", "value": value, "n": 30}
         vector = {"eval_task": "a", "modality": "image", "vector": [value]}
         run_folder.store.save(
-            Record(key=key, scores=(row,), seconds={"train": 1.0}),
+            Record(
+                key=key,
+                evaluation=run_folder.plan.units[key].evaluation,
+                scores=(row,),
+                seconds={"train": 1.0},
+            ),
             None,
             pa.Table.from_pylist([vector], EMBEDDINGS),
         )
@@ -174,7 +179,8 @@ class TestFolder:
         RunFolder(str(tmp_path), plan).check()
 
     def test_another_study(self, tmp_path: Path, plan: Plan) -> None:
-        opened(tmp_path, plan)
+        folder = opened(tmp_path, plan)
+        finish(folder, plan.units)
         other = plan_of(study_of(ORDERS, ["finetune", "joint"], replicates=2, seed=1))
         with pytest.raises(InputError, match=r"holds another study \(its seed differs\)"):
             RunFolder(str(tmp_path), other).check()
@@ -185,20 +191,33 @@ class TestFolder:
         opened(tmp_path, plan)
         assert not (tmp_path / "tune").exists()
 
-    def test_a_study_of_another_version_says_what_to_do(self, tmp_path: Path, plan: Plan) -> None:
-        """Old keys cannot be read; stages are found by their keys, with or without the file."""
+    def test_nothing_is_lost_with_what_was_never_finished(self, tmp_path: Path, plan: Plan) -> None:
+        opened(tmp_path, plan)
+        other = plan_of(study_of(ORDERS, ["finetune", "joint"], replicates=2, seed=1))
+        RunFolder(str(tmp_path), other).check()
+
+    def test_stages_of_another_version(self, tmp_path: Path, plan: Plan) -> None:
+        """Its plan cannot be read, or its keys are others."""
         folder = opened(tmp_path, plan)
-        written = (tmp_path / "study.yaml").read_text()
-        (tmp_path / "study.yaml").write_text(written + "until: null\n")
-        with pytest.raises(InputError, match=r"Unknown key 'until'.* Delete that file and run"):
+        (tmp_path / "stages" / "old").mkdir(parents=True)
+        (tmp_path / "stages" / "old" / "stage.json").write_text('{"key": "old", "scores": []}')
+        (tmp_path / "plan.json").write_text('{"graph": {"units": [{"another": 1}]}}')
+        (tmp_path / "inputs.json").write_text('{"version": 1, "packages": {}}')
+        expected = (
+            r"changed: the version of this package, .* Of 1 finished stages 1 would be computed "
+            r"again .* Go on with --accept-changes, or"
+        )
+        with pytest.raises(InputError, match=expected):
             folder.check()
-        (tmp_path / "study.yaml").unlink()
-        with pytest.raises(InputError, match="holds other files"):
-            folder.check()
-        first = next(iter(plan.units))
-        folder.store.save(Record(key=first), None)
+        folder.check(accepts_changes=True)
+
+    def test_a_folder_with_only_stages_is_gone_on_in(self, tmp_path: Path, plan: Plan) -> None:
+        folder = opened(tmp_path, plan)
+        finish(folder, plan.units)
+        for file in tmp_path.iterdir():
+            if file.is_file():
+                file.unlink()
         folder.check()
-        assert set(folder.store.finished()) == {first}
 
     def test_study_is_written_with_all_defaults(self, tmp_path: Path, plan: Plan) -> None:
         opened(tmp_path, plan)
@@ -218,13 +237,13 @@ class TestFolder:
         ({"methods": ["joint", "finetune", "lora"]}, ""),
         ({"methods": ["finetune"]}, "methods.joint"),
         ({"methods": {"finetune": {"lr": 0.5}, "joint": {}}}, "methods.finetune"),
-        ({"name": "other"}, "name"),
+        ({"name": "other"}, ""),
         ({"seed": 1}, "seed"),
-        ({"benchmark": {"name": TOY, "num_tasks": 2, "questions": True}}, "benchmark"),
-        ({"backbones": {"clip": {"path": "other/clip"}}}, "backbones"),
+        ({"benchmark": {"name": TOY, "num_tasks": 2, "questions": True}}, ""),
+        ({"backbones": {"clip": {"path": "other/clip"}}}, ""),
         ({"design": "exhaustive"}, "design"),
         ({"training": {"steps": 3}}, "training"),
-        ({"evaluation": {"batch_size": 3}}, "evaluation"),
+        ({"evaluation": {"batch_size": 3}}, ""),
     ],
     ids=str,
 )

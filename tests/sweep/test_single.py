@@ -50,11 +50,15 @@ class Lane:
             return
         unit, ancestors = self.assignment.unit, self.assignment.ancestors
         self.states = {key: state for key, state in self.states.items() if key in ancestors}
-        result = self.worker.compute(unit, lambda key: self.states.get(key) or store.state(key))
+        is_trained = self.assignment.is_trained
+        result = self.worker.compute(
+            unit, lambda key: self.states.get(key) or store.state(key), is_trained
+        )
         if result.state is not None:
             self.states[unit.key] = result.state
         kept = result.state if self.assignment.is_state_needed else None
-        store.save(result.record, kept, result.embeddings)
+        former = store.training(unit.key) if is_trained else None
+        store.save(result.record, kept, result.embeddings, former)
         for key in scheduler.finish(unit.key):
             store.drop_state(key)
         self.assignment = None
@@ -87,7 +91,7 @@ def check_sharing(
     plan, store = make_plan(study), Store("mock:///out")
     scheduler = Scheduler(plan, {}, lease=float("inf"))
     lanes = [
-        Lane(name, Worker(study, plan.pinned.sources, join_lane(study), models / "cache"))
+        Lane(name, Worker(study, plan.pinned, join_lane(study), models / "cache"))
         for name in ("one", "two")
     ]
     turns = data.draw(st.randoms(use_true_random=False))

@@ -102,9 +102,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 async def one_lane(run_folder: RunFolder, ahead: int) -> Progress:
     """Work as a lane does, with a driver that looks only after every `ahead` units."""
     plan = run_folder.plan
-    worker = Worker(
-        plan.study, plan.pinned.sources, join_lane(plan.study), Path(run_folder.folder.uri)
-    )
+    worker = Worker(plan.study, plan.pinned, join_lane(plan.study), Path(run_folder.folder.uri))
     coordinator, states = Coordinator(run_folder.folder.uri, 1), dict[str, State]()
     for turn in itertools.count():
         progress = coordinator.progress()
