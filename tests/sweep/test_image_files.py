@@ -174,6 +174,7 @@ def spoilt_exif() -> bytes:
     return b"Exif\0\0" + exif(6).tobytes()[6:20]
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
 @pytest.mark.parametrize(
     "data", [spoilt_exif(), b"Exif\0\0nonsense", b"Exif\0\0II*\0\xff\xff\xff\xff"]
 )
