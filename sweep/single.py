@@ -6,6 +6,7 @@ import pandas as pd
 
 from methods.base import State
 from sweep.errors import InputError, unknown
+from sweep.measuring.checking import check_inputs
 from sweep.measuring.measure import make_plan, save
 from sweep.orders.given import Fixed
 from sweep.orders.order import Order
@@ -95,8 +96,8 @@ def run_single(
     >>> len(records), records[-1].scores[0]["eval_task"]
     (3, 'shapes')
     """
-    study.check_data()
     plan = plan_single(study, method, order, replicate, backbone)
+    check_inputs(plan)
     run_folder = RunFolder(out, plan) if out else None
     with ExitStack() as stack:
         if run_folder:

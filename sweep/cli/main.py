@@ -113,6 +113,8 @@ def plan(
     if shown.changed:
         _say(escape(str(shown.changed)))
     console.print(shown.balance())
+    for sentence in shown.found():
+        _say(escape(sentence))
     if shown.precision_forecast.contrasts:
         console.print(shown.precision_forecast.table())
     for sentence in shown.precision_forecast.sentences():

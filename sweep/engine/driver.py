@@ -15,6 +15,7 @@ from sweep.engine.cluster import HEAD, NAMESPACE, SHARE, check_head, connected, 
 from sweep.engine.contract import LaneConfig
 from sweep.engine.coordinator import Coordinator, Progress
 from sweep.engine.trial import OrderTrial
+from sweep.measuring.checking import check_inputs
 from sweep.measuring.measure import make_plan, save
 from sweep.plan.plan import Plan
 from sweep.plan.units import Run
@@ -83,7 +84,7 @@ def run(
     run_folder.check(accept_changes)
     lock = RunLock(run_folder.folder)
     lock.check()
-    study.check_data()
+    check_inputs(plan)
     ours = address is None and not ray.is_initialized()
     with connected(address, study.lanes):
         lanes = fit_lanes(study.lanes, len(plan.runs), grows=not ours)

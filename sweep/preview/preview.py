@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from analysis import FIRST_LOOK
+from sweep.measuring.checking import check_inputs
 from sweep.measuring.measure import make_plan
 from sweep.orders.balance import ranges, sentence
 from sweep.plan.plan import Plan
@@ -86,6 +87,7 @@ class Preview:
             "stopped": self.stop.reason if self.stop else "",
             "changed": str(self.changed or ""),
             "precision": self.precision_forecast.as_dict(),
+            "data": list(self.found()),
         }
 
     def _balance(self) -> dict[str, tuple[int, int]]:
@@ -94,6 +96,11 @@ class Preview:
     def balance(self) -> str:
         """Returns a sentence on how evenly the orders of a replicate treat the tasks."""
         return sentence(self._balance())
+
+    def found(self) -> tuple[str, ...]:
+        """Returns sentences about the data: what is there, and what is left out and why."""
+        sections = self.plan.study.data().values()
+        return tuple(sentence for config in sections for sentence in config.found())
 
     def table(self) -> Table:
         """Returns a table with a row per method."""
@@ -160,7 +167,7 @@ def make_preview(study: Study, out: str | None = None) -> Preview:
     everything = make_plan(study)
     run_folder = RunFolder(out or f"runs/{study.name}", everything)
     run_folder.check(accepts_changes=True)
-    study.check_data()
+    check_inputs(everything)
     plan, stop = _without_left_out(everything, run_folder.store)
     finished = run_folder.store.finished(plan.units)
     scheduler = Scheduler(plan, finished, lease=float("inf"))

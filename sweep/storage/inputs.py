@@ -40,7 +40,7 @@ class Changed:
             said.append(
                 f"Since its stages were finished, this has changed: {what}. Of "
                 f"{self.finished} finished stages {self.again} would be computed again "
-                f"(their training took {duration(self.seconds)})."
+                f"({duration(self.seconds)} of training)."
             )
         if self.packages:
             said.append(
@@ -79,8 +79,8 @@ def read_inputs(folder: Folder) -> dict[str, Any] | None:
     return found
 
 
-def changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:
-    """Returns what differs and makes results differ, in words.
+def changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Returns what differs and makes results differ, in words; and what was added.
 
     Args:
         old: What earlier stages were made from; None if that was not recorded.
@@ -90,14 +90,14 @@ def changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:
     ...     {"version": 3, "train": {"cars": "a"}, "code": {"own:M": {"own": "a"}}},
     ...     {"version": 3, "train": {"cars": "b"}, "code": {"own:M": {"own": "b"}}},
     ... )
-    ["the training data of 'cars'", "the code of 'own:M' (module own)"]
+    (["the training data of 'cars'", "the code of 'own:M' (module own)"], [])
     """
     if old is None or old["version"] != new["version"]:
-        return ["the version of this package, which computes otherwise than the one before"]
-    return list(_changes(old, new))
+        return ["the version of this package, which computes otherwise than the one before"], []
+    return list(_changed(old, new)), list(_added(old, new))
 
 
-def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     said = {
         "train": "the training data of '{}'",
         "test": "the test data of '{}'",
@@ -109,15 +109,20 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
         for name, before in old.get(section, {}).items():
             if new.get(section, {}).get(name, before) != before:
                 yield text.format(name)
-    for name in new.get("test", {}).keys() - old.get("test", {}).keys():
-        yield f"'{name}', which is evaluated on now"
-    for name in new.get("diagnostics", {}).keys() - old.get("diagnostics", {}).keys():
-        yield f"diagnostic '{name}', which is measured now"
     for part, before in old.get("code", {}).items():
         now = new.get("code", {}).get(part, before)
         if modules := sorted(m for m in before.keys() | now.keys() if before.get(m) != now.get(m)):
             noun = "module" if len(modules) == 1 else "modules"
             yield f"the code of '{part}' ({noun} {', '.join(modules)})"
+
+
+def _added(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    for section, text in {
+        "test": "'{}', which is evaluated on now",
+        "diagnostics": "diagnostic '{}', which is measured now",
+    }.items():
+        for name in sorted(new.get(section, {}).keys() - old.get(section, {}).keys()):
+            yield text.format(name)
 
 
 def other_packages(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:

@@ -25,7 +25,7 @@ from analysis.data.results import (
 from sweep.errors import InputError
 from sweep.orders.order import Order
 from sweep.plan.plan import Plan
-from sweep.plan.scheduler import Kept, Scheduler
+from sweep.plan.scheduler import Scheduler
 from sweep.plan.units import Unit
 from sweep.storage.folder import Folder
 from sweep.storage.inputs import (
@@ -122,22 +122,25 @@ class RunFolder:
         gone = [key for key in finished if key in held and key not in self.plan.units]
         left_out = [key for key in gone if (unit := held[key]) and _place(unit) not in places]
         again = [key for key in gone if key not in left_out] + [
-            key
-            for key in scheduler.to_compute
-            if self.plan.units[key].kind == "train" and not finished.get(key, Kept()).has_scores
+            key for key in scheduler.todo if key in finished and not finished[key].has_scores
         ]
+        trained = [key for key in again if key in gone or self._is_trained(key, scheduler)]
         old, new = read_inputs(self.folder), inputs(self.plan)
+        changed, added = changes(old, new)
         packages = other_packages(old, new) if finished and scheduler.to_compute else []
-        if not (left_out or again or packages):
+        if not (left_out or trained or (again and changed) or packages):
             return None
         return Changed(
             setting=self._other_setting(bool(left_out)) if gone else "",
-            what=changes(old, new),
+            what=changed + added,
             again=len(again),
-            seconds=self._seconds_of_training(again),
+            seconds=self._seconds_of_training(trained),
             finished=len(finished),
             packages=packages,
         )
+
+    def _is_trained(self, key: str, scheduler: Scheduler) -> bool:
+        return self.plan.units[key].kind == "train" and key in scheduler.to_compute
 
     def _seconds_of_training(self, keys: Collection[str]) -> float:
         with ThreadPoolExecutor(READERS) as pool:

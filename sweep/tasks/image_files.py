@@ -4,7 +4,7 @@ import os
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
@@ -116,16 +116,26 @@ def entries(folder: str, left_out: LeftOut) -> list[os.DirEntry[str]]:
     return shown
 
 
-def image_files(folder: str, left_out: LeftOut) -> list[str]:
+def image_files(folder: str, left_out: LeftOut, besides: Collection[str] = ()) -> list[str]:
     """Returns all image files below a folder, in the order of their paths; links are followed.
+
+    Args:
+        folder: Where to look.
+        left_out: Counts what is no image.
+        besides: Names of files that are read as something else.
 
     Raises:
         InputError: a folder cannot be read, or holds a link to nothing.
     """
-    return list(_below(folder, left_out, ()))
+    return list(_below(folder, left_out, besides, ()))
 
 
-def _below(folder: str, left_out: LeftOut, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
+def _below(
+    folder: str,
+    left_out: LeftOut,
+    besides: Collection[str],
+    above: tuple[tuple[int, int], ...],
+) -> Iterator[str]:
     status = os.stat(folder)
     here = (status.st_dev, status.st_ino)
     if here in above:
@@ -133,12 +143,12 @@ def _below(folder: str, left_out: LeftOut, above: tuple[tuple[int, int], ...]) -
         return
     for entry in entries(folder, left_out):
         if entry.is_dir():
-            yield from _below(entry.path, left_out, (*above, here))
-        elif is_image(entry, left_out):
+            yield from _below(entry.path, left_out, besides, (*above, here))
+        elif entry.name not in besides and _is_image(entry, left_out):
             yield entry.path
 
 
-def is_image(entry: os.DirEntry[str], left_out: LeftOut) -> bool:
+def _is_image(entry: os.DirEntry[str], left_out: LeftOut) -> bool:
     """Returns whether something that is no folder is an image file; counts it if it is not."""
     suffix = os.path.splitext(entry.name)[1].lower()
     if not stat.S_ISREG(entry.stat().st_mode):

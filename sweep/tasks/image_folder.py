@@ -262,27 +262,29 @@ def _by_part(task: str, folder: str, parts: Sequence[str], left_out: LeftOut) ->
 
 def _by_class(task: str, folder: str, left_out: LeftOut) -> Classes:
     """Returns image files by class, classes sorted by name."""
-    found: dict[str, tuple[str, list[str]]] = {}
+    found: dict[str, list[str]] = {}
+    paths: dict[str, str] = {}
     for entry in entries(folder, left_out):
         if not entry.is_dir():
             left_out.add("they are in no class's folder", entry.path)
             continue
         name = text_of(entry)
-        if name in found:
-            raise _same_text(f"task '{task}': two classes", found[name][0], entry.path)
-        found[name] = entry.path, image_files(entry.path, left_out)
-        if not found[name][1]:
+        if paths.setdefault(_choice(name), entry.path) != entry.path:
+            raise _same_text(f"task '{task}': two classes", paths[_choice(name)], entry.path)
+        found[name] = image_files(entry.path, left_out)
+        if not found[name]:
             raise InputError(
                 f"task '{task}': no images (.png, .jpg, .tiff or others that Pillow reads) in "
                 f"'{entry.path}'."
             )
-    return {name: found[name][1] for name in sorted(found)}
+    return {name: found[name] for name in sorted(found)}
 
 
 def _same_text(what: str, one: str, other: str) -> InputError:
-    return InputError(
-        f"{what} have the same name, stored with other bytes: '{one}' and '{other}'; rename one."
-    )
+    names = os.path.basename(one), os.path.basename(other)
+    stored = {unicodedata.normalize("NFC", name) for name in names}
+    how = ", which differ only in how accents are stored" if len(stored) == 1 else ""
+    return InputError(f"{what} have the same name as text: '{one}' and '{other}'{how}; rename one.")
 
 
 def _described(task: str, parts: Mapping[str, Classes]) -> str:
