@@ -137,8 +137,9 @@ class Trainer:
         """The backbone's own weights, without those that the method adds."""
         self.method = method(backbone, entry.options).to(accelerator.device)
         own = study.benchmark.fingerprints()
-        named = {**benchmark.tasks, **benchmark.probes, **benchmark.retrieval}
-        self._fingerprints = {part.name: own[key] for key, part in named.items()}
+        tasks = {**benchmark.tasks, **benchmark.probes}
+        self._fingerprints = {task.name: own[key] for key, task in tasks.items()}
+        self._fingerprints |= {part.name: own[key] for key, part in benchmark.retrieval.items()}
         self._tasks: dict[str, TrainingTask] = {}
         self._synthetic: dict[str, TrainingTask] = {}
         # DistributedDataParallel would cost one process time for nothing, and it refuses a method
