@@ -48,7 +48,7 @@ def load_backbone(
     images = AutoImageProcessor.from_pretrained(path_or_id, backend="pil", **where)
     if family == "dual-encoder":
         model = _weights(AutoModel, path_or_id, dtype, where)
-        return DualEncoder(model, AutoTokenizer.from_pretrained(path_or_id, **where), images)
+        return DualEncoder(model, _tokenizer(path_or_id, where), images)
     processor = AutoProcessor.from_pretrained(path_or_id, **where)
     processor.image_processor = images
     model = _weights(AutoModelForImageTextToText, path_or_id, dtype, where)
@@ -70,11 +70,8 @@ def load_text_reader(
     """
     where: dict[str, Any] = {"revision": revision or "main"}
     config = _config(path_or_id, where)
-    return TextReader(
-        AutoTokenizer.from_pretrained(path_or_id, **where),
-        config,
-        family or _family(config, path_or_id),
-    )
+    family = family or _family(config, path_or_id)
+    return TextReader(_tokenizer(path_or_id, where), config, family)
 
 
 def _config(path_or_id: str, where: dict[str, Any]) -> Any:
@@ -85,6 +82,16 @@ def _config(path_or_id: str, where: dict[str, Any]) -> Any:
             f"Backbone '{path_or_id}' is neither a local folder with a model in it nor a Hugging "
             f"Face id that can be loaded: {str(error).splitlines()[0]}"
         ) from error
+
+
+def _tokenizer(path_or_id: str, where: dict[str, Any]) -> Any:
+    tokenizer = AutoTokenizer.from_pretrained(path_or_id, **where)
+    # Where there are no files, transformers makes one that knows no word.
+    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+        raise ValueError(
+            f"Backbone '{path_or_id}' has no tokenizer: files such as tokenizer.json are missing"
+        )
+    return tokenizer
 
 
 def _family(config: Any, path_or_id: str) -> Family:
