@@ -35,6 +35,11 @@ class Assignment:
     """Whether the state has to be stored: for other units, or because the study says so."""
 
 
+def starts_from(title: str, error: str) -> str:
+    """Returns why a unit fails that starts from another one, which failed with an error."""
+    return f"starts from '{title}', which failed: {error}"
+
+
 @dataclass
 class _Claim:
     lane: str
@@ -216,7 +221,7 @@ class Scheduler:
         self.failed[key] = error
         title = self.graph.units[key].title
         for child in self._descendants(key):
-            self.failed.setdefault(child, f"starts from '{title}', which failed: {error}")
+            self.failed.setdefault(child, starts_from(title, error))
 
     def _descendants(self, key: str) -> Iterable[str]:
         """Yields the units left to do that cannot be done without `key`."""

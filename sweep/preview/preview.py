@@ -87,7 +87,7 @@ class Preview:
     def table(self) -> Table:
         """Returns a table with a row per method."""
         table = Table(title=self.plan.study.name, title_justify="left")
-        table.add_column("method", no_wrap=True)
+        table.add_column("method", overflow="fold")
         shown: dict[str, tuple[str, Callable[[Any], str]]] = {
             "runs": ("runs", "{:,}".format),
             "stages": ("stages_naive", "{:,}".format),
@@ -101,7 +101,7 @@ class Preview:
         if all(row["trainings_to_do"] == row["trainings"] for row in rows):
             del shown["to train"]
         for title in shown:
-            table.add_column(title, justify="right")
+            table.add_column(title, justify="right", overflow="fold")
         for row in rows:
             table.add_row(row["method"], *(show(row[key]) for key, show in shown.values()))
         return table

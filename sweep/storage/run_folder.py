@@ -25,7 +25,9 @@ from analysis.data.results import (
 from sweep.errors import InputError
 from sweep.orders.order import Order
 from sweep.plan.plan import Plan
+from sweep.storage.failures import ERRORS
 from sweep.storage.folder import Folder
+from sweep.storage.lock import NAME
 from sweep.storage.planned import PLAN
 from sweep.storage.store import Record, Store
 from sweep.study.schema import Study
@@ -34,6 +36,8 @@ from sweep.study.stopping import Stop
 MAY_CHANGE = {"lanes", "keep_states", "replicates", "methods", "similarity", "stopping", "report"}
 """Keys that may differ when a study resumes: where it runs, additions, how far it goes, and what
 its report shows."""
+LEFT_BEHIND = {"tune", ERRORS, NAME}
+"""Files and folders that no study needs."""
 READERS = 32
 """Threads that read records at the same time: object stores are slow to answer."""
 PARTS = ("results", "costs", "embeddings")
@@ -74,7 +78,9 @@ class RunFolder:
             raise InputError(f"--out '{self.folder.uri}' is a file; give a folder.")
         if not self.folder.exists("study.yaml"):
             # Stages are found by their keys, so a folder that has only these is safe to go on in.
-            if self.folder.list() and not self.folder.exists("stages"):
+            # LEFT_BEHIND is what a run leaves whose folder was removed while it ran.
+            found = {file.base_name for file in self.folder.list()}
+            if "stages" not in found and found - LEFT_BEHIND:
                 raise InputError(
                     f"--out '{self.folder.uri}' holds other files and no study; give a new folder."
                 )
@@ -93,6 +99,10 @@ class RunFolder:
                 f"--out '{self.folder.uri}' holds another study (its {difference} differs); "
                 f"give a new folder, or run that study again to resume it."
             )
+
+    def is_there(self) -> bool:
+        """Returns whether the folder still is what `prepare` has made."""
+        return self.folder.exists("study.yaml")
 
     def prepare(self) -> None:
         """Writes what is known before the first stage."""

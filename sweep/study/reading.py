@@ -7,7 +7,7 @@ as it stands in the file; the fields of a study read numbers such as 1e-4 from t
 
 import re
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -25,8 +25,6 @@ NAMED = ("benchmark", "design", "reference", "generator")
 
 class _Loader(yaml.SafeLoader):
     """YAML in which names stay as they are written, and no key is given twice."""
-
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         for key, _ in node.value:
@@ -55,6 +53,7 @@ class _Loader(yaml.SafeLoader):
         return value if str(value) == text else text
 
 
+_Loader.yaml_implicit_resolvers = {}  # those of YAML 1.1
 for _name, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
