@@ -3,51 +3,15 @@
 import importlib.metadata
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sweep.plan.plan import VERSION, Plan
 from sweep.storage.folder import Folder
-from sweep.texts import duration
 
 INPUTS = "inputs.json"
 """The file's name in a run folder."""
 PACKAGES = ("ray", "torch", "transformers", "peft", "accelerate", "task-order-sweep")
 """Packages whose versions are recorded: results may depend on them."""
-
-
-@dataclass(frozen=True)
-class Changed:
-    """What has changed since stages of a run were finished."""
-
-    setting: str
-    """The key of the study that differs, if it is another study; "" if it is not."""
-    what: list[str]
-    """The inputs that differ, in words."""
-    again: int
-    """Finished stages that have to be computed again for it."""
-    seconds: float
-    """What their training took."""
-    finished: int
-    packages: list[str]
-    """Packages of another version, in words; what is finished does not change with these."""
-
-    def __str__(self) -> str:
-        """Returns what has changed and what that costs, in sentences."""
-        said = []
-        if self.again:
-            what = "; ".join(self.what) or "what they are evaluated on"
-            said.append(
-                f"Since its stages were finished, this has changed: {what}. Of "
-                f"{self.finished} finished stages {self.again} would be computed again "
-                f"({duration(self.seconds)} of training)."
-            )
-        if self.packages:
-            said.append(
-                f"Its {self.finished} finished stages were computed with other packages "
-                f"({', '.join(self.packages)}); they are kept, but new ones may differ slightly."
-            )
-        return " ".join(said)
 
 
 def inputs(plan: Plan) -> dict[str, Any]:
