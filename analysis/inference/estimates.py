@@ -12,7 +12,13 @@ from typing import Any
 import pandas as pd
 
 from analysis.inference.replicates import are_complete, complete_replicates, over_replicates, paired
-from analysis.inference.significance import probability_inside, significance, verdict
+from analysis.inference.significance import (
+    TESTS,
+    VERDICTS,
+    probability_inside,
+    significance,
+    verdicts,
+)
 from analysis.run_metrics.metric import Metric, with_extra
 
 ROPE = 0.005
@@ -65,11 +71,13 @@ def compare(
 
     Returns:
         One row per (backbone, method, metric): baseline, mean (of the replicate means of the
-        differences method - baseline), low, high, replicates, runs (pairs that count), sd_runs
-        (of the differences), wins and ties (pairs in which the method is better or equal, in the
-        direction of the metric), win_rate ((wins + ties / 2) / runs), verdict and p_rope (of
-        the mean difference, see `significance`), p, p_holm, p_max_t, p_wilcoxon (corrected for
-        all methods of the same backbone and metric; NaN where a replicate is broken), note.
+        differences method - baseline), low, high (95 % t interval of this difference alone),
+        replicates, runs (pairs that count), sd_runs (of the differences), wins and ties (pairs in
+        which the method is better or equal, in the direction of the metric), win_rate ((wins +
+        ties / 2) / runs), p_rope (the probability that the mean difference does not matter),
+        note; verdict, p_verdict, verdict_low, verdict_high (`significance.verdicts`) and p,
+        p_holm, p_max_t, p_wilcoxon (`significance.significance`), of which the family is all
+        methods of the same backbone and metric, and NaN where no replicate is complete.
 
     Raises:
         ValueError: no run of the baseline is complete.
@@ -90,36 +98,35 @@ def compare(
                 used = complete_replicates(defined)
                 head = {"backbone": backbone, "method": method, "metric": metric}
                 spread = _over_replicates(defined, used, metric)
-                decided = _decided(spread, about, rope)
-                rows.append(head | {"baseline": baseline} | spread | _wins(used, about) | decided)
+                bounds = (spread["mean"], spread["low"], spread["high"], spread["replicates"])
+                row = head | {"baseline": baseline} | spread | _wins(used, about)
+                rows.append(row | {"p_rope": probability_inside(*bounds, rope)})
                 if are_complete(used):
                     means[backbone, metric, method] = used.groupby("replicate")[metric].mean()
-    columns = [*HEAD, "baseline", *SPREAD, "wins", "ties", "win_rate", "verdict", "p_rope", "note"]
+    columns = [*HEAD, "baseline", *SPREAD, "wins", "ties", "win_rate", "p_rope", "note"]
     found = pd.DataFrame(rows, columns=columns)
-    return found.merge(_significance(means), how="left", on=HEAD)
+    judged = found.merge(_families(means, rope, with_extra(extra)), how="left", on=HEAD)
+    return judged.fillna({"verdict": "undecided"})
 
 
-def _decided(spread: dict[str, Any], metric: Metric, rope: float) -> dict[str, object]:
-    """Returns the verdict on a mean difference, in the direction of the metric."""
-    bounds = (spread["low"], spread["high"])
-    low, high = bounds if metric.higher_is_better else (-bounds[1], -bounds[0])
-    inside = probability_inside(spread["mean"], *bounds, spread["replicates"], rope)
-    return {"verdict": verdict(low, high, rope), "p_rope": inside}
-
-
-def _significance(means: dict[tuple[str, str, str], pd.Series]) -> pd.DataFrame:
-    """Returns P values of replicate means keyed (backbone, metric, method), family by family."""
+def _families(
+    means: dict[tuple[str, str, str], pd.Series], rope: float, about: dict[str, Metric]
+) -> pd.DataFrame:
+    """Returns verdicts and p values of replicate means keyed (backbone, metric, method)."""
     families: dict[tuple[str, str], dict[str, pd.Series]] = {}
     for (backbone, metric, method), values in means.items():
         families.setdefault((backbone, metric), {})[method] = values
-    parts = [
-        significance(pd.DataFrame(family).dropna())
-        .rename_axis("method")
-        .reset_index()
-        .assign(backbone=backbone, metric=metric)
-        for (backbone, metric), family in families.items()
-    ]
-    columns = [*HEAD, "p", "p_holm", "p_max_t", "p_wilcoxon"]
+    parts = []
+    for (backbone, metric), family in families.items():
+        differences = pd.DataFrame(family).rename_axis(columns="method")
+        judged = verdicts(about[metric].sign * differences, rope)
+        if not about[metric].higher_is_better:
+            judged = judged.assign(
+                verdict_low=-judged["verdict_high"], verdict_high=-judged["verdict_low"]
+            )
+        found = judged.join(significance(differences)).reset_index()
+        parts.append(found.assign(backbone=backbone, metric=metric))
+    columns = [*HEAD, *VERDICTS, *TESTS]
     return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
 
 
@@ -127,7 +134,7 @@ HEAD = ["backbone", "method", "metric"]
 SPREAD = ["mean", "low", "high", "replicates", "runs", "sd_runs"]
 
 
-def _over_replicates(runs: pd.DataFrame, used: pd.DataFrame, column: str) -> dict[str, object]:
+def _over_replicates(runs: pd.DataFrame, used: pd.DataFrame, column: str) -> dict[str, Any]:
     """Returns mean, interval and spread of a column over `used`, the runs that count."""
     replicates = used["replicate"].nunique()
     return {
