@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from analysis.data.results import RESULTS_SCHEMA, Results
+from analysis.data.results import RESULTS_SCHEMA, RUN, STAGE, Results, once
+from analysis.data.shared_methods import names_of_methods, origins_of
 
 PLANNED = ["backbone", "method", "design", "block", "replicate", "order"]
 
@@ -80,7 +81,7 @@ def combine(studies: Mapping[str, Results]) -> Results:
     """Returns several studies as one, to compare their methods.
 
     Runs are paired across studies by backbone, replicate and order. A method that several studies
-    hold is called "method (study)".
+    hold is called "method (study)", unless they agree about it: then it is one method.
 
     Args:
         studies: results by the name of the study.
@@ -93,24 +94,21 @@ def combine(studies: Mapping[str, Results]) -> Results:
     0    ewc              0.75
     1    lwf              0.75
     """
-    holders = pd.Series(
-        [m for results in studies.values() for m in set(results.stages["method"])], dtype=object
-    ).value_counts()
-    several = set(holders.index[holders > 1])
+    names = names_of_methods(studies)
     stages, planned, costs = [], [], []
     for name, results in studies.items():
 
         def renamed(frame: pd.DataFrame, name: str = name) -> pd.DataFrame:
-            methods = {m: f"{m} ({name})" for m in several}
-            return frame.assign(method=frame["method"].replace(methods))
+            return frame.assign(method=frame["method"].replace(names[name]))
 
         stages.append(renamed(results.stages))
         planned.append(renamed(results.runs[PLANNED]))
         costs.append(renamed(results.costs))
     return Results(
-        pd.concat(stages, ignore_index=True),
-        pd.concat(planned, ignore_index=True),
-        recorded=pd.concat(costs, ignore_index=True),
+        once(pd.concat(stages, ignore_index=True)),
+        pd.concat(planned).drop_duplicates(RUN, ignore_index=True),
+        recorded=pd.concat(costs).drop_duplicates(STAGE, ignore_index=True),
+        origins=origins_of(names),
     )
 
 

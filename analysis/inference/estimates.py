@@ -11,7 +11,14 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.inference.replicates import are_complete, complete_replicates, over_replicates, paired
+from analysis.inference.replicates import (
+    Baseline,
+    are_complete,
+    complete_replicates,
+    over_replicates,
+    paired,
+    partners,
+)
 from analysis.inference.significance import (
     TESTS,
     VERDICTS,
@@ -59,13 +66,13 @@ def summary(runs: pd.DataFrame, extra: Sequence[Metric] = ()) -> pd.DataFrame:
 
 
 def compare(
-    runs: pd.DataFrame, baseline: str, rope: float = ROPE, extra: Sequence[Metric] = ()
+    runs: pd.DataFrame, baseline: Baseline, rope: float = ROPE, extra: Sequence[Metric] = ()
 ) -> pd.DataFrame:
     """Returns every method minus a baseline, paired: same backbone, replicate and order.
 
     Args:
         runs: what `metrics` returns.
-        baseline: the method to compare with.
+        baseline: the method to compare with, or {method: the method to compare it with}.
         rope: differences up to this do not matter; in the unit of the metrics.
         extra: metrics of your own that `runs` holds.
 
@@ -90,6 +97,7 @@ def compare(
     """
     rows: list[dict[str, object]] = []
     means: dict[tuple[str, str, str], pd.Series] = {}
+    other = partners(runs["method"], baseline)
     for key, group in paired(runs, baseline, extra).groupby(["backbone", "method"]):
         backbone, method = map(str, key)
         for metric, about in with_extra(extra).items():
@@ -99,7 +107,7 @@ def compare(
                 head = {"backbone": backbone, "method": method, "metric": metric}
                 spread = _over_replicates(defined, used, metric)
                 bounds = (spread["mean"], spread["low"], spread["high"], spread["replicates"])
-                row = head | {"baseline": baseline} | spread | _wins(used, about)
+                row = head | {"baseline": other[method]} | spread | _wins(used, about)
                 rows.append(row | {"p_rope": probability_inside(*bounds, rope)})
                 if are_complete(used):
                     means[backbone, metric, method] = used.groupby("replicate")[metric].mean()

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from analysis.inference.intervals import t_interval
-from analysis.inference.replicates import are_complete, complete_replicates
+from analysis.inference.replicates import Baseline, are_complete, complete_replicates, partners
 from analysis.inference.significance import holm
 from analysis.run_metrics.metric import DECIMALS
 
@@ -23,12 +23,14 @@ DRAWS = 4000
 """Of FEW orders, from every replicate."""
 
 
-def steadiness(runs: pd.DataFrame, baseline: str, metric: str = "average_accuracy") -> pd.DataFrame:
+def steadiness(
+    runs: pd.DataFrame, baseline: Baseline, metric: str = "average_accuracy"
+) -> pd.DataFrame:
     """Returns the spread over orders of every method, relative to a baseline's.
 
     Args:
         runs: what `metrics` returns.
-        baseline: the method to compare with.
+        baseline: the method to compare with, or {method: the method to compare it with}.
         metric: a column of it.
 
     Returns:
@@ -40,20 +42,23 @@ def steadiness(runs: pd.DataFrame, baseline: str, metric: str = "average_accurac
         other of the two is the steadier), orders (of a replicate, mean), replicates. Bounds and p
         are NaN for a single replicate and where one is broken.
 
+    Raises:
+        ValueError: no run of a baseline is complete.
+
     >>> from analysis import metrics, tiny_study
     >>> runs = metrics(tiny_study())
     >>> steadiness(runs, "finetune")[["method", "ratio", "replicates"]].round(2)
        method  ratio  replicates
     0  replay   0.99           4
     """
-    tables = []
+    tables, other = [], partners(runs["method"], baseline)
     for backbone, group in runs.dropna(subset=metric).groupby("backbone"):
         used = {str(method): complete_replicates(part) for method, part in group.groupby("method")}
         found = [
-            {"backbone": backbone, "method": method, "baseline": baseline} | row
+            {"backbone": backbone, "method": method, "baseline": other[method]} | row
             for method in used
-            if baseline in used and method != baseline
-            if (row := _ratio(used[method], used[baseline], metric))
+            if other.get(method) in used
+            if (row := _ratio(used[method], used[other[method]], metric))
         ]
         table = pd.DataFrame(found, columns=_COLUMNS)
         known = table["p"].notna()

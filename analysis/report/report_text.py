@@ -6,10 +6,13 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from analysis.report.phrases import number, plural
+from analysis.inference.replicates import complete_replicates
+from analysis.inference.significance import fewest_flips
+from analysis.report.phrases import listed, number, plural
 from analysis.report.study_statistics import StudyStatistics
 from analysis.version import __version__
 
+NEEDS_TWO = "a verdict needs two replicates with all runs complete"
 PACKAGES = ("numpy", "scipy", "pandas", "plotly")
 
 METHODS_TEXT = (
@@ -24,9 +27,13 @@ METHODS_TEXT = (
     "Comparisons are paired: method minus baseline on the same backbone, replicate and order, "
     "averaged within replicates, with the t interval over replicates.",
     "A difference is called better or worse when its whole interval lies beyond half a point, "
-    "equivalent when it lies within, otherwise undecided. p values are of t tests over replicates, "
-    "corrected for the number of methods by Holm, and of exact joint sign flips of replicates "
-    "(max-T, Westfall and Young).",
+    "equivalent when it lies within, otherwise undecided. Verdict, interval and p of all methods "
+    "of a backbone come from one procedure, Holm's step-down on paired t tests over replicates of "
+    "a difference up to half a point: the clearest of K differences has an interval of level 1 - "
+    "5 %/K, the next one of 1 - 5 %/(K-1), and so on until one is not clear; the others have its "
+    "level. So p is below 0.05 exactly for better and worse, and some verdict is wrong in at most "
+    "5 % of studies. Two replicates can give a verdict; exact sign flips of replicates, which "
+    "assume no normal law, cannot reach 0.05 with fewer than six.",
     "Given its seed, a run is a function of its order. SD over orders is the root of the mean "
     "variance inside replicates; it holds the training noise that a new order draws. Its interval "
     "is that of a log-normal mean over replicates (Cox). SD over seeds is what the replicate means "
@@ -97,17 +104,80 @@ def facts(study: StudyStatistics) -> list[Fact]:
     ]
 
 
-def sample(estimates: pd.DataFrame, unit: str = "run") -> str:
-    """Returns what means rest on: runs or pairs per method, replicates, kind of interval."""
+def sample(estimates: pd.DataFrame, unit: str = "run", kind: str = "") -> str:
+    """Returns what means rest on: runs or pairs per method, replicates, kind of interval.
+
+    Args:
+        estimates: their table.
+        unit: what is averaged.
+        kind: what else there is to say about the interval.
+    """
     accuracy = estimates[estimates["metric"] == "average_accuracy"]
     low, high = accuracy["runs"].min(), accuracy["runs"].max()
     runs = plural(high, unit) if low == high else f"{low} to {plural(high, unit)}"
-    replicates = accuracy["replicates"].max()
     if accuracy["low"].isna().all():
-        kind = "no interval (it needs two complete replicates)"
-    else:
-        kind = f"95 % t interval over {plural(replicates, 'replicate')}"
-    return f"n = {runs} per method; {kind}"
+        return f"n = {runs} per method; no interval (it needs two complete replicates)"
+    known = accuracy.loc[accuracy["low"].notna(), "replicates"]
+    replicates = plural(known.max(), "replicate")
+    if known.min() < known.max():
+        replicates = f"{known.min()} to {replicates}"
+    without = accuracy.loc[accuracy["low"].isna(), "method"]
+    none = f", none for {listed(sorted(set(without)))}" if len(without) else ""
+    return f"n = {runs} per method; 95 % t interval over {replicates}{kind}{none}"
+
+
+def of_its_study(study: StudyStatistics) -> str:
+    """Returns what to add to the name of the baseline where every study has its own."""
+    return " of its study" if len(set(study.partners.values())) > 1 else ""
+
+
+def left_out(study: StudyStatistics) -> str:
+    """Returns the sentence on methods that a panel on orders leaves out; "" for none."""
+    if not study.unmoved:
+        return ""
+    return f" Left out, because no order moves them: {listed(study.unmoved)}."
+
+
+def sign_flips(judged: pd.DataFrame) -> str:
+    """Returns what a test without any assumption about laws could say of these comparisons."""
+    known = judged.loc[judged["p_verdict"].notna(), "replicates"]
+    if known.empty:
+        return f" No verdicts here: {NEEDS_TWO}."
+    fewest, needed = int(known.min()), fewest_flips()
+    if fewest >= needed:
+        return " p of exact joint sign flips (max-T), which assume no normal law: in the data."
+    return (
+        f" Exact sign flips, which assume no normal law, cannot give a p below "
+        f"{2 / 2**fewest:g} with {plural(fewest, 'replicate')}; with {needed} they could "
+        f"({2 / 2**needed:.3f})."
+    )
+
+
+def shared(study: StudyStatistics) -> str:
+    """Returns which runs rankings and variance rest on, where methods do not all have the same."""
+    said = []
+    for backbone, runs in study.runs.groupby("backbone"):
+        parts = {str(m): complete_replicates(part) for m, part in runs.groupby("method")}
+        used = {
+            m: {*zip(part["replicate"], part["order"], strict=True)} for m, part in parts.items()
+        }
+        common, every = set.intersection(*used.values()), set.union(*used.values())
+        lacking = [m for m, mine in sorted(used.items()) if mine != every]
+        if len(used) < 2 or not lacking:
+            continue
+        where = f" on {backbone}" if study.runs["backbone"].nunique() > 1 else ""
+        which = f"no run{where} that every method has"
+        if common:
+            seeds = sorted({int(replicate) for replicate, _ in common})
+            which = (
+                f"the {plural(len(common), 'run')}{where} that every method has, in replicate"
+                f"{'s' * (len(seeds) > 1)} {listed(seeds)}"
+            )
+        said.append(
+            f" Counted: {which} ({listed(lacking)} {'has' if len(lacking) == 1 else 'have'} "
+            "fewer than others)."
+        )
+    return "".join(said)
 
 
 def notes(study: StudyStatistics) -> list[str]:

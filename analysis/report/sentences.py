@@ -12,21 +12,30 @@ from analysis.orders.variance import reliability
 from analysis.report.phrases import NOTHING, interval, plural
 from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.verdict_sentences import (
+    MAX_NAMED,
+    against_baseline,
+    alike,
+    between_studies,
+    differing,
+    not_moved,
+)
 
-MAX_NAMED = 6
-"""Methods named in one sentence."""
 AGREEMENT = 0.9
 """Kendall's tau from which two rankings count as the same in practice."""
 
 
 def findings(study: StudyStatistics) -> list[str]:
     """Returns sentences on accuracy, order, ranking, size, zero-shot loss, gaps; names **bold**."""
-    found = []
+    found = [differing(study.configs)]
     for backbone, part in study.summary.groupby("backbone"):
         mine = study.runs[study.runs["backbone"] == backbone]
         said = [
             _accuracy(part),
-            _verdicts(_of(study.comparison, backbone)),
+            alike(mine),
+            against_baseline(_of(study.judged, backbone), len(set(study.partners.values())) > 1),
+            between_studies(study, _of(study.between_judged, backbone)),
+            not_moved(study, backbone),
             _moved(mine, _of(study.robustness, backbone)),
             _steadier(_of(study.steadiness, backbone)),
             _tolerance(_of(study.robustness, backbone)),
@@ -63,29 +72,6 @@ def _accuracy(summary: pd.DataFrame) -> str:
 
 def _size(runs: int, replicates: int, per: str = "") -> str:
     return f"{plural(runs, 'run')}{per} in {plural(replicates, 'replicate')}"
-
-
-def _verdicts(comparison: pd.DataFrame) -> str:
-    """Returns what the paired differences to the baseline say."""
-    accuracy = comparison[comparison["metric"] == "average_accuracy"]
-    if accuracy.empty:
-        return ""
-    accuracy = accuracy.sort_values(["mean", "method"], ascending=[False, True])
-    said = []
-    for verdict in ("better", "equivalent", "worse", "undecided"):
-        mine = accuracy[accuracy["verdict"] == verdict]
-        named = [
-            f"**{row.method}** ({_interval(row, '+')}, ahead in {row.win_rate:.0%} of "
-            f"{plural(row.runs, 'run')})"
-            for row in rows(mine.head(MAX_NAMED))
-        ]
-        if len(mine) > MAX_NAMED:
-            named.append(f"{len(mine) - MAX_NAMED} more")
-        said += [f"{verdict}: {', '.join(named)}"] if named else []
-    return (
-        f"Against **{accuracy['baseline'].iloc[0]}** on the same orders, with half a point as the "
-        f"least that matters, {'; '.join(said)}."
-    )
 
 
 def _moved(runs: pd.DataFrame, robustness: pd.DataFrame) -> str:

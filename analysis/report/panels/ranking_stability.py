@@ -4,6 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.orders.ranking import DRAWS
+from analysis.report import report_text
 from analysis.report.figure_style import COLOURS, empty_figure, many, text
 from analysis.report.panels.base import Panel
 from analysis.report.phrases import plural
@@ -52,5 +53,5 @@ class RankingStability(Panel):
         )
         return (
             f"Unit: Kendall tau, and share of draws; mean over {DRAWS} random sequences of the "
-            f"runs; no interval (5 % quantile: hover). {sizes}."
+            f"runs; no interval (5 % quantile: hover). {sizes}.{report_text.shared(study)}"
         )

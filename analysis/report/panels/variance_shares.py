@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.report import report_text
 from analysis.report.figure_style import COLOURS, empty_figure, text
 from analysis.report.panels.base import Panel
 from analysis.report.study_statistics import StudyStatistics
@@ -63,4 +64,5 @@ class VarianceShares(Panel):
         return (
             f"Unit: share of the variance of the average accuracy; n = {size.methods} methods x "
             f"{size.seeds} seeds x {size.orders} orders; no interval.{cut}"
+            f"{report_text.shared(study)}"
         )
