@@ -100,9 +100,12 @@ def verdicts(differences: pd.DataFrame, rope: float) -> pd.DataFrame:
 
 
 def _levels(p: np.ndarray) -> np.ndarray:
-    """Returns the error that Holm's procedure allows each interval, from uncorrected p values."""
+    """Returns the error that Holm's procedure allows each interval, from uncorrected p values.
+
+    Equal p values get the same.
+    """
     K, decided = len(p), int((holm(p) < 1 - LEVEL).sum())
-    steps = np.argsort(np.argsort(p, kind="stable"), kind="stable")
+    steps = stats.rankdata(p, method="min").astype(int) - 1
     levels: np.ndarray = (1 - LEVEL) / (K - np.minimum(steps, min(decided, K - 1)))
     return levels
 

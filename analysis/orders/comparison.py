@@ -65,7 +65,7 @@ def preferred_baselines(runs: pd.DataFrame, origins: Mapping[str, Origin]) -> di
 
     def near(method: str) -> str:
         home = set(found[method].studies)
-        return next((h for h in holders if home & set(found[h].studies)), holders[0])
+        return str(next((h for h in holders if home & set(found[h].studies)), holders[0]))
 
     return {method: near(method) for method in found if method not in holders}
 

@@ -91,7 +91,7 @@ def _ends(
     columns = (runs[c] for c in ("backbone", "method", "replicate", "order", "average_accuracy"))
     for backbone, method, replicate, order, value in zip(*columns, strict=True):
         place = numbers[replicate, order]
-        if place in shown:
+        if place in shown and (backbone, method) in number:
             ends[number[backbone, method]][place] = f"{value:.3f}"
     return ends
 

@@ -153,31 +153,37 @@ def sign_flips(judged: pd.DataFrame) -> str:
     )
 
 
-def shared(study: StudyStatistics) -> str:
-    """Returns which runs rankings and variance rest on, where methods do not all have the same."""
-    said = []
-    for backbone, runs in study.runs.groupby("backbone"):
-        parts = {str(m): complete_replicates(part) for m, part in runs.groupby("method")}
-        used = {
-            m: {*zip(part["replicate"], part["order"], strict=True)} for m, part in parts.items()
-        }
-        common, every = set.intersection(*used.values()), set.union(*used.values())
-        lacking = [m for m, mine in sorted(used.items()) if mine != every]
-        if len(used) < 2 or not lacking:
-            continue
-        where = f" on {backbone}" if study.runs["backbone"].nunique() > 1 else ""
-        which = f"no run{where} that every method has"
-        if common:
-            seeds = sorted({int(replicate) for replicate, _ in common})
-            which = (
-                f"the {plural(len(common), 'run')}{where} that every method has, in replicate"
-                f"{'s' * (len(seeds) > 1)} {listed(seeds)}"
-            )
-        said.append(
-            f" Counted: {which} ({listed(lacking)} {'has' if len(lacking) == 1 else 'have'} "
-            "fewer than others)."
-        )
-    return "".join(said)
+def shared(study: StudyStatistics, backbone: object) -> str:
+    """Returns which runs rankings and variance rest on; "" where all methods have the same."""
+    runs = study.runs[study.runs["backbone"] == backbone]
+    parts = {str(m): complete_replicates(part) for m, part in runs.groupby("method")}
+    used = {
+        method: {*zip(part["replicate"], part["order"], strict=True)}
+        for method, part in parts.items()
+    }
+    if len(used) < 2:
+        return ""
+    common, every = set.intersection(*used.values()), set.union(*used.values())
+    lacking = sorted(method for method, mine in used.items() if mine != every)
+    if not lacking:
+        return ""
+    fewer = f"{listed(lacking)} {'has' if len(lacking) == 1 else 'have'} fewer than the others"
+    if not common:
+        return f"no run is there for every method, because {fewer}"
+    seeds = sorted({int(replicate) for replicate, _ in common})
+    which = f"replicate{'s' * (len(seeds) > 1)} {listed(seeds)}"
+    return f"the {plural(len(common), 'run')} in {which} that every method has; {fewer}"
+
+
+def counted(study: StudyStatistics) -> str:
+    """Returns the sentence on what rankings and variance rest on, for captions; "" for all runs."""
+    backbones = sorted(set(study.runs["backbone"]))
+    said = {backbone: shared(study, backbone) for backbone in backbones}
+    return "".join(
+        f" Counted{f' on {backbone}' if len(backbones) > 1 else ''}: {which}."
+        for backbone, which in said.items()
+        if which
+    )
 
 
 def notes(study: StudyStatistics) -> list[str]:

@@ -18,6 +18,7 @@ from analysis.report.verdict_sentences import (
     alike,
     between_studies,
     differing,
+    not_covered,
     not_moved,
 )
 
@@ -36,6 +37,7 @@ def findings(study: StudyStatistics) -> list[str]:
             against_baseline(_of(study.judged, backbone), len(set(study.partners.values())) > 1),
             between_studies(study, _of(study.between_judged, backbone)),
             not_moved(study, backbone),
+            *not_covered(study, backbone),
             _moved(mine, _of(study.robustness, backbone)),
             _steadier(_of(study.steadiness, backbone)),
             _tolerance(_of(study.robustness, backbone)),
@@ -80,6 +82,10 @@ def _moved(runs: pd.DataFrame, robustness: pd.DataFrame) -> str:
     ranges = accuracy.max() - accuracy.min()
     if ranges.empty or ranges.max() < NOTHING:
         return ""
+    # The most moved is the one of which the table of methods says so, not that of the widest range.
+    sds = robustness.dropna(subset="order_sd").sort_values(["order_sd", "method"])
+    if len(sds):
+        ranges = ranges[[sds["method"].iloc[-1]]]
     method, replicate = ranges.sort_values().index[-1]
     block = runs[(runs["method"] == method) & (runs["replicate"] == replicate)]
     low, *_, high = rows(block.sort_values("average_accuracy"))

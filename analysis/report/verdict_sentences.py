@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.report import report_text
 from analysis.report.phrases import interval, listed, plural
 from analysis.report.report_frames import rows
-from analysis.report.report_text import NEEDS_TWO
 from analysis.report.study_statistics import StudyStatistics
 from analysis.run_metrics.metric import METRICS
 
@@ -76,7 +76,7 @@ def _verdicts(accuracy: pd.DataFrame) -> str:
         ]
         if len(mine) > MAX_NAMED:
             named.append(f"{len(mine) - MAX_NAMED} more")
-        why = f", because {NEEDS_TWO}" if word == "not tested" else ""
+        why = f", because {report_text.NEEDS_TWO}" if word == "not tested" else ""
         said += [f"{word}{why}: {', '.join(named)}"] if named else []
     return "; ".join(said)
 
@@ -117,15 +117,32 @@ def not_moved(study: StudyStatistics, backbone: object) -> str:
     if runs.empty:
         return ""
     if runs.groupby(["method", "replicate"]).size().max() < 2:
+        others = "" if runs["order"].nunique() > 1 else " Nothing here is about other orders."
         return (
             "Every replicate has a single order with complete runs, so what the order does cannot "
-            "be told from what the seed does."
+            f"be told from what the seed does.{others}"
         )
     still = sorted(set(runs["method"]) - {m for b, m in study.moved if b == backbone})
     if not still:
         return ""
     names = listed([f"**{method}**" for method in still])
-    return f"No order moves {names}: runs differ by their seed, if at all."
+    return f"No order moves {names}: all orders of a seed end alike."
+
+
+def not_covered(study: StudyStatistics, backbone: object) -> list[str]:
+    """Returns which methods the other sentences are not about, or only in part."""
+    planned = study.results.runs
+    planned = planned[planned["backbone"] == backbone]
+    there = {method for b, method in study.groups if b == backbone}
+    absent = sorted(set(planned["method"]) - there)
+    said = []
+    if absent:
+        names = listed([f"**{method}**" for method in absent])
+        said.append(f"{names} {_has(absent)} no complete run: nothing here is about {names}.")
+    counted = report_text.shared(study, backbone)
+    if counted:
+        said.append(f"Rankings and variance are over fewer runs: {counted}.")
+    return said
 
 
 def differing(configs: Mapping[str, Mapping[str, Any]]) -> str:

@@ -134,7 +134,7 @@ def diaz_bwt_plus(R: np.ndarray) -> np.ndarray:
     >>> float(diaz_bwt_plus(R))
     0.0
     """
-    return np.maximum(diaz_bwt(R), 0)
+    return np.asarray(np.maximum(diaz_bwt(R), 0))
 
 
 def diaz_rem(R: np.ndarray) -> np.ndarray:
@@ -147,7 +147,7 @@ def diaz_rem(R: np.ndarray) -> np.ndarray:
     >>> round(float(diaz_rem(R)), 3)
     0.833
     """
-    return 1 + np.minimum(diaz_bwt(R), 0)
+    return np.asarray(1 + np.minimum(diaz_bwt(R), 0))
 
 
 def diaz_fwt(R: np.ndarray) -> np.ndarray:

@@ -147,7 +147,7 @@ def test_figures_show_the_frames(out: Path) -> None:
     study = StudyStatistics(load(out))
     figure = AccuracyOverOrders().draw(study.runs, study)
     dots = [trace for trace in figure.data if trace.meta == "runs"]
-    page = browser_data(study.results, study.groups)
+    page = browser_data(study.results, study.groups, study.runs)
     for (backbone, method), trace in zip(study.groups, dots, strict=True):
         mine = report_frames.group(study.runs, backbone, method)
         assert list(trace.x) == list(mine["average_accuracy"])

@@ -189,4 +189,20 @@ def test_studies_put_together_pair_their_runs_and_keep_their_names() -> None:
     one, two = from_matrices([R, R / 2], orders, "m"), from_matrices([R, R / 2], orders, "n")
     both = compare(metrics(combine({"A": one, "B": two})), "m")
     assert both.set_index("metric").loc["average_accuracy", ["mean", "ties"]].tolist() == [0, 2]
-    assert set(metrics(combine({"A": one, "B": one}))["method"]) == {"m (A)", "m (B)"}
+    other = from_matrices([R, R / 3], orders, "m")
+    assert set(metrics(combine({"A": one, "B": other}))["method"]) == {"m (A)", "m (B)"}
+
+
+def test_a_method_that_studies_agree_about_is_one() -> None:
+    orders = [("a", "b", "c"), ("c", "b", "a")]
+    one, more = from_matrices([R], orders[:1], "m"), from_matrices([R, R / 2], orders, "m")
+    both = combine({"A": one, "B": more})
+    assert metrics(both)[["method", "average_accuracy"]].equals(
+        metrics(more)[["method", "average_accuracy"]]
+    )
+    assert both.origins["m"].studies == ("A", "B")
+    other = from_matrices([R / 2], orders[:1], "m")
+    three = combine({"A": one, "B": more, "C": other})
+    assert set(three.origins) == {"m (A, B)", "m (C)"}
+    start = from_matrices([R / 2 + (R - R / 2) * (np.arange(4) == 0)[:, None]], orders[:1], "m")
+    assert set(combine({"A": one, "B": start}).origins) == {"m (A)", "m (B)"}

@@ -55,5 +55,5 @@ class MethodPlaces(Panel):
         return (
             f"Unit: share of runs; n = {plural(int(frame['runs'].max()), 'run')} per method, no "
             "interval. Methods that are equal share the places that they take together; best mean "
-            f"place on top.{report_text.shared(study)}"
+            f"place on top.{report_text.counted(study)}"
         )

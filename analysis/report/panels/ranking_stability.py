@@ -53,5 +53,5 @@ class RankingStability(Panel):
         )
         return (
             f"Unit: Kendall tau, and share of draws; mean over {DRAWS} random sequences of the "
-            f"runs; no interval (5 % quantile: hover). {sizes}.{report_text.shared(study)}"
+            f"runs; no interval (5 % quantile: hover). {sizes}.{report_text.counted(study)}"
         )

@@ -64,5 +64,5 @@ class VarianceShares(Panel):
         return (
             f"Unit: share of the variance of the average accuracy; n = {size.methods} methods x "
             f"{size.seeds} seeds x {size.orders} orders; no interval.{cut}"
-            f"{report_text.shared(study)}"
+            f"{report_text.counted(study)}"
         )
