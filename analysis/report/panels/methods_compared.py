@@ -72,7 +72,9 @@ def verdict_cell(compared: Any) -> Cell:
         return Cell("&ndash;", css="text")
     note = interval(compared.mean, compared.low, compared.high, "+")
     word = compared.word
-    return Cell(f'<span class="verdict {word.split()[0]}" title="{note}">{word}</span>', word, "text")
+    return Cell(
+        f'<span class="verdict {word.split()[0]}" title="{note}">{word}</span>', word, "text"
+    )
 
 
 def all_metrics(study: StudyStatistics) -> str:
