@@ -114,6 +114,9 @@ class Results:
         folder: where the results were read from; None when they came from memory.
         recorded: wall times (COSTS_SCHEMA) of results that came from memory.
         embedded: mean embeddings (EMBEDDINGS_SCHEMA) of results that came from memory.
+        unit: what scores were given in: "fraction", "percent", or "mixed" if that differs between
+            methods. They are held as fractions in any case.
+        notes: sentences about how given results were read, and what they lack.
         origins: where every method of combined studies comes from; {} otherwise.
 
     >>> from analysis import tiny_study
@@ -131,6 +134,8 @@ class Results:
     folder: fs.FileSystem | None = None
     recorded: pd.DataFrame | None = None
     embedded: pd.DataFrame | None = None
+    unit: str = "fraction"
+    notes: tuple[str, ...] = ()
     origins: Mapping[str, Origin] = field(default_factory=dict)
 
     @cached_property

@@ -111,22 +111,25 @@ def test_one_task_has_no_transfer_and_no_forgetting() -> None:
     ],
 )
 def test_mtil_as_published(method: str, order: str, published: tuple[float, ...]) -> None:
-    """Transfer, Avg and Last in percent, ZSCL (arXiv 2303.06628).
+    """Transfer, Avg and Last, ZSCL (arXiv 2303.06628).
 
     Published to one decimal, and averaged over tasks after rounding them to one decimal.
     """
     runs = metrics(mtil())
     (run,) = runs[(runs["method"] == method) & (runs["order"] == ORDERS[order])].itertuples()
-    assert (run.transfer, run.avg, run.last) == pytest.approx(published, abs=0.06)
+    found = (run.transfer, run.avg, run.last)
+    assert found == pytest.approx([percent / 100 for percent in published], abs=0.0006)
     assert run.last == run.average_accuracy
 
 
 def test_matrix_of_a_run_is_the_one_given() -> None:
     matrix = mtil().matrix("clip", "ZSCL", 1, ORDERS["II"])
-    assert matrix.to_numpy()[1:].tolist() == PUBLISHED["matrices"]["II"]["ZSCL"]
+    published = np.array(PUBLISHED["matrices"]["II"]["ZSCL"])
+    assert matrix.to_numpy()[1:] == pytest.approx(published / 100)
     assert list(matrix.columns) == list(ORDERS["II"])
     assert matrix.index[3] == (3, ORDERS["II"][2])
-    assert matrix.loc[0].squeeze().to_dict() == PUBLISHED["zero_shot"]
+    zero_shot = {task: percent / 100 for task, percent in PUBLISHED["zero_shot"].items()}
+    assert matrix.loc[0].squeeze().to_dict() == pytest.approx(zero_shot)
 
 
 def test_renaming_tasks_renames_results() -> None:
@@ -155,9 +158,12 @@ def test_without_the_untouched_backbone_only_what_needs_it_is_undefined() -> Non
     assert metrics(with_start)["fwt"][0] == pytest.approx(formulas.forward_transfer(R))
 
 
-def test_percent_stays_percent() -> None:
-    (run,) = metrics(from_matrices([100 * R], [("a", "b", "c")])).itertuples()
-    assert run.bwt == pytest.approx(100 * formulas.backward_transfer(R))
+def test_percent_becomes_fractions() -> None:
+    results = from_matrices([100 * R], [("a", "b", "c")])
+    (run,) = metrics(results).itertuples()
+    assert run.bwt == pytest.approx(formulas.backward_transfer(R))
+    assert results.unit == "percent"
+    assert results.notes == ("Accuracies were given in percent and are held as fractions.",)
 
 
 @pytest.mark.parametrize(
@@ -165,9 +171,10 @@ def test_percent_stays_percent() -> None:
     [
         ([R[:2]], r"shape \(3, 3\) or \(4, 3\)"),
         ([R.T], r"got shape \(3, 4\)"),
-        ([-R], "values from -0.95"),
-        ([200 * R], "values from 20 to 190"),
-        ([R, 100 * R], "some percent"),
+        ([-R], r"from 0 to 1 \(fraction\), but one is -0.1"),
+        ([200 * R], r"from 0 to 100 \(percent\), but one is 140"),
+        ([R, 100 * R], "some like percent"),
+        ([np.triu(R[1:])], "transpose it"),
     ],
 )
 def test_matrices_that_cannot_be_are_refused(matrices: list[np.ndarray], hint: str) -> None:
