@@ -44,13 +44,14 @@ class World:
         draw = LAWS[self.law]
         q, (R, _) = len(self.effects), blocks.shape
         y = self.effects[:, blocks] + self.noise * draw(rng, (q, *blocks.shape))
-        y += self.seed * draw(rng, (1, R, 1)) + self.own_seed * draw(rng, (q, R, 1))
+        y = y + self.seed * draw(rng, (1, R, 1)) + self.own_seed * draw(rng, (q, R, 1))
         return y
 
     @property
     def order_sd(self) -> np.ndarray:
         """Returns the SD over all orders, of every method in one seed."""
-        return np.sqrt(self.effects.var(axis=1) + self.noise**2)
+        variances: np.ndarray = self.effects.var(axis=1) + self.noise**2
+        return np.sqrt(variances)
 
     @property
     def seed_sd(self) -> float:
@@ -87,19 +88,21 @@ def world(
     known = [features(numbers) for features in FEATURES]
 
     def effect() -> np.ndarray:
-        parts = [X @ rng.standard_normal(X.shape[1]) for X in known]
-        parts = [(part - part.mean()) / part.std() for part in parts]
-        weights = np.sqrt((1 - unstructured) * np.array([0.5, 0.25, 0.25]))
-        found = weights @ parts
-        free = LAWS[law](rng, (len(numbers),))
-        found = (found - found.mean()) / found.std() * np.sqrt(1 - unstructured)
-        found = found + (free - free.mean()) / free.std() * np.sqrt(unstructured)
-        return (found - found.mean()) / found.std()
+        parts = [_scaled(X @ rng.standard_normal(X.shape[1])) for X in known]
+        found = _scaled(parts[0] + 0.7 * parts[1] + 0.7 * parts[2])
+        free = _scaled(LAWS[law](rng, (len(numbers),)))
+        return _scaled((1 - unstructured) ** 0.5 * found + unstructured**0.5 * free)
 
     shared = common * effect()
     effects = np.stack([0.6 + gap * m + shared + own * effect() for m in range(methods)])
     names = [tuple("abcdefgh"[i] for i in row) for row in numbers.tolist()]
     return World(names, effects, seed=0.02, own_seed=0.004, noise=noise, law=law)
+
+
+def _scaled(values: np.ndarray) -> np.ndarray:
+    """Returns values with mean 0 and SD 1."""
+    scaled: np.ndarray = (values - values.mean()) / values.std()
+    return scaled
 
 
 def designs_for(tasks: int) -> dict[str, Design]:

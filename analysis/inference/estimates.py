@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.inference.intervals import Interval
 from analysis.inference.replicates import are_complete, complete_replicates, over_replicates, paired
 from analysis.inference.significance import probability_inside, significance, verdict
 from analysis.run_metrics.metric import Metric, with_extra
@@ -28,9 +29,10 @@ def summary(runs: pd.DataFrame, extra: Sequence[Metric] = ()) -> pd.DataFrame:
 
     Returns:
         One row per (backbone, method, metric) that is defined: mean (of replicate means), low and
-        high (t interval over replicates), replicates and runs that count, sd_runs (standard
-        deviation over these runs; it holds the effects of order AND of seed), min, min_order,
-        max, max_order (over these runs), note (what the numbers are conditional on).
+        high (t interval over replicates, cut off at what the metric can be), replicates and runs
+        that count, sd_runs (standard deviation over these runs; it holds the effects of order AND
+        of seed), min, min_order, max, max_order (over these runs), note (what the numbers are
+        conditional on).
 
     >>> from analysis import metrics, tiny_study
     >>> runs = metrics(tiny_study())
@@ -42,12 +44,15 @@ def summary(runs: pd.DataFrame, extra: Sequence[Metric] = ()) -> pd.DataFrame:
     """
     rows = []
     for (backbone, method), group in runs.groupby(["backbone", "method"]):
-        for metric in with_extra(extra):
+        for metric, about in with_extra(extra).items():
             defined = group.dropna(subset=metric)
             if len(defined):
                 used = complete_replicates(defined)
                 head = {"backbone": backbone, "method": method, "metric": metric}
-                rows.append(head | _over_replicates(defined, used, metric) | _range(used, metric))
+                spread = _over_replicates(defined, used, metric)
+                limits = about.limits(used[metric].to_numpy())
+                known = Interval(spread["mean"], spread["low"], spread["high"]).inside(*limits)
+                rows.append(head | spread | known._asdict() | _range(used, metric))
     columns = [*HEAD, *SPREAD, "min", "min_order", "max", "max_order", "note"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -127,7 +132,7 @@ HEAD = ["backbone", "method", "metric"]
 SPREAD = ["mean", "low", "high", "replicates", "runs", "sd_runs"]
 
 
-def _over_replicates(runs: pd.DataFrame, used: pd.DataFrame, column: str) -> dict[str, object]:
+def _over_replicates(runs: pd.DataFrame, used: pd.DataFrame, column: str) -> dict[str, Any]:
     """Returns mean, interval and spread of a column over `used`, the runs that count."""
     replicates = used["replicate"].nunique()
     return {

@@ -23,6 +23,11 @@ class Interval(NamedTuple):
         """Returns itself if it is known, else the mean without bounds."""
         return self if is_known else self._replace(low=np.nan, high=np.nan)
 
+    def inside(self, lowest: float, highest: float) -> "Interval":
+        """Returns itself, cut off where the mean cannot be; its coverage stays what it is."""
+        low, high = (float(np.clip(bound, lowest, highest)) for bound in self[1:])
+        return self._replace(low=low, high=high)
+
 
 def t_interval(values: ArrayLike) -> Interval:
     """Returns the mean +- t_(m-1) s / sqrt(m) of m independent values, at the 95 % level.
@@ -71,11 +76,12 @@ def positive_bounds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.exp(centre - half), np.exp(np.minimum(centre + half, 700))  # below infinity
 
 
-def telling(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def telling(low: ArrayLike, high: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Returns bounds of positive numbers, NaN where they are more than a factor SPAN apart.
 
     Of such an interval nobody learns anything but that the data cannot say.
     """
+    low, high = np.asarray(low, float), np.asarray(high, float)
     said = high <= SPAN * low
     return np.where(said, low, np.nan), np.where(said, high, np.nan)
 

@@ -122,7 +122,7 @@ class Blocks:
     def _drawn(self, values: np.ndarray, within: np.ndarray, free: float) -> np.ndarray:
         """Returns the variance of the mean of a block of orders, within one seed."""
         n, unit = int(self.sizes[0]), self.unit
-        random = within * free
+        random: np.ndarray = within * free
         if unit == 1 or self.are_same or n == self.possible:
             return random
         if unit == 2 and n > 2:  # the means of pairs are independent draws
@@ -133,7 +133,8 @@ class Blocks:
             _, spread = self._moments(means, home)
             drawn: np.ndarray = spread.mean(axis=0) * 2 * free
             return drawn
-        return np.clip(random + self._balance(values), 0, random)
+        balanced: np.ndarray = np.clip(random + self._balance(values), 0, random)
+        return balanced
 
     def _balance(self, values: np.ndarray) -> np.ndarray:
         """Returns how much less than random orders balanced ones leave in the mean of a block.

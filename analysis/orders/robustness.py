@@ -63,7 +63,8 @@ def spread(table: pd.DataFrame) -> Spread:
     replicate, order = np.nonzero(~np.isnan(y))
     if not len(replicate):
         return Spread(*[np.nan] * len(Spread._fields))
-    blocks = Blocks(pd.factorize(replicate)[0], [table.index[number] for number in order])
+    orders = table.index.to_list()
+    blocks = Blocks(pd.factorize(replicate)[0], [orders[number] for number in order])
     return Spread(*map(float, spreads(blocks, y[replicate, order][:, None]).iloc[0]))
 
 
@@ -150,7 +151,7 @@ def expected_range(blocks: Blocks, values: np.ndarray, m: int) -> Interval:
     if inside > 0:
         scale = (max(0.0, float(split.order[0])) / (1 - 1 / blocks.possible) / inside) ** 0.5
     found = positive_interval([scale * each for each in ranges])
-    low, high = telling(np.array(found.low), np.array(found.high))
+    low, high = telling(found.low, found.high)
     return Interval(found.mean, float(low), float(high))
 
 
@@ -187,7 +188,8 @@ def robustness(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataF
         low, high = np.quantile(values, [0.05, 0.95])
         complete = are_complete(used)
         row = {"backbone": backbone, "method": method, "metric": metric}
-        row |= over_replicates(values, used)._asdict()
+        limits = METRICS[metric].limits(values)
+        row |= over_replicates(values, used).inside(*limits)._asdict()
         row |= spread(by_order(group, metric))._asdict() if complete else {}
         row |= {
             "worst": sign * good[0],

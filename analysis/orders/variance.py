@@ -60,9 +60,13 @@ def variance_components(runs: pd.DataFrame, metric: str = "average_accuracy") ->
             continue
         blocks = Blocks.of(index)
         orders = int(blocks.sizes.min())
-        size = {"methods": wide.shape[1], "seeds": len(blocks.sizes), "orders": orders}
-        size |= {"unit": orders if blocks.are_same else blocks.unit}
-        size |= {"possible": float(orders) if blocks.are_same else blocks.possible}
+        size = {
+            "methods": wide.shape[1],
+            "seeds": len(blocks.sizes),
+            "orders": orders,
+            "unit": blocks.unit,
+            "possible": float(orders) if blocks.are_same else blocks.possible,
+        }
         found = components(wide.to_numpy(float), blocks)
         total = sum(max(0.0, row["variance"]) for row in found.values())
         for effect, row in found.items():
@@ -170,10 +174,12 @@ def reliability(found: pd.DataFrame, seeds: int, orders: int) -> dict[str, float
     def share(method: float, error: float) -> float:
         return float(method / (method + error)) if method > 0 else 0.0
 
-    method = row.loc["method", ["variance", "low", "high"]].astype(float)
-    g = [share(value, relative) for value in method]
-    return dict(zip(("g", "g_low", "g_high"), g, strict=True)) | {
-        "phi": share(method["variance"], absolute)
+    method, low, high = (float(row[name]["method"]) for name in ("variance", "low", "high"))
+    return {
+        "g": share(method, relative),
+        "g_low": share(low, relative),
+        "g_high": share(high, relative),
+        "phi": share(method, absolute),
     }
 
 
