@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.inference.intervals import Interval
 from analysis.inference.replicates import (
     Baseline,
     are_complete,
@@ -41,9 +42,10 @@ def summary(runs: pd.DataFrame, extra: Sequence[Metric] = ()) -> pd.DataFrame:
 
     Returns:
         One row per (backbone, method, metric) that is defined: mean (of replicate means), low and
-        high (t interval over replicates), replicates and runs that count, sd_runs (standard
-        deviation over these runs; it holds the effects of order AND of seed), min, min_order,
-        max, max_order (over these runs), note (what the numbers are conditional on).
+        high (t interval over replicates, cut off at what the metric can be), replicates and runs
+        that count, sd_runs (standard deviation over these runs; it holds the effects of order AND
+        of seed), min, min_order, max, max_order (over these runs), note (what the numbers are
+        conditional on).
 
     >>> from analysis import metrics, tiny_study
     >>> runs = metrics(tiny_study())
@@ -55,12 +57,15 @@ def summary(runs: pd.DataFrame, extra: Sequence[Metric] = ()) -> pd.DataFrame:
     """
     rows = []
     for (backbone, method), group in runs.groupby(["backbone", "method"]):
-        for metric in with_extra(extra):
+        for metric, about in with_extra(extra).items():
             defined = group.dropna(subset=metric)
             if len(defined):
                 used = complete_replicates(defined)
                 head = {"backbone": backbone, "method": method, "metric": metric}
-                rows.append(head | _over_replicates(defined, used, metric) | _range(used, metric))
+                spread = _over_replicates(defined, used, metric)
+                limits = about.limits(used[metric].to_numpy())
+                known = Interval(spread["mean"], spread["low"], spread["high"]).inside(*limits)
+                rows.append(head | spread | known._asdict() | _range(used, metric))
     columns = [*HEAD, *SPREAD, "min", "min_order", "max", "max_order", "note"]
     return pd.DataFrame(rows, columns=columns)
 

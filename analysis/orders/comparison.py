@@ -13,8 +13,8 @@ from analysis.inference.replicates import (
     over_replicates,
     partners,
 )
-from analysis.orders.robustness import by_order, spread
-from analysis.run_metrics.metric import Metric
+from analysis.orders.robustness import Spread, by_order, spread
+from analysis.run_metrics.metric import METRICS, Metric
 from analysis.run_metrics.metrics_table import metrics
 
 COMPARED = ("average_accuracy", "forgetting_max", "bwt", "zero_shot_erosion", "retrieval_erosion")
@@ -86,11 +86,11 @@ def comparison(
     Returns:
         One row per (backbone, method), best average accuracy first. For every metric of COMPARED
         and of `extra` its mean over replicates, METRIC, with the 95 % t interval over replicates,
-        METRIC_low and METRIC_high; order_sd, order_sd_low, order_sd_high and seed_sd of the average
-        accuracy (see `robustness.spread`); cost, cost_low, cost_high: seconds of training of a
-        run, relative to the baseline's mean in the same replicate; train_seconds (of a run,
-        mean); replicates, runs. NaN where undefined, not recorded, or unknown because no
-        replicate is complete.
+        METRIC_low and METRIC_high (cut off at what the metric can be); the `robustness.Spread` of
+        the average accuracy: order_sd, order_sd_low, order_sd_high and likewise seed_sd; cost,
+        cost_low, cost_high: seconds of training of a run, relative to the baseline's mean in the
+        same replicate; train_seconds (of a run, mean); replicates, runs. NaN where undefined, not
+        recorded, or unknown because no replicate is complete.
 
     Raises:
         ValueError: no run of a baseline is complete.
@@ -111,6 +111,8 @@ def comparison(
         used = complete_replicates(group)
         for metric in (*columns, "cost"):
             values = over_replicates(used[metric], used)
+            if metric in METRICS:
+                values = values.inside(*METRICS[metric].limits(used[metric].to_numpy()))
             row |= {metric + end: v for end, v in zip(BOUNDS, values, strict=True)}
         if are_complete(used):
             row |= spread(by_order(group, "average_accuracy"))._asdict()
@@ -128,7 +130,7 @@ def _columns(compared: Sequence[str]) -> list[str]:
     return [
         *("backbone", "method"),
         *(metric + end for metric in compared for end in BOUNDS),
-        *("order_sd", "order_sd_low", "order_sd_high", "seed_sd"),
+        *Spread._fields,
         *(f"cost{end}" for end in BOUNDS),
         *("train_seconds", "replicates", "runs"),
     ]

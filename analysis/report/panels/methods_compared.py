@@ -7,7 +7,16 @@ import pandas as pd
 
 from analysis.orders.comparison import COMPARED
 from analysis.report import html_parts, report_text
-from analysis.report.html_tables import Cell, bounded, estimate, heading, name, number, table
+from analysis.report.html_tables import (
+    Cell,
+    bounded,
+    estimate,
+    heading,
+    name,
+    number,
+    perhaps_none,
+    table,
+)
 from analysis.report.panels.base import Panel
 from analysis.report.phrases import interval
 from analysis.report.report_frames import by_metric, rows
@@ -31,11 +40,12 @@ class MethodsCompared(Panel):
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns both tables, the second one to be opened."""
         caption = (
-            f"Unit: fraction; {report_text.sample(study.summary)}. SD over orders: inside "
-            "replicates; over seeds: what replicate means differ by beyond it. Range of 5 orders: "
-            "expected, of one seed. Worst tenth: mean of the worst tenth of the runs. Training "
-            f"time: of a run without sharing, relative to {study.baseline or 'no other'}"
-            f"{report_text.of_its_study(study)}. Verdicts: see Paired differences."
+            f"Unit: fraction; {report_text.sample(study.summary)}. SD over orders: of one seed; "
+            "over seeds: what replicate means differ by beyond the orders they drew, < where it "
+            "is not distinguishable from 0. Range of 5 orders: expected, of one seed. Worst "
+            "tenth: mean of the worst tenth of the runs. Training time: of a run without sharing, "
+            f"relative to {study.baseline or 'no other'}{report_text.of_its_study(study)}. "
+            "Verdicts: see Paired differences."
         )
         noted = "".join(f'<p class="note">{escape(note)}</p>' for note in report_text.notes(study))
         every = all_metrics(study)
@@ -58,7 +68,11 @@ def method_table(frame: pd.DataFrame, study: StudyStatistics) -> str:
         spread = robust.loc[(row.backbone, row.method)]
         compared = by_metric(study.judged, row.backbone, row.method).get("average_accuracy")
         cells = [bounded(row, "average_accuracy"), verdict_cell(compared)]
-        cells += [bounded(row, "order_sd"), number(row.seed_sd), bounded(spread, "range_5")]
+        cells += [
+            bounded(row, "order_sd"),
+            perhaps_none(spread, "seed_sd"),
+            bounded(spread, "range_5"),
+        ]
         cells.append(number(spread["bad_order_average"]))
         cells += [bounded(row, metric) for metric in known[1:]]
         cells += [bounded(row, "cost", 2)] * costs

@@ -13,12 +13,10 @@ EFFECTS = {
     "method": "method",
     "order": "order",
     "seed": "seed",
-    "seed:order": "order (in its seed)",
-    "method:order": "method x order",
+    "method:order": "method x order, and noise",
     "method:seed": "method x seed",
-    "method:seed:order": "method x order, and noise",
 }
-"""How the sources of variance are called; the last one names what is left."""
+"""How the sources of variance are called."""
 
 
 class VarianceShares(Panel):
