@@ -100,6 +100,17 @@ class ScoreArray:
             counts[mine] = (np.isnan(R) & learnt).any(axis=2).sum(axis=1)
         return counts
 
+    def are_finished(self, runs: Sequence[RunKey]) -> np.ndarray:
+        """Returns whether the last stage of each run was measured on any of its tasks, [runs]."""
+        nowhere = len(self.columns)
+        columns = [
+            [self.columns.get(("task", task, "accuracy"), nowhere) for task in run.order]
+            for run in runs
+        ]
+        rows = [self.rows.get(run.stages[-1], len(self.rows)) for run in runs]
+        ends = (self.values[row, places] for row, places in zip(rows, columns, strict=True))
+        return np.array([bool(np.isfinite(end).any()) for end in ends], bool)
+
 
 def _numbered(frame: pd.DataFrame, names: list[str]) -> tuple[np.ndarray, list[Any]]:
     """Returns the distinct rows of some columns as tuples, and the number of every row in them."""
