@@ -63,6 +63,7 @@ def from_matrices(
             "eval_task": task,
             "metric": "accuracy",
             "value": value,
+            "is_score": True,
             "status": "ok",
         }
         for (replicate, prefix, task), value in _scores(method, runs).items()
@@ -84,6 +85,9 @@ def combine(studies: Mapping[str, Results]) -> Results:
 
     Args:
         studies: results by the name of the study.
+
+    Raises:
+        ValueError: two studies score a task or a probe by different metrics.
 
     >>> from analysis import from_matrices, metrics
     >>> R, order = [[0.9, 0.2], [0.7, 0.8]], ('cars', 'pets')
@@ -107,11 +111,26 @@ def combine(studies: Mapping[str, Results]) -> Results:
         stages.append(renamed(results.stages))
         planned.append(renamed(results.runs[PLANNED]))
         costs.append(renamed(results.costs))
+    _check_scores(studies)
     return Results(
         pd.concat(stages, ignore_index=True),
         pd.concat(planned, ignore_index=True),
         recorded=pd.concat(costs, ignore_index=True),
     )
+
+
+def _check_scores(studies: Mapping[str, Results]) -> None:
+    """Refuse studies that score a task or a probe by different metrics."""
+    first: dict[tuple[str, str], tuple[str, str]] = {}
+    for study, results in studies.items():
+        for (split, name), metric in results.scores.scored.items():
+            other, known = first.setdefault((split, name), (study, metric))
+            if known != metric:
+                raise ValueError(
+                    f"The score of {split} '{name}' is {known} in '{other}' and {metric} in "
+                    f"'{study}', which cannot be compared; give both studies the same "
+                    f"evaluation.score and run one of them again: nothing is trained again."
+                )
 
 
 def _scores(

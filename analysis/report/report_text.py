@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from analysis.data.results import Results
 from analysis.report.phrases import number, plural
 from analysis.report.study_statistics import StudyStatistics
 from analysis.version import __version__
@@ -13,8 +14,8 @@ from analysis.version import __version__
 PACKAGES = ("numpy", "scipy", "pandas", "plotly")
 
 METHODS_TEXT = (
-    "Every number of a run comes from its accuracy matrix R[k, i]: the accuracy on task i after k "
-    "tasks, with the T tasks in learning order; row 0 is the untouched backbone. Accuracies are "
+    "Every number of a run comes from its accuracy matrix R[k, i]: the score of task i after k "
+    "tasks, with the T tasks in learning order; row 0 is the untouched backbone. Scores are "
     "fractions between 0 and 1.",
     "The unit of inference is the replicate: one seed together with one block of orders. Runs of "
     "one replicate share the stages of their common prefixes, so they are not independent; "
@@ -113,9 +114,21 @@ def sample(estimates: pd.DataFrame, unit: str = "run") -> str:
 def notes(study: StudyStatistics) -> list[str]:
     """Returns what the numbers are conditional on, once per note."""
     noted = study.summary[study.summary["note"] != ""]
-    return [
+    return [score_named(study.results)] + [
         f"{', '.join(sorted(set(part['method'])))}: {note}." for note, part in noted.groupby("note")
     ]
+
+
+def score_named(results: Results) -> str:
+    """Returns a sentence that says what the score of every task and probe is."""
+    scores = results.scores
+    names = sorted({key[:2] for key in scores.columns if key[0] in ("task", "probe")})
+    by_class = [name for split, name in names if scores.score(split, name)[2] == "class_accuracy"]
+    if not by_class:
+        return "Score: accuracy, the share of right answers to the test samples."
+    which = f" of {', '.join(by_class)}" if len(by_class) < len(names) else ""
+    rest = "; of all others accuracy, the share of right answers" if which else ""
+    return f"Score{which}: class_accuracy, the mean of the accuracies on single classes{rest}."
 
 
 def versions(study: StudyStatistics) -> str:

@@ -166,7 +166,7 @@ def trial(
     loaded = Study.load(study, tuple(set_ or ()))
     records, _ = run_single(loaded, method, tasks, replicate, backbone, out)
     table = Table("after", *tasks, title=f"accuracy of {method}")
-    for stage, row in matrix(tasks, records).iterrows():
+    for stage, row in matrix(tasks, records, loaded.evaluation).iterrows():
         table.add_row(str(stage), *(f"{value:.3f}" for value in row))
     console.print(table)
 

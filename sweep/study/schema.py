@@ -1,8 +1,8 @@
 """Defines the study file: what is swept, with what, and how; validated before anything runs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from pydantic import (
@@ -102,10 +102,26 @@ class Training(Section):
         return special.lr if special and special.lr else method_lr or self.lr
 
 
+Score = Literal["accuracy", "class_accuracy"]
+SCORES: tuple[Score, ...] = get_args(Score)
+"""What may be the score of a task or a probe; every stage records all of them."""
+
+
 class Evaluation(Section):
-    """How every stage is evaluated."""
+    """How every stage is evaluated.
+
+    >>> Evaluation(score={"pets": "class_accuracy"}).score_of("pets")
+    'class_accuracy'
+    """
 
     batch_size: int = Field(default=512, ge=1, description="Images of one forward pass.")
+    score: Score | dict[str, Score] = Field(
+        default="accuracy",
+        description="What accuracy matrices, and all metrics and statistics, are made of: "
+        "accuracy, or class_accuracy, the mean of the accuracies on single classes; or which of "
+        "them by task or probe, as in {pets: class_accuracy}, accuracy for all others. Both are "
+        "recorded, so nothing is trained or evaluated again for another choice.",
+    )
     diagnostics: tuple[str, ...] = Field(
         default=(),
         description="What to measure besides scores and mean embeddings: which modality and which "
@@ -119,6 +135,20 @@ class Evaluation(Section):
         for diagnostic in diagnostics:
             check("diagnostics", diagnostic)
         return tuple(sorted(set(diagnostics)))
+
+    def score_of(self, name: str) -> Score:
+        """Returns which metric is the score of a task or a probe."""
+        return self.score.get(name, "accuracy") if isinstance(self.score, dict) else self.score
+
+    def is_score(self, row: Mapping[str, Any]) -> bool:
+        """Returns whether a row of an evaluation is the score of a task or a probe."""
+        is_scored = row["split"] in ("task", "probe")
+        return is_scored and row["metric"] == self.score_of(row["eval_task"])
+
+    def task_scores(self, rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+        """Returns the score of every task, from the rows of an evaluation."""
+        found = (row for row in rows if row["split"] == "task" and self.is_score(row))
+        return {row["eval_task"]: row["value"] for row in found}
 
 
 class Similarities(Section):
