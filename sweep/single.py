@@ -15,7 +15,8 @@ from sweep.stage.worker import Result, Worker
 from sweep.storage.lock import RunLock
 from sweep.storage.run_folder import RunFolder
 from sweep.storage.store import Record
-from sweep.study.schema import Evaluation, Lanes, Study
+from sweep.study.evaluation import Evaluation
+from sweep.study.schema import Lanes, Study
 
 
 def plan_single(

@@ -16,7 +16,7 @@ from sweep.engine.contract import LaneConfig, find_coordinator
 from sweep.engine.coordinator import Outcome, flat
 from sweep.engine.lane import run_lane
 from sweep.plan.units import Run
-from sweep.study.schema import Evaluation
+from sweep.study.evaluation import Evaluation
 
 LEAVE_SECONDS = 8.0
 """How long a lane may take to end by itself once it was told to."""

@@ -27,7 +27,7 @@ from sweep.stage.diagnostics.base import Diagnostic
 from sweep.stage.rows import Scores, mean_recall, score, share_right
 from sweep.stage.samples import TestSamples
 from sweep.stage.trainer import Trainer
-from sweep.study.schema import SCORES
+from sweep.study.evaluation import SCORES
 
 RECALLS = (1, 5)
 """The k of recall at k in retrieval."""

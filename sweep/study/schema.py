@@ -1,8 +1,8 @@
 """Defines the study file: what is swept, with what, and how; validated before anything runs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import (
@@ -21,9 +21,10 @@ from sweep.orders.base import Design
 from sweep.orders.order import Order
 from sweep.orders.williams import Williams
 from sweep.registry import check, parts, resolve
-from sweep.section import Section, explain, named
+from sweep.section import Section, explain, explain_all, named
 from sweep.similarity import OF_EMBEDDINGS, OF_EXPERTS, OF_GRADIENTS
 from sweep.study.backbones import BackboneConfig
+from sweep.study.evaluation import Evaluation
 from sweep.study.reading import read_yaml
 from sweep.study.reporting import Reporting
 from sweep.study.stopping import StoppingRule
@@ -100,55 +101,6 @@ class Training(Section):
         """Returns the peak learning rate: the task's own, else the method's, else the study's."""
         special = self.per_task.get(task)
         return special.lr if special and special.lr else method_lr or self.lr
-
-
-Score = Literal["accuracy", "class_accuracy"]
-SCORES: tuple[Score, ...] = get_args(Score)
-"""What may be the score of a task or a probe; every stage records all of them."""
-
-
-class Evaluation(Section):
-    """How every stage is evaluated.
-
-    >>> Evaluation(score={"pets": "class_accuracy"}).score_of("pets")
-    'class_accuracy'
-    """
-
-    batch_size: int = Field(default=512, ge=1, description="Images of one forward pass.")
-    score: Score | dict[str, Score] = Field(
-        default="accuracy",
-        description="What accuracy matrices, and all metrics and statistics, are made of: "
-        "accuracy, or class_accuracy, the mean of the accuracies on single classes; or which of "
-        "them by task or probe, as in {pets: class_accuracy}, accuracy for all others. Both are "
-        "recorded, so nothing is trained or evaluated again for another choice.",
-    )
-    diagnostics: tuple[str, ...] = Field(
-        default=(),
-        description="What to measure besides scores and mean embeddings: which modality and which "
-        "tower accuracy comes from (modality, towers, mm_shap), how far representations move "
-        "(cka), embeddings of single samples (features); or package.module:Class.",
-    )
-
-    @field_validator("diagnostics")
-    @classmethod
-    def _known_and_once(cls, diagnostics: tuple[str, ...]) -> tuple[str, ...]:
-        for diagnostic in diagnostics:
-            check("diagnostics", diagnostic)
-        return tuple(sorted(set(diagnostics)))
-
-    def score_of(self, name: str) -> Score:
-        """Returns which metric is the score of a task or a probe."""
-        return self.score.get(name, "accuracy") if isinstance(self.score, dict) else self.score
-
-    def is_score(self, row: Mapping[str, Any]) -> bool:
-        """Returns whether a row of an evaluation is the score of a task or a probe."""
-        is_scored = row["split"] in ("task", "probe")
-        return is_scored and row["metric"] == self.score_of(row["eval_task"])
-
-    def task_scores(self, rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-        """Returns the score of every task, from the rows of an evaluation."""
-        found = (row for row in rows if row["split"] == "task" and self.is_score(row))
-        return {row["eval_task"]: row["value"] for row in found}
 
 
 class Similarities(Section):
@@ -281,6 +233,18 @@ class Study(Section):
             return cls.model_validate(raw)
         except ValidationError as error:
             raise InputError(explain(error, cls, source)) from None
+
+    @classmethod
+    def problems(cls, study: str | Path, overrides: tuple[str, ...] = ()) -> list[str]:
+        """Returns all that is wrong with a study file, a sentence each; see `load`."""
+        try:
+            cls.load(study, overrides)
+        except InputError as error:
+            cause = error.__context__
+            if isinstance(cause, ValidationError):
+                return explain_all(cause, cls, str(study))
+            return [str(error)]
+        return []
 
     @classmethod
     def load(cls, study: str | Path, overrides: tuple[str, ...] = ()) -> "Study":

@@ -15,7 +15,8 @@ from methods.merging.task_vectors import ADAPTED
 from methods.testing.toy import toy_study
 from methods.testing.workbench import Workbench, same, states_in
 from sweep.single import matrix, run_single
-from sweep.study.schema import Evaluation, Study
+from sweep.study.evaluation import Evaluation
+from sweep.study.schema import Study
 from tests.sweep.plans import plan_of
 from tests.sweep.plans import study_of as planned
 

@@ -24,7 +24,8 @@ from sweep.single import matrix, plan_single, run_single
 from sweep.stage.trainer import join_lane
 from sweep.stage.worker import Worker
 from sweep.storage.store import Record, Store
-from sweep.study.schema import Evaluation, Study
+from sweep.study.evaluation import Evaluation
+from sweep.study.schema import Study
 from tests.methods.shipped import study_of
 from tests.sweep.plans import tries
 
