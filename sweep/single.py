@@ -16,6 +16,7 @@ from sweep.stage.worker import Result, Worker
 from sweep.storage.lock import RunLock
 from sweep.storage.run_folder import RunFolder
 from sweep.storage.store import Record
+from sweep.study.evaluation import Evaluation
 from sweep.study.schema import Lanes, Study
 
 
@@ -132,10 +133,7 @@ def _compute(plan: Plan, run_folder: RunFolder | None) -> dict[str, Result]:
     return results
 
 
-def matrix(order: Order, records: list[Record]) -> pd.DataFrame:
+def matrix(order: Order, records: list[Record], evaluation: Evaluation) -> pd.DataFrame:
     """Returns the accuracy matrix: a row per stage, a column per task in order of learning."""
-    rows = [
-        {row["eval_task"]: row["value"] for row in record.scores if row["split"] == "task"}
-        for record in records
-    ]
+    rows = [evaluation.task_scores(record.scores) for record in records]
     return pd.DataFrame(rows, index=["untouched", *order])[list(order)]

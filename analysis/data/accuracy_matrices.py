@@ -118,6 +118,7 @@ def results_of(runs: Sequence[MatrixRun], notes: Sequence[str] = ()) -> Results:
             "eval_task": task,
             "metric": "accuracy",
             "value": value,
+            "is_score": True,
             "status": "ok",
         }
         for (backbone, method, replicate, prefix, task), value in _scores(numbered).items()
@@ -147,6 +148,9 @@ def combine(studies: Mapping[str, Results]) -> Results:
     Args:
         studies: results by the name of the study.
 
+    Raises:
+        ValueError: two studies score a task or a probe by different metrics.
+
     >>> from analysis import from_matrices, metrics
     >>> R, order = [[0.9, 0.2], [0.7, 0.8]], ('cars', 'pets')
     >>> one, other = (from_matrices([R], [order], name) for name in ("ewc", "lwf"))
@@ -165,6 +169,7 @@ def combine(studies: Mapping[str, Results]) -> Results:
         stages.append(renamed(results.stages))
         planned.append(renamed(results.runs[PLANNED]))
         costs.append(renamed(results.costs))
+    _check_scores(studies)
     return Results(
         once(pd.concat(stages, ignore_index=True)),
         pd.concat(planned).drop_duplicates(RUN, ignore_index=True),
@@ -173,6 +178,20 @@ def combine(studies: Mapping[str, Results]) -> Results:
         unit=_one_unit(results.unit for results in studies.values()),
         notes=tuple(f"{name}: {note}" for name, found in studies.items() for note in found.notes),
     )
+
+
+def _check_scores(studies: Mapping[str, Results]) -> None:
+    """Refuse studies that score a task or a probe by different metrics."""
+    first: dict[tuple[str, str], tuple[str, str]] = {}
+    for study, results in studies.items():
+        for (split, name), metric in results.scores.scored.items():
+            other, known = first.setdefault((split, name), (study, metric))
+            if known != metric:
+                raise ValueError(
+                    f"The score of {split} '{name}' is {known} in '{other}' and {metric} in "
+                    f"'{study}', which cannot be compared; give both studies the same "
+                    f"evaluation.score and run one of them again: nothing is trained again."
+                )
 
 
 def _one_unit(units: Iterable[str]) -> str:

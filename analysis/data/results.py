@@ -30,9 +30,10 @@ RESULTS_SCHEMA = pa.schema(
         ("trained_task", pa.string()),  # prefix[-1]; null at stage 0
         ("split", pa.string()),  # one of SPLITS
         ("eval_task", pa.string()),  # null when failed
-        ("metric", pa.string()),  # "accuracy", "i2t_r1", ...; null when failed
+        ("metric", pa.string()),  # "accuracy", "class_accuracy", "i2t_r1", ...; null when failed
         ("value", pa.float64()),  # a fraction in [0, 1] unless SPLITS says else; NaN when failed
         ("n", pa.int32()),  # test samples behind `value`
+        ("is_score", pa.bool_()),  # of task or probe: what metrics are made of; null: if "accuracy"
         ("status", pa.string()),  # "ok" | "failed"
         ("error", pa.string()),  # null when ok
     ]

@@ -58,7 +58,8 @@ class Workbench:
         """Returns the accuracy matrix of an order."""
         results = self.untouched | self.learn(order)
         stages = self.plan.run(self.backbone, self.method, 0, order).stages
-        return matrix(order, [results[key].record for key in stages])
+        records = [results[key].record for key in stages]
+        return matrix(order, records, self.plan.study.evaluation)
 
     def gain(self, order: Order) -> float:
         """Returns by how much training a task raises the accuracy on it over the untouched one.

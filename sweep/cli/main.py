@@ -176,7 +176,7 @@ def trial(
     table = Table(title=f"accuracy of {method}")
     for title in ("after", *tasks):
         table.add_column(title, overflow="fold")
-    for stage, row in matrix(tasks, records).iterrows():
+    for stage, row in matrix(tasks, records, loaded.evaluation).iterrows():
         table.add_row(str(stage), *(f"{value:.3f}" for value in row))
     console.print(table)
 

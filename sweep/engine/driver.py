@@ -162,7 +162,9 @@ def _tuner(plan: Plan, lane: LaneConfig, run_folder: RunFolder, lanes: int) -> "
     # many (shares are rounded down); the coordinator grants a lane only to as many as there are.
     share = int((SHARE - COORDINATOR_SHARE - lanes * TRAIN_SHARE) / lanes * 10_000) / 10_000
     # with_parameters puts the runs into Ray's object store once, instead of into every trial.
-    trainable = tune.with_parameters(OrderTrial, lane=lane, runs=plan.runs)
+    trainable = tune.with_parameters(
+        OrderTrial, lane=lane, runs=plan.runs, evaluation=plan.study.evaluation
+    )
     return tune.Tuner(
         tune.with_resources(trainable, {"CPU": 0, HEAD: share}),
         param_space=_choices(plan.runs),

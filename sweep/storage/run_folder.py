@@ -206,9 +206,11 @@ class RunFolder:
         self._failed = dict(failed)
 
     def _rows(self, record: Record) -> Iterable[dict[str, Any]]:
+        evaluation = self.plan.study.evaluation
         for placed in self._placed(record.key):
             for score in record.scores:
-                yield placed | self._stage_facts(placed["prefix"]) | score | {"status": "ok"}
+                facts = {"is_score": evaluation.is_score(score), "status": "ok"}
+                yield placed | self._stage_facts(placed["prefix"]) | score | facts
 
     def _costs(self, record: Record) -> Iterable[dict[str, Any]]:
         """Yields seconds of a stage: learning its last task (and combining), then evaluating."""

@@ -1,10 +1,11 @@
 """Pins down a study's data, backbones and parts to the versions that they have now."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from methods.base import Method
+from sweep.errors import unknown
 from sweep.registry import name_of, resolve
 from sweep.source_code import code_of
 from sweep.study.backbones import Source, find_source
@@ -60,7 +61,7 @@ def pin(study: Study) -> Pinned:
     """Identifies the data, the backbones and the code of a study's parts without loading them.
 
     Raises:
-        InputError: some of them cannot be found.
+        InputError: some of them cannot be found, or `evaluation.score` does not fit them.
     """
     kinds = {entry.kind for entry in study.methods.values()}
     kinds |= {kind.reuses_training_of for kind in kinds if kind.reuses_training_of}
@@ -68,8 +69,10 @@ def pin(study: Study) -> Pinned:
     for name in study.evaluation.diagnostics:
         code[name] = own_code(resolve("diagnostics", name))
     data = study.data()
+    tasks = study.benchmark.task_names()
+    _check_score(study, tasks)
     return Pinned(
-        tasks=study.benchmark.task_names(),
+        tasks=tasks,
         data={
             section: _with_code(config, config.fingerprint()) for section, config in data.items()
         },
@@ -77,6 +80,21 @@ def pin(study: Study) -> Pinned:
         sources={label: find_source(config) for label, config in study.backbones.items()},
         code=code,
     )
+
+
+def _check_score(study: Study, tasks: Sequence[str]) -> None:
+    """Makes sure that `evaluation.score` names tasks and probes of the benchmark.
+
+    Raises:
+        InputError: it names something else.
+    """
+    score = study.evaluation.score
+    others = [name for name in score if name not in tasks] if isinstance(score, dict) else []
+    if others:  # perhaps a probe, which only the loaded benchmark knows
+        known = (*tasks, *(probe.name for probe in study.benchmark.load().probes.values()))
+        for name in others:
+            if name not in known:
+                raise unknown("task or probe in evaluation.score", name, known)
 
 
 def _fingerprints(benchmark: BenchmarkConfig) -> dict[str, TaskFingerprint]:

@@ -22,7 +22,8 @@ from sweep.engine.coordinator import Progress
 from sweep.engine.driver import Finished
 from sweep.errors import InputError
 from sweep.storage.store import Store
-from sweep.study.schema import Evaluation, Study
+from sweep.study.evaluation import Evaluation
+from sweep.study.schema import Study
 
 pytestmark = pytest.mark.ray
 METHODS = ("finetune", "er", "individual", "joint", "zero_shot")

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from analysis import load
 from analysis.data.results import COSTS_SCHEMA, EMBEDDINGS_SCHEMA, ORDERS_SCHEMA, RESULTS_SCHEMA
 from methods.testing.toy import TOY
 from sweep.errors import InputError
@@ -252,3 +253,31 @@ def test_conflict_is_named(changes: dict[str, Any], difference: str) -> None:
     held = study_of(ORDERS, ["finetune", "joint"], replicates=2)
     settings = {"methods": ["finetune", "joint"], "replicates": 2} | changes
     assert conflict(held, study_of(ORDERS, **settings)) == difference
+
+
+def test_the_score_may_be_chosen_again_without_training(tmp_path: Path) -> None:
+    def chosen(score: str) -> Plan:
+        study = study_of([("a", "b")], "zero_shot", evaluation={"score": {"b": score}})
+        return plan_of(study)
+
+    plan = chosen("accuracy")
+    run_folder = opened(tmp_path, plan)
+    (key,) = plan.units
+    values = {"accuracy": 0.5, "class_accuracy": 0.25}
+    scores = tuple(
+        {"split": "task", "eval_task": task, "metric": metric, "value": value, "n": 30}
+        for task in "ab"
+        for metric, value in values.items()
+    )
+    record = Record(key=key, evaluation=plan.units[key].evaluation, scores=scores)
+    run_folder.store.save(record, None, pa.Table.from_pylist([], EMBEDDINGS))
+    run_folder.flush([key], {})
+    run = ("clip", "zero_shot", 0, ("a", "b"))
+    assert load(tmp_path).matrix(*run).iloc[-1].tolist() == [0.5, 0.5]
+    again = opened(tmp_path, chosen("class_accuracy"))
+    assert again.store.finished(again.plan.units)[key].has_scores
+    again.flush([key], {})
+    assert load(tmp_path).matrix("clip", "zero_shot", 0, ("a", "b")).iloc[-1].tolist() == [
+        0.5,
+        0.25,
+    ]

@@ -24,6 +24,7 @@ from sweep.single import matrix, plan_single, run_single
 from sweep.stage.trainer import join_lane
 from sweep.stage.worker import Worker
 from sweep.storage.store import Record, Store
+from sweep.study.evaluation import Evaluation
 from sweep.study.schema import Study
 from tests.methods.shipped import study_of
 from tests.sweep.plans import tries
@@ -193,7 +194,7 @@ class TestOneOrder:
             )
             for stage in range(3)
         ]
-        table = matrix(("b", "a"), records)
+        table = matrix(("b", "a"), records, Evaluation())
         assert list(table.index) == ["untouched", "b", "a"]
         assert list(table.columns) == ["b", "a"]
         assert table.loc["b", "a"] == 1
