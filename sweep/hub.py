@@ -51,7 +51,11 @@ def commit_of(
     return Path(fetched).parent.name  # the hub's cache has files in .../snapshots/COMMIT/
 
 
-MODEL_FILES = (".json", ".safetensors", ".bin", ".txt", ".model", ".jinja", ".tiktoken")
+MODEL_FILES = (
+    *(".json", ".safetensors", ".bin", ".pt", ".pth"),  # configuration and weights
+    *(".txt", ".model", ".tiktoken", ".bpe", ".vocab", ".spm", ".gz", ".jinja"),  # tokenizers
+    ".py",  # code of a model that transformers does not have
+)
 """Suffixes of the files that a model is loaded from; a README may change."""
 
 

@@ -4,7 +4,13 @@ import shlex
 from collections.abc import Sequence
 
 
-def command(verb: str, study: str, set_: Sequence[str] | None = None, **options: object) -> str:
+def command(
+    verb: str,
+    study: str,
+    set_: Sequence[str] | None = None,
+    flags: Sequence[str] = (),
+    **options: object,
+) -> str:
     """Returns a command on a study, quoted for a shell; options that are None or "" are left out.
 
     >>> command("run", "my study.yaml", ["seed=3"], out="there", address=None)
@@ -15,4 +21,5 @@ def command(verb: str, study: str, set_: Sequence[str] | None = None, **options:
         words += [f"--{option}", str(value)] if value not in (None, "") else []
     for change in set_ or ():
         words += ["--set", change]
+    words += [f"--{flag}" for flag in flags]
     return shlex.join(words)

@@ -117,7 +117,8 @@ def plan(
         console.print(shown.precision_forecast.table())
     for sentence in shown.precision_forecast.sentences():
         say(sentence)
-    say("Run it: ", (command("run", study, out=out, set_=set_), "bold"))
+    flags = ["accept-changes"] if shown.changed else []
+    say("Run it: ", (command("run", study, set_, flags, out=out), "bold"))
 
 
 @app.command()

@@ -39,6 +39,9 @@ class Pinned:
         Raises:
             ValueError: some data have changed since.
         """
+        for section, config in study.data().items():
+            if section != "benchmark" and _identified(config.anew()) != self.data[section]:
+                raise ValueError(CHANGED.format(f"the {section}"))
         now = _fingerprints(study.benchmark.anew())
         for name, planned in self.fingerprints.items():
             if now.get(name) != planned:
@@ -110,6 +113,10 @@ def own_code(part: type) -> dict[str, str]:
     What shipped parts other than methods compute is covered by `sweep.plan.plan.VERSION`.
     """
     return {} if part.__module__.startswith("sweep.") else code_of(part)
+
+
+def _identified(config: DataConfig) -> str:
+    return _with_code(config, config.fingerprint())
 
 
 def _with_code(config: DataConfig, fingerprint: str) -> str:

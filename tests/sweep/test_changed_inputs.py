@@ -246,6 +246,17 @@ def test_workers_refuse_what_was_not_planned(place: Path) -> None:
     plan.pinned.verify_code(plan.study.methods["finetune"].kind)
 
 
+def test_workers_refuse_another_reference_than_was_planned(place: Path) -> None:
+    for i in range(4):
+        add_image(place / "pool" / CLASSES[i % 2] / f"{i}.png", i)
+    reference = {"name": "dataset", "path": str(place / "pool")}
+    plan = plan_for(place, reference=reference, methods=["zscl"])
+    plan.pinned.verify_data(plan.study)
+    add_image(place / "pool" / CLASSES[0] / "9.png", 9)
+    with pytest.raises(ValueError, match="the reference has changed since"):
+        plan.pinned.verify_data(plan.study)
+
+
 def test_an_edited_benchmark_of_ones_own_is_other_data(place: Path) -> None:
     text = (
         "from sweep.tasks.image_folder import ImageFolder\n\n\n"
