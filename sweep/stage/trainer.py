@@ -136,10 +136,7 @@ class Trainer:
         self.pretrained = set(backbone.parameters())
         """The backbone's own weights, without those that the method adds."""
         self.method = method(backbone, entry.options).to(accelerator.device)
-        own = study.benchmark.fingerprints()
-        tasks = {**benchmark.tasks, **benchmark.probes}
-        self._fingerprints = {task.name: own[key] for key, task in tasks.items()}
-        self._fingerprints |= {part.name: own[key] for key, part in benchmark.retrieval.items()}
+        self._fingerprints = study.benchmark.fingerprints()
         self._tasks: dict[str, TrainingTask] = {}
         self._synthetic: dict[str, TrainingTask] = {}
         # DistributedDataParallel would cost one process time for nothing, and it refuses a method

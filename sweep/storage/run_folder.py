@@ -122,7 +122,9 @@ class RunFolder:
         gone = [key for key in finished if key in held and key not in self.plan.units]
         left_out = [key for key in gone if (unit := held[key]) and _place(unit) not in places]
         again = [key for key in gone if key not in left_out] + [
-            key for key in scheduler.to_compute if not finished.get(key, Kept()).has_scores
+            key
+            for key in scheduler.to_compute
+            if self.plan.units[key].kind == "train" and not finished.get(key, Kept()).has_scores
         ]
         old, new = read_inputs(self.folder), inputs(self.plan)
         packages = other_packages(old, new) if finished and scheduler.to_compute else []
@@ -132,10 +134,15 @@ class RunFolder:
             setting=self._other_setting(bool(left_out)) if gone else "",
             what=changes(old, new),
             again=len(again),
-            seconds=sum(self.store.training(key).seconds.get("train", 0.0) for key in again),
+            seconds=self._seconds_of_training(again),
             finished=len(finished),
             packages=packages,
         )
+
+    def _seconds_of_training(self, keys: Collection[str]) -> float:
+        with ThreadPoolExecutor(READERS) as pool:
+            records = list(pool.map(self.store.training, keys))
+        return sum(record.seconds.get("train", 0.0) for record in records)
 
     def _other_setting(self, is_less: bool) -> str:
         """Returns the first key of the study that differs from the one in the folder.

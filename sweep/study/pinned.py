@@ -38,7 +38,7 @@ class Pinned:
         Raises:
             ValueError: some data have changed since.
         """
-        now = _fingerprints(study.benchmark)
+        now = _fingerprints(study.benchmark.anew())
         for name, planned in self.fingerprints.items():
             if now.get(name) != planned:
                 raise ValueError(CHANGED.format(f"the content of '{name}'"))

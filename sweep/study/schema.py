@@ -269,6 +269,11 @@ class Study(Section):
             raise unknown("study", str(study), shipped)
         return cls.from_dict(read_yaml(path, overrides), str(study))
 
+    def anew(self) -> "Study":
+        """Returns a copy that has not looked at any data yet; they may have changed since."""
+        sections = {name: getattr(self, name) for name in ("benchmark", "reference", "generator")}
+        return self.model_copy(update={name: s.anew() for name, s in sections.items() if s})
+
     def replicate_seed(self, replicate: int) -> int:
         """Returns the seed from which everything random in a replicate is derived."""
         return derive_seed(self.seed, "replicate", replicate)

@@ -8,7 +8,7 @@ of a task. Only some methods need a reference or a generator.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from pydantic import Field
@@ -61,12 +61,19 @@ class DataConfig(Section, ABC):
     def fingerprint(self) -> str:
         """Identifies the data: equal data have equal fingerprints, wherever they are stored."""
 
+    def anew(self) -> Self:
+        """Returns a copy that has not looked at the data yet; they may have changed since."""
+        copy = self.model_copy()
+        for name in copy.__dict__.keys() - type(self).model_fields.keys():
+            del copy.__dict__[name]  # cached properties
+        return copy
+
     def __getstate__(self) -> dict[Any, Any]:
-        """Leaves out what has been found: another process looks at the data as they are there."""
+        """Leaves out what was read: it may be large, and another process reads for itself."""
         state = super().__getstate__()
-        fields = type(self).model_fields
-        kept = {key: value for key, value in state["__dict__"].items() if key in fields}
-        return state | {"__dict__": kept}
+        known = state["__dict__"]
+        fields = {name: known[name] for name in type(self).model_fields if name in known}
+        return state | {"__dict__": fields}
 
     def found(self) -> tuple[str, ...]:
         """Returns sentences about what is there and what was left out, for people."""
@@ -120,7 +127,8 @@ class BenchmarkConfig(DataConfig):
         """
         whole = self.fingerprint()
         loaded = self.outline()
-        names = (*loaded.tasks, *loaded.probes, *loaded.retrieval)
+        names = [task.name for task in (*loaded.tasks.values(), *loaded.probes.values())]
+        names += [pairs.name for pairs in loaded.retrieval.values()]
         return {name: TaskFingerprint(whole, whole) for name in names}
 
     def reference(self) -> ReferenceConfig | None:

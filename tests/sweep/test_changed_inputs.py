@@ -1,6 +1,7 @@
 """Old results never stand for new inputs, and nothing is trained again that need not be."""
 
 import importlib
+import pickle
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -74,7 +75,9 @@ def finish(place: Path, plan: Plan, has_state: bool = False) -> None:
     folder.prepare()
     state = {} if has_state else None
     for key, unit in plan.units.items():
-        record = Record(key=key, evaluation=unit.evaluation, seconds={"train": 60.0})
+        record = Record(
+            key=key, evaluation=unit.evaluation, seconds={"train": 60.0, "evaluate": 1.0}
+        )
         folder.store.save(record, state if unit.kind == "train" else None)
 
 
@@ -113,30 +116,34 @@ def edit_test(place: Path) -> None:
     add_image(place / "data" / "beta" / "test" / CLASSES[0] / "more.png", 9)
 
 
+ALL = {(method, prefix) for method in ("mine", "finetune") for prefix in (A, AB)}
+
+
 @pytest.mark.parametrize(
-    ("edit", "said", "again"),
+    ("edit", "said", "again", "again_with_states"),
     [
-        (edit_training, "the training data of 'beta'", {("mine", AB), ("finetune", AB)}),
-        (edit_test, "the test data of 'beta'", None),
+        # Without the state after alpha, alpha has to be learnt again before the new beta.
+        (edit_training, "the training data of 'beta'", ALL, {("mine", AB), ("finetune", AB)}),
+        (edit_test, "the test data of 'beta'", ALL | {("", ())}, {("", ())}),
     ],
+    ids=["training", "test"],
 )
 def test_changed_data_are_named(
-    place: Path, edit: Callable[[Path], None], said: str, again: set[Any] | None
+    place: Path,
+    edit: Callable[[Path], None],
+    said: str,
+    again: set[Any],
+    again_with_states: set[Any],
 ) -> None:
-    finish(place, plan_for(place))
+    for keep in ("none", "all"):
+        finish(place, plan_for(place, keep_states=keep), has_state=keep == "all")
     edit(place)
     plan = plan_for(place)
     assert said in refused(place, plan)
-    # What they are evaluated on changed and their states are gone, so all must be trained again.
-    assert left(place, plan) == (again or {(u.method, u.prefix) for u in plan.units.values()})
-
-
-@pytest.mark.parametrize("edit", [edit_test], ids=["test data"])
-def test_states_that_are_kept_are_only_evaluated(place: Path, edit: Callable[[Path], None]) -> None:
-    finish(place, plan_for(place, keep_states="all"), has_state=True)
-    edit(place)
-    plan = plan_for(place, keep_states="all")
-    assert left(place, plan) == {("", ())}
+    assert left(place, plan) == again_with_states
+    for file in (place / "out" / "stages").rglob("state.safetensors"):
+        file.unlink()
+    assert left(place, plan) == again
 
 
 def test_the_same_data_elsewhere_are_the_same(place: Path) -> None:
@@ -252,3 +259,19 @@ def test_an_edited_benchmark_of_ones_own_is_other_data(place: Path) -> None:
     after = plan_for(place, benchmark=benchmark)
     for name, found in before.pinned.fingerprints.items():
         assert found.train != after.pinned.fingerprints[name].train
+
+
+def test_a_study_in_memory_looks_at_its_data_anew(place: Path) -> None:
+    study = plan_for(place).study
+    before = make_plan(study)
+    edit_training(place)
+    assert make_plan(study).pinned.fingerprints != before.pinned.fingerprints
+
+
+def test_what_was_read_does_not_travel(place: Path) -> None:
+    benchmark = plan_for(place).study.benchmark
+    benchmark.found()
+    assert vars(benchmark).keys() > type(benchmark).model_fields.keys()
+    copy = pickle.loads(pickle.dumps(benchmark))
+    assert copy == benchmark
+    assert vars(copy).keys() == type(benchmark).model_fields.keys()
