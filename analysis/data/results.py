@@ -1,10 +1,12 @@
 """The results of a study: the schema every writer follows, and how to read them."""
 
 import posixpath
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -253,9 +255,11 @@ def as_runs(runs: pd.DataFrame) -> list[RunKey]:
 def open_folder(out: str) -> fs.FileSystem:
     """Returns a filesystem whose root is the folder `out` (a local path or a URI)."""
     if "://" in out:
+        # What URIs may not hold is written as %XX, unless it has been already.
+        out = quote(re.sub("%(?![0-9a-fA-F]{2})", "%25", out), safe=":/?&=%+@,;!$'()*~")
         filesystem, path = fs.FileSystem.from_uri(out)
     else:
-        filesystem, path = fs.LocalFileSystem(), posixpath.abspath(out)
+        filesystem, path = fs.LocalFileSystem(), posixpath.abspath(posixpath.expanduser(out))
     return fs.SubTreeFileSystem(path, filesystem)
 
 

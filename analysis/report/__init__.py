@@ -50,6 +50,7 @@ def write_report(
     ...
     FileNotFoundError: 'nowhere' holds no results: no rows in results/*.parquet.
     """
+    out = posixpath.expanduser(out)
     results = load(out)
     if others:
         studies = {_name(path): load(path) for path in (out, *others)}

@@ -1,5 +1,7 @@
 """The numbers behind every figure and table of the report: one frame each."""
 
+import csv
+import io
 import shlex
 from collections.abc import Iterator
 from typing import Any
@@ -83,7 +85,17 @@ def extremes(runs: pd.DataFrame, in_folder: bool = True) -> pd.DataFrame:
 
 def command(method: str, order: tuple[str, ...], replicate: int, backbone: str | None) -> str:
     """Returns the command that trains one run again, inside the run folder."""
-    words = ["sweep", "trial", "study.yaml", "--method", method, "--order", ",".join(order)]
+    tasks = io.StringIO()
+    csv.writer(tasks, lineterminator="\n").writerow(order)  # names may hold commas
+    words = [
+        "sweep",
+        "trial",
+        "study.yaml",
+        "--method",
+        method,
+        "--order",
+        tasks.getvalue().removesuffix("\n"),
+    ]
     words += ["--replicate", str(replicate)]
     return shlex.join([*words, *(["--backbone", backbone] if backbone else [])])
 

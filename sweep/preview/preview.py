@@ -16,7 +16,7 @@ from sweep.plan.scheduler import Scheduler
 from sweep.plan.units import Unit
 from sweep.preview.cost import CostEstimate, Costs, estimate_cost, measure_costs, recorded
 from sweep.preview.precision_forecast import PrecisionForecast, precision_forecast, results_in
-from sweep.storage.inputs import Changed
+from sweep.storage.changes import Changed
 from sweep.storage.run_folder import RunFolder
 from sweep.storage.store import Store
 from sweep.study.schema import Study
@@ -105,7 +105,7 @@ class Preview:
     def table(self) -> Table:
         """Returns a table with a row per method."""
         table = Table(title=self.plan.study.name, title_justify="left")
-        table.add_column("method", no_wrap=True)
+        table.add_column("method", overflow="fold")
         shown: dict[str, tuple[str, Callable[[Any], str]]] = {
             "runs": ("runs", "{:,}".format),
             "stages": ("stages_naive", "{:,}".format),
@@ -119,7 +119,7 @@ class Preview:
         if all(row["trainings_to_do"] == row["trainings"] for row in rows):
             del shown["to train"]
         for title in shown:
-            table.add_column(title, justify="right")
+            table.add_column(title, justify="right", overflow="fold")
         for row in rows:
             table.add_row(row["method"], *(show(row[key]) for key, show in shown.values()))
         return table

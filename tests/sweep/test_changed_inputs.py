@@ -104,7 +104,7 @@ def test_an_edited_method_is_trained_again_once_that_is_accepted(place: Path) ->
     plan = plan_for(place)
     said = refused(place, plan)
     assert "the code of 'our_methods.mine:Mine' (module our_methods.mine)" in said
-    assert "Of 5 finished stages 2 would be computed again (their training took 2 min)" in said
+    assert "Of 5 finished stages 2 would be computed again (2 min of training)" in said
     assert left(place, plan) == {("mine", A), ("mine", AB)}
 
 
