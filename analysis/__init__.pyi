@@ -1,7 +1,7 @@
 """The public names of the package, for type checkers and for `analysis/__init__.py`."""
 
 from .data.accuracy_matrices import combine, from_matrices
-from .data.csv_files import load_csv
+from .data.matrix_files import read_matrices
 from .data.results import Results, load
 from .data.tiny_study import tiny_study
 from .inference.confidence_sequences import (
@@ -36,6 +36,7 @@ from .orders.steadiness import steadiness
 from .orders.variance import d_study, task_factors, variance_components
 from .report import write_report
 from .report.panels.base import Panel
+from .run_metrics.left_out import left_out
 from .run_metrics.metric import METRICS, Metric
 from .run_metrics.metrics_table import metrics
 
@@ -67,8 +68,8 @@ __all__ = [
     "failure_modes",
     "from_matrices",
     "gains",
+    "left_out",
     "load",
-    "load_csv",
     "mantel",
     "method_contributions",
     "method_pairs",
@@ -80,6 +81,7 @@ __all__ = [
     "preferred_baseline",
     "profiles",
     "rankings",
+    "read_matrices",
     "regret",
     "replicates_for",
     "robustness",

@@ -1,6 +1,7 @@
 """Validates the sections of a study file and explains in one sentence what is wrong."""
 
 import re
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from types import UnionType
 from typing import Any, get_args
@@ -80,7 +81,28 @@ def named(kind: str, optional: bool = False) -> BeforeValidator:
 
 def explain(error: ValidationError, root: type[BaseModel], source: str = "") -> str:
     """Returns the first problem of a validation as one sentence."""
-    first, *others = error.errors()
+    return next(_sentences(error, root, source))
+
+
+def explain_all(error: ValidationError, root: type[BaseModel], source: str = "") -> list[str]:
+    """Returns every problem of a validation, a sentence each."""
+    return list(_sentences(error, root, source))
+
+
+def _sentences(error: ValidationError, root: type[BaseModel], source: str) -> Iterator[str]:
+    problems = error.errors()
+    for i, problem in enumerate(problems):
+        # A key that takes a value or one of a few literals has a problem for each of them.
+        if not any(_are_one(before, problem) for before in problems[:i]):
+            yield _sentence(problem, problems[i + 1 :], root, source)
+
+
+def _are_one(first: Any, other: Any) -> bool:
+    """Returns whether another problem says about the same key which literals it takes."""
+    return first["loc"][:-1] == other["loc"][:-1] and "literal[" in str(other["loc"][-1])
+
+
+def _sentence(first: Any, others: Sequence[Any], root: type[BaseModel], source: str) -> str:
     where = ".".join(str(part) for part in first["loc"])
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, ValueError):
@@ -98,7 +120,7 @@ def explain(error: ValidationError, root: type[BaseModel], source: str = "") -> 
         words = [
             other["msg"].removeprefix("Input should be ")
             for other in others
-            if other["loc"][:-1] == first["loc"][:-1] and "literal[" in str(other["loc"][-1])
+            if _are_one(first, other)
         ]
         if words:  # the key takes a value or one of a few literals
             where = ".".join(str(part) for part in first["loc"][:-1])

@@ -52,6 +52,13 @@ def run(
         typer.Option(help="Address of a Ray cluster; default: start Ray on this machine."),
     ] = None,
     set_: SetOption = None,
+    accept_changes: Annotated[
+        bool,
+        typer.Option(
+            "--accept-changes",
+            help="Go on although data, models or code have changed since stages were finished.",
+        ),
+    ] = False,
 ) -> None:
     """Run a study or resume it: what is finished in --out is never trained again."""
     from sweep.cli.failed import say_failures
@@ -63,7 +70,7 @@ def run(
 
     plan = make_plan(Study.load(study, tuple(set_ or ())))
     with ProgressBar(plan, console) as bar:
-        finished = run_study(plan, out, address, on_progress=bar.update)
+        finished = run_study(plan, out, address, bar.update, accept_changes)
     again = command("run", study, out=out, address=address, set_=set_)
     if not finished.is_settled:
         if finished.error:
@@ -101,7 +108,11 @@ def plan(
         return
     console.print(shown.table())
     say(shown.sentence())
+    if shown.changed:
+        say(str(shown.changed))
     say(shown.balance())
+    for sentence in shown.found():
+        say(sentence)
     if shown.precision_forecast.contrasts:
         console.print(shown.precision_forecast.table())
     for sentence in shown.precision_forecast.sentences():
@@ -165,7 +176,7 @@ def trial(
     table = Table(title=f"accuracy of {method}")
     for title in ("after", *tasks):
         table.add_column(title, overflow="fold")
-    for stage, row in matrix(tasks, records).iterrows():
+    for stage, row in matrix(tasks, records, loaded.evaluation).iterrows():
         table.add_row(str(stage), *(f"{value:.3f}" for value in row))
     console.print(table)
 

@@ -15,6 +15,7 @@ from sweep.engine.cluster import HEAD, NAMESPACE, SHARE, check_head, connected, 
 from sweep.engine.contract import LaneConfig
 from sweep.engine.coordinator import Coordinator, Progress
 from sweep.engine.trial import OrderTrial
+from sweep.measuring.checking import check_inputs
 from sweep.measuring.measure import make_plan, save
 from sweep.plan.plan import Plan
 from sweep.plan.units import Run
@@ -58,6 +59,7 @@ def run(
     out: str | None = None,
     address: str | None = None,
     on_progress: Callable[[Progress, int], None] | None = None,
+    accept_changes: bool = False,
 ) -> Finished:
     """Runs a study or resumes it: finished stages in `out` are never trained again.
 
@@ -66,6 +68,8 @@ def run(
         out: Folder or URI of the run; "runs/NAME" by default.
         address: Address of a Ray cluster; None starts Ray on this machine.
         on_progress: Called about once a second with the progress and the number of lanes.
+        accept_changes: Whether to go on although data, models or code have changed since stages
+            were finished in `out`. Those that depend on it are trained again.
 
     Raises:
         InputError: the study cannot be run, or `out` holds another study or is in use.
@@ -82,10 +86,10 @@ def run(
     plan = study if isinstance(study, Plan) else make_plan(study)
     study = plan.study
     run_folder = RunFolder(out or f"runs/{study.name}", plan)
-    run_folder.check()
+    run_folder.check(accept_changes)
     lock = RunLock(run_folder.folder)
     lock.check()
-    study.check_data()
+    check_inputs(plan)
     ours = address is None and not ray.is_initialized()
     with connected(address, study.lanes):
         lanes = fit_lanes(study.lanes, len(plan.runs), grows=not ours)
@@ -119,7 +123,7 @@ def _sweep(
     )
     lanes = study.lanes
     lane = LaneConfig(
-        setup=cloudpickle.dumps((study, dict(plan.pinned.sources))),
+        setup=cloudpickle.dumps((study, plan.pinned)),
         out=run_folder.folder.uri,
         lane="",
         coordinator=name,
@@ -158,7 +162,9 @@ def _tuner(plan: Plan, lane: LaneConfig, run_folder: RunFolder, lanes: int) -> "
     # many (shares are rounded down); the coordinator grants a lane only to as many as there are.
     share = int((SHARE - COORDINATOR_SHARE - lanes * TRAIN_SHARE) / lanes * 10_000) / 10_000
     # with_parameters puts the runs into Ray's object store once, instead of into every trial.
-    trainable = tune.with_parameters(OrderTrial, lane=lane, runs=plan.runs)
+    trainable = tune.with_parameters(
+        OrderTrial, lane=lane, runs=plan.runs, evaluation=plan.study.evaluation
+    )
     return tune.Tuner(
         tune.with_resources(trainable, {"CPU": 0, HEAD: share}),
         param_space=_choices(plan.runs),

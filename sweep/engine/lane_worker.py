@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 def work(config: LaneConfig) -> None:
     """Asks for units and computes them; the first worker of the lane speaks for all."""
-    study, sources = pickle.loads(config.setup)
+    study, pinned = pickle.loads(config.setup)
     coordinator, store = find_coordinator(config), Store(config.out)
     accelerator = join_lane(study)
     leads = accelerator.is_main_process
@@ -37,7 +37,7 @@ def work(config: LaneConfig) -> None:
     if leads:
         _send_heartbeats(coordinator, config.lane, doing)
     try:
-        worker = _start(lambda: Worker(study, sources, accelerator))
+        worker = _start(lambda: Worker(study, pinned, accelerator))
         if not _start(lambda: store.folder.exists("study.yaml")):
             raise FileNotFoundError(
                 f"'{config.out}' exists on the driver's machine but not on {platform.node()}; a "
@@ -60,7 +60,7 @@ def work(config: LaneConfig) -> None:
         doing[0] = unit.key
         states.make_room(assignment.ancestors)
         try:
-            result = worker.compute(unit, states.__getitem__)
+            result = worker.compute(unit, states.__getitem__, assignment.is_trained)
         except Exception as error:
             # Train restarts all workers of the lane, since they may have got to different points.
             doing[0] = None
@@ -73,7 +73,9 @@ def work(config: LaneConfig) -> None:
         if leads:
             state = result.state if assignment.is_state_needed else None
             try:
-                record = _start(partial(store.save, result.record, state, result.embeddings))
+                former = store.training(unit.key) if assignment.is_trained else None
+                save = partial(store.save, result.record, state, result.embeddings, former)
+                record = _start(save)
             except OSError as error:  # nothing that any lane trains could be stored
                 ray.get(coordinator.abort.remote(keep(store.folder, error, unit)))
                 raise

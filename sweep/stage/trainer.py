@@ -145,9 +145,9 @@ class Trainer:
         self.pretrained = set(backbone.parameters())
         """The backbone's own weights, without those that the method adds."""
         self.method = method(backbone, entry.options).to(accelerator.device)
+        self._fingerprints = study.benchmark.fingerprints()
         self._never_finite = {name for name, _ in _broken(self._tensors())}
         """Tensors that hold infinities from the start, such as masks."""
-        self._data_key = study.benchmark.fingerprint()
         self._tasks: dict[str, TrainingTask] = {}
         self._synthetic: dict[str, TrainingTask] = {}
         # DistributedDataParallel would cost one process time for nothing, and it refuses a method
@@ -163,12 +163,17 @@ class Trainer:
     def pixels(self, kind: str, task: Task) -> Pixels:
         """Returns the prepared images of a task's training or test split."""
         split = task.train if kind == "train" else task.test
-        return Pixels(split, self.backbone, self.cache, f"{self._data_key}/{task.name}/{kind}")
+        return Pixels(split, self.backbone, self.cache, self._key(task.name, kind))
 
     def retrieval_pixels(self, pairs: Retrieval) -> Pixels:
         """Returns the prepared images of a retrieval set."""
         split = ArraySplit(pairs.pixels, np.arange(len(pairs.captions)))
-        return Pixels(split, self.backbone, self.cache, f"{self._data_key}/{pairs.name}")
+        return Pixels(split, self.backbone, self.cache, self._key(pairs.name, "test"))
+
+    def _key(self, name: str, kind: str) -> str:
+        """Returns what identifies the images of a task, a probe or a retrieval set."""
+        own = self._fingerprints[name]
+        return f"{own.train if kind == 'train' else own.test}/{name}/{kind}"
 
     def _task(self, name: str) -> TrainingTask:
         if name not in self._tasks:
@@ -181,7 +186,7 @@ class Trainer:
         if name not in self._synthetic:
             task = self.benchmark.tasks[name]
             samples = Generated(config, self.study.benchmark, task)
-            key = f"{config.fingerprint()}/{self._data_key}/{name}"
+            key = f"{config.fingerprint()}/{self._key(name, 'train')}"
             pixels = Pixels(samples, self.backbone, self.cache, key)
             self._synthetic[name] = TrainingTask(task, samples, pixels, self.accelerator.device)
         return self._synthetic[name]

@@ -22,9 +22,10 @@ from sweep.orders.base import Design
 from sweep.orders.order import Order
 from sweep.orders.williams import Williams
 from sweep.registry import check, parts, resolve
-from sweep.section import Section, explain, named, whole_numbers
+from sweep.section import Section, explain, explain_all, named, whole_numbers
 from sweep.similarity import OF_EMBEDDINGS, OF_EXPERTS, OF_GRADIENTS
 from sweep.study.backbones import BackboneConfig
+from sweep.study.evaluation import Evaluation
 from sweep.study.reading import read_yaml
 from sweep.study.reporting import Reporting
 from sweep.study.stopping import StoppingRule
@@ -103,25 +104,6 @@ class Training(Section):
         """Returns the peak learning rate: the task's own, else the method's, else the study's."""
         special = self.per_task.get(task)
         return special.lr if special and special.lr else method_lr or self.lr
-
-
-class Evaluation(Section):
-    """How every stage is evaluated."""
-
-    batch_size: int = Field(default=512, ge=1, description="Images of one forward pass.")
-    diagnostics: tuple[str, ...] = Field(
-        default=(),
-        description="What to measure besides scores and mean embeddings: which modality and which "
-        "tower accuracy comes from (modality, towers, mm_shap), how far representations move "
-        "(cka), embeddings of single samples (features); or package.module:Class.",
-    )
-
-    @field_validator("diagnostics")
-    @classmethod
-    def _known_and_once(cls, diagnostics: tuple[str, ...]) -> tuple[str, ...]:
-        for diagnostic in diagnostics:
-            check("diagnostics", diagnostic)
-        return tuple(sorted(set(diagnostics)))
 
 
 class Similarities(Section):
@@ -254,6 +236,18 @@ class Study(Section):
             raise InputError(explain(error, cls, source)) from None
 
     @classmethod
+    def problems(cls, study: str | Path, overrides: tuple[str, ...] = ()) -> list[str]:
+        """Returns all that is wrong with a study file, a sentence each; see `load`."""
+        try:
+            cls.load(study, overrides)
+        except InputError as error:
+            cause = error.__context__
+            if isinstance(cause, ValidationError):
+                return explain_all(cause, cls, str(study))
+            return [str(error)]
+        return []
+
+    @classmethod
     def load(cls, study: str | Path, overrides: tuple[str, ...] = ()) -> "Study":
         """Reads a YAML file or a shipped study; `overrides` are "key.path=value" texts.
 
@@ -269,6 +263,11 @@ class Study(Section):
                 raise InputError(f"Study file '{study}' does not exist.")
             raise unknown("study", str(study), shipped)
         return cls.from_dict(read_yaml(path, overrides), str(study))
+
+    def anew(self) -> "Study":
+        """Returns a copy that has not looked at any data yet; they may have changed since."""
+        sections = {name: getattr(self, name) for name in ("benchmark", "reference", "generator")}
+        return self.model_copy(update={name: s.anew() for name, s in sections.items() if s})
 
     def replicate_seed(self, replicate: int) -> int:
         """Returns the seed from which everything random in a replicate is derived."""

@@ -7,11 +7,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from methods.seeds import derive_seed
 from methods.testing.toy import toy_study
 from methods.testing.workbench import Workbench
-from sweep.stage.trainer import draw_stream
+from sweep.stage.trainer import Trainer, draw_stream, join_lane
+from sweep.study.pinned import pin
+from sweep.study.schema import Study
 from tests.methods.shipped import study_of
 
 SIZES = st.integers(1, 40)
@@ -171,3 +174,37 @@ def test_what_ran_before_does_not_matter(models: Path) -> None:
 def test_seeds_are_stable() -> None:
     """All results hang on them."""
     assert derive_seed(0, "replicate", 1) == 6508790911784911818
+
+
+def test_prepared_images_are_kept_when_another_task_changes(tmp_path: Path) -> None:
+    """Only the images that are new are decoded and resized again."""
+    for task in ("alpha", "beta"):
+        for part in ("train", "test"):
+            for label in ("small red square", "large blue circle"):
+                folder = tmp_path / "data" / task / part / label
+                folder.mkdir(parents=True)
+                Image.new("RGB", (40, 50), (len(task + part + label), 9, 9)).save(folder / "0.png")
+
+    def prepared() -> set[str]:
+        study = Study.from_dict(
+            {
+                "name": "kept",
+                "benchmark": {"name": "folder", "path": str(tmp_path / "data")},
+                "backbones": ["tiny-clip"],
+                "methods": ["finetune"],
+            }
+        )
+        source = pin(study).sources["tiny-clip"]
+        loaded, cache = study.benchmark.load(), tmp_path / "cache"
+        entry = study.methods["finetune"]
+        trainer = Trainer(study, entry, source, loaded, join_lane(study), cache)
+        for task in loaded.tasks.values():
+            trainer.pixels("train", task)
+            trainer.pixels("test", task)
+        return {file.name for file in cache.glob("*.npy")}
+
+    before = prepared()
+    assert len(before) == 4
+    folder = tmp_path / "data" / "beta" / "train" / "small red square"
+    Image.new("RGB", (40, 50)).save(folder / "1.png")
+    assert len(prepared()) == 5
