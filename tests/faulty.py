@@ -24,6 +24,15 @@ class FailsOnB(FineTune):
             raise RuntimeError("b does not go after a")
 
 
+class CannotOpen(FineTune):
+    """Fails in two lines, with brackets."""
+
+    def before_task(self, stage: Stage) -> None:
+        """Fail in the second stage of one order and the third of another."""
+        if stage.prefix in (("a", "b"), ("c", "b", "a")):
+            raise RuntimeError("cannot open [/data/alpha/7.jpg], wanted [batch, dim]\nsecond line")
+
+
 class SpoilsConfig(FineTuneConfig):
     """What is spoilt when task b has been learnt."""
 
