@@ -127,7 +127,7 @@ def results_of(runs: Sequence[MatrixRun], notes: Sequence[str] = ()) -> Results:
         (run.backbone, run.method, "given", run.replicate, run.replicate, run.order)
         for run in numbered
     )
-    percent = [method for (_, method), unit in units.items() if unit == "percent"]
+    percent = [method for (_, method), unit in units.items() if unit != "fraction"]
     if percent:
         of = "" if len(percent) == len(units) else f" of {_listed(percent)}"
         said.append(f"Accuracies{of} were given in percent and are held as fractions.")
@@ -219,12 +219,15 @@ def _of_one_method(runs: Sequence[MatrixRun]) -> tuple[list[MatrixRun], str, lis
             f"Zeros of {method} on tasks not learnt yet are read as not measured ({changed} of "
             f"{len(runs)} runs), so nothing is said about tasks before they are learnt."
         )
-    units = {run.unit for run in runs}
-    if len(units) > 1:
-        raise ValueError(f"Runs of {method} are in different units: {_listed(sorted(units))}.")
-    fractions, unit = in_fractions([run.name for run in runs], filled, units.pop())
-    runs = [replace(run, R=R) for run, R in zip(runs, fractions, strict=True)]
-    return runs, unit, [*said, *_gaps(runs)]
+    found, units = dict[int, MatrixRun](), set()
+    for unit in dict.fromkeys(run.unit for run in runs):  # as files say; "auto" where they do not
+        places = [i for i, run in enumerate(runs) if run.unit == unit]
+        names = [runs[i].name for i in places]
+        fractions, given = in_fractions(names, [filled[i] for i in places], unit)
+        units.add(given)
+        found |= {i: replace(runs[i], R=R) for i, R in zip(places, fractions, strict=True)}
+    runs = [found[i] for i in range(len(runs))]
+    return runs, _one_unit(units), [*said, *_gaps(runs)]
 
 
 def _gaps(runs: Iterable[MatrixRun]) -> list[str]:

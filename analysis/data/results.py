@@ -249,6 +249,11 @@ def load(out: str | Path) -> Results:
     ...
     FileNotFoundError: 'nowhere' holds no results: no rows in results/*.parquet.
     """
+    if Path(out).is_file():
+        raise FileNotFoundError(
+            f"'{out}' is a file, and results are read from the folder of a run; for results of "
+            f"other tools see analysis.read_matrices."
+        )
     folder = open_folder(str(out))
     table = _read(folder, "results", RESULTS_SCHEMA)
     if table.num_rows == 0:
