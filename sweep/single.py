@@ -45,7 +45,10 @@ def plan_single(
             "methods": {method: study.methods[method]},
             "design": Fixed(orders=(order,), all_tasks=False),
             "replicates": replicate + 1,
-            "lanes": Lanes(cpus_per_worker=study.lanes.cpus_per_worker),
+            "lanes": Lanes(
+                cpus_per_worker=study.lanes.cpus_per_worker,
+                gpus_per_worker=study.lanes.gpus_per_worker,
+            ),
         }
     )
     plan = make_plan(single)
