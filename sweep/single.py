@@ -105,11 +105,9 @@ def run_single(
         if run_folder:
             # What it writes does not take the place of stages made from other inputs.
             run_folder.check(accepts_changes=True)
-            lock = RunLock(run_folder.folder)
-            lock.check()
+            stack.enter_context(RunLock(run_folder.folder))
             run_folder.prepare()
             save(plan, run_folder.folder)
-            stack.enter_context(lock)
         results = _compute(plan, run_folder)
         if run_folder:
             run_folder.flush(plan.units, {})

@@ -53,9 +53,9 @@ class ImagePreprocessor(nn.Module):
         It resizes by the shorter side before it crops: one line of 20 000 pixels took 10 GB.
         """
         length, thickness = max(picture.size), min(picture.size)
-        if length <= MOST_OBLONG * thickness or not getattr(self.processor, "do_center_crop", False):
-            return picture
         kept = MOST_OBLONG * thickness
+        if length <= kept or not getattr(self.processor, "do_center_crop", False):
+            return picture
         start = (length - kept) // 2
         along_x = (start, 0, start + kept, thickness)
         along_y = (0, start, thickness, start + kept)

@@ -37,6 +37,7 @@ from sweep.storage.inputs import (
     read_inputs,
     write_inputs,
 )
+from sweep.storage.lock import NAME as LOCK
 from sweep.storage.planned import PLAN, read_plan
 from sweep.storage.store import Record, Store
 from sweep.study.schema import Study
@@ -89,7 +90,7 @@ class RunFolder:
         if kind == fs.FileType.File:
             raise InputError(f"--out '{self.folder.uri}' is a file; give a folder.")
         if not self.folder.exists("study.yaml") and not self.folder.exists("stages"):
-            if self.folder.list():
+            if any(file.base_name != LOCK for file in self.folder.list()):
                 raise InputError(
                     f"--out '{self.folder.uri}' holds other files and no study; give a new folder."
                 )
