@@ -47,7 +47,10 @@ def plan_single(
             "methods": {method: study.methods[method]},
             "design": Fixed(orders=(order,), all_tasks=False),
             "replicates": replicate + 1,
-            "lanes": Lanes(cpus_per_worker=study.lanes.cpus_per_worker),
+            "lanes": Lanes(
+                cpus_per_worker=study.lanes.cpus_per_worker,
+                gpus_per_worker=study.lanes.gpus_per_worker,
+            ),
         }
     )
     plan = make_plan(single)
@@ -104,11 +107,9 @@ def run_single(
         if run_folder:
             # What it writes does not take the place of stages made from other inputs.
             run_folder.check(accepts_changes=True)
-            lock = RunLock(run_folder.folder)
-            lock.check()
+            stack.enter_context(RunLock(run_folder.folder))
             run_folder.prepare()
             save(plan, run_folder.folder)
-            stack.enter_context(lock)
         results = _compute(plan, run_folder)
         if run_folder:
             run_folder.flush(plan.units, {})

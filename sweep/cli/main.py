@@ -1,5 +1,6 @@
 """The command line. Everything it does is a function of the package."""
 
+import io
 import logging
 import os
 import sys
@@ -276,6 +277,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("ray").setLevel(logging.ERROR)
     # Every lane starts several processes at once, which Ray warns about for no reason.
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "maximum expected startup concurrency")
+    for stream in (sys.stdout, sys.stderr):  # where LANG is C, say, a name may not be printable
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         # Users' own parts are found in the current folder; installed packages take precedence.
         sys.path.append(os.getcwd())

@@ -94,9 +94,9 @@ def run(
     with connected(address, study.lanes):
         lanes = fit_lanes(study.lanes, len(plan.runs), grows=not ours)
         check_head()
-        run_folder.prepare()
-        save(plan, run_folder.folder)
         with lock:
+            run_folder.prepare()
+            save(plan, run_folder.folder)
             return _sweep(study.model_copy(update={"lanes": lanes}), plan, run_folder, on_progress)
 
 

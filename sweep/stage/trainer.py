@@ -20,6 +20,7 @@ from methods.base import State
 from methods.data import ArraySplit, Batch, Retrieval, Split, Stage, Task
 from methods.seeds import derive_seed
 from sweep.plan.units import Unit
+from sweep.stage.launchers import unasked_settings_hidden
 from sweep.stage.pools import Generated, ReferencePool
 from sweep.study.backbones import Source
 from sweep.study.schema import MethodEntry, Study
@@ -33,17 +34,20 @@ Stream = Sequence[tuple[str, Tensor]]
 def join_lane(study: Study) -> Accelerator:
     """Sets this process up as a worker of a lane: its threads, device, peers and precision.
 
-    The number of threads is fixed, because sums over more threads round differently.
+    The number of threads is fixed, because sums over more threads round differently. Nothing else
+    is taken from the environment either, so that a study gives the same numbers in every shell.
     """
     torch.set_num_threads(max(1, int(study.lanes.cpus_per_worker)))
-    return Accelerator(
-        # Accelerate joins several CPU workers into one process group only if this is set.
-        cpu=not torch.accelerator.is_available(),
-        mixed_precision="bf16" if study.training.precision == "bf16" else "no",
-        # A method's loss may leave out some of its weights in some steps; without this
-        # DistributedDataParallel waits for their gradients.
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-    )
+    with unasked_settings_hidden():
+        return Accelerator(
+            # Accelerate joins several CPU workers into one process group only if this is set. And
+            # a worker that is given no GPU still sees them all: Ray no longer hides them.
+            cpu=study.lanes.gpus_per_worker == 0 or not torch.accelerator.is_available(),
+            mixed_precision="bf16" if study.training.precision == "bf16" else "no",
+            # A method's loss may leave out some of its weights in some steps; without this
+            # DistributedDataParallel waits for their gradients.
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        )
 
 
 def draw_stream(
