@@ -45,7 +45,7 @@ def findings(study: StudyStatistics) -> list[str]:
         where = f"{backbone}: " if study.summary["backbone"].nunique() > 1 else ""
         found += [where + sentence for sentence in said if sentence]
     ending = [_stopped(study.manifest), _gaps(study.results), _condition(study.summary)]
-    return [sentence for sentence in [*found, *ending] if sentence]
+    return [sentence for sentence in [*found, *ending, *study.results.notes] if sentence]
 
 
 def _of(frame: pd.DataFrame, backbone: object) -> pd.DataFrame:
