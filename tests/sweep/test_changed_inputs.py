@@ -20,6 +20,7 @@ from sweep.plan.scheduler import Scheduler
 from sweep.preview.preview import make_preview
 from sweep.storage.run_folder import RunFolder
 from sweep.storage.store import Record
+from sweep.study.pinned import own_code
 from sweep.study.schema import Study
 
 METHOD = """
@@ -286,3 +287,17 @@ def test_what_was_read_does_not_travel(place: Path) -> None:
     copy = pickle.loads(pickle.dumps(benchmark))
     assert copy == benchmark
     assert vars(copy).keys() == type(benchmark).model_fields.keys()
+
+
+def test_an_edited_measure_of_ones_own_is_measured_again(place: Path) -> None:
+    text = (
+        "from sweep.similarity.base import Measure\n\n\n"
+        "def same(material):\n    return 1.0\n\n\nours = Measure(same)\n"
+    )
+    (place / "our_methods" / "measures.py").write_text(text)
+    name = "our_methods.measures:ours"
+    before = own_code("measures", name)
+    assert before.keys() == {"our_methods.measures"}
+    (place / "our_methods" / "measures.py").write_text(text.replace("1.0", "0.0"))
+    assert own_code("measures", name) != before
+    assert own_code("measures", "image_text") == {}
