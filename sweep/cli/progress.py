@@ -18,7 +18,7 @@ from rich.progress import (
 from sweep.cli.console import say
 from sweep.engine.coordinator import Progress
 from sweep.plan.plan import Plan
-from sweep.texts import duration
+from sweep.texts import duration, plural
 
 EVALUATION_STEPS = 20
 """Training steps that take about as long as one evaluation, to estimate the time left."""
@@ -90,7 +90,7 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
     def _announce(self) -> None:
         facts = self._plan.counts()
         text = (
-            f": {facts['orders']} orders, {facts['runs']} runs, "
+            f": {plural(facts['orders'], 'order')}, {plural(facts['runs'], 'run')}, "
             f"{facts['stages_naive']} stages, {facts['trainings_total']} of them to be trained"
         )
         say((facts["study"], "bold"), text, to=self.console)

@@ -21,7 +21,7 @@ from sweep.storage.run_folder import RunFolder
 from sweep.storage.store import Store
 from sweep.study.schema import Study
 from sweep.study.stopping import Stop
-from sweep.texts import duration, size
+from sweep.texts import duration, plural, size
 
 
 @dataclass(frozen=True)
@@ -129,10 +129,10 @@ class Preview:
         plan, facts = self.plan, self.plan.counts()
         naive, trained = facts["stages_naive"], facts["trainings_total"]
         return (
-            f"{facts['orders']} orders in {len(plan.blocks)} replicates, {facts['runs']} runs: "
-            f"{naive:,} stages, {trained:,} of them to be trained "
-            f"({1 - trained / max(1, naive):.0%} shared). On {self.lanes} lanes as fast as this "
-            f"machine: about {duration(self.expected.seconds)}, at most "
+            f"{plural(facts['orders'], 'order')} in {plural(len(plan.blocks), 'replicate')}, "
+            f"{plural(facts['runs'], 'run')}: {plural(naive, 'stage')}, {trained:,} of them to "
+            f"be trained ({1 - trained / max(1, naive):.0%} shared). On "
+            f"{plural(self.lanes, 'lane')} as fast as this machine: about {duration(self.expected.seconds)}, at most "
             f"{size(self.expected.peak_state_bytes)} of states on disk.{self._stopping()}"
         )
 
