@@ -133,7 +133,8 @@ class Preview:
             f"{plural(facts['runs'], 'run')}: {plural(naive, 'stage')}, {trained:,} of them to "
             f"be trained ({1 - trained / max(1, naive):.0%} shared). On "
             f"{plural(self.lanes, 'lane')} as fast as this machine: about "
-            f"{duration(self.expected.seconds)}, at most {size(self.expected.peak_state_bytes)} of states on disk.{self._stopping()}"
+            f"{duration(self.expected.seconds)}, at most {size(self.expected.peak_state_bytes)} of "
+            f"states on disk.{self._stopping()}"
         )
 
     def _stopping(self) -> str:
