@@ -56,8 +56,8 @@ class _Read:
     """Whether its stamp will be another one if it changes."""
 
 
-def digests(files: Sequence[str]) -> list[bytes]:
-    """Returns the SHA-256 of every file's content, remembered where the file has not changed.
+def digests(files: Sequence[str]) -> dict[str, bytes]:
+    """Returns every file with the SHA-256 of its content, remembered where it has not changed.
 
     Raises:
         InputError: a file cannot be read.
@@ -71,7 +71,7 @@ def digests(files: Sequence[str]) -> list[bytes]:
         found = _in_threads(_read, missing[start : start + _AT_ONCE])
         known |= {one.file: one.digest for one in found}
         _remember(found)
-    return [known[file] for file in files]
+    return known
 
 
 def known(fact: str, contents: Collection[bytes]) -> set[bytes]:
