@@ -1,4 +1,6 @@
-"""Formats durations and sizes for people to read."""
+"""Formats durations, sizes and paths for people to read."""
+
+import os
 
 
 def duration(seconds: float) -> str:
@@ -31,3 +33,12 @@ def size(count: int) -> str:
             return f"{value:.3g} {unit}"
         value /= 1000
     return f"{value:.3g} TB"
+
+
+def printable(path: str) -> str:
+    """Returns a path as it can be printed, even if its name is not valid UTF-8.
+
+    >>> printable("caf" + chr(0xDCE9)) == "caf" + chr(0xFFFD)
+    True
+    """
+    return os.fsencode(path).decode(errors="replace")

@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from analysis.data.given_units import in_fractions, looks_transposed, without_filler
-from analysis.data.results import RESULTS_SCHEMA, Results
+from analysis.data.results import RESULTS_SCHEMA, RUN, STAGE, Results, once
+from analysis.data.shared_methods import names_of_methods, origins_of
 
 PLANNED = ["backbone", "method", "design", "block", "replicate", "order"]
 MOST_NAMED = 3
@@ -117,6 +118,7 @@ def results_of(runs: Sequence[MatrixRun], notes: Sequence[str] = ()) -> Results:
             "eval_task": task,
             "metric": "accuracy",
             "value": value,
+            "is_score": True,
             "status": "ok",
         }
         for (backbone, method, replicate, prefix, task), value in _scores(numbered).items()
@@ -141,10 +143,13 @@ def combine(studies: Mapping[str, Results]) -> Results:
     """Returns several studies as one, to compare their methods.
 
     Runs are paired across studies by backbone, replicate and order. A method that several studies
-    hold is called "method (study)".
+    hold is called "method (study)", unless they agree about it: then it is one method.
 
     Args:
         studies: results by the name of the study.
+
+    Raises:
+        ValueError: two studies score a task or a probe by different metrics.
 
     >>> from analysis import from_matrices, metrics
     >>> R, order = [[0.9, 0.2], [0.7, 0.8]], ('cars', 'pets')
@@ -154,27 +159,39 @@ def combine(studies: Mapping[str, Results]) -> Results:
     0    ewc              0.75
     1    lwf              0.75
     """
-    holders = pd.Series(
-        [m for results in studies.values() for m in set(results.stages["method"])], dtype=object
-    ).value_counts()
-    several = set(holders.index[holders > 1])
+    names = names_of_methods(studies)
     stages, planned, costs = [], [], []
     for name, results in studies.items():
 
         def renamed(frame: pd.DataFrame, name: str = name) -> pd.DataFrame:
-            methods = {m: f"{m} ({name})" for m in several}
-            return frame.assign(method=frame["method"].replace(methods))
+            return frame.assign(method=frame["method"].replace(names[name]))
 
         stages.append(renamed(results.stages))
         planned.append(renamed(results.runs[PLANNED]))
         costs.append(renamed(results.costs))
+    _check_scores(studies)
     return Results(
-        pd.concat(stages, ignore_index=True),
-        pd.concat(planned, ignore_index=True),
-        recorded=pd.concat(costs, ignore_index=True),
+        once(pd.concat(stages, ignore_index=True)),
+        pd.concat(planned).drop_duplicates(RUN, ignore_index=True),
+        recorded=pd.concat(costs).drop_duplicates(STAGE, ignore_index=True),
+        origins=origins_of(names),
         unit=_one_unit(results.unit for results in studies.values()),
         notes=tuple(f"{name}: {note}" for name, found in studies.items() for note in found.notes),
     )
+
+
+def _check_scores(studies: Mapping[str, Results]) -> None:
+    """Refuse studies that score a task or a probe by different metrics."""
+    first: dict[tuple[str, str], tuple[str, str]] = {}
+    for study, results in studies.items():
+        for (split, name), metric in results.scores.scored.items():
+            other, known = first.setdefault((split, name), (study, metric))
+            if known != metric:
+                raise ValueError(
+                    f"The score of {split} '{name}' is {known} in '{other}' and {metric} in "
+                    f"'{study}', which cannot be compared; give both studies the same "
+                    f"evaluation.score and run one of them again: nothing is trained again."
+                )
 
 
 def _one_unit(units: Iterable[str]) -> str:

@@ -1,10 +1,13 @@
 """The results of a study: the schema every writer follows, and how to read them."""
 
 import posixpath
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -27,9 +30,10 @@ RESULTS_SCHEMA = pa.schema(
         ("trained_task", pa.string()),  # prefix[-1]; null at stage 0
         ("split", pa.string()),  # one of SPLITS
         ("eval_task", pa.string()),  # null when failed
-        ("metric", pa.string()),  # "accuracy", "i2t_r1", ...; null when failed
+        ("metric", pa.string()),  # "accuracy", "class_accuracy", "i2t_r1", ...; null when failed
         ("value", pa.float64()),  # a fraction in [0, 1] unless SPLITS says else; NaN when failed
         ("n", pa.int32()),  # test samples behind `value`
+        ("is_score", pa.bool_()),  # of task or probe: what metrics are made of; null: if "accuracy"
         ("status", pa.string()),  # "ok" | "failed"
         ("error", pa.string()),  # null when ok
     ]
@@ -95,6 +99,13 @@ RUN = ["backbone", "method", "replicate", "order"]
 SEPARATOR = "\x1f"
 
 
+class Origin(NamedTuple):
+    """Holds what a method is called in its studies, and which these are."""
+
+    method: str
+    studies: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Results:
     """Holds what a study has measured so far.
@@ -109,6 +120,7 @@ class Results:
         unit: what scores were given in: "fraction", "percent", or "mixed" if that differs between
             methods. They are held as fractions in any case.
         notes: sentences about how given results were read, and what they lack.
+        origins: where every method of combined studies comes from; {} otherwise.
 
     >>> from analysis import tiny_study
     >>> tiny_study().matrix("clip", "finetune", 0, ("cars", "pets", "textures")).round(2)
@@ -127,6 +139,7 @@ class Results:
     embedded: pd.DataFrame | None = None
     unit: str = "fraction"
     notes: tuple[str, ...] = ()
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
     @cached_property
     def embeddings(self) -> pd.DataFrame:
@@ -249,7 +262,7 @@ def load(out: str | Path) -> Results:
         raise FileNotFoundError(f"'{out}' holds no orders.parquet, so its runs are unknown.")
     orders = ds.dataset("orders.parquet", ORDERS_SCHEMA, filesystem=folder).to_table()
     return Results(
-        _once(_frame(table, "prefix")),
+        once(_frame(table, "prefix")),
         _frame(orders, "order").drop_duplicates(["replicate", "order"], ignore_index=True),
         folder,
     )
@@ -263,9 +276,11 @@ def as_runs(runs: pd.DataFrame) -> list[RunKey]:
 def open_folder(out: str) -> fs.FileSystem:
     """Returns a filesystem whose root is the folder `out` (a local path or a URI)."""
     if "://" in out:
+        # What URIs may not hold is written as %XX, unless it has been already.
+        out = quote(re.sub("%(?![0-9a-fA-F]{2})", "%25", out), safe=":/?&=%+@,;!$'()*~")
         filesystem, path = fs.FileSystem.from_uri(out)
     else:
-        filesystem, path = fs.LocalFileSystem(), posixpath.abspath(out)
+        filesystem, path = fs.LocalFileSystem(), posixpath.abspath(posixpath.expanduser(out))
     return fs.SubTreeFileSystem(path, filesystem)
 
 
@@ -293,7 +308,7 @@ def _frame(table: pa.Table, sequence: str) -> pd.DataFrame:
     return frame[list(table.column_names)]
 
 
-def _once(stages: pd.DataFrame) -> pd.DataFrame:
+def once(stages: pd.DataFrame) -> pd.DataFrame:
     """Returns every score once (the last one), and failures only of stages without scores."""
     ok = stages[stages["status"] == "ok"]
     ok = ok.drop_duplicates([*STAGE, "split", "eval_task", "metric"], keep="last")

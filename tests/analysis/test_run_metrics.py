@@ -34,6 +34,12 @@ R = np.array(
         (formulas.backward_transfer, ((0.50 - 0.70) + (0.60 - 0.90)) / 2),
         (formulas.forward_transfer, ((0.25 - 0.20) + (0.20 - 0.30)) / 2),
         (formulas.forgetting_max, ((0.80 - 0.50) + (0.90 - 0.60)) / 2),
+        (formulas.forgetting_chaudhry, ((0.80 - 0.50) + (0.90 - 0.60)) / 2),
+        (formulas.diaz_accuracy, (0.70 + 0.80 + 0.90 + 0.50 + 0.60 + 0.95) / 6),
+        (formulas.diaz_bwt, ((0.80 - 0.70) + (0.50 - 0.70) + (0.60 - 0.90)) / 3),
+        (formulas.diaz_bwt_plus, 0),
+        (formulas.diaz_rem, 1 - ((0.70 - 0.80) + (0.70 - 0.50) + (0.90 - 0.60)) / 3),
+        (formulas.diaz_fwt, (0.25 + 0.35 + 0.20) / 3),
         (formulas.forgetting_last, ((0.70 - 0.50) + (0.90 - 0.60)) / 2),
         (formulas.zsd_figure, ((0.25 - 0.25) + (0.35 - 0.20)) / 2),
         (formulas.zsd_text, ((0.25 - 0.25) + (0.35 - 0.20)) / 2),
@@ -59,7 +65,13 @@ def test_chaudhrys_maximum_may_come_from_before_the_task_was_learnt() -> None:
     three = np.array([[0.5] * 3, [0.5, 0.9, 0.5], [0.5, 0.6, 0.5], [0.5, 0.5, 0.5]])
     assert formulas.forgetting_max(lost_early) == pytest.approx(0.0)
     assert formulas.forgetting_max(three) == pytest.approx(0.1 / 2)
-    assert formulas.forgetting_max(three, since_learnt=False) == pytest.approx(0.4 / 2)
+    assert formulas.forgetting_chaudhry(three) == pytest.approx(0.4 / 2)
+
+
+def test_what_later_tasks_improve_is_no_remembering() -> None:
+    improved = np.array([[0.1, 0.1], [0.5, 0.1], [0.7, 0.9]])
+    assert formulas.diaz_bwt_plus(improved) == pytest.approx(0.2)
+    assert formulas.diaz_rem(improved) == 1
 
 
 def test_the_two_degradations_differ_in_where_they_start() -> None:
@@ -83,7 +95,9 @@ def test_intransigence_compares_with_the_joint_model_of_the_same_prefix() -> Non
 def test_one_task_has_no_transfer_and_no_forgetting() -> None:
     single = np.array([[0.2], [0.8]])
     assert formulas.average_accuracy(single) == 0.8
-    for name in ("transfer", "bwt", "fwt", "forgetting_max", "zsd_figure", "zsd_text"):
+    undefined = ["transfer", "bwt", "fwt", "forgetting_max", "forgetting_chaudhry"]
+    undefined += ["zsd_figure", "zsd_text", "diaz_bwt", "diaz_bwt_plus", "diaz_rem", "diaz_fwt"]
+    for name in undefined:
         assert np.isnan(METRICS[name].function(single)), name
 
 
@@ -182,4 +196,20 @@ def test_studies_put_together_pair_their_runs_and_keep_their_names() -> None:
     one, two = from_matrices([R, R / 2], orders, "m"), from_matrices([R, R / 2], orders, "n")
     both = compare(metrics(combine({"A": one, "B": two})), "m")
     assert both.set_index("metric").loc["average_accuracy", ["mean", "ties"]].tolist() == [0, 2]
-    assert set(metrics(combine({"A": one, "B": one}))["method"]) == {"m (A)", "m (B)"}
+    other = from_matrices([R, R / 3], orders, "m")
+    assert set(metrics(combine({"A": one, "B": other}))["method"]) == {"m (A)", "m (B)"}
+
+
+def test_a_method_that_studies_agree_about_is_one() -> None:
+    orders = [("a", "b", "c"), ("c", "b", "a")]
+    one, more = from_matrices([R], orders[:1], "m"), from_matrices([R, R / 2], orders, "m")
+    both = combine({"A": one, "B": more})
+    assert metrics(both)[["method", "average_accuracy"]].equals(
+        metrics(more)[["method", "average_accuracy"]]
+    )
+    assert both.origins["m"].studies == ("A", "B")
+    other = from_matrices([R / 2], orders[:1], "m")
+    three = combine({"A": one, "B": more, "C": other})
+    assert set(three.origins) == {"m (A, B)", "m (C)"}
+    start = from_matrices([R / 2 + (R - R / 2) * (np.arange(4) == 0)[:, None]], orders[:1], "m")
+    assert set(combine({"A": one, "B": start}).origins) == {"m (A)", "m (B)"}

@@ -63,7 +63,8 @@ def test_methods_that_no_order_moves_have_no_ratio() -> None:
     tables["still"] = np.full((5, 12), 0.7)
     assert list(steadiness(runs_of(tables), "a")["method"]) == ["b"]
     assert steadiness(runs_of(tables), "still").empty
-    assert steadiness(runs_of(tables), "unheard-of").empty
+    with pytest.raises(ValueError, match=r"Unknown baseline 'stil'.* Did you mean 'still'"):
+        steadiness(runs_of(tables), "stil")
 
 
 def test_holm_counts_the_methods_of_a_backbone() -> None:
