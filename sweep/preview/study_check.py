@@ -1,5 +1,6 @@
 """Checks everything about a study: the first thing to do with one."""
 
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -27,8 +28,8 @@ from sweep.texts import size
 EXAMPLES = 3
 """Words or choices that a note names."""
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
-_UNTRAINED = 1.2
-"""A backbone whose score is below so many times chance knows nothing about a task."""
+_ERRORS = 2.0
+"""Standard errors above chance from which a backbone knows something about a task."""
 
 
 def check_study(
@@ -183,26 +184,36 @@ def _check_plan(plan: Plan, out: str, images: int, checkup: Checkup) -> None:
 
 def _preview(plan: Plan, out: str, tried: TriedOut) -> Preview:
     try:
-        return make_preview(plan.study, out, tried.costs)
+        return make_preview(plan, out, tried.costs)
     except InputError:  # what is wrong with the run folder has a topic of its own
         with tempfile.TemporaryDirectory() as folder:
-            return make_preview(plan.study, folder, tried.costs)
+            return make_preview(plan, folder, tried.costs)
 
 
 def _check_start(plan: Plan, tried: TriedOut, checkup: Checkup) -> None:
     """Adds how much of the tasks the untouched backbones know."""
     choices = {t.name: len(t.choices) for t in plan.study.benchmark.load().tasks.values()}
     for label in plan.study.backbones:
-        scores = {task: tried.untouched[label, task] for task in choices}
-        listed = ", ".join(f"{task} {score:.2f}" for task, score in scores.items())
-        checkup.add("ok", f"Untouched, '{label}' gets on some test images: {listed}.")
-        chance = [task for task in choices if scores[task] < _UNTRAINED / choices[task]]
+        seen = {task: tried.untouched[label, task] for task in choices}
+        listed = ", ".join(f"{task} {score:.2f}" for task, (score, _) in seen.items())
+        checkup.add("ok", f"Accuracy of '{label}', untouched, on some test images: {listed}.")
+        chance = [t for t, (score, n) in seen.items() if is_chance(score, n, choices[t])]
         if chance:
             checkup.add(
                 "note",
                 f"'{label}' is no better than chance on {', '.join(chance)}: look at its prompts, "
                 f"or expect that there is nothing to forget there.",
             )
+
+
+def is_chance(accuracy: float, n: int, choices: int) -> bool:
+    """Returns whether guessing among the choices might be as accurate on n test samples.
+
+    >>> is_chance(0.30, 100, 4), is_chance(0.35, 100, 4)
+    (True, False)
+    """
+    chance = 1 / choices
+    return accuracy < chance + _ERRORS * math.sqrt(chance * (1 - chance) / n)
 
 
 def _check_memory(preview: Preview, tried: TriedOut, checkup: Checkup) -> None:

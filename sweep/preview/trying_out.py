@@ -25,8 +25,8 @@ class TriedOut:
     """Most memory that a process took, in bytes, by backbone and method."""
     weights: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     """Bytes of all weights, and of those that are trained."""
-    untouched: dict[tuple[str, str], float] = field(default_factory=dict)
-    """Accuracy of the untouched backbones on some test samples, by backbone and task."""
+    untouched: dict[tuple[str, str], tuple[float, int]] = field(default_factory=dict)
+    """Accuracy of the untouched backbones and on how many samples, by backbone and task."""
 
 
 def try_out(plan: Plan, failed: Callable[[str], None]) -> TriedOut:
@@ -65,7 +65,7 @@ def _evaluate(worker: Worker, plan: Plan, backbone: str, tried: TriedOut) -> Non
     start = next(u for u in plan.units.values() if u.kind == "start" and u.backbone == backbone)
     for row in worker.compute(start, lambda key: {}).record.scores:
         if row["split"] == "task" and row["metric"] == "accuracy":
-            tried.untouched[backbone, row["eval_task"]] = row["value"]
+            tried.untouched[backbone, row["eval_task"]] = row["value"], row["n"]
 
 
 def _train(
