@@ -13,10 +13,12 @@ import torch
 import sweep
 from methods.testing.workbench import same
 from sweep.cli.main import main
+from sweep.engine import cluster
+from sweep.errors import InputError
 from sweep.single import run_single
 from sweep.stage import trainer
 from sweep.stage.launchers import LAUNCHED_AS, unasked_settings_hidden
-from sweep.study.schema import Study
+from sweep.study.schema import Lanes, Study
 from tests.sweep.test_single import study_for
 
 UNASKED = {
@@ -151,3 +153,24 @@ def test_the_home_of_nobody_is_one_sentence(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert message in error
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("no_ray")
+def test_a_path_too_long_for_the_sockets_of_ray_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("x" * 90)))
+    with pytest.raises(InputError, match=r"^Ray cannot start here: .*AF_UNIX path length [^\n]*$"):
+        cluster.connected(None, Lanes(count=1)).__enter__()
+
+
+def test_a_cluster_that_does_not_answer_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_answer(**_: object) -> None:
+        raise ConnectionError("Ray is trying to start.\nDid you try it?")
+
+    monkeypatch.setattr(cluster.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(cluster.ray, "init", no_answer)
+    message = r"^no cluster answers at '10\.0\.0\.1:6379': Ray is trying to start\.$"
+    with pytest.raises(InputError, match=message):
+        cluster.connected("10.0.0.1:6379", Lanes(count=1)).__enter__()
