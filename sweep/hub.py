@@ -14,7 +14,7 @@ from sweep.file_digests import digests
 
 
 def _same_place_for_every_process(path: str) -> str:
-    folder = Path(path).expanduser()
+    folder = Path(os.path.expanduser(path))  # Path's own raises an error for an unknown home
     return str(folder.absolute()) if folder.is_dir() else path
 
 

@@ -70,7 +70,7 @@ class ImageFolder(BenchmarkConfig):
     @field_validator("path")
     @classmethod
     def _same_place_for_every_process(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+        return Path(os.path.expanduser(value)).absolute()
 
     @field_validator("tasks", "probes")
     @classmethod
