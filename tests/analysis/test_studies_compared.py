@@ -1,14 +1,16 @@
 """One report of several studies: baselines, methods that are the same, and what differs."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
-from analysis import compare, load, metrics, write_report
+from analysis import combine, compare, from_matrices, load, metrics, write_report
 from analysis.orders.comparison import preferred_baselines
-from analysis.report import _read
+from analysis.report import studies_in
 from analysis.report.sentences import findings
 from analysis.report.study_statistics import StudyStatistics
 from analysis.report.verdict_sentences import differing
@@ -31,8 +33,8 @@ def two_studies(home: Path, second: dict[str, Trainer], config: dict) -> StudySt
     first = {"er": FROM_REPLAY, "lwf": METHODS["ewc"]}
     for name, methods, content in (("A", first, CONFIG), ("B", second, config)):
         write_study(home / name, ORDERS, World(tasks=TASKS), methods)
-        (home / name / "study.yaml").write_text(yaml.safe_dump(content))
-    results, out, configs = _read(str(home / "A"), [str(home / "B")])
+        (home / name / "study.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    results, out, configs = studies_in(str(home / "A"), [str(home / "B")])
     assert out == str(home / "A+B")
     return StudyStatistics(results, configs=configs)
 
@@ -66,7 +68,7 @@ def test_the_same_settings_of_a_key_are_not_said(tmp_path: Path) -> None:
     study = two_studies(tmp_path, {"er": WORSE, "ewc": METHODS["ewc"]}, OTHER)
     assert findings(study)[0] == (
         "**A** and **B** differ in training.steps (25; 50), methods.er.memory (200; 100), "
-        "methods.lwf (given; none), methods.ewc (none; given)."
+        "methods.lwf (only A), methods.ewc (only B)."
     )
     assert differing({"A": CONFIG, "B": CONFIG | {"name": "again"}}) == (
         "**A** and **B** have the same settings."
@@ -104,7 +106,7 @@ def test_studies_without_common_orders_say_that_there_are_no_pairs(tmp_path: Pat
     first = {"er": FROM_REPLAY, "lwf": METHODS["ewc"]}
     write_study(tmp_path / "A", [[TASKS]], World(tasks=TASKS), first)
     write_study(tmp_path / "B", [[TASKS[::-1]]], World(tasks=TASKS), {"er": WORSE})
-    results, _, configs = _read(str(tmp_path / "A"), [str(tmp_path / "B")])
+    results, _, configs = studies_in(str(tmp_path / "A"), [str(tmp_path / "B")])
     study = StudyStatistics(results, configs=configs)
     assert any("**er (B)** has no complete run in common" in said for said in findings(study))
     assert study.partners == {"lwf": "er (A)"}
@@ -114,6 +116,23 @@ def test_finetune_is_the_baseline_of_all_wherever_it_is(tmp_path: Path) -> None:
     study = two_studies(tmp_path, {"er": WORSE, "finetune": METHODS["finetune"]}, OTHER)
     assert set(study.partners.values()) == {"finetune"}
     assert preferred_baselines(study.runs.iloc[:0], study.results.origins) == {}
+
+
+def test_intransigence_is_against_the_joint_model_of_the_same_study() -> None:
+    R, order = np.array([[0.2, 0.2], [0.6, 0.2], [0.5, 0.7]]), [("a", "b")]
+    studies = {}
+    for name, gain in (("A", 0.1), ("B", 0.2)):
+        parts = {
+            "m": from_matrices([R], order, "m"),
+            "joint": from_matrices([R + gain], order, "joint"),
+        }
+        studies[name] = combine(parts)
+    studies["B"] = replace(
+        studies["B"], stages=studies["B"].stages.assign(value=studies["B"].stages["value"] - 0.01)
+    )
+    found = metrics(combine(studies)).set_index("method")["intransigence"]
+    assert found["m (A)"] == pytest.approx(0.1)
+    assert found["m (B)"] == pytest.approx(0.2)
 
 
 def test_the_page_of_two_studies_shows_both(tmp_path: Path) -> None:
