@@ -154,6 +154,8 @@ def test_a_method_that_seeds_alone_move_is_not_shown_as_moved(tmp_path: Path) ->
     assert "zero_shot" not in set(study.extremes["method"])
     (said,) = [sentence for sentence in findings(study) if "No order moves" in sentence]
     assert said == "No order moves **zero_shot**: all orders of a seed end alike."
+    (seen,) = [sentence for sentence in findings(study) if "end at or above" in sentence]
+    assert "zero_shot" not in seen
     page = Page(Path(write_report(str(tmp_path))).read_text())
     figures = json.loads(page.scripts["figures"])
     assert "zero_shot" not in [trace["name"] for trace in figures["tree"]["data"]]
