@@ -72,7 +72,7 @@ class World:
         between = self.effects.mean(axis=1).var(ddof=1)
         means = self.effects[:, blocks].mean(axis=2)  # [methods, blocks]
         own = means - means.mean(axis=0)
-        drawn = own.var(axis=1, ddof=1).sum() / (len(own) - 1)
+        drawn = own.var(axis=1).sum() / (len(own) - 1)
         error = drawn + self.own_seed**2 + self.noise**2 / blocks.shape[1]
         return float(between / (between + error / replicates))
 
