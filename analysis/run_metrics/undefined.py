@@ -19,7 +19,7 @@ def undefined_metrics(runs: pd.DataFrame) -> list[str]:
     >>> from analysis import from_matrices, metrics
     >>> results = from_matrices([[[0.9, float("nan")], [0.7, 0.8]]], [("a", "b")])
     >>> print(*undefined_metrics(metrics(results)))
-    unnamed: no Transfer (MTIL), Avg (MTIL), Learning, Forward transfer, Zero-shot ... any run.
+    unnamed: no Transfer (MTIL), Avg (MTIL), Learning, ... for any run.
     """
     said = []
     keys = [key for key, metric in METRICS.items() if metric.of == "task"]
