@@ -205,6 +205,19 @@ class Results:
         runs["error"] = pd.Series(errors, dtype=object)
         return runs[[*RUN[:3], "seed", "design", "block", "order", "missing", "error"]]
 
+    def in_study_of(self, near: str, method: str) -> str:
+        """Returns what a method is called in the study that another one comes from.
+
+        The two names differ only where studies were combined that do not agree about the method.
+        """
+        home = set(self.origins[near].studies) if near in self.origins else set()
+        named = (
+            name
+            for name, origin in self.origins.items()
+            if origin.method == method and home & set(origin.studies)
+        )
+        return next(named, method)
+
     @property
     def failures(self) -> pd.DataFrame:
         """Returns one row per stage that failed and was not trained since."""

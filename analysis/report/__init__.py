@@ -63,7 +63,7 @@ def write_report(
     ...
     FileNotFoundError: 'nowhere' holds no results: no rows in results/*.parquet.
     """
-    found, home, configs = _read(results, others)
+    found, home, configs = studies_in(results, others)
     home = home if out is None else posixpath.expanduser(str(out))
     study = StudyStatistics(found, tuple(metrics), configs)
     filled = [Filled(panel, panel.frame(study)) for panel in with_own(panels)]
@@ -79,7 +79,7 @@ def write_report(
     return posixpath.join(home, "report.html")
 
 
-def _read(
+def studies_in(
     results: str | Results, others: Sequence[str]
 ) -> tuple[Results, str, dict[str, dict[str, Any]]]:
     """Returns results, where their report goes, and what the study.yaml of several ones says."""

@@ -9,7 +9,7 @@ from analysis.inference.intervals import LEVEL
 from analysis.orders.steadiness import FEW
 from analysis.report.phrases import NOTHING, interval, perhaps_none, plural
 from analysis.report.ranking_sentences import next_runs, ranking_agreement, worst_seen
-from analysis.report.report_frames import rows
+from analysis.report.report_frames import of_pairs, rows
 from analysis.report.study_statistics import StudyStatistics
 from analysis.report.verdict_sentences import (
     MAX_NAMED,
@@ -36,7 +36,7 @@ def findings(study: StudyStatistics) -> list[str]:
             *not_covered(study, backbone),
             _moved(mine, _of(study.robustness, backbone)),
             _steadier(_of(study.steadiness, backbone)),
-            worst_seen(_of(study.robustness, backbone)),
+            worst_seen(of_pairs(_of(study.robustness, backbone), study.moved)),
             ranking_agreement(mine, _of(study.stability, backbone)),
             next_runs(_of(study.variance, backbone), *mine[["replicate", "method"]].nunique()),
             _lost(part, "zero_shot_erosion", "zero-shot accuracy on held-out probes"),

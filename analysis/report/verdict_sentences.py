@@ -163,10 +163,7 @@ def differing(configs: Mapping[str, Mapping[str, Any]]) -> str:
         return f"{names} have the same settings."
     # A part that only some studies have says so once, not with all of its settings.
     whole = dict.fromkeys(_whole(key, configs) for key in found)
-    said = [
-        f"{key} ({'; '.join(_value(_at(config, key)) for config in configs.values())})"
-        for key in list(whole)[:MAX_NAMED]
-    ]
+    said = [f"{key} ({_values(key, configs)})" for key in list(whole)[:MAX_NAMED]]
     more = f" and {len(whole) - MAX_NAMED} more" if len(whole) > MAX_NAMED else ""
     return f"{names} differ in {', '.join(said)}{more}."
 
@@ -206,12 +203,12 @@ def _whole(key: str, configs: Mapping[str, Mapping[str, Any]]) -> str:
     return key
 
 
-def _value(value: object) -> str:
-    if value is _ABSENT:
-        return "none"
-    if isinstance(value, Mapping):
-        return "given"
-    return json.dumps(value).strip('"')
+def _values(key: str, configs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Returns what every study says about a key, or which studies say anything."""
+    values = {name: _at(config, key) for name, config in configs.items()}
+    if _ABSENT in values.values():
+        return f"only {listed([name for name, value in values.items() if value is not _ABSENT])}"
+    return "; ".join(json.dumps(value).strip('"') for value in values.values())
 
 
 def _has(names: list[str]) -> str:

@@ -59,7 +59,8 @@ def _with_metrics(
     keys, scores = as_runs(runs), results.scores
     where = scores.locate(keys)
     R = scores.matrices(keys, where)
-    joint = scores.matrices([run._replace(method=reference) for run in keys])
+    references = {m: results.in_study_of(m, reference) for m in {run.method for run in keys}}
+    joint = scores.matrices([run._replace(method=references[run.method]) for run in keys])
     arrays = {
         "task": R,
         "reference": joint - R,

@@ -88,7 +88,7 @@ def connected(address: str | None, lanes: Lanes) -> Iterator[None]:
             if not address and not isinstance(error, OSError):
                 raise
             # Without an address it is, for example, a path that is too long for sockets.
-            reason = " ".join(str(error).split()).removesuffix(".")
+            reason = str(error).strip().splitlines()[0].removesuffix(".")
             place = f"--address '{address}' cannot be reached" if address else "Ray cannot start"
             raise InputError(f"{place}: {reason}.") from None
         try:

@@ -167,10 +167,10 @@ def test_a_path_too_long_for_the_sockets_of_ray_is_one_sentence(
 
 def test_a_cluster_that_does_not_answer_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_answer(**_: object) -> None:
-        raise ConnectionError("Ray is trying to start.\nIt does not answer.")
+        raise ConnectionError("Ray is trying to start.\nDid you try it?")
 
     monkeypatch.setattr(cluster.ray, "is_initialized", lambda: False)
     monkeypatch.setattr(cluster.ray, "init", no_answer)
-    message = r"^--address '10\.0\.0\.1:6379' cannot be reached: [^\n]*It does not answer\.$"
+    message = r"^--address '10\.0\.0\.1:6379' cannot be reached: Ray is trying to start\.$"
     with pytest.raises(InputError, match=message):
         cluster.connected("10.0.0.1:6379", Lanes(count=1)).__enter__()
