@@ -9,7 +9,14 @@ files, the second one all of them, and before the third one an image is added. F
 processor seconds of each step (so that other work on the machine does not count), without the start
 of Python, and their sum as a share of the first's.
 
-TABLE
+100 000 images of 2 KB, on a small cloud machine with two cores:
+
+                         list fingerprints        check     together        share
+      first time       0.38 s       4.24 s      18.64 s      23.26 s       100.0%
+           again       0.31 s       0.97 s       0.45 s       1.73 s         7.4%
+  one image more       0.30 s       1.03 s       0.46 s       1.79 s         7.7%
+
+The first time grows with the size of the images, the times after that with their number alone.
 """
 
 import argparse

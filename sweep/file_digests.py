@@ -124,17 +124,16 @@ def _read(file: str) -> _Read:
     started = time.time()
     try:
         with open(file, "rb") as stream:
-            before = os.fstat(stream.fileno())
-            if before.st_size <= _SMALL:
+            status = os.fstat(stream.fileno())
+            if status.st_size <= _SMALL:
                 digest = hashlib.sha256(stream.read()).digest()
             else:
                 digest = hashlib.file_digest(stream, "sha256").digest()
-            after = os.fstat(stream.fileno())
     except OSError as error:
         raise _unreadable(file, error) from None
-    stamp = _stamp_of(before)
-    settled = stamp == _stamp_of(after) and after.st_ctime < started - SETTLED_SECONDS
-    return _Read(file, stamp, digest, settled)
+    # A change while it is read gives it a later time than the one that is remembered.
+    is_settled = status.st_ctime < started - SETTLED_SECONDS
+    return _Read(file, _stamp_of(status), digest, is_settled)
 
 
 def _unreadable(file: str, error: OSError) -> InputError:
