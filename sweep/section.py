@@ -11,6 +11,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, mo
 from sweep.errors import InputError, unknown
 from sweep.registry import KINDS, name_of, resolve
 
+WORDS = (
+    (r"^(Input|\w+) should", "must"),
+    (r", unable to parse.*", ""),
+    (r"a valid dictionary( or instance of \w+)?", "a mapping of keys to values"),
+    (r"a valid tuple", "a list"),
+    (r" after validation, not \d+", ""),
+)
+"""Patterns in what pydantic says, and what a user calls these things."""
+
 
 class Section(BaseModel):
     """Part of the study file: no unknown keys, no NaN, immutable once validated.
@@ -130,7 +139,9 @@ def _sentence(first: Any, others: Sequence[Any], root: type[BaseModel], source: 
 
 def _problem(message: str) -> str:
     """Returns what pydantic says, in our words and without how it tried to read the value."""
-    return message.replace("Input should", "must").split(", unable to parse")[0]
+    for pattern, words in WORDS:
+        message = re.sub(pattern, words, message)
+    return message
 
 
 def _keys(model: Any, path: tuple[int | str, ...]) -> list[str]:

@@ -288,7 +288,7 @@ def as_runs(runs: pd.DataFrame) -> list[RunKey]:
 
 def open_folder(out: str) -> fs.FileSystem:
     """Returns a filesystem whose root is the folder `out` (a local path or a URI)."""
-    if "://" in out:
+    if "://" in out or out.startswith("file:/"):
         # What URIs may not hold is written as %XX, unless it has been already.
         out = quote(re.sub("%(?![0-9a-fA-F]{2})", "%25", out), safe=":/?&=%+@,;!$'()*~")
         filesystem, path = fs.FileSystem.from_uri(out)

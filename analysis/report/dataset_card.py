@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from analysis.report import report_text
+from analysis.report.markdown_text import literal
 from analysis.report.sentences import findings
 from analysis.report.study_statistics import StudyStatistics
 
@@ -34,11 +35,11 @@ def card(study: StudyStatistics, tables: Mapping[str, pd.DataFrame]) -> str:
 
 def _body(study: StudyStatistics) -> list[str]:
     return [
-        f"# {report_text.title(study)}",
+        f"# {literal(report_text.title(study))}",
         "",
-        report_text.lead(study),
+        literal(report_text.lead(study)),
         "",
-        *(f"- {sentence}" for sentence in findings(study)),
+        *(f"- {literal(sentence)}" for sentence in findings(study)),
         "",
         "`results/` holds one row per stage, evaluation and metric; `tables/` what the report",
         "shows, `report.html` the report. Read them with `analysis.load`, run the study again with",

@@ -4,6 +4,7 @@ from typing import Any
 
 from analysis.orders.comparison import BOUNDS, COMPARED
 from analysis.report import report_text
+from analysis.report.markdown_text import code, literal
 from analysis.report.phrases import interval, perhaps_none
 from analysis.report.report_frames import by_metric, group, rows
 from analysis.report.sentences import findings
@@ -17,14 +18,18 @@ ARROWS = {True: "(up)", False: "(down)"}
 def markdown(study: StudyStatistics) -> str:
     """Returns facts, findings, all metrics, worst and best orders, gaps, and how it is computed."""
     parts = [
-        f"# {report_text.title(study)}",
-        report_text.lead(study),
+        f"# {literal(report_text.title(study))}",
+        literal(report_text.lead(study)),
         table(
             ["", "", ""],
-            [[fact.value, fact.label, fact.detail] for fact in report_text.facts(study)],
+            [
+                [literal(fact.value), fact.label, literal(fact.detail)]
+                for fact in report_text.facts(study)
+            ],
         ),
         "## Findings",
-        "\n".join(f"- {sentence}" for sentence in findings(study)) or "No run is complete yet.",
+        "\n".join(f"- {literal(sentence)}" for sentence in findings(study))
+        or "No run is complete yet.",
     ]
     if study.groups:
         parts += [
@@ -35,7 +40,7 @@ def markdown(study: StudyStatistics) -> str:
             _metrics(study),
             f"Unit: fraction; {report_text.sample(study.summary)}.",
         ]
-        parts += report_text.notes(study)
+        parts += map(literal, report_text.notes(study))
     if len(study.extremes):
         parts += ["## Worst and best orders", _extremes(study)]
     parts += [
@@ -49,9 +54,9 @@ def markdown(study: StudyStatistics) -> str:
 
 
 def table(head: list[str], lines: list[list[str]]) -> str:
-    """Returns a Markdown table."""
-    every = [head, ["---"] * len(head), *lines]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in every)
+    """Returns a table of cells that are Markdown themselves."""
+    every = [list(map(literal, head)), ["---"] * len(head), *lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in every)
 
 
 def _methods(study: StudyStatistics) -> str:
@@ -63,7 +68,9 @@ def _methods(study: StudyStatistics) -> str:
         cells = [interval(*(row[column + end] for end in BOUNDS)) for column in columns]
         cells.insert(places, perhaps_none(*(row["seed_sd" + end] for end in BOUNDS)))
         name = f"{row['method']} ({row['backbone']})" if several else row["method"]
-        lines.append([name, *(cell.replace("nan", "-") for cell in cells), str(row["runs"])])
+        lines.append(
+            [literal(name), *(cell.replace("nan", "-") for cell in cells), str(row["runs"])]
+        )
     heads = {m: f"{METRICS[m].title} {ARROWS[METRICS[m].higher_is_better]}" for m in COMPARED}
     heads |= {"order_sd": "SD over orders", "cost": "training time (relative)"}
     titles = [heads[column] for column in columns]
@@ -74,7 +81,7 @@ def _methods(study: StudyStatistics) -> str:
 def _metrics(study: StudyStatistics) -> str:
     by_group = [by_metric(study.summary, *pair) for pair in study.groups]
     lines = [
-        [f"{metric.title} {ARROWS[metric.higher_is_better]}"]
+        [f"{literal(metric.title)} {ARROWS[metric.higher_is_better]}"]
         + [_estimate(found.get(key)) for found in by_group]
         for key, metric in study.metrics.items()
         if any(key in found for found in by_group)
@@ -91,11 +98,11 @@ def _estimate(found: Any) -> str:
 def _extremes(study: StudyStatistics) -> str:
     lines = [
         [
-            row.method,
+            literal(row.method),
             f"{row.which} {row.rank}",
             f"{row.average_accuracy:.3f}",
-            " > ".join(row.order),
-            f"`{row.command}`",
+            literal(" > ".join(row.order)),
+            code(row.command),
         ]
         for pair in study.groups
         for row in rows(group(study.extremes, *pair))
@@ -107,4 +114,4 @@ def _gaps(study: StudyStatistics) -> str:
     gaps = study.progress[study.progress["complete"] < study.progress["planned"]]
     if gaps.empty:
         return "All planned runs are complete."
-    return table(list(gaps.columns), [[str(value) for value in row] for row in rows(gaps)])
+    return table(list(gaps.columns), [[literal(str(value)) for value in row] for row in rows(gaps)])

@@ -1,9 +1,11 @@
 """Reads and writes files in a folder on any filesystem."""
 
 import io
+import os
 import posixpath
 import re
 import uuid
+from pathlib import Path
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -44,6 +46,20 @@ class Folder:
     def exists(self, *parts: str) -> bool:
         """Returns whether there is such a file or folder."""
         return bool(self.filesystem.get_file_info(self.join(*parts)).type != fs.FileType.NotFound)
+
+    def obstacle(self) -> str:
+        """Returns why nothing can be written here: "'runs' is a file"; "" if something can."""
+        if not isinstance(self.filesystem, fs.LocalFileSystem):
+            return ""
+        place = Path(self.path)
+        try:
+            while not place.exists():
+                place = place.parent
+        except OSError as error:  # such as a name that is too long
+            return str(error.strerror)
+        if not place.is_dir():
+            return f"'{place}' is a file"
+        return "" if os.access(place, os.W_OK | os.X_OK) else f"'{place}' may not be written to"
 
     def list(self, *parts: str, recursive: bool = False) -> list[fs.FileInfo]:
         """Returns everything in a sub-folder; nothing if it does not exist."""

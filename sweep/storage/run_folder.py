@@ -13,7 +13,6 @@ from typing import Any
 
 import pyarrow as pa
 import yaml
-from pyarrow import fs
 
 from analysis.data.results import (
     COSTS_SCHEMA,
@@ -74,9 +73,10 @@ class RunFolder:
         Raises:
             InputError: says what the folder holds, or what has changed, and what to do.
         """
-        kind = self.folder.filesystem.get_file_info(self.folder.path).type
-        if kind == fs.FileType.File:
-            raise InputError(f"--out '{self.folder.uri}' is a file; give a folder.")
+        if obstacle := self.folder.obstacle():
+            raise InputError(
+                f"--out '{self.folder.uri}' cannot be used: {obstacle}; give another folder."
+            )
         if not self.folder.exists("study.yaml") and not self.folder.exists("stages"):
             # LEFT_BEHIND is what a run leaves whose folder was removed while it ran.
             if {file.base_name for file in self.folder.list()} - LEFT_BEHIND:

@@ -33,6 +33,8 @@ from sweep.tasks.base import BenchmarkConfig, DataConfig, GeneratorConfig, Refer
 
 STUDIES = Path(__file__).parent.parent / "studies"
 """Folder of the studies that ship with the package."""
+MOST = 10**9
+"""Largest number of anything; a larger one is a slip, and would be found out much later."""
 
 
 def _labelled(value: Any) -> Any:
@@ -80,14 +82,14 @@ class TaskTraining(Section):
     """Training settings of one task, wherever it stands in an order."""
 
     lr: float | None = Field(default=None, gt=0)
-    steps: int | None = Field(default=None, ge=1)
+    steps: int | None = Field(default=None, ge=1, le=MOST)
 
 
 class Training(Section):
     """How every stage is trained: AdamW, linear warm-up, then cosine to zero."""
 
-    steps: int = Field(default=1000, ge=1, description="Optimiser steps of one task.")
-    batch_size: int = Field(default=64, ge=1, description="Over all workers together.")
+    steps: int = Field(default=1000, ge=1, le=MOST, description="Optimiser steps of one task.")
+    batch_size: int = Field(default=64, ge=1, le=MOST, description="Over all workers together.")
     lr: float = Field(default=1e-5, gt=0)
     warmup_steps: int = Field(default=0, ge=0)
     weight_decay: float = Field(default=0.0, ge=0)
@@ -130,11 +132,11 @@ class Similarities(Section):
 class Lanes(Section):
     """The long-lived training jobs that work through the study's stages."""
 
-    count: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+    count: Annotated[int, Field(ge=1, le=MOST)] | Literal["auto"] = Field(
         default="auto", description="Most lanes at a time; auto: as many as the cluster can hold."
     )
-    workers: int = Field(default=1, ge=1, description="Data-parallel workers of a lane.")
-    cpus_per_worker: float = Field(default=1, ge=0)
+    workers: int = Field(default=1, ge=1, le=MOST, description="Data-parallel workers of a lane.")
+    cpus_per_worker: float = Field(default=1, ge=0, le=MOST)
     gpus_per_worker: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
         default="auto", description="auto: 1 if the cluster has GPUs, else 0."
     )
@@ -158,11 +160,13 @@ class Study(Section):
     backbones: dict[str, BackboneConfig] = Field(min_length=1)
     methods: dict[str, MethodEntry] = Field(min_length=1)
     design: Annotated[SerializeAsAny[Design], named("designs")] = Williams()
-    replicates: int = Field(default=1, ge=1, description="Seeds, each with a block of orders.")
+    replicates: int = Field(
+        default=1, ge=1, le=MOST, description="Seeds, each with a block of orders."
+    )
     stopping: StoppingRule | None = Field(
         default=None, description="When to stop before the last replicate; null: never."
     )
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     reference: Annotated[
         SerializeAsAny[ReferenceConfig] | None, named("references", optional=True)
     ] = Field(

@@ -111,7 +111,7 @@ def test_missing_study(capsys: pytest.CaptureFixture[str]) -> None:
         ({"reference": {"name": "dataset"}}, "the key 'path' is missing"),
         ({"reference": {"name": "dataset", "path": "a", "template": "a photo"}}, "must hold '{}'"),
         ({"reference": {"name": "dataset", "path": "me/none"}}, "nor reachable on the hub"),
-        ({"reference": {"name": "dataset", "path": "images"}}, "cannot be loaded"),
+        ({"reference": {"name": "dataset", "path": "images"}}, "holds no images with captions"),
         ({"generator": "rendered"}, "Did you mean 'renderer'?"),
         ({"generator": {"name": "renderer", "images": 0}}, "greater than or equal to 1, got 0"),
         ({"generator": {"name": "diffusers", "path": "images"}}, "holds no model_index.json"),

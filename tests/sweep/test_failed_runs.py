@@ -21,7 +21,7 @@ MESSAGE = "cannot open [/data/alpha/7.jpg], wanted [batch, dim]\nsecond line"
 STUDY: dict[str, Any] = {
     "name": "failed",
     "benchmark": {"name": TOY},
-    "methods": {"my [method]": {"method": "tests.faulty:CannotOpen"}, "er": None},
+    "methods": {"my [method]": {"method": "tests.faulty:CannotOpen"}},
     "design": {"name": "fixed", "orders": [["a", "b", "c"], ["c", "b", "a"]]},
     "training": {"steps": 3, "batch_size": 16},
     "lanes": {"count": 1, "cpus_per_worker": 1, "retries": 0},

@@ -108,6 +108,25 @@ def test_other_numbers_are_no_whole_ones(file: Path, text: str) -> None:
     )
 
 
+def test_numbers_that_must_be_slips_are_refused(file: Path) -> None:
+    for key in ("training.steps", "training.batch_size", "replicates", "lanes.count", "seed"):
+        assert f"{key}: must be less than" in refusal(file, "", f"{key}=1e30")
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("training=5", "must be a mapping of keys to values, got 5"),
+        ("evaluation.diagnostics=cka", "must be a list, got 'cka'"),
+        ("design={name: fixed, orders: []}", "must have at least 1 item, got []"),
+    ],
+)
+def test_what_a_value_must_be_is_said_in_words_of_yaml(
+    file: Path, override: str, words: str
+) -> None:
+    assert words in refusal(file, "", override)
+
+
 @pytest.mark.parametrize(("text", "value"), [("1e-4", 1e-4), ("1E5", 1e5), ("1", 1), (".5", 0.5)])
 def test_numbers_may_be_written_so(file: Path, text: str, value: float) -> None:
     assert read(file, f"training: {{lr: {text}}}").training.lr == value

@@ -168,7 +168,7 @@ class TestFolder:
 
     def test_file(self, tmp_path: Path, plan: Plan) -> None:
         (tmp_path / "file").write_text("")
-        with pytest.raises(InputError, match="is a file; give a folder"):
+        with pytest.raises(InputError, match="is a file; give another folder"):
             RunFolder(str(tmp_path / "file"), plan).check()
 
     def test_folder_with_something_else(self, tmp_path: Path, plan: Plan) -> None:
