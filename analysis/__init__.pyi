@@ -1,7 +1,7 @@
 """The public names of the package, for type checkers and for `analysis/__init__.py`."""
 
 from .data.accuracy_matrices import combine, from_matrices
-from .data.csv_files import load_csv
+from .data.matrix_files import read_matrices
 from .data.results import Results, load
 from .data.tiny_study import tiny_study
 from .inference.confidence_sequences import (
@@ -38,6 +38,7 @@ from .report import write_report
 from .report.panels.base import Panel
 from .run_metrics.metric import METRICS, Metric
 from .run_metrics.metrics_table import metrics
+from .run_metrics.undefined import undefined_metrics
 
 __all__ = [
     "FIRST_LOOK",
@@ -68,7 +69,6 @@ __all__ = [
     "from_matrices",
     "gains",
     "load",
-    "load_csv",
     "mantel",
     "method_contributions",
     "method_pairs",
@@ -80,6 +80,7 @@ __all__ = [
     "preferred_baseline",
     "profiles",
     "rankings",
+    "read_matrices",
     "regret",
     "replicates_for",
     "robustness",
@@ -93,6 +94,7 @@ __all__ = [
     "tiny_study",
     "transition_models",
     "transitions",
+    "undefined_metrics",
     "variance_components",
     "write_report",
 ]

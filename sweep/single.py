@@ -6,6 +6,7 @@ import pandas as pd
 
 from methods.base import State
 from sweep.errors import InputError, unknown
+from sweep.measuring.checking import check_inputs
 from sweep.measuring.measure import make_plan, save
 from sweep.orders.given import Fixed
 from sweep.orders.order import Order
@@ -46,7 +47,10 @@ def plan_single(
             "methods": {method: study.methods[method]},
             "design": Fixed(orders=(order,), all_tasks=False),
             "replicates": replicate + 1,
-            "lanes": Lanes(cpus_per_worker=study.lanes.cpus_per_worker),
+            "lanes": Lanes(
+                cpus_per_worker=study.lanes.cpus_per_worker,
+                gpus_per_worker=study.lanes.gpus_per_worker,
+            ),
         }
     )
     plan = make_plan(single)
@@ -96,18 +100,16 @@ def run_single(
     >>> len(records), records[-1].scores[0]["eval_task"]
     (3, 'shapes')
     """
-    study.check_data()
     plan = plan_single(study, method, order, replicate, backbone)
+    check_inputs(plan)
     run_folder = RunFolder(out, plan) if out else None
     with ExitStack() as stack:
         if run_folder:
             # What it writes does not take the place of stages made from other inputs.
             run_folder.check(accepts_changes=True)
-            lock = RunLock(run_folder.folder)
-            lock.check()
+            stack.enter_context(RunLock(run_folder.folder))
             run_folder.prepare()
             save(plan, run_folder.folder)
-            stack.enter_context(lock)
         results = _compute(plan, run_folder)
         if run_folder:
             run_folder.flush(plan.units, {})

@@ -6,15 +6,16 @@ import importlib.util
 import json
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 DEPENDENCIES = {"torch", "numpy", "scipy", "sklearn", "pandas", "pyarrow", "PIL", "pydantic",
                 "transformers", "peft", "accelerate", "diffusers", "datasets", "safetensors",
-                "huggingface_hub", "tokenizers", "torchvision", "ray"}  # fmt: skip
-"""Packages whose code is not looked at: their versions are recorded instead."""
+                "huggingface_hub", "tokenizers", "torchvision", "ray", "sweep"}  # fmt: skip
+"""Packages whose code is not looked at: their versions are recorded instead; `sweep` has a version
+for what it computes, `sweep.plan.plan.VERSION`."""
 INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 """Folders of installed packages."""
 TABLES = {"methods", "sweep", "analysis"}
@@ -32,7 +33,16 @@ def code_of(part: type) -> dict[str, str]:
     >>> sorted(code_of(FineTune))[:2]
     ['methods.backbones.base', 'methods.backbones.prompting']
     """
-    start = {base.__module__ for base in part.__mro__ if not _is_foreign(base.__module__)}
+    return code_from({base.__module__ for base in part.__mro__})
+
+
+def code_from(modules: Collection[str]) -> dict[str, str]:
+    """Returns digests of modules and of what they import, as `code_of` does.
+
+    Args:
+        modules: Names of modules; those of dependencies do not count.
+    """
+    start = {module for module in modules if not _is_foreign(module)}
     own = {_top(module) for module in start}
     found: dict[str, str] = {}
     queue = sorted(start)
@@ -57,7 +67,7 @@ def _is_foreign(module: str) -> bool:
 
 def _is_loose(module: str) -> bool:
     """Returns whether a module lies outside of all installed packages, such as beside the study."""
-    if _is_foreign(module):
+    if _is_foreign(module) or _top(module) in TABLES:
         return False
     file = _file(_top(module)) or _file(module)
     return file is not None and not str(file).startswith(INSTALLED)

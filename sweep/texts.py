@@ -35,10 +35,19 @@ def size(count: int) -> str:
     return f"{value:.3g} TB"
 
 
+def plural(count: int, noun: str) -> str:
+    """Returns a count with its noun.
+
+    >>> plural(1, "order"), plural(1200, "run")
+    ('1 order', '1,200 runs')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def printable(path: str) -> str:
     """Returns a path as it can be printed, even if its name is not valid UTF-8.
 
-    >>> printable("data/caf\udce9.jpg") == "data/caf\ufffd.jpg"
+    >>> printable("caf" + chr(0xDCE9)) == "caf" + chr(0xFFFD)
     True
     """
     return os.fsencode(path).decode(errors="replace")

@@ -168,14 +168,14 @@ def test_all_versions_come_from_one_place(whole: Path, alone: Path) -> None:
 USE_ALONE = """
 import importlib.util, sys
 from pathlib import Path
-from analysis import from_matrices, load, load_csv, metrics, write_report
+from analysis import from_matrices, load, metrics, read_matrices, write_report
 
 for absent in ("torch", "ray", "transformers", "sweep", "methods"):
     assert importlib.util.find_spec(absent) is None, absent
 matrices = [[[0.9, 0.3], [0.7, 0.8]], [[0.8, 0.4], [0.6, 0.9]]]
 assert len(metrics(from_matrices(matrices, [("pets", "food"), ("food", "pets")]))) == 2
 Path("matrix.csv").write_text("pets,food\\n0.5,0.4\\n0.9,0.3\\n0.7,0.8\\n")
-print(metrics(load_csv("matrix.csv"))["average_accuracy"].item())
+print(metrics(read_matrices("matrix.csv"))["average_accuracy"].item())
 assert len(metrics(load("run")))
 assert "finetune" in Path(write_report("run")).read_text("utf-8")
 assert not {"torch", "ray"} & set(sys.modules)

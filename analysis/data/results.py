@@ -1,10 +1,13 @@
 """The results of a study: the schema every writer follows, and how to read them."""
 
 import posixpath
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -96,6 +99,13 @@ RUN = ["backbone", "method", "replicate", "order"]
 SEPARATOR = "\x1f"
 
 
+class Origin(NamedTuple):
+    """Holds what a method is called in its studies, and which these are."""
+
+    method: str
+    studies: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Results:
     """Holds what a study has measured so far.
@@ -107,6 +117,10 @@ class Results:
         folder: where the results were read from; None when they came from memory.
         recorded: wall times (COSTS_SCHEMA) of results that came from memory.
         embedded: mean embeddings (EMBEDDINGS_SCHEMA) of results that came from memory.
+        unit: what scores were given in: "fraction", "percent", or "mixed" if that differs between
+            methods. They are held as fractions in any case.
+        notes: sentences about how given results were read, and what they lack.
+        origins: where every method of combined studies comes from; {} otherwise.
 
     >>> from analysis import tiny_study
     >>> tiny_study().matrix("clip", "finetune", 0, ("cars", "pets", "textures")).round(2)
@@ -123,6 +137,9 @@ class Results:
     folder: fs.FileSystem | None = None
     recorded: pd.DataFrame | None = None
     embedded: pd.DataFrame | None = None
+    unit: str = "fraction"
+    notes: tuple[str, ...] = ()
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
     @cached_property
     def embeddings(self) -> pd.DataFrame:
@@ -188,6 +205,19 @@ class Results:
         runs["error"] = pd.Series(errors, dtype=object)
         return runs[[*RUN[:3], "seed", "design", "block", "order", "missing", "error"]]
 
+    def in_study_of(self, near: str, method: str) -> str:
+        """Returns what a method is called in the study that another one comes from.
+
+        The two names differ only where studies were combined that do not agree about the method.
+        """
+        home = set(self.origins[near].studies) if near in self.origins else set()
+        named = (
+            name
+            for name, origin in self.origins.items()
+            if origin.method == method and home & set(origin.studies)
+        )
+        return next(named, method)
+
     @property
     def failures(self) -> pd.DataFrame:
         """Returns one row per stage that failed and was not trained since."""
@@ -232,6 +262,11 @@ def load(out: str | Path) -> Results:
     ...
     FileNotFoundError: 'nowhere' holds no results: no rows in results/*.parquet.
     """
+    if Path(out).is_file():
+        raise FileNotFoundError(
+            f"'{out}' is a file, and results are read from the folder of a run; for results of "
+            f"other tools see analysis.read_matrices."
+        )
     folder = open_folder(str(out))
     table = _read(folder, "results", RESULTS_SCHEMA)
     if table.num_rows == 0:
@@ -240,7 +275,7 @@ def load(out: str | Path) -> Results:
         raise FileNotFoundError(f"'{out}' holds no orders.parquet, so its runs are unknown.")
     orders = ds.dataset("orders.parquet", ORDERS_SCHEMA, filesystem=folder).to_table()
     return Results(
-        _once(_frame(table, "prefix")),
+        once(_frame(table, "prefix")),
         _frame(orders, "order").drop_duplicates(["replicate", "order"], ignore_index=True),
         folder,
     )
@@ -254,9 +289,11 @@ def as_runs(runs: pd.DataFrame) -> list[RunKey]:
 def open_folder(out: str) -> fs.FileSystem:
     """Returns a filesystem whose root is the folder `out` (a local path or a URI)."""
     if "://" in out:
+        # What URIs may not hold is written as %XX, unless it has been already.
+        out = quote(re.sub("%(?![0-9a-fA-F]{2})", "%25", out), safe=":/?&=%+@,;!$'()*~")
         filesystem, path = fs.FileSystem.from_uri(out)
     else:
-        filesystem, path = fs.LocalFileSystem(), posixpath.abspath(out)
+        filesystem, path = fs.LocalFileSystem(), posixpath.abspath(posixpath.expanduser(out))
     return fs.SubTreeFileSystem(path, filesystem)
 
 
@@ -284,7 +321,7 @@ def _frame(table: pa.Table, sequence: str) -> pd.DataFrame:
     return frame[list(table.column_names)]
 
 
-def _once(stages: pd.DataFrame) -> pd.DataFrame:
+def once(stages: pd.DataFrame) -> pd.DataFrame:
     """Returns every score once (the last one), and failures only of stages without scores."""
     ok = stages[stages["status"] == "ok"]
     ok = ok.drop_duplicates([*STAGE, "split", "eval_task", "metric"], keep="last")

@@ -11,8 +11,22 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.inference.replicates import are_complete, complete_replicates, over_replicates, paired
-from analysis.inference.significance import probability_inside, significance, verdict
+from analysis.inference.intervals import Interval
+from analysis.inference.replicates import (
+    Baseline,
+    are_complete,
+    complete_replicates,
+    over_replicates,
+    paired,
+    partners,
+)
+from analysis.inference.significance import (
+    TESTS,
+    VERDICTS,
+    probability_inside,
+    significance,
+    verdicts,
+)
 from analysis.run_metrics.metric import Metric, with_extra
 
 ROPE = 0.005
@@ -28,9 +42,10 @@ def summary(runs: pd.DataFrame, extra: Sequence[Metric] = ()) -> pd.DataFrame:
 
     Returns:
         One row per (backbone, method, metric) that is defined: mean (of replicate means), low and
-        high (t interval over replicates), replicates and runs that count, sd_runs (standard
-        deviation over these runs; it holds the effects of order AND of seed), min, min_order,
-        max, max_order (over these runs), note (what the numbers are conditional on).
+        high (t interval over replicates, cut off at what the metric can be), replicates and runs
+        that count, sd_runs (standard deviation over these runs; it holds the effects of order AND
+        of seed), min, min_order, max, max_order (over these runs), note (what the numbers are
+        conditional on).
 
     >>> from analysis import metrics, tiny_study
     >>> runs = metrics(tiny_study())
@@ -38,38 +53,43 @@ def summary(runs: pd.DataFrame, extra: Sequence[Metric] = ()) -> pd.DataFrame:
     >>> found[["method", "mean", "low", "high", "replicates", "runs"]].round(3)
           method   mean    low   high  replicates  runs
     0   finetune  0.589  0.581  0.597           4    24
-    13    replay  0.742  0.731  0.752           4    24
+    19    replay  0.742  0.731  0.752           4    24
     """
     rows = []
     for (backbone, method), group in runs.groupby(["backbone", "method"]):
-        for metric in with_extra(extra):
+        for metric, about in with_extra(extra).items():
             defined = group.dropna(subset=metric)
             if len(defined):
                 used = complete_replicates(defined)
                 head = {"backbone": backbone, "method": method, "metric": metric}
-                rows.append(head | _over_replicates(defined, used, metric) | _range(used, metric))
+                spread = _over_replicates(defined, used, metric)
+                limits = about.limits(used[metric].to_numpy())
+                known = Interval(spread["mean"], spread["low"], spread["high"]).inside(*limits)
+                rows.append(head | spread | known._asdict() | _range(used, metric))
     columns = [*HEAD, *SPREAD, "min", "min_order", "max", "max_order", "note"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def compare(
-    runs: pd.DataFrame, baseline: str, rope: float = ROPE, extra: Sequence[Metric] = ()
+    runs: pd.DataFrame, baseline: Baseline, rope: float = ROPE, extra: Sequence[Metric] = ()
 ) -> pd.DataFrame:
     """Returns every method minus a baseline, paired: same backbone, replicate and order.
 
     Args:
         runs: what `metrics` returns.
-        baseline: the method to compare with.
+        baseline: the method to compare with, or {method: the method to compare it with}.
         rope: differences up to this do not matter; in the unit of the metrics.
         extra: metrics of your own that `runs` holds.
 
     Returns:
         One row per (backbone, method, metric): baseline, mean (of the replicate means of the
-        differences method - baseline), low, high, replicates, runs (pairs that count), sd_runs
-        (of the differences), wins and ties (pairs in which the method is better or equal, in the
-        direction of the metric), win_rate ((wins + ties / 2) / runs), verdict and p_rope (of
-        the mean difference, see `significance`), p, p_holm, p_max_t, p_wilcoxon (corrected for
-        all methods of the same backbone and metric; NaN where a replicate is broken), note.
+        differences method - baseline), low, high (95 % t interval of this difference alone),
+        replicates, runs (pairs that count), sd_runs (of the differences), wins and ties (pairs in
+        which the method is better or equal, in the direction of the metric), win_rate ((wins +
+        ties / 2) / runs), p_rope (the probability that the mean difference does not matter),
+        note; verdict, p_verdict, verdict_low, verdict_high (`significance.verdicts`) and p,
+        p_holm, p_max_t, p_wilcoxon (`significance.significance`), of which the family is all
+        methods of the same backbone and metric, and NaN where no replicate is complete.
 
     Raises:
         ValueError: no run of the baseline is complete.
@@ -82,6 +102,7 @@ def compare(
     """
     rows: list[dict[str, object]] = []
     means: dict[tuple[str, str, str], pd.Series] = {}
+    other = partners(runs["method"], baseline)
     for key, group in paired(runs, baseline, extra).groupby(["backbone", "method"]):
         backbone, method = map(str, key)
         for metric, about in with_extra(extra).items():
@@ -90,36 +111,35 @@ def compare(
                 used = complete_replicates(defined)
                 head = {"backbone": backbone, "method": method, "metric": metric}
                 spread = _over_replicates(defined, used, metric)
-                decided = _decided(spread, about, rope)
-                rows.append(head | {"baseline": baseline} | spread | _wins(used, about) | decided)
+                bounds = (spread["mean"], spread["low"], spread["high"], spread["replicates"])
+                row = head | {"baseline": other[method]} | spread | _wins(used, about)
+                rows.append(row | {"p_rope": probability_inside(*bounds, rope)})
                 if are_complete(used):
                     means[backbone, metric, method] = used.groupby("replicate")[metric].mean()
-    columns = [*HEAD, "baseline", *SPREAD, "wins", "ties", "win_rate", "verdict", "p_rope", "note"]
+    columns = [*HEAD, "baseline", *SPREAD, "wins", "ties", "win_rate", "p_rope", "note"]
     found = pd.DataFrame(rows, columns=columns)
-    return found.merge(_significance(means), how="left", on=HEAD)
+    judged = found.merge(_families(means, rope, with_extra(extra)), how="left", on=HEAD)
+    return judged.fillna({"verdict": "undecided"})
 
 
-def _decided(spread: dict[str, Any], metric: Metric, rope: float) -> dict[str, object]:
-    """Returns the verdict on a mean difference, in the direction of the metric."""
-    bounds = (spread["low"], spread["high"])
-    low, high = bounds if metric.higher_is_better else (-bounds[1], -bounds[0])
-    inside = probability_inside(spread["mean"], *bounds, spread["replicates"], rope)
-    return {"verdict": verdict(low, high, rope), "p_rope": inside}
-
-
-def _significance(means: dict[tuple[str, str, str], pd.Series]) -> pd.DataFrame:
-    """Returns P values of replicate means keyed (backbone, metric, method), family by family."""
+def _families(
+    means: dict[tuple[str, str, str], pd.Series], rope: float, about: dict[str, Metric]
+) -> pd.DataFrame:
+    """Returns verdicts and p values of replicate means keyed (backbone, metric, method)."""
     families: dict[tuple[str, str], dict[str, pd.Series]] = {}
     for (backbone, metric, method), values in means.items():
         families.setdefault((backbone, metric), {})[method] = values
-    parts = [
-        significance(pd.DataFrame(family).dropna())
-        .rename_axis("method")
-        .reset_index()
-        .assign(backbone=backbone, metric=metric)
-        for (backbone, metric), family in families.items()
-    ]
-    columns = [*HEAD, "p", "p_holm", "p_max_t", "p_wilcoxon"]
+    parts = []
+    for (backbone, metric), family in families.items():
+        differences = pd.DataFrame(family).rename_axis(columns="method")
+        judged = verdicts(about[metric].sign * differences, rope)
+        if not about[metric].higher_is_better:
+            judged = judged.assign(
+                verdict_low=-judged["verdict_high"], verdict_high=-judged["verdict_low"]
+            )
+        found = judged.join(significance(differences)).reset_index()
+        parts.append(found.assign(backbone=backbone, metric=metric))
+    columns = [*HEAD, *VERDICTS, *TESTS]
     return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
 
 
@@ -127,7 +147,7 @@ HEAD = ["backbone", "method", "metric"]
 SPREAD = ["mean", "low", "high", "replicates", "runs", "sd_runs"]
 
 
-def _over_replicates(runs: pd.DataFrame, used: pd.DataFrame, column: str) -> dict[str, object]:
+def _over_replicates(runs: pd.DataFrame, used: pd.DataFrame, column: str) -> dict[str, Any]:
     """Returns mean, interval and spread of a column over `used`, the runs that count."""
     replicates = used["replicate"].nunique()
     return {

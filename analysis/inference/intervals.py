@@ -8,6 +8,8 @@ from scipy import stats
 
 LEVEL = 0.95
 """Of every interval."""
+SPAN = 100
+"""Bounds of a positive number that are further apart than by this factor are not given."""
 
 
 class Interval(NamedTuple):
@@ -20,6 +22,11 @@ class Interval(NamedTuple):
     def only_if(self, is_known: bool) -> "Interval":
         """Returns itself if it is known, else the mean without bounds."""
         return self if is_known else self._replace(low=np.nan, high=np.nan)
+
+    def inside(self, lowest: float, highest: float) -> "Interval":
+        """Returns itself, cut off where the mean cannot be; its coverage stays what it is."""
+        low, high = (float(np.clip(bound, lowest, highest)) for bound in self[1:])
+        return self._replace(low=low, high=high)
 
 
 def t_interval(values: ArrayLike) -> Interval:
@@ -42,20 +49,69 @@ def t_interval(values: ArrayLike) -> Interval:
 def positive_interval(values: ArrayLike) -> Interval:
     """Returns the mean of m positive values with skewed spread, such as variances or ranges.
 
-    With L the logarithms and v their variance, the bounds are those of the mean of a log-normal
-    law, exp(mean L + v/2 +- t_(m-1) sqrt(v/m + v^2 / (2 (m+1)))) (Cox's method; Olsson 2005). The
-    mean is the plain one. The bounds are NaN for fewer than two values, or for one that is 0.
+    The mean is the plain one; the bounds are those of `positive_bounds`.
     """
     x = np.asarray(values, float)
-    mean = float(x.mean()) if len(x) else np.nan
-    if len(x) < 2 or not (x > 0).all():
-        return Interval(mean, np.nan, np.nan)
-    logs = np.log(x)
-    v = logs.var(ddof=1)
-    quantile = stats.t.ppf((1 + LEVEL) / 2, len(x) - 1)
-    half = quantile * np.sqrt(v / len(x) + v**2 / (2 * (len(x) + 1)))
-    centre = logs.mean() + v / 2
-    return Interval(mean, float(np.exp(centre - half)), float(np.exp(centre + half)))
+    low, high = positive_bounds(x[:, None])
+    return Interval(float(x.mean()) if len(x) else np.nan, float(low[0]), float(high[0]))
+
+
+def positive_bounds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns bounds for the mean of every column of positive values [m, columns].
+
+    With L the logarithms and v their variance, the bounds are those of the mean of a log-normal
+    law, exp(mean L + v/2 +- t_(m-1) sqrt(v/m + v^2 / (2 (m+1)))) (Cox's method; Olsson 2005). NaN
+    where there is a value that is not positive, and for fewer than three values: two say so
+    little of how much they spread that the bounds would not exclude anything.
+    """
+    m = len(values)
+    nothing = np.full(values.shape[1], np.nan)
+    if m < 3:
+        return nothing, nothing
+    logs = np.log(np.where(values > 0, values, np.nan))
+    v = logs.var(axis=0, ddof=1)
+    quantile = stats.t.ppf((1 + LEVEL) / 2, m - 1)
+    half = quantile * np.sqrt(v / m + v**2 / (2 * (m + 1)))
+    centre = logs.mean(axis=0) + v / 2
+    return np.exp(centre - half), np.exp(np.minimum(centre + half, 700))  # below infinity
+
+
+def telling(low: ArrayLike, high: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Returns bounds of positive numbers, NaN where they are more than a factor SPAN apart.
+
+    Of such an interval nobody learns anything but that the data cannot say.
+    """
+    low, high = np.asarray(low, float), np.asarray(high, float)
+    said = high <= SPAN * low
+    return np.where(said, low, np.nan), np.where(said, high, np.nan)
+
+
+def variance_bounds(
+    total: np.ndarray, part: np.ndarray, df_total: int, df_part: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns bounds of what a variance exceeds another one by, both estimated with chi^2 laws.
+
+    The modified large-sample bounds of Ting, Burdick, Graybill, Jeyaratnam & Lu (1990, J. Statist.
+    Comput. Simul. 35, 135-143), exact where one of the two is 0. The lower one is 0 where the
+    difference may be none; where the upper one were below 0, it is that of `total` alone.
+
+    Args:
+        total: estimates of the larger variance, [columns].
+        part: estimates of what it exceeds, [columns].
+        df_total: their degrees of freedom.
+        df_part: their degrees of freedom.
+    """
+    upper, lower = (1 + LEVEL) / 2, (1 - LEVEL) / 2
+    g1, g2 = (1 - df / stats.chi2.ppf(upper, df) for df in (df_total, df_part))
+    h1, h2 = (df / stats.chi2.ppf(lower, df) - 1 for df in (df_total, df_part))
+    f, e = (stats.f.ppf(tail, df_total, df_part) for tail in (upper, lower))
+    g12 = ((f - 1) ** 2 - (g1 * f) ** 2 - h2**2) / f
+    h12 = ((1 - e) ** 2 - (h1 * e) ** 2 - g2**2) / e
+    below = (g1 * total) ** 2 + (h2 * part) ** 2 + g12 * total * part
+    above = (h1 * total) ** 2 + (g2 * part) ** 2 + h12 * total * part
+    low = total - part - np.sqrt(np.maximum(0, below))
+    high = total - part + np.sqrt(np.maximum(0, above))
+    return np.maximum(0, low), np.where(high > 0, high, (1 + h1) * total)
 
 
 def without_rounding(differences: np.ndarray) -> np.ndarray:

@@ -3,7 +3,8 @@
 A replicate is one seed with one block of orders. It is complete when all its planned runs are.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 
 import numpy as np
 import pandas as pd
@@ -64,24 +65,51 @@ def with_same_tasks(runs: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, list[str
             yield used, sorted(next(iter(sets)))
 
 
-def paired(runs: pd.DataFrame, baseline: str, extra: Sequence[Metric] = ()) -> pd.DataFrame:
+Baseline = str | Mapping[str, str]
+"""The method that all others are compared with, or that of every method that is compared."""
+
+
+def partners(methods: Iterable[str], baseline: Baseline) -> dict[str, str]:
+    """Returns the method that each method is compared with.
+
+    Raises:
+        ValueError: a baseline is not among the methods.
+
+    >>> partners(["er", "finetune", "lwf"], "finetune")
+    {'er': 'finetune', 'lwf': 'finetune'}
+    >>> partners(["er", "lwf"], "lwff")
+    Traceback (most recent call last):
+    ...
+    ValueError: Unknown baseline 'lwff'; there are runs of: er, lwf. Did you mean 'lwf'?
+    """
+    known = sorted(set(methods))
+    given = {m: baseline for m in known} if isinstance(baseline, str) else dict(baseline)
+    wanted = [baseline] if isinstance(baseline, str) else sorted(set(given.values()))
+    for name in wanted:
+        if name not in known:
+            near = get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise ValueError(
+                f"Unknown baseline '{name}'; there are runs of: "
+                f"{', '.join(known) or 'no method'}.{hint}"
+            )
+    return {m: given[m] for m in known if given.get(m, m) != m}
+
+
+def paired(runs: pd.DataFrame, baseline: Baseline, extra: Sequence[Metric] = ()) -> pd.DataFrame:
     """Returns the runs of all other methods, with every metric as difference to the baseline's run.
 
     Paired are runs of the same backbone, replicate and order; runs without a partner are left
     out.
 
     Raises:
-        ValueError: no run of the baseline is complete.
+        ValueError: no run of a baseline is complete.
     """
-    is_baseline = runs["method"] == baseline
-    if not is_baseline.any():
-        raise ValueError(
-            f"No complete run of the baseline '{baseline}'; "
-            f"there are runs of: {', '.join(sorted(set(runs['method']))) or 'no method'}."
-        )
-    pair, names = ["backbone", "replicate", "order"], list(with_extra(extra))
-    reference = runs.loc[is_baseline, [*pair, *names]]
-    both = runs[~is_baseline].merge(reference, on=pair, suffixes=("", " of baseline"))
+    other = runs["method"].map(partners(runs["method"], baseline))
+    pair, names = ["backbone", "replicate", "order", "method"], list(with_extra(extra))
+    both = runs[other.notna()].assign(partner=other.dropna())
+    reference = runs[[*pair, *names]].rename(columns={"method": "partner"})
+    both = both.merge(reference, on=[*pair[:3], "partner"], suffixes=("", " of baseline"))
     differences = both[names].to_numpy() - both[[f"{m} of baseline" for m in names]].to_numpy()
     differences = differences.round(DECIMALS)
     return both[runs.columns].assign(**dict(zip(names, differences.T, strict=True)))

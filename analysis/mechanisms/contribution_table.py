@@ -8,7 +8,7 @@ target, or of the order and the seed that it happened to be observed with?
 """
 
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,8 @@ from scipy import stats
 
 from analysis.inference.intervals import LEVEL, without_rounding
 from analysis.inference.replicates import are_complete, centred
-from analysis.orders.robustness import bad_order_average, spread
+from analysis.orders.blocks import Blocks
+from analysis.orders.robustness import Spread, bad_order_average, spreads
 
 HEAD = ["kind", "backbone", "method"]
 Order = tuple[str, ...]
@@ -105,13 +106,14 @@ def contribution_table(found: Iterable[Contributions]) -> pd.DataFrame:
     Returns:
         One row per (kind, backbone, method, player, target): mean (of replicate means), low, high
         (t interval over replicates), drift (the mean less where it started), order_sd,
-        order_sd_low, order_sd_high and seed_sd (see `robustness.spread`), order_share (of the
-        order in both variances), before and after (mean over runs in which the player is learnt
-        before and after the target), sign (share of runs with a change above the noise minus share
-        below it: +1 always up, -1 always down, 0 the order decides), signal (drift^2 / (drift^2 +
-        order_sd^2): 1 = a property of the pair, 0 = of the order), q05 and worst_tenth (of all
-        runs), position and predecessor (share of the variance over orders that the player's place
-        explains, and what was learnt just before it), replicates, runs. NaN where undefined.
+        order_sd_low, order_sd_high, seed_sd, seed_sd_low and seed_sd_high (see
+        `robustness.spread`), order_share (of the order in both variances), before and after (mean
+        over runs in which the player is learnt before and after the target), sign (share of runs
+        with a change above the noise minus share below it: +1 always up, -1 always down, 0 the
+        order decides), signal (drift^2 / (drift^2 + order_sd^2): 1 = a property of the pair, 0 =
+        of the order), q05 and worst_tenth (of all runs), position and predecessor (share of the
+        variance over orders that the player's place explains, and what was learnt just before
+        it), replicates, runs. NaN where undefined.
 
     >>> from analysis import gains, metrics, tiny_study
     >>> results = tiny_study()
@@ -120,8 +122,8 @@ def contribution_table(found: Iterable[Contributions]) -> pd.DataFrame:
     >>> found[["method", "player", "target", "mean", "signal"]].round(2).head(3)
          method player    target  mean  signal
     0  finetune   cars      cars  0.61    1.00
-    1  finetune   cars      pets -0.10    0.40
-    2  finetune   cars  textures -0.10    0.42
+    1  finetune   cars      pets -0.10    0.45
+    2  finetune   cars  textures -0.10    0.47
     """
     parts = [_table(part) for part in found]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=_COLUMNS)
@@ -133,12 +135,12 @@ def _table(part: Contributions) -> pd.DataFrame:
     means = pd.DataFrame(part.changes).groupby(runs["replicate"].to_numpy()).mean().to_numpy()
     low, high = _t_bounds(means) if are_complete(runs) else (np.nan, np.nan)
     drift = means.mean(axis=0)
-    spreads = pd.DataFrame([spread(table) for table in _layout(runs, y)])
-    order, seed = spreads["order_sd"].to_numpy() ** 2, spreads["seed_sd"].to_numpy() ** 2
+    apart = spreads(Blocks.of(runs), y)
+    order, seed = apart["order_sd"].to_numpy() ** 2, apart["seed_sd"].to_numpy() ** 2
     found = pd.DataFrame(
         part.pairs
         | {"mean": start + drift, "low": start + low, "high": start + high, "drift": drift}
-        | spreads.to_dict("series")
+        | apart.to_dict("series")
         | {
             "order_share": _ratio(order, order + seed),
             "before": _mean_where(part, operator.lt),
@@ -159,7 +161,7 @@ def _table(part: Contributions) -> pd.DataFrame:
 
 _COLUMNS = [
     *(*HEAD, "player", "target", "mean", "low", "high", "drift"),
-    *("order_sd", "order_sd_low", "order_sd_high", "seed_sd", "order_share", "before", "after"),
+    *(*Spread._fields, "order_share", "before", "after"),
     *("sign", "signal", "q05", "worst_tenth", "position", "predecessor", "replicates", "runs"),
 ]
 
@@ -235,16 +237,6 @@ def mean_tau(table: np.ndarray) -> float:
         agreed += float((signs.sum(axis=0) ** 2 - own).sum())
         possible += float((own**2 - own).sum())
     return agreed / possible if possible else np.nan
-
-
-def _layout(runs: pd.DataFrame, columns: np.ndarray) -> Iterator[np.ndarray]:
-    """Yields every column of values [runs, columns] as `spread` wants it: [orders, replicates]."""
-    replicate, replicates = pd.factorize(runs["replicate"])
-    order, orders = pd.factorize(runs["order"])
-    for column in columns.T:
-        table = np.full((len(orders), len(replicates)), np.nan)
-        table[order, replicate] = column
-        yield table
 
 
 def _t_bounds(means: np.ndarray) -> tuple[np.ndarray, np.ndarray] | tuple[float, float]:

@@ -17,6 +17,7 @@ from analysis.data.results import Results, as_runs
 from analysis.data.score_array import EvaluationKey
 from analysis.inference.replicates import over_replicates, with_same_tasks
 from analysis.mechanisms.embedding_alignment import Space, spaces
+from analysis.orders.blocks import Blocks
 
 
 class ModeMeasure(NamedTuple):
@@ -68,8 +69,8 @@ def failure_modes(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per (backbone, method, measure, stage) that is defined: mode, mean (of replicate
-        means), low, high (t interval over replicates), order_sd (root of the mean variance inside
-        replicates), runs. Only methods whose orders hold the same tasks.
+        means), low, high (t interval over replicates), order_sd (see `robustness.spread`),
+        runs. Only methods whose orders hold the same tasks.
 
     >>> from analysis import metrics, tiny_study
     >>> results = tiny_study()
@@ -89,15 +90,15 @@ def failure_modes(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for used, _ in with_same_tasks(runs):
         head = {name: used[name].iloc[0] for name in ("backbone", "method")}
-        replicate = used["replicate"].to_numpy()
+        blocks = Blocks.of(used)
         space = found.get((head["backbone"], head["method"]))
         for name, values in _measured(results, used, space):
             for stage in np.flatnonzero(~np.isnan(values).any(axis=0)):
                 mine = values[:, stage]
                 row = head | {"mode": MEASURES[name].mode, "measure": name, "stage": int(stage)}
                 row |= over_replicates(mine, used)._asdict()
-                order_sd = float(np.sqrt(pd.Series(mine).groupby(replicate).var(ddof=1).mean()))
-                rows.append(row | {"order_sd": order_sd, "runs": len(used)})
+                variance = float(blocks.split(mine[:, None]).order[0])
+                rows.append(row | {"order_sd": max(0.0, variance) ** 0.5, "runs": len(used)})
     names = ["backbone", "method", "mode", "measure", "stage", "mean", "low", "high"]
     return pd.DataFrame(rows, columns=[*names, "order_sd", "runs"])
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.data.results import Results, as_runs
 from analysis.inference.estimates import ROPE
-from analysis.inference.replicates import complete_replicates, paired, with_same_tasks
+from analysis.inference.replicates import Baseline, complete_replicates, paired, with_same_tasks
 from analysis.mechanisms.contribution_table import Contributions, contribution_table
 from analysis.orders.comparison import COMPARED
 from analysis.run_metrics.metric import METRICS
@@ -72,8 +72,8 @@ def contributions(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
     >>> found[["method", "trained", "task", "mean", "order_sd"]].round(2).head(3)
          method trained      task  mean  order_sd
     0  finetune    cars      cars  0.61      0.00
-    1  finetune    cars      pets -0.10      0.12
-    2  finetune    cars  textures -0.10      0.11
+    1  finetune    cars      pets -0.10      0.11
+    2  finetune    cars  textures -0.10      0.10
     """
     return of_gains(contribution_table(gains(results, runs)))
 
@@ -86,7 +86,7 @@ def of_gains(known: pd.DataFrame) -> pd.DataFrame:
     return mine[[*names, "sign", "q05", "runs"]]
 
 
-def method_contributions(runs: pd.DataFrame, baseline: str) -> Iterator[Contributions]:
+def method_contributions(runs: pd.DataFrame, baseline: Baseline) -> Iterator[Contributions]:
     """Yields what a method adds to a metric, in every run: itself minus the baseline, paired.
 
     Pairs are those of `inference.paired`, of the same backbone, replicate and order, and metrics
@@ -94,7 +94,7 @@ def method_contributions(runs: pd.DataFrame, baseline: str) -> Iterator[Contribu
 
     Args:
         runs: what `metrics` returns.
-        baseline: the method to compare with.
+        baseline: the method to compare with, or {method: the method to compare it with}.
 
     Yields:
         Per (backbone, method): values[run, 0, metric].

@@ -4,6 +4,7 @@ Compared are the runs that every method has: same backbone, replicate and order.
 """
 
 from itertools import combinations
+from math import comb
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from analysis.inference.significance import holm, significance
 from analysis.run_metrics.metric import METRICS
 
 DRAWS = 400
-"""Random sequences of runs behind a stability curve."""
+"""Random pairs of halves of a study, where there are more."""
 
 
 def paired_values(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -148,41 +149,61 @@ def method_pairs(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.Dat
 
 
 def stability(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFrame:
-    """Returns how well the ranking by only k runs per method agrees with that by all runs.
+    """Returns how well two independent studies of only k replicates agree about the ranking.
 
-    The runs are drawn without replacement in DRAWS random sequences; after the first k of them
-    the methods are ranked by their means and compared with the ranking by all runs.
+    Two disjoint halves of k replicates each are taken from the study, the methods are ranked by
+    their means in both, and the rankings are compared: so no run is on both sides, and 1 is not
+    reached by counting the same runs twice. Half of the replicates is the most that can be looked
+    at; what more of them would give is not known. All pairs of halves are tried, or DRAWS random
+    ones where there are more.
 
     Returns:
-        One row per (backbone, k): tau (mean Kendall tau-a between the two rankings), tau_low
-        (5 % quantile over the draws), top_1 (share of draws with the same best method).
+        One row per (backbone, k) with two replicates: tau (mean Kendall tau-a between the two
+        rankings), tau_low (5 % quantile over pairs of halves), top_1 (share of pairs with the same
+        best method), replicates (of the study), orders (of a replicate, mean).
 
     >>> from analysis import metrics, tiny_study
     >>> runs = metrics(tiny_study())
-    >>> stability(runs)[["k", "tau", "top_1"]].head(1)
+    >>> stability(runs)[["k", "tau", "top_1"]]
        k  tau  top_1
     0  1  1.0    1.0
+    1  2  1.0    1.0
     """
     rows = []
     for backbone, group in runs.groupby("backbone"):
-        y = paired_values(group, metric).to_numpy()
-        m, q = y.shape
-        if q < 2 or m < 2:
+        wide = paired_values(group, metric)
+        means = wide.groupby(level="replicate").mean().to_numpy()
+        R, q = means.shape
+        if q < 2:
             continue
-        rng = np.random.default_rng(0)
-        sizes = np.unique(np.geomspace(1, m, 40).astype(int))
-        first, second = np.array(list(combinations(range(q), 2))).T
-        final = y.mean(axis=0)
-        agreed = np.sign(final[first] - final[second])
-        tau, top = np.empty((DRAWS, len(sizes))), np.empty((DRAWS, len(sizes)))
-        for draw in range(DRAWS):
-            means = y[rng.permutation(m)].cumsum(axis=0)[sizes - 1] / sizes[:, None]
-            tau[draw] = (
-                np.sign(without_rounding(means[:, first] - means[:, second])) * agreed
-            ).mean(axis=1)
-            top[draw] = means.argmax(axis=1) == final.argmax()
-        for i, k in enumerate(sizes):
-            low = float(np.quantile(tau[:, i], 0.05))
-            row = {"backbone": backbone, "k": int(k), "tau": tau[:, i].mean(), "tau_low": low}
-            rows.append(row | {"top_1": top[:, i].mean()})
-    return pd.DataFrame(rows, columns=["backbone", "k", "tau", "tau_low", "top_1"])
+        for k in range(1, R // 2 + 1):
+            one, other = (means[half].mean(axis=1) for half in _halves(R, k))
+            tau = taus(one, other)
+            top = one.argmax(axis=1) == other.argmax(axis=1)
+            row = {"backbone": backbone, "k": k, "tau": float(tau.mean())}
+            row |= {"tau_low": float(np.quantile(tau, 0.05)), "top_1": float(top.mean())}
+            rows.append(row | {"replicates": R, "orders": len(wide) / R})
+    names = ["backbone", "k", "tau", "tau_low", "top_1", "replicates", "orders"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def taus(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Returns Kendall's tau-a of the rows of two tables of means [rows, methods]."""
+    first, second = np.array(list(combinations(range(one.shape[1]), 2))).T
+    signs = [np.sign(without_rounding(x[:, first] - x[:, second])) for x in (one, other)]
+    tau: np.ndarray = (signs[0] * signs[1]).mean(axis=1)
+    return tau
+
+
+def _halves(num: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns pairs of disjoint sets of k of so many replicates, int64 [pairs, k] each."""
+    if comb(num, k) * comb(num - k, k) // 2 <= DRAWS:
+        pairs = [
+            (one, other)
+            for one in combinations(range(num), k)
+            for other in combinations(sorted(set(range(num)) - set(one)), k)
+            if one < other
+        ]
+        return np.array([pair[0] for pair in pairs]), np.array([pair[1] for pair in pairs])
+    ranks = np.random.default_rng(0).random((DRAWS, num)).argsort(axis=1)
+    return ranks[:, :k], ranks[:, k : 2 * k]

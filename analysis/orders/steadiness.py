@@ -12,23 +12,27 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.inference.intervals import t_interval
-from analysis.inference.replicates import are_complete, complete_replicates
+from analysis.inference.intervals import t_interval, telling
+from analysis.inference.replicates import Baseline, are_complete, complete_replicates, partners
 from analysis.inference.significance import holm
+from analysis.orders.blocks import Blocks
 from analysis.run_metrics.metric import DECIMALS
 
 FEW = 3
 """Orders that a careful paper tries."""
 DRAWS = 4000
 """Of FEW orders, from every replicate."""
+_UNKNOWN = (np.nan, np.nan)
 
 
-def steadiness(runs: pd.DataFrame, baseline: str, metric: str = "average_accuracy") -> pd.DataFrame:
+def steadiness(
+    runs: pd.DataFrame, baseline: Baseline, metric: str = "average_accuracy"
+) -> pd.DataFrame:
     """Returns the spread over orders of every method, relative to a baseline's.
 
     Args:
         runs: what `metrics` returns.
-        baseline: the method to compare with.
+        baseline: the method to compare with, or {method: the method to compare it with}.
         metric: a column of it.
 
     Returns:
@@ -38,7 +42,11 @@ def steadiness(runs: pd.DataFrame, baseline: str, metric: str = "average_accurac
         Holm over the methods of a backbone), few_low, few_high (2.5 % and 97.5 % quantiles of the
         ratio that FEW orders of one seed show), reversed (the share of such draws in which the
         other of the two is the steadier), orders (of a replicate, mean), replicates. Bounds and p
-        are NaN for a single replicate and where one is broken.
+        are NaN for a single replicate and where one is broken; bounds also for two replicates and
+        where they say nothing (`intervals.telling`).
+
+    Raises:
+        ValueError: no run of a baseline is complete.
 
     >>> from analysis import metrics, tiny_study
     >>> runs = metrics(tiny_study())
@@ -46,14 +54,14 @@ def steadiness(runs: pd.DataFrame, baseline: str, metric: str = "average_accurac
        method  ratio  replicates
     0  replay   0.99           4
     """
-    tables = []
+    tables, other = [], partners(runs["method"], baseline)
     for backbone, group in runs.dropna(subset=metric).groupby("backbone"):
         used = {str(method): complete_replicates(part) for method, part in group.groupby("method")}
         found = [
-            {"backbone": backbone, "method": method, "baseline": baseline} | row
+            {"backbone": backbone, "method": method, "baseline": other[method]} | row
             for method in used
-            if baseline in used and method != baseline
-            if (row := _ratio(used[method], used[baseline], metric))
+            if other.get(method) in used
+            if (row := _ratio(used[method], used[other[method]], metric))
         ]
         table = pd.DataFrame(found, columns=_COLUMNS)
         known = table["p"].notna()
@@ -73,25 +81,46 @@ def _ratio(runs: pd.DataFrame, reference: pd.DataFrame, metric: str) -> dict[str
     pair = ["replicate", "order"]
     both = runs.merge(reference[[*pair, metric]], on=pair, suffixes=("", " of reference"))
     columns = [metric, f"{metric} of reference"]
-    blocks = [part[columns].to_numpy(float) for _, part in both.groupby("replicate")]
-    if not blocks or min(np.ptp(block, axis=0).min() for block in blocks) < 10.0**-DECIMALS:
+    if both.empty:
         return {}
-    logs = np.array([_log_ratio(block) for block in blocks])
-    few = np.concatenate([_log_ratio(block[_choices(len(block))]) for block in blocks])
+    blocks, values = Blocks.of(both), both[columns].to_numpy(float)
+    parts = [values[blocks.replicate == number] for number in range(len(blocks.sizes))]
+    if min(np.ptp(part, axis=0).min() for part in parts) < 10.0**-DECIMALS:
+        return {}
+    logs, shift = log_ratios(blocks, values)
+    few = shift + np.concatenate([_log_ratio(part[_choices(len(part))]) for part in parts])
     complete = are_complete(runs) and are_complete(reference)
     centre, low, high = t_interval(logs).only_if(complete)
     few_low, few_high = np.quantile(few, [0.025, 0.975], method="nearest")
+    ratio_low, ratio_high = telling(np.exp(low), np.exp(high)) if len(logs) > 2 else _UNKNOWN
     return {
         "ratio": float(np.exp(centre)),
-        "ratio_low": float(np.exp(low)),
-        "ratio_high": float(np.exp(high)),
+        "ratio_low": float(ratio_low),
+        "ratio_high": float(ratio_high),
         "p": float(stats.ttest_1samp(logs, 0).pvalue) if complete and len(logs) > 1 else np.nan,
         "few_low": float(np.exp(few_low)),
         "few_high": float(np.exp(few_high)),
         "reversed": float((few * centre < 0).mean()),
-        "orders": float(np.mean([len(block) for block in blocks])),
-        "replicates": len(blocks),
+        "orders": float(blocks.sizes.mean()),
+        "replicates": len(blocks.sizes),
     }
+
+
+def log_ratios(blocks: Blocks, values: np.ndarray) -> tuple[np.ndarray, float]:
+    """Returns the log of the ratio of both SDs over orders in every replicate, and its correction.
+
+    Orders that balance each other lie further apart than random ones, for one method perhaps more
+    than for the other; the correction, which is added already, takes that back (see `blocks`).
+
+    Args:
+        blocks: of the runs.
+        values: of both methods, [runs, 2].
+    """
+    split = blocks.split(values)
+    scales = np.log(split.order / split.inside.mean(axis=0)) / 2
+    shift = float(scales[0] - scales[1])
+    deviations = np.log(split.inside) / 2
+    return deviations[:, 0] - deviations[:, 1] + shift, shift
 
 
 def _log_ratio(values: np.ndarray) -> np.ndarray:

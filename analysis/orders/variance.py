@@ -1,171 +1,186 @@
 """Where the variance comes from: methods, orders, seeds; tasks, positions, predecessors.
 
 With y[m, r, o] a metric of method m in replicate r on the o-th order of the replicate, the model
-is y = mean + method + seed + order + their interactions, all random. Each component is estimated
-from expected mean squares, which is exact for the balanced tables that studies give.
+is y = mean + method + seed + order + method x seed + method x order, where what every run adds is
+part of the order. Seeds and orders are told apart as `blocks` does it, for every design, in the
+means over methods and in what methods differ from them by.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from scipy import optimize, stats
 
 from analysis.data.results import Results, as_runs
+from analysis.inference.intervals import LEVEL
 from analysis.inference.replicates import complete_replicates
+from analysis.orders.blocks import Blocks
 from analysis.orders.ranking import paired_values
 
-FACTORS = ("method", "seed", "order")
-"""The axes of y."""
-Effect = tuple[str, ...]
+EFFECTS = ("method", "order", "seed", "method:order", "method:seed")
+"""The sources of variance."""
+MOST = 1e6
+"""Ratio of variances beyond which methods are told apart as well as can be."""
 
 
 def variance_components(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFrame:
     """Returns the variance of a metric by source, over all methods of a backbone.
 
-    Counted are the runs that every method has. When all replicates hold the same orders, the
-    order is a factor of its own; otherwise it is one inside its replicate, and the interaction of
-    seed and order cannot be told from it ("seed:order" then is the order).
+    Counted are the runs that every method has. A single replicate cannot tell orders from seeds,
+    nor how well methods are told apart, so there is no row for it.
 
     Args:
         runs: what `metrics` returns.
         metric: a column of it.
 
     Returns:
-        One row per (backbone, source): effect ("method", "seed:order", ...), variance (truncated
-        at 0), share (of their sum), truncated (whether the estimate was negative), levels (how
-        many methods, seeds and orders per seed there are).
+        One row per (backbone, effect) with two methods and two replicates: effect (of EFFECTS),
+        variance (truncated at 0), share (of their sum), truncated (whether the estimate was
+        negative), in_replicate (what of it is in the mean of a replicate), low, high (of the
+        variance of methods: its 95 % interval; NaN otherwise), methods, seeds, orders (of a
+        replicate), unit (orders that are drawn together, see `Blocks.unit`), possible (number of
+        orders that there are; those of the study where all replicates hold the same).
 
     >>> from analysis import metrics, tiny_study
     >>> runs = metrics(tiny_study())
-    >>> variance_components(runs)[["effect", "share"]].round(3)
-                  effect  share
-    0             method  0.897
-    1              order  0.098
-    2               seed  0.002
-    3       method:order  0.001
-    4        method:seed  0.000
-    5         seed:order  0.002
-    6  method:seed:order  0.000
+    >>> variance_components(runs)[["effect", "share", "in_replicate"]].round(4)
+             effect   share  in_replicate
+    0        method  0.8914        0.0092
+    1         order  0.1049        0.0000
+    2          seed  0.0027        0.0000
+    3  method:order  0.0008        0.0000
+    4   method:seed  0.0001        0.0000
     """
     rows = []
     for backbone, group in runs.groupby("backbone"):
-        y, crossed = _balanced(group, metric)
-        if min(y.shape) == 0 or y.shape[0] < 2 or y[0].size < 2:
+        wide = paired_values(group, metric)
+        index = wide.index.to_frame(index=False)
+        if wide.shape[1] < 2 or index["replicate"].nunique() < 2:
             continue
-        found = components(y, crossed)
-        total = sum(max(0.0, value) for value in found.values())
-        for effect, value in found.items():
-            rows.append(
-                {
-                    "backbone": backbone,
-                    "effect": ":".join(effect),
-                    "variance": max(0.0, value),
-                    "share": max(0.0, value) / total if total else np.nan,
-                    "truncated": value < 0,
-                    "methods": y.shape[0],
-                    "seeds": y.shape[1],
-                    "orders": y.shape[2],
-                }
-            )
-    names = ["backbone", "effect", "variance", "share", "truncated", "methods", "seeds", "orders"]
-    return pd.DataFrame(rows, columns=names)
+        blocks = Blocks.of(index)
+        orders = int(blocks.sizes.min())
+        size = {
+            "methods": wide.shape[1],
+            "seeds": len(blocks.sizes),
+            "orders": orders,
+            "unit": blocks.unit,
+            "possible": float(orders) if blocks.are_same else blocks.possible,
+        }
+        found = components(wide.to_numpy(float), blocks)
+        total = sum(max(0.0, row["variance"]) for row in found.values())
+        for effect, row in found.items():
+            variance = max(0.0, row["variance"])
+            head = {"backbone": backbone, "effect": effect, "truncated": row["variance"] < 0}
+            share = variance / total if total else np.nan
+            rows.append(head | row | {"variance": variance, "share": share} | size)
+    names = ["backbone", "effect", "variance", "share", "truncated", "in_replicate", "low", "high"]
+    return pd.DataFrame(rows, columns=[*names, "methods", "seeds", "orders", "unit", "possible"])
 
 
-def components(y: ArrayLike, crossed: bool) -> dict[Effect, float]:
-    """Returns variance components of a balanced y [methods, seeds, orders], maybe negative.
+def components(y: np.ndarray, blocks: Blocks) -> dict[str, dict[str, float]]:
+    """Returns the variance, maybe negative, of every effect, and what a replicate's mean has of it.
 
-    The mean square of an effect A estimates the sum over effects B that contain A of
-    sigma_B^2 times the number of runs per level of B; the components follow one by one, the
-    highest interaction first.
+    How well methods are told apart rests on the table of their means in every replicate alone:
+    its interaction mean square is the error of a ranking by one replicate, for every design.
 
     Args:
-        y: without gaps.
-        crossed: whether o is the same order in every replicate; otherwise orders lie in seeds.
+        y: [runs, methods], without gaps.
+        blocks: of the runs.
     """
-    y = np.asarray(y, float)
-    levels = dict(zip(FACTORS, y.shape, strict=True))
-    varying = [factor for factor in FACTORS if levels[factor] > 1]
-    squares: dict[Effect, float] = defaultdict(float)
-    degrees: dict[Effect, int] = defaultdict(int)
-    for effect in _subsets(varying):
-        home = effect
-        if "order" in effect and "seed" in varying and not crossed:
-            home = tuple(factor for factor in FACTORS if factor in (*effect, "seed"))
-        squares[home] += float((_interaction(y, effect) ** 2).sum())
-        degrees[home] += int(np.prod([levels[factor] - 1 for factor in effect]))
-    found: dict[Effect, float] = {}
-    for effect in sorted(squares, key=len, reverse=True):
-        above = sum(
-            value * _runs_per_level(levels, other)
-            for other, value in found.items()
-            if set(effect) < set(other)
-        )
-        mean_square = squares[effect] / degrees[effect]
-        found[effect] = (mean_square - above) / _runs_per_level(levels, effect)
-    return {effect: found[effect] for effect in sorted(found, key=lambda e: (len(e), e))}
+    q, R = y.shape[1], len(blocks.sizes)
+    common = blocks.split(y.mean(axis=1, keepdims=True))
+    own = blocks.split(y - y.mean(axis=1, keepdims=True))
+    order, error, drawn = (float(part.sum()) / (q - 1) for part in own[1:])
+    means = np.array([y[blocks.replicate == r].mean(axis=0) for r in range(R)]).mean(axis=0)
+    between = float(means.var(ddof=1))
+    drawn = min(max(0.0, drawn), error)
+    method, low, high = method_variance(between, error / R, q, R)
+    seed = float(common.seed[0]) - (error - drawn) / q
+    alike = float(common.order[0]) - order / q
+    left = max(0.0, min(float(common.drawn[0]), float(common.between[0])) - drawn / q)
+    unknown = {"low": np.nan, "high": np.nan}
+    return {
+        "method": {"variance": method, "in_replicate": method, "low": low, "high": high},
+        "order": {"variance": alike, "in_replicate": left, **unknown},
+        "seed": {"variance": seed, "in_replicate": max(0.0, seed), **unknown},
+        "method:order": {"variance": order, "in_replicate": drawn, **unknown},
+        "method:seed": {"variance": error - drawn, "in_replicate": error - drawn, **unknown},
+    }
 
 
-def _subsets(factors: Sequence[str]) -> Iterable[Effect]:
-    for size in range(1, len(factors) + 1):
-        yield from combinations(factors, size)
+def method_variance(
+    between: float, error: float, methods: int, replicates: int
+) -> tuple[float, float, float]:
+    """Returns the variance of true method means, with its interval, from that of the seen ones.
+
+    F = between / error follows a noncentral F law, whose noncentrality is (methods - 1) times the
+    variance over the error. The estimate is the variance under which a smaller F is as likely as a
+    larger one, so it is as often too high as too low; the bounds are those under which F would be
+    among the 2.5 % lowest or highest (Steiger 2004, Psychological Methods 9).
+
+    Args:
+        between: variance of the means of methods over all replicates.
+        error: what of it is error.
+        methods: their number.
+        replicates: their number.
+    """
+    if error < 1e-15 or between / error > MOST:
+        return between, between, between
+    top, bottom = methods - 1, (methods - 1) * (replicates - 1)
+    F = between / error
+
+    def at(tail: float) -> float:
+        def excess(ratio: float) -> float:
+            shift = top * ratio
+            law = stats.ncf.cdf(F, top, bottom, shift) if shift else stats.f.cdf(F, top, bottom)
+            return float(law) - tail
+
+        if excess(0.0) <= 0:
+            return 0.0
+        limit = 1.0
+        while excess(limit) > 0:
+            limit *= 4
+        return error * float(optimize.brentq(excess, 0.0, limit))
+
+    return at(0.5), at((1 + LEVEL) / 2), at((1 - LEVEL) / 2)
 
 
-def _interaction(y: np.ndarray, effect: Effect) -> np.ndarray:
-    """Returns the effect of every run, by inclusion and exclusion of marginal means."""
-    total = np.zeros_like(y)
-    for size in range(len(effect) + 1):
-        for part in combinations(effect, size):
-            axes = tuple(i for i, factor in enumerate(FACTORS) if factor not in part)
-            total += (-1) ** (len(effect) - size) * y.mean(axis=axes, keepdims=True)
-    return total
-
-
-def _runs_per_level(levels: dict[str, int], effect: Effect) -> int:
-    return int(np.prod([n for factor, n in levels.items() if factor not in effect]))
-
-
-def _balanced(runs: pd.DataFrame, metric: str) -> tuple[np.ndarray, bool]:
-    """Returns the table y of the runs that all methods have, and whether it is crossed."""
-    wide = paired_values(runs, metric)
-    blocks = [block for _, block in wide.groupby(level="replicate")]
-    num = min((len(block) for block in blocks), default=0)
-    same = {tuple(sorted(block.index.get_level_values("order"))) for block in blocks}
-    if not num:
-        return np.empty((wide.shape[1], 0, 0)), False
-    y = np.stack([block.sort_index().to_numpy()[:num] for block in blocks])
-    return y.transpose(2, 0, 1), len(same) == 1 and len(blocks) > 1
-
-
-def reliability(found: pd.DataFrame, seeds: int, orders: int) -> tuple[float, float]:
+def reliability(found: pd.DataFrame, seeds: int, orders: int) -> dict[str, float]:
     """Returns generalisability G and dependability Phi of a study of that size.
 
     G = s_M / (s_M + error), with s_M the variance between methods and as error what the
-    interactions of the method leave after averaging: how well the study ranks methods. Phi also
+    interactions of the method leave in its mean: how well the study ranks methods. Phi also
     counts the main effects of seed and order as error: how well it places them (Cronbach et al.
-    1972, Brennan 2001).
+    1972, Brennan 2001). More orders in a replicate leave less of the orders' effects, nothing once
+    they are all there.
 
     Args:
         found: the components of one backbone, as `variance_components` returns them.
         seeds: number of replicates.
-        orders: orders of one replicate.
+        orders: orders of one replicate, at most `possible`.
+
+    Returns:
+        g, g_low, g_high (95 % interval that comes from the variance between methods), phi.
     """
-    number = {"method": 1, "seed": seeds, "order": orders}
-    method = relative = absolute = 0.0
-    for effect, variance in zip(found["effect"], found["variance"], strict=True):
-        parts = effect.split(":")
-        left = variance / np.prod([number[part] for part in parts])
-        if parts == ["method"]:
-            method = variance
-        elif "method" in parts:
-            relative += left
-        else:
-            absolute += left
-    if method == 0:
-        return 0.0, 0.0
-    return method / (method + relative), method / (method + relative + absolute)
+    row = found.set_index("effect")
+    now, possible = int(row["orders"].iloc[0]), float(row["possible"].iloc[0])
+    all_now = now >= possible
+    left = 1.0 if all_now else (1 / orders - 1 / possible) / (1 / now - 1 / possible)
+    part = row["in_replicate"]
+    relative = (part["method:seed"] + left * part["method:order"]) / seeds
+    absolute = relative + (part["seed"] + left * part["order"]) / seeds
+
+    def share(method: float, error: float) -> float:
+        return float(method / (method + error)) if method > 0 else 0.0
+
+    method, low, high = (float(row[name]["method"]) for name in ("variance", "low", "high"))
+    return {
+        "g": share(method, relative),
+        "g_low": share(low, relative),
+        "g_high": share(high, relative),
+        "phi": share(method, absolute),
+    }
 
 
 def d_study(
@@ -176,11 +191,12 @@ def d_study(
     Args:
         found: what `variance_components` returns.
         seeds: numbers of replicates to look at; by default from 1 to four times what there is.
-        orders: orders per replicate, likewise.
+        orders: orders per replicate; by default likewise, in whole blocks of orders that balance
+            each other, and none above the number of orders that there are.
 
     Returns:
-        One row per (backbone, seeds, orders): runs (per method), g, phi (see `reliability`),
-        current (whether this is the size of the study).
+        One row per (backbone, seeds, orders): runs (per method), g, g_low, g_high, phi (see
+        `reliability`), current (whether this is the size of the study).
 
     >>> from analysis import metrics, tiny_study
     >>> runs = metrics(tiny_study())
@@ -194,12 +210,18 @@ def d_study(
     for backbone, part in found.groupby("backbone"):
         now = (int(part["seeds"].iloc[0]), int(part["orders"].iloc[0]))
         for s in seeds or _sizes(now[0]):
-            for o in orders or _sizes(now[1]):
-                g, phi = reliability(part, s, o)
+            for o in orders or orders_to_look_at(part):
                 size = {"backbone": backbone, "seeds": s, "orders": o, "runs": s * o}
-                rows.append(size | {"g": g, "phi": phi, "current": (s, o) == now})
-    names = ["backbone", "seeds", "orders", "runs", "g", "phi", "current"]
+                rows.append(size | reliability(part, s, o) | {"current": (s, o) == now})
+    names = ["backbone", "seeds", "orders", "runs", "g", "g_low", "g_high", "phi", "current"]
     return pd.DataFrame(rows, columns=names)
+
+
+def orders_to_look_at(found: pd.DataFrame) -> list[int]:
+    """Returns numbers of orders per replicate that a study of this design could have."""
+    now, unit, possible = (found[name].iloc[0] for name in ("orders", "unit", "possible"))
+    sizes = [size for size in _sizes(int(now)) if size % int(unit) == 0 and size <= possible]
+    return sizes or [int(now)]
 
 
 def _sizes(now: int) -> list[int]:

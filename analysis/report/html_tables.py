@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.orders.comparison import BOUNDS
 from analysis.report.figure_style import Looks
+from analysis.report.phrases import NOTHING, rounded_up
 from analysis.report.study_statistics import StudyStatistics
 from analysis.run_metrics.metric import Metric
 
@@ -50,6 +51,15 @@ def bounded(row: Any, column: str, digits: int = 3) -> Cell:
         return Cell("&ndash;")
     bounds = f"<small>[{low:z.{digits}f}, {high:z.{digits}f}]</small>"
     return Cell(f"{value:z.{digits}f}{'' if pd.isna(low) else bounds}", str(value))
+
+
+def perhaps_none(row: Any, column: str) -> Cell:
+    """Returns a standard deviation with its interval, or what it is below where it may be 0."""
+    value, high = row[column], row[f"{column}_high"]
+    if pd.isna(high) or row[f"{column}_low"] >= NOTHING or high < NOTHING:
+        return bounded(row, column)
+    title = "not distinguishable from 0"
+    return Cell(f'<span title="{title}">&lt;&nbsp;{rounded_up(high):.3f}</span>', str(value))
 
 
 def heading(metric: Metric) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 from analysis.orders.comparison import BOUNDS, COMPARED
 from analysis.report import report_text
-from analysis.report.phrases import interval
+from analysis.report.phrases import interval, perhaps_none
 from analysis.report.report_frames import by_metric, group, rows
 from analysis.report.sentences import findings
 from analysis.report.study_statistics import StudyStatistics
@@ -61,7 +61,7 @@ def _methods(study: StudyStatistics) -> str:
     lines = []
     for row in study.methods_table.to_dict("records"):
         cells = [interval(*(row[column + end] for end in BOUNDS)) for column in columns]
-        cells.insert(places, f"{row['seed_sd']:.3f}")
+        cells.insert(places, perhaps_none(*(row["seed_sd" + end] for end in BOUNDS)))
         name = f"{row['method']} ({row['backbone']})" if several else row["method"]
         lines.append([name, *(cell.replace("nan", "-") for cell in cells), str(row["runs"])])
     heads = {m: f"{METRICS[m].title} {ARROWS[METRICS[m].higher_is_better]}" for m in COMPARED}

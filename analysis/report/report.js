@@ -151,16 +151,19 @@ function finalMean(order) {
   return last.includes(null) ? null : last.reduce((sum, value) => sum + value, 0) / last.length;
 }
 
+// What a run reaches is shown as the tables have it; the mean computed here only sorts.
+
 function listOrders() {
-  const orders = study.shown.map((place) => study.runs[place])
-    .filter(([replicate]) => String(replicate) === choose.replicate.value)
-    .map(([, key]) => key.split(".").map(Number))
-    .map((order) => ({ order, mean: finalMean(order) }))
-    .sort((a, b) => (a.mean ?? 2) - (b.mean ?? 2));
+  const ends = study.ends[choose.method.value];
+  const orders = study.shown
+    .filter((place) => String(study.runs[place][0]) === choose.replicate.value)
+    .map((place) => ({ end: ends[place], order: study.runs[place][1].split(".").map(Number) }))
+    .map(({ end, order }) => ({ end, order, mean: finalMean(order) }))
+    .sort((a, b) => (a.end ?? 2) - (b.end ?? 2) || a.mean - b.mean);
   const kept = choose.order.value;
-  choose.order.replaceChildren(...orders.map(({ order, mean }) => {
+  choose.order.replaceChildren(...orders.map(({ order, end }) => {
     const names = order.map((task) => study.tasks[task]).join(" > ");
-    return new Option(`${mean === null ? "unfinished" : mean.toFixed(3)}   ${names}`, order.join("."));
+    return new Option(`${end ?? "unfinished"}   ${names}`, order.join("."));
   }));
   if (orders.some(({ order }) => order.join(".") === kept)) choose.order.value = kept;
   showRun();

@@ -1,7 +1,9 @@
 """The numbers behind every figure and table of the report: one frame each."""
 
+import csv
+import io
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -46,6 +48,33 @@ def thinned(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts).sort_index() if parts else runs
 
 
+def judged(compared: pd.DataFrame) -> pd.DataFrame:
+    """Returns a comparison with what stands beside a verdict.
+
+    Returns:
+        Its rows with low and high = verdict_low and verdict_high, and word = the verdict, "not
+        tested" where there is no interval to base one on.
+    """
+    if "verdict" not in compared:
+        return compared.assign(word="")
+    word = compared["verdict"].where(compared["p_verdict"].notna(), "not tested")
+    low, high = compared["verdict_low"], compared["verdict_high"]
+    return compared.assign(low=low, high=high, word=word)
+
+
+def moved(runs: pd.DataFrame) -> set[tuple[str, str]]:
+    """Returns every (backbone, method) of which two orders of one seed do not end alike."""
+    accuracy = runs.groupby(["backbone", "method", "replicate"])["average_accuracy"]
+    ranges = accuracy.max() - accuracy.min()
+    return {(backbone, method) for backbone, method, _ in ranges.index[ranges > 0]}
+
+
+def of_pairs(runs: pd.DataFrame, pairs: Collection[tuple[str, str]]) -> pd.DataFrame:
+    """Returns the rows of these (backbone, method)."""
+    there = [pair in pairs for pair in zip(runs["backbone"], runs["method"], strict=True)]
+    return runs[np.array(there, dtype=bool)]
+
+
 def extremes(runs: pd.DataFrame, in_folder: bool = True) -> pd.DataFrame:
     """Returns the worst and the best runs of every method that the order moves at all.
 
@@ -58,9 +87,8 @@ def extremes(runs: pd.DataFrame, in_folder: bool = True) -> pd.DataFrame:
         forgetting_max, replicate, order, command (which trains the run again; "" if unknown).
     """
     pair = ["backbone", "method"]
-    accuracy = runs.groupby(pair)["average_accuracy"]
-    moved = accuracy.transform("max") > accuracy.transform("min")
-    rising = runs[moved].sort_values([*pair, "average_accuracy", "replicate", "order"])
+    rising = of_pairs(runs, moved(runs))
+    rising = rising.sort_values([*pair, "average_accuracy", "replicate", "order"])
     place = rising.groupby(pair).cumcount()
     size = rising.groupby(pair)["order"].transform("size")
     num = (size // 2).clip(1, NUM_EXTREMES)
@@ -83,7 +111,17 @@ def extremes(runs: pd.DataFrame, in_folder: bool = True) -> pd.DataFrame:
 
 def command(method: str, order: tuple[str, ...], replicate: int, backbone: str | None) -> str:
     """Returns the command that trains one run again, inside the run folder."""
-    words = ["sweep", "trial", "study.yaml", "--method", method, "--order", ",".join(order)]
+    tasks = io.StringIO()
+    csv.writer(tasks, lineterminator="\n").writerow(order)  # names may hold commas
+    words = [
+        "sweep",
+        "trial",
+        "study.yaml",
+        "--method",
+        method,
+        "--order",
+        tasks.getvalue().removesuffix("\n"),
+    ]
     words += ["--replicate", str(replicate)]
     return shlex.join([*words, *(["--backbone", backbone] if backbone else [])])
 

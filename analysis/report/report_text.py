@@ -7,10 +7,14 @@ from typing import NamedTuple
 import pandas as pd
 
 from analysis.data.results import Results
-from analysis.report.phrases import number, plural
+from analysis.inference.replicates import complete_replicates
+from analysis.inference.significance import fewest_flips
+from analysis.report.phrases import listed, number, plural
 from analysis.report.study_statistics import StudyStatistics
+from analysis.run_metrics.undefined import undefined_metrics
 from analysis.version import __version__
 
+NEEDS_TWO = "a verdict needs two replicates with all runs complete"
 PACKAGES = ("numpy", "scipy", "pandas", "plotly")
 
 METHODS_TEXT = (
@@ -25,24 +29,34 @@ METHODS_TEXT = (
     "Comparisons are paired: method minus baseline on the same backbone, replicate and order, "
     "averaged within replicates, with the t interval over replicates.",
     "A difference is called better or worse when its whole interval lies beyond half a point, "
-    "equivalent when it lies within, otherwise undecided. p values are of t tests over replicates, "
-    "corrected for the number of methods by Holm, and of exact joint sign flips of replicates "
-    "(max-T, Westfall and Young).",
-    "Given its seed, a run is a function of its order. SD over orders is the root of the mean "
-    "variance inside replicates; it holds the training noise that a new order draws. Its interval "
-    "is that of a log-normal mean over replicates (Cox). SD over seeds is what the replicate means "
-    "differ by beyond it. Those of two methods are compared as a ratio, seed by seed on the same "
-    "orders; its logarithm has a t interval over replicates. The range of 5 orders is the expected "
-    "one of five orders of one seed, by rarefaction, so it does not grow with the study. The worst "
-    "tenth is the mean of the worst tenth of the runs (CVaR). That a share of all orders does "
-    "better than the worst one seen follows from (1 - confidence)^(1/n) for n random orders "
-    "(Wilks), for the seeds of the study.",
+    "equivalent when it lies within, otherwise undecided. Verdict, interval and p of all methods "
+    "of a backbone come from one procedure, Holm's step-down on paired t tests over replicates of "
+    "a difference up to half a point: the clearest of K differences has an interval of level 1 - "
+    "5 %/K, the next one of 1 - 5 %/(K-1), and so on until one is not clear; the others have its "
+    "level. So p is below 0.05 exactly for better and worse, and some verdict is wrong in at most "
+    "5 % of studies. Two replicates can give a verdict; exact sign flips of replicates, which "
+    "assume no normal law, cannot reach 0.05 with fewer than six.",
+    "Given its seed, a run is a function of its order. SD over orders is that of all orders of one "
+    "seed, with the noise that every run adds; SD over seeds is what the replicate means differ by "
+    "beyond the orders that they drew. How much of the order is in the mean of a block depends on "
+    "its design: nothing if it holds all orders, less than by chance if orders balance each other, "
+    "which is estimated from the runs of different replicates. Both variances are unbiased. The "
+    "interval of the former is that of a log-normal mean over replicates (Cox), from three on; "
+    "that of the latter holds for normal seeds (Ting et al.). No interval is given whose ends are "
+    "more than a factor 100 apart, and those of accuracies end at 0 and 1. SDs of two methods are "
+    "compared as a ratio, seed by seed on the same orders; its logarithm has a t interval over "
+    "replicates. The range of 5 orders is the expected one of five random orders of one seed, by "
+    "rarefaction, so it does not grow with the study. The worst tenth is the mean of the worst "
+    "tenth of the runs (CVaR). That a share of all orders ends at or above the worst one seen "
+    "follows from ((1 - confidence) / q)^(1/n) for n random orders and q methods together (Wilks, "
+    "Bonferroni), for the seeds of the study.",
     "The contribution of task j to task i is R[pos(j), i] - R[pos(j)-1, i]; over j it adds up to "
     "all that i gains, and its mean over random orders is the value of Nowak and Radzik. In the "
     "embedding space contributions are expected cosines of images or texts of one task with those "
-    "of another: inner products of mean embeddings (Sekeh and Wisell). Variance "
-    "components are solved from expected mean squares of methods x seeds x orders, truncated at "
-    "0; G is the share of the variance of methods in that of their means. Order models are ridge "
+    "of another: inner products of mean embeddings (Sekeh and Wisell). G is the "
+    "share of the variance of methods in that of their means; its error is the interaction of "
+    "methods and replicates in the table of their means, whatever the design, and its interval "
+    "comes from the noncentral F law. Order models are ridge "
     "regressions of the metric, less its replicate's mean, each replicate predicted by a model of "
     "the others.",
     "The confidence sequence is Lai's (1976) for normal means of unknown variance: with 95 % "
@@ -98,25 +112,96 @@ def facts(study: StudyStatistics) -> list[Fact]:
     ]
 
 
-def sample(estimates: pd.DataFrame, unit: str = "run") -> str:
-    """Returns what means rest on: runs or pairs per method, replicates, kind of interval."""
+def sample(estimates: pd.DataFrame, unit: str = "run", kind: str = "") -> str:
+    """Returns what means rest on: runs or pairs per method, replicates, kind of interval.
+
+    Args:
+        estimates: their table.
+        unit: what is averaged.
+        kind: what else there is to say about the interval.
+    """
     accuracy = estimates[estimates["metric"] == "average_accuracy"]
     low, high = accuracy["runs"].min(), accuracy["runs"].max()
     runs = plural(high, unit) if low == high else f"{low} to {plural(high, unit)}"
-    replicates = accuracy["replicates"].max()
     if accuracy["low"].isna().all():
-        kind = "no interval (it needs two complete replicates)"
-    else:
-        kind = f"95 % t interval over {plural(replicates, 'replicate')}"
-    return f"n = {runs} per method; {kind}"
+        return f"n = {runs} per method; no interval (it needs two complete replicates)"
+    known = accuracy.loc[accuracy["low"].notna(), "replicates"]
+    replicates = plural(known.max(), "replicate")
+    if known.min() < known.max():
+        replicates = f"{known.min()} to {replicates}"
+    without = accuracy.loc[accuracy["low"].isna(), "method"]
+    none = f", none for {listed(sorted(set(without)))}" if len(without) else ""
+    return f"n = {runs} per method; 95 % t interval over {replicates}{kind}{none}"
+
+
+def of_its_study(study: StudyStatistics) -> str:
+    """Returns what to add to the name of the baseline where every study has its own."""
+    return " of its study" if len(set(study.partners.values())) > 1 else ""
+
+
+def left_out(study: StudyStatistics) -> str:
+    """Returns the sentence on methods that a panel on orders leaves out; "" for none."""
+    if not study.unmoved:
+        return ""
+    return f" Left out, because no order moves them: {listed(study.unmoved)}."
+
+
+def sign_flips(judged: pd.DataFrame) -> str:
+    """Returns what a test without any assumption about laws could say of these comparisons."""
+    known = judged.loc[judged["p_verdict"].notna(), "replicates"]
+    if known.empty:
+        return f" No verdicts here: {NEEDS_TWO}."
+    fewest, needed = int(known.min()), fewest_flips()
+    if fewest >= needed:
+        return " p of exact joint sign flips (max-T), which assume no normal law: in the data."
+    return (
+        f" Exact sign flips, which assume no normal law, cannot give a p below "
+        f"{2 / 2**fewest:g} with {plural(fewest, 'replicate')}; with {needed} they could "
+        f"({2 / 2**needed:.3f})."
+    )
+
+
+def shared(study: StudyStatistics, backbone: object) -> str:
+    """Returns which runs rankings and variance rest on; "" where all methods have the same."""
+    runs = study.runs[study.runs["backbone"] == backbone]
+    parts = {str(m): complete_replicates(part) for m, part in runs.groupby("method")}
+    used = {
+        method: {*zip(part["replicate"], part["order"], strict=True)}
+        for method, part in parts.items()
+    }
+    if len(used) < 2:
+        return ""
+    common, every = set.intersection(*used.values()), set.union(*used.values())
+    lacking = sorted(method for method, mine in used.items() if mine != every)
+    if not lacking:
+        return ""
+    fewer = f"{listed(lacking)} {'has' if len(lacking) == 1 else 'have'} fewer than the others"
+    if not common:
+        return f"no run is there for every method, because {fewer}"
+    seeds = sorted({int(replicate) for replicate, _ in common})
+    which = f"replicate{'s' * (len(seeds) > 1)} {listed(seeds)}"
+    return f"the {plural(len(common), 'run')} in {which} that every method has; {fewer}"
+
+
+def counted(study: StudyStatistics) -> str:
+    """Returns the sentence on what rankings and variance rest on, for captions; "" for all runs."""
+    backbones = sorted(set(study.runs["backbone"]))
+    said = {backbone: shared(study, backbone) for backbone in backbones}
+    return "".join(
+        f" Counted{f' on {backbone}' if len(backbones) > 1 else ''}: {which}."
+        for backbone, which in said.items()
+        if which
+    )
 
 
 def notes(study: StudyStatistics) -> list[str]:
     """Returns what the numbers are conditional on, once per note."""
     noted = study.summary[study.summary["note"] != ""]
-    return [score_named(study.results)] + [
+    conditions = [
         f"{', '.join(sorted(set(part['method'])))}: {note}." for note, part in noted.groupby("note")
     ]
+    gaps = undefined_metrics(study.runs)
+    return [score_named(study.results), *study.results.notes, *gaps, *conditions]
 
 
 def score_named(results: Results) -> str:

@@ -1,12 +1,14 @@
 """Runs as dots, a row per method: what two panels of the page share."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.report.figure_style import INK, Groups, Looks, empty_figure, label, text
 from analysis.report.phrases import interval
-from analysis.report.report_frames import by_metric, group
+from analysis.report.report_frames import by_metric, group, moved
 
 MIN_DENSITY = 12
 """Runs below which a density curve would suggest more than is known."""
@@ -30,15 +32,23 @@ def clouds(
     runs: pd.DataFrame,
     estimates: pd.DataFrame,
     groups: Groups,
-    baseline: str | None = None,
+    others: Iterable[str] = (),
 ) -> go.Figure:
-    """Fills the rows: density above, runs as dots below, mean and interval between."""
-    looks = Looks([*runs["method"], *([baseline] if baseline else [])])
+    """Fills the rows: density above, runs as dots below, mean and interval between.
+
+    Args:
+        figure: what `rows_of` returns.
+        runs: one dot each.
+        estimates: their means.
+        groups: a row each.
+        others: methods that are not shown, but count for the colours.
+    """
+    looks, moving = Looks([*runs["method"], *others]), moved(runs)
     for row, (backbone, method) in enumerate(groups):
         part = group(runs, backbone, method)
         values = part["average_accuracy"]
         colour = looks.colour(method)
-        if len(part) >= MIN_DENSITY and values.max() > values.min():
+        if len(part) >= MIN_DENSITY and (backbone, method) in moving:
             figure.add_violin(
                 x=values, y0=row, orientation="h", side="negative", width=1.1, points=False,
                 line={"width": 1, "color": colour}, hoverinfo="skip", spanmode="hard",

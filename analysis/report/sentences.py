@@ -1,6 +1,5 @@
 """What the numbers say, in sentences."""
 
-from collections import Counter
 from typing import Any
 
 import pandas as pd
@@ -8,37 +7,45 @@ import pandas as pd
 from analysis.data.results import Results
 from analysis.inference.intervals import LEVEL
 from analysis.orders.steadiness import FEW
-from analysis.orders.variance import reliability
-from analysis.report.phrases import NOTHING, interval, plural
-from analysis.report.report_frames import rows
+from analysis.report.phrases import NOTHING, interval, perhaps_none, plural
+from analysis.report.ranking_sentences import next_runs, ranking_agreement, worst_seen
+from analysis.report.report_frames import of_pairs, rows
 from analysis.report.study_statistics import StudyStatistics
-
-MAX_NAMED = 6
-"""Methods named in one sentence."""
-AGREEMENT = 0.9
-"""Kendall's tau from which two rankings count as the same in practice."""
+from analysis.report.verdict_sentences import (
+    MAX_NAMED,
+    against_baseline,
+    alike,
+    between_studies,
+    differing,
+    not_covered,
+    not_moved,
+)
 
 
 def findings(study: StudyStatistics) -> list[str]:
     """Returns sentences on accuracy, order, ranking, size, zero-shot loss, gaps; names **bold**."""
-    found = []
+    found = [differing(study.configs)]
     for backbone, part in study.summary.groupby("backbone"):
         mine = study.runs[study.runs["backbone"] == backbone]
         said = [
             _accuracy(part),
-            _verdicts(_of(study.comparison, backbone)),
+            alike(mine),
+            against_baseline(_of(study.judged, backbone), len(set(study.partners.values())) > 1),
+            between_studies(study, _of(study.between_judged, backbone)),
+            not_moved(study, backbone),
+            *not_covered(study, backbone),
             _moved(mine, _of(study.robustness, backbone)),
             _steadier(_of(study.steadiness, backbone)),
-            _tolerance(_of(study.robustness, backbone)),
-            _stability(mine, _of(study.stability, backbone)),
-            _next(_of(study.variance, backbone)),
+            worst_seen(of_pairs(_of(study.robustness, backbone), study.moved)),
+            ranking_agreement(mine, _of(study.stability, backbone)),
+            next_runs(_of(study.variance, backbone), *mine[["replicate", "method"]].nunique()),
             _lost(part, "zero_shot_erosion", "zero-shot accuracy on held-out probes"),
             _lost(part, "retrieval_erosion", "retrieval recall at 1"),
         ]
         where = f"{backbone}: " if study.summary["backbone"].nunique() > 1 else ""
         found += [where + sentence for sentence in said if sentence]
     ending = [_stopped(study.manifest), _gaps(study.results), _condition(study.summary)]
-    return [sentence for sentence in [*found, *ending] if sentence]
+    return [sentence for sentence in [*found, *ending, *study.results.notes] if sentence]
 
 
 def _of(frame: pd.DataFrame, backbone: object) -> pd.DataFrame:
@@ -65,35 +72,16 @@ def _size(runs: int, replicates: int, per: str = "") -> str:
     return f"{plural(runs, 'run')}{per} in {plural(replicates, 'replicate')}"
 
 
-def _verdicts(comparison: pd.DataFrame) -> str:
-    """Returns what the paired differences to the baseline say."""
-    accuracy = comparison[comparison["metric"] == "average_accuracy"]
-    if accuracy.empty:
-        return ""
-    accuracy = accuracy.sort_values(["mean", "method"], ascending=[False, True])
-    said = []
-    for verdict in ("better", "equivalent", "worse", "undecided"):
-        mine = accuracy[accuracy["verdict"] == verdict]
-        named = [
-            f"**{row.method}** ({_interval(row, '+')}, ahead in {row.win_rate:.0%} of "
-            f"{plural(row.runs, 'run')})"
-            for row in rows(mine.head(MAX_NAMED))
-        ]
-        if len(mine) > MAX_NAMED:
-            named.append(f"{len(mine) - MAX_NAMED} more")
-        said += [f"{verdict}: {', '.join(named)}"] if named else []
-    return (
-        f"Against **{accuracy['baseline'].iloc[0]}** on the same orders, with half a point as the "
-        f"least that matters, {'; '.join(said)}."
-    )
-
-
 def _moved(runs: pd.DataFrame, robustness: pd.DataFrame) -> str:
     """Returns the method that the order moves most, within one replicate."""
     accuracy = runs.groupby(["method", "replicate"])["average_accuracy"]
     ranges = accuracy.max() - accuracy.min()
     if ranges.empty or ranges.max() < NOTHING:
         return ""
+    # The most moved is the one of which the table of methods says so, not that of the widest range.
+    sds = robustness.dropna(subset="order_sd").sort_values(["order_sd", "method"])
+    if len(sds):
+        ranges = ranges[[sds["method"].iloc[-1]]]
     method, replicate = ranges.sort_values().index[-1]
     block = runs[(runs["method"] == method) & (runs["replicate"] == replicate)]
     low, *_, high = rows(block.sort_values("average_accuracy"))
@@ -103,7 +91,7 @@ def _moved(runs: pd.DataFrame, robustness: pd.DataFrame) -> str:
         bounds = interval(row.order_sd, row.order_sd_low, row.order_sd_high)
         spread = f"SD over orders {bounds}"
         if row.seed_sd == row.seed_sd:
-            spread += f", over seeds {row.seed_sd:.3f}"
+            spread += f", over seeds {perhaps_none(row.seed_sd, row.seed_sd_low, row.seed_sd_high)}"
         spread += "; "
     return (
         f"The order matters most to **{method}**: {spread}within one replicate its average "
@@ -134,68 +122,6 @@ def _steadier(steadiness: pd.DataFrame) -> str:
         f"{said} With only {FEW} orders of one seed the ratio for **{hidden.method}** could come "
         f"out anywhere from {hidden.few_low:.2f} to {hidden.few_high:.2f}; {hidden.reversed:.0%} "
         "of such choices rank the two methods the other way round."
-    )
-
-
-def _tolerance(robustness: pd.DataFrame) -> str:
-    """Returns what the worst order seen says about the orders not seen."""
-    known = robustness.dropna(subset="tolerance")
-    known = known[known["best"] - known["worst"] > NOTHING]
-    if known.empty:
-        return ""
-    known = known.sort_values(["worst", "method"], ascending=[False, True])
-    named = [f"{row.worst:.3f} with **{row.method}**" for row in rows(known.head(MAX_NAMED))]
-    runs = plural(known["runs"].iloc[0], "random order")
-    return (
-        f"After {runs}, with 95 % confidence and for the seeds of this study at least "
-        f"{known['tolerance'].min():.0%} of all orders end above {', '.join(named)}."
-    )
-
-
-def _stability(runs: pd.DataFrame, stability: pd.DataFrame) -> str:
-    """Returns how often the method that is best on average is best in a run."""
-    wide = runs.pivot(index=["replicate", "order"], columns="method", values="average_accuracy")
-    wide = wide.dropna()
-    if wide.shape[1] < 3 or len(wide) < 2:
-        return ""
-    best = wide.mean().idxmax()
-    others = wide.drop(columns=best)
-    beaten = wide[best] < others.max(axis=1)
-    shared = " or shares the first place" if (wide[best] == others.max(axis=1)).any() else ""
-    first = Counter(others[beaten].idxmax(axis=1) if beaten.any() else [])
-    rest = "".join(f", **{method}** in {count}" for method, count in first.most_common())
-    agreed = stability[stability["tau"] >= AGREEMENT]
-    few = ""
-    if len(agreed):
-        one = float(stability.sort_values("k")["tau"].iloc[0])
-        needed = plural(int(agreed["k"].min()), "run")
-        few = (
-            f" One order alone ranks the methods with Kendall tau {one:.2f} to the ranking of all "
-            f"runs; {AGREEMENT} takes {needed} per method."
-        )
-    return (
-        f"With all methods on the same order and replicate, **{best}** comes first{shared} in "
-        f"{int((~beaten).sum())} of {plural(len(wide), 'case')}{rest}.{few}"
-    )
-
-
-def _next(variance: pd.DataFrame) -> str:
-    """Returns whether more orders or more seeds would tell the methods apart better."""
-    if variance.empty:
-        return ""
-    seeds, orders = int(variance["seeds"].iloc[0]), int(variance["orders"].iloc[0])
-    now, _ = reliability(variance, seeds, orders)
-    if now == 0:
-        return "The methods cannot be told apart: no variance between them is left over the noise."
-    twice_orders, _ = reliability(variance, seeds, 2 * orders)
-    twice_seeds, _ = reliability(variance, 2 * seeds, orders)
-    advice = "a seed of its own for new orders is worth at least as much as more orders in a seed"
-    if twice_seeds - twice_orders < NOTHING:
-        advice = "more orders and more seeds are worth the same"
-    return (
-        f"The ranking has reliability G = {now:.3f} (1 = another study would rank alike). Twice "
-        f"the orders per seed would give {twice_orders:.3f}, twice the seeds {twice_seeds:.3f}: "
-        f"{advice}."
     )
 
 

@@ -1,8 +1,8 @@
 """Everything that a report shows, computed once."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -21,7 +21,7 @@ from analysis.mechanisms.contribution_table import (
 from analysis.mechanisms.embedding_alignment import alignment_drift, alignments
 from analysis.mechanisms.shapley_attribution import attribution_stages, attributions
 from analysis.mechanisms.task_contributions import gains, method_contributions, of_gains
-from analysis.orders.comparison import PREFERRED_BASELINE, comparison, preferred_baseline
+from analysis.orders.comparison import comparison, preferred_baselines
 from analysis.orders.ranking import method_pairs, rankings, stability
 from analysis.orders.robustness import disparity, robustness
 from analysis.orders.similarity_effects import adjacencies, effects, task_pairs
@@ -41,10 +41,12 @@ class StudyStatistics:
     Attributes:
         results: of the study.
         extra: metrics of your own.
+        configs: what study.yaml says, by the name of the study, where several are compared.
     """
 
     results: Results
     extra: tuple[Metric, ...] = ()
+    configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def metrics(self) -> dict[str, Metric]:
@@ -72,26 +74,72 @@ class StudyStatistics:
         return sorted(set(self.results.runs["method"]))
 
     @cached_property
+    def partners(self) -> dict[str, str]:
+        """Returns the baseline of every other method, as `preferred_baselines` does."""
+        return preferred_baselines(self.runs, self.results.origins)
+
+    @cached_property
     def baseline(self) -> str | None:
-        """Returns the method that the others are compared with; None if there are no others."""
-        return preferred_baseline(self.runs)
+        """Returns what the method is called that others are compared with; None without others.
+
+        Where studies are compared whose methods of that name differ, it is the name they share.
+        """
+        holders = sorted(set(self.partners.values()))
+        if len(holders) > 1:
+            return self.results.origins[holders[0]].method
+        return holders[0] if holders else None
 
     @cached_property
     def baseline_first(self) -> list[tuple[str, str]]:
-        """(backbone, method) with complete runs, the baseline's before the others."""
-        return sorted(self.groups, key=lambda pair: pair[1] != self.baseline)
+        """(backbone, method) with complete runs: the baseline's first, what no order moves last."""
+        others = set(self.partners)
+        return sorted(self.groups, key=lambda pair: (pair not in self.moved, pair[1] in others))
+
+    @cached_property
+    def moved(self) -> set[tuple[str, str]]:
+        """Returns every (backbone, method) that the order moves."""
+        return report_frames.moved(self.runs)
+
+    @cached_property
+    def moved_groups(self) -> list[tuple[str, str]]:
+        """(backbone, method) with complete runs that the order moves, best first."""
+        return [pair for pair in self.groups if pair in self.moved]
+
+    @cached_property
+    def unmoved(self) -> list[str]:
+        """Returns the methods with complete runs that no order moves, on no backbone."""
+        moving = {method for _, method in self.moved}
+        return sorted({method for _, method in self.groups} - moving)
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
         """Returns runs minus the baseline's run."""
-        if not self.baseline:
+        if not self.partners:
             return self.runs.iloc[:0]
-        return paired(self.runs, self.baseline, self.extra)
+        return paired(self.runs, self.partners, self.extra)
+
+    @cached_property
+    def twins(self) -> dict[str, str]:
+        """Returns the method of an earlier study that a method of a later one is called after."""
+        first: dict[str, str] = {}
+        found = {}
+        there = {method for _, method in self.groups}
+        for name, origin in self.results.origins.items():
+            if name in there and first.setdefault(origin.method, name) != name:
+                found[name] = first[origin.method]
+        return found
+
+    @cached_property
+    def between(self) -> pd.DataFrame:
+        """Returns methods of a study minus those of the same name in an earlier study."""
+        if not self.twins:
+            return self.summary.iloc[:0].assign(baseline="")
+        return compare(self.runs, self.twins, extra=self.extra)
 
     @cached_property
     def methods_table(self) -> pd.DataFrame:
         """Returns every method on one line."""
-        return comparison(self.runs, self.baseline or PREFERRED_BASELINE, self.extra)
+        return comparison(self.runs, self.partners or None, self.extra)
 
     @cached_property
     def robustness(self) -> pd.DataFrame:
@@ -101,7 +149,7 @@ class StudyStatistics:
     @cached_property
     def steadiness(self) -> pd.DataFrame:
         """Returns the spread over orders of the methods, relative to the baseline's."""
-        return steadiness(self.runs, self.baseline or PREFERRED_BASELINE)
+        return steadiness(self.runs, self.partners)
 
     @cached_property
     def contributions(self) -> pd.DataFrame:
@@ -123,8 +171,8 @@ class StudyStatistics:
         yield from gains(self.results, self.runs)
         yield from alignments(self.results, self.runs)
         yield from attributions(self.results, self.runs)
-        if self.baseline:
-            yield from method_contributions(self.runs, self.baseline)
+        if self.partners:
+            yield from method_contributions(self.runs, self.partners)
 
     @cached_property
     def rankings(self) -> pd.DataFrame:
@@ -159,9 +207,19 @@ class StudyStatistics:
     @cached_property
     def comparison(self) -> pd.DataFrame:
         """Returns methods minus the baseline."""
-        if not self.baseline:
+        if not self.partners:
             return self.summary.iloc[:0].assign(baseline="")
-        return compare(self.runs, self.baseline, extra=self.extra)
+        return compare(self.runs, self.partners, extra=self.extra)
+
+    @cached_property
+    def judged(self) -> pd.DataFrame:
+        """Returns `comparison` as the page shows it, see `report_frames.judged`."""
+        return report_frames.judged(self.comparison)
+
+    @cached_property
+    def between_judged(self) -> pd.DataFrame:
+        """Returns `between`, likewise."""
+        return report_frames.judged(self.between)
 
     @cached_property
     def extremes(self) -> pd.DataFrame:
@@ -199,7 +257,7 @@ class StudyStatistics:
     def browser(self) -> dict[str, Any]:
         """Returns every accuracy matrix, for the page."""
         extremes = zip(self.extremes["replicate"], self.extremes["order"], strict=True)
-        return browser_data(self.results, self.browsed, extremes)
+        return browser_data(self.results, self.browsed, self.runs, extremes)
 
     def dots(self, runs: pd.DataFrame) -> pd.DataFrame:
         """Returns the runs that figures draw, see `placed`."""

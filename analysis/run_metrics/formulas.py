@@ -63,16 +63,30 @@ def forward_transfer(R: np.ndarray) -> np.ndarray:
     return _mean((before - R[..., 0, :])[..., 1:])
 
 
-def forgetting_max(R: np.ndarray, since_learnt: bool = True) -> np.ndarray:
+def forgetting_max(R: np.ndarray) -> np.ndarray:
     """Mean over i < T of the maximum over k = i..T-1 of R[k, i], minus R[T, i].
 
-    "Forgetting" of Chaudhry et al. 2018 (arXiv 1801.10112). Their maximum runs over k = 1..T-1
-    and so also counts what was lost before a task was learnt, which a pre-trained backbone can
-    lose; `since_learnt=False` does that.
+    What was known best since a task was learnt, and is lost in the end. Chaudhry et al. 2018 also
+    count what was lost before, see `forgetting_chaudhry`.
     """
     T = R.shape[-1]
-    best = [R[..., (i + 1 if since_learnt else 1) : T, i].max(axis=-1) for i in range(T - 1)]
-    return _mean(_stack(best, R) - R[..., -1, :-1])
+    return _mean(_stack([R[..., i + 1 : T, i].max(axis=-1) for i in range(T - 1)], R) - _old(R))
+
+
+def forgetting_chaudhry(R: np.ndarray) -> np.ndarray:
+    """Mean over i < T of the maximum over k = 1..T-1 of R[k, i], minus R[T, i].
+
+    "Forgetting" of Chaudhry et al. 2018 (arXiv 1801.10112, section 3.1.2). The maximum runs over
+    all stages, so it also counts what was lost before a task was learnt, which a pre-trained
+    backbone can lose. The best on task 1 below is 0.7, after task 1; on task 2 it is 0.9, after
+    task 1 as well: (0.7 - 0.5 + 0.9 - 0.6) / 2.
+
+    >>> R = np.array([[0.1, 0.2, 0.3], [0.7, 0.9, 0.3], [0.6, 0.8, 0.2], [0.5, 0.6, 0.9]])
+    >>> round(float(forgetting_chaudhry(R)), 3), round(float(forgetting_max(R)), 3)
+    (0.25, 0.2)
+    """
+    T = R.shape[-1]
+    return _mean(_stack([R[..., 1:T, i].max(axis=-1) for i in range(T - 1)], R) - _old(R))
 
 
 def forgetting_last(R: np.ndarray) -> np.ndarray:
@@ -81,6 +95,72 @@ def forgetting_last(R: np.ndarray) -> np.ndarray:
     Forgetting without the maximum, as in Avalanche (Lomonaco et al. 2021); equals -BWT.
     """
     return -backward_transfer(R)
+
+
+def diaz_accuracy(R: np.ndarray) -> np.ndarray:
+    """Mean over k = 1..T and i <= k of R[k, i].
+
+    "A" of Diaz-Rodriguez et al. 2018 (arXiv 1810.13166): the accuracy on all tasks seen so far,
+    with every entry of the matrix counted once; the average incremental accuracy counts every
+    stage once.
+
+    >>> R = np.array([[0.1, 0.2, 0.3], [0.7, 0.4, 0.3], [0.6, 0.8, 0.2], [0.5, 0.6, 0.9]])
+    >>> round(float(diaz_accuracy(R)), 3)  # (0.7 + 0.6 + 0.8 + 0.5 + 0.6 + 0.9) / 6
+    0.683
+    """
+    return _mean(R[..., 1:, :][..., *np.tril_indices(R.shape[-1])])
+
+
+def diaz_bwt(R: np.ndarray) -> np.ndarray:
+    """Mean over k = 2..T and i < k of R[k, i] - R[i, i].
+
+    "BWT" of Diaz-Rodriguez et al. 2018 (arXiv 1810.13166): GEM's looks at the last stage alone,
+    this one at all of them.
+
+    >>> R = np.array([[0.1, 0.2, 0.3], [0.7, 0.4, 0.3], [0.6, 0.8, 0.2], [0.5, 0.6, 0.9]])
+    >>> round(float(diaz_bwt(R)), 3)  # (0.6 - 0.7 + 0.5 - 0.7 + 0.6 - 0.8) / 3
+    -0.167
+    """
+    since = R[..., 1:, :] - _learnt(R)[..., None, :]
+    return _mean(since[..., *np.tril_indices(R.shape[-1], -1)])
+
+
+def diaz_bwt_plus(R: np.ndarray) -> np.ndarray:
+    """Maximum of 0 and the mean over k = 2..T and i < k of R[k, i] - R[i, i].
+
+    "BWT+" of Diaz-Rodriguez et al. 2018 (arXiv 1810.13166): what later tasks improve.
+
+    >>> R = np.array([[0.1, 0.2, 0.3], [0.7, 0.4, 0.3], [0.6, 0.8, 0.2], [0.5, 0.6, 0.9]])
+    >>> float(diaz_bwt_plus(R))
+    0.0
+    """
+    return np.asarray(np.maximum(diaz_bwt(R), 0))
+
+
+def diaz_rem(R: np.ndarray) -> np.ndarray:
+    """1 + minimum of 0 and the mean over k = 2..T and i < k of R[k, i] - R[i, i].
+
+    "REM", remembering, of Diaz-Rodriguez et al. 2018 (arXiv 1810.13166): 1 - |min(BWT, 0)|; 1 =
+    nothing is forgotten.
+
+    >>> R = np.array([[0.1, 0.2, 0.3], [0.7, 0.4, 0.3], [0.6, 0.8, 0.2], [0.5, 0.6, 0.9]])
+    >>> round(float(diaz_rem(R)), 3)
+    0.833
+    """
+    return np.asarray(1 + np.minimum(diaz_bwt(R), 0))
+
+
+def diaz_fwt(R: np.ndarray) -> np.ndarray:
+    """Mean over k = 1..T-1 and i > k of R[k, i].
+
+    "FWT" of Diaz-Rodriguez et al. 2018 (arXiv 1810.13166): the accuracy on tasks not learnt yet,
+    without subtracting that of the untouched backbone.
+
+    >>> R = np.array([[0.1, 0.2, 0.3], [0.7, 0.4, 0.3], [0.6, 0.8, 0.2], [0.5, 0.6, 0.9]])
+    >>> round(float(diaz_fwt(R)), 3)  # (0.4 + 0.3 + 0.2) / 3
+    0.3
+    """
+    return _mean(R[..., 1:, :][..., *np.triu_indices(R.shape[-1], 1)])
 
 
 def zsd_figure(R: np.ndarray) -> np.ndarray:
@@ -143,6 +223,11 @@ def erosion(R: np.ndarray) -> np.ndarray:
 def _learnt(R: np.ndarray) -> np.ndarray:
     """R[i, i]: every task at the stage that learnt it, [..., T]."""
     return np.diagonal(R[..., 1:, :], axis1=-2, axis2=-1)
+
+
+def _old(R: np.ndarray) -> np.ndarray:
+    """R[T, i]: what is left of every task but the last, [..., T - 1]."""
+    return R[..., -1, :-1]
 
 
 def _stack(columns: list[np.ndarray], R: np.ndarray) -> np.ndarray:

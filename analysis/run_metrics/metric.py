@@ -1,7 +1,7 @@
 """The metrics of a run, each as one object; one of your own is another object of the same kind."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +37,10 @@ class Metric:
     """Which scores are given to `function`: of tasks ("task"), of a jointly trained reference
     minus those of the run ("reference"), of held-out probes ("probe"), recall at 1 in both
     directions ("retrieval"), or one recall ("i2t_r5")."""
+    lowest: float = -np.inf
+    """The least value that is possible, as a fraction; below it no interval goes."""
+    highest: float = np.inf
+    """The largest one."""
 
     @property
     def formula(self) -> str:
@@ -47,6 +51,11 @@ class Metric:
     def sign(self) -> int:
         """Returns 1 if higher is better, else -1: what makes larger values better ones."""
         return 1 if self.higher_is_better else -1
+
+    def limits(self, values: np.ndarray) -> tuple[float, float]:
+        """Returns the least and the largest value possible, in percent if `values` are."""
+        unit = 100.0 if np.nanmax(np.abs(values), initial=0.0) > 1 else 1.0
+        return self.lowest * unit, self.highest * unit
 
 
 RECALLS = [f"{way}_r{k}" for way in ("i2t", "t2i") for k in (1, 5, 10)]
@@ -66,8 +75,19 @@ _SHIPPED = (
     Metric("intransigence", "Intransigence", formulas.intransigence, False, of="reference"),
     Metric("forgetting_max", "Forgetting (from the best)", formulas.forgetting_max, False),
     Metric("forgetting_last", "Forgetting (from just learnt)", formulas.forgetting_last, False),
+    Metric(
+        "forgetting_chaudhry",
+        "Forgetting (Chaudhry: from the best of all stages)",
+        formulas.forgetting_chaudhry,
+        False,
+    ),
     Metric("bwt", "Backward transfer", formulas.backward_transfer),
     Metric("fwt", "Forward transfer", formulas.forward_transfer),
+    Metric("diaz_accuracy", "A (Diaz-Rodriguez)", formulas.diaz_accuracy),
+    Metric("diaz_bwt", "BWT (Diaz-Rodriguez)", formulas.diaz_bwt),
+    Metric("diaz_bwt_plus", "BWT+ (Diaz-Rodriguez)", formulas.diaz_bwt_plus),
+    Metric("diaz_rem", "REM (Diaz-Rodriguez)", formulas.diaz_rem),
+    Metric("diaz_fwt", "FWT (Diaz-Rodriguez)", formulas.diaz_fwt),
     Metric("zsd_figure", "Zero-shot degradation (from the best)", formulas.zsd_figure, False),
     Metric("zsd_text", "Zero-shot degradation (from stage 1)", formulas.zsd_text, False),
     Metric("zero_shot_accuracy", "Zero-shot accuracy", formulas.average_accuracy, of="probe"),
@@ -85,7 +105,16 @@ _SHIPPED = (
     ),
 )
 
-METRICS: dict[str, Metric] = {metric.key: metric for metric in _SHIPPED}
+_SHARES = {
+    *("average_accuracy", "average_incremental_accuracy", "transfer", "avg", "last"),
+    *("learning_accuracy", "zero_shot_accuracy", "retrieval_r1", *RECALLS),
+}
+"""Metrics that are accuracies or means of them, so between 0 and 1."""
+
+METRICS: dict[str, Metric] = {
+    metric.key: replace(metric, lowest=0.0, highest=1.0) if metric.key in _SHARES else metric
+    for metric in _SHIPPED
+}
 """Every metric of a run by the name of its column."""
 
 

@@ -11,20 +11,22 @@ from analysis.run_metrics.metric import DECIMALS, RECALLS, Metric, with_extra
 def metrics(
     results: Results, reference: str = "joint", extra: Sequence[Metric] = ()
 ) -> pd.DataFrame:
-    """Returns all metrics of every complete run.
+    """Returns all metrics of every finished run.
+
+    A run is finished when its last stage was measured. Metrics that need a score which was not
+    measured are NaN for that run; `undefined_metrics` says which.
 
     Args:
-        results: what `load`, `from_matrices` or `load_csv` returns.
+        results: what `load`, `from_matrices` or `read_matrices` returns.
         reference: the method that intransigence is measured against, on the same backbone,
             replicate and order; trained jointly on the tasks of every prefix.
         extra: metrics of your own.
 
     Returns:
         One row per run: backbone, method, replicate, seed, design, block, order (tuple), planned
-        (number of runs that its replicate holds for this backbone and method, complete or not),
+        (number of runs that its replicate holds for this backbone and method, finished or not),
         train_seconds (of its stages, as if trained alone; NaN where not recorded), and one column
-        per entry of METRICS and of `extra`: in the unit of the scores, fractions as a study
-        records them; NaN where undefined.
+        per entry of METRICS and of `extra`; NaN where undefined.
 
     Raises:
         ValueError: the key of an extra metric is taken.
@@ -40,13 +42,13 @@ def metrics(
     runs = results.runs
     planned = runs.groupby(RUN[:3])["order"].transform("size")
     runs = runs.assign(planned=planned)
-    complete = runs[runs["missing"] == 0].drop(columns=["missing", "error"])
+    finished = runs[results.scores.are_finished(as_runs(runs))].drop(columns=["missing", "error"])
     parts = [
         _with_metrics(results, part, reference, chosen)
-        for _, part in complete.groupby(complete["order"].map(len))
+        for _, part in finished.groupby(finished["order"].map(len))
     ]
     if not parts:
-        return complete.reindex(columns=[*complete.columns, "train_seconds", *chosen])
+        return finished.reindex(columns=[*finished.columns, "train_seconds", *chosen])
     return pd.concat(parts).sort_index().reset_index(drop=True)
 
 
@@ -57,7 +59,8 @@ def _with_metrics(
     keys, scores = as_runs(runs), results.scores
     where = scores.locate(keys)
     R = scores.matrices(keys, where)
-    joint = scores.matrices([run._replace(method=reference) for run in keys])
+    references = {m: results.in_study_of(m, reference) for m in {run.method for run in keys}}
+    joint = scores.matrices([run._replace(method=references[run.method]) for run in keys])
     arrays = {
         "task": R,
         "reference": joint - R,

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from methods.data import Images
 
+MOST_OBLONG = 16
+"""Longer side of a picture over its shorter one; beyond it the ends are cut off before resizing."""
+
 
 class ImagePreprocessor(nn.Module):
     """A model's image processor in two halves: resize and crop once, normalise on the device.
@@ -44,6 +47,20 @@ class ImagePreprocessor(nn.Module):
             )
         return int(shape[2]), int(shape[3])
 
+    def _middle(self, picture: Image.Image) -> Image.Image:
+        """Returns the part of a very oblong picture that the processor's crop lies in.
+
+        It resizes by the shorter side before it crops: one line of 20 000 pixels took 10 GB.
+        """
+        length, thickness = max(picture.size), min(picture.size)
+        kept = MOST_OBLONG * thickness
+        if length <= kept or not getattr(self.processor, "do_center_crop", False):
+            return picture
+        start = (length - kept) // 2
+        along_x = (start, 0, start + kept, thickness)
+        along_y = (0, start, thickness, start + kept)
+        return picture.crop(along_x if picture.width == length else along_y)
+
     def _process(self, pictures: list[Image.Image]) -> Any:
         options = {"do_rescale": False, "do_normalize": False}
         return self.processor(pictures, **options)["pixel_values"]
@@ -62,7 +79,7 @@ class ImagePreprocessor(nn.Module):
             if images.shape[1:3] == self.resolution:
                 return torch.from_numpy(images).permute(0, 3, 1, 2)
         pictures = [
-            rgb(Image.fromarray(image) if isinstance(image, np.ndarray) else image)
+            rgb(self._middle(Image.fromarray(image) if isinstance(image, np.ndarray) else image))
             for image in images
         ]
         if not pictures:

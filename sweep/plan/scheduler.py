@@ -37,6 +37,11 @@ class Assignment:
     """Whether its state is in the store, so that it only has to be evaluated."""
 
 
+def starts_from(title: str, error: str) -> str:
+    """Returns why a unit fails that starts from another one, which failed with an error."""
+    return f"starts from '{title}', which failed: {error}"
+
+
 @dataclass
 class _Claim:
     lane: str
@@ -233,7 +238,7 @@ class Scheduler:
         self.failed[key] = error
         title = self.graph.units[key].title
         for child in self._descendants(key):
-            self.failed.setdefault(child, f"starts from '{title}', which failed: {error}")
+            self.failed.setdefault(child, starts_from(title, error))
 
     def _descendants(self, key: str) -> Iterable[str]:
         """Yields the units left to do that cannot be done without `key`."""

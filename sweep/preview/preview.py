@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from analysis import FIRST_LOOK
+from sweep.measuring.checking import check_inputs
 from sweep.measuring.measure import make_plan
 from sweep.orders.balance import ranges, sentence
 from sweep.plan.plan import Plan
@@ -15,12 +16,12 @@ from sweep.plan.scheduler import Scheduler
 from sweep.plan.units import Unit
 from sweep.preview.cost import CostEstimate, Costs, estimate_cost, measure_costs, recorded
 from sweep.preview.precision_forecast import PrecisionForecast, precision_forecast, results_in
-from sweep.storage.inputs import Changed
+from sweep.storage.changes import Changed
 from sweep.storage.run_folder import RunFolder
 from sweep.storage.store import Store
 from sweep.study.schema import Study
 from sweep.study.stopping import Stop
-from sweep.texts import duration, size
+from sweep.texts import duration, plural, size
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class Preview:
             "stopped": self.stop.reason if self.stop else "",
             "changed": str(self.changed or ""),
             "precision": self.precision_forecast.as_dict(),
+            "data": list(self.found()),
         }
 
     def _balance(self) -> dict[str, tuple[int, int]]:
@@ -95,10 +97,15 @@ class Preview:
         """Returns a sentence on how evenly the orders of a replicate treat the tasks."""
         return sentence(self._balance())
 
+    def found(self) -> tuple[str, ...]:
+        """Returns sentences about the data: what is there, and what is left out and why."""
+        sections = self.plan.study.data().values()
+        return tuple(sentence for config in sections for sentence in config.found())
+
     def table(self) -> Table:
         """Returns a table with a row per method."""
         table = Table(title=self.plan.study.name, title_justify="left")
-        table.add_column("method", no_wrap=True)
+        table.add_column("method", overflow="fold")
         shown: dict[str, tuple[str, Callable[[Any], str]]] = {
             "runs": ("runs", "{:,}".format),
             "stages": ("stages_naive", "{:,}".format),
@@ -112,7 +119,7 @@ class Preview:
         if all(row["trainings_to_do"] == row["trainings"] for row in rows):
             del shown["to train"]
         for title in shown:
-            table.add_column(title, justify="right")
+            table.add_column(title, justify="right", overflow="fold")
         for row in rows:
             table.add_row(row["method"], *(show(row[key]) for key, show in shown.values()))
         return table
@@ -122,11 +129,12 @@ class Preview:
         plan, facts = self.plan, self.plan.counts()
         naive, trained = facts["stages_naive"], facts["trainings_total"]
         return (
-            f"{facts['orders']} orders in {len(plan.blocks)} replicates, {facts['runs']} runs: "
-            f"{naive:,} stages, {trained:,} of them to be trained "
-            f"({1 - trained / max(1, naive):.0%} shared). On {self.lanes} lanes as fast as this "
-            f"machine: about {duration(self.expected.seconds)}, at most "
-            f"{size(self.expected.peak_state_bytes)} of states on disk.{self._stopping()}"
+            f"{plural(facts['orders'], 'order')} in {plural(len(plan.blocks), 'replicate')}, "
+            f"{plural(facts['runs'], 'run')}: {plural(naive, 'stage')}, {trained:,} of them to "
+            f"be trained ({1 - trained / max(1, naive):.0%} shared). On "
+            f"{plural(self.lanes, 'lane')} as fast as this machine: about "
+            f"{duration(self.expected.seconds)}, at most {size(self.expected.peak_state_bytes)} of "
+            f"states on disk.{self._stopping()}"
         )
 
     def _stopping(self) -> str:
@@ -164,7 +172,7 @@ def make_preview(
     study = everything.study
     run_folder = RunFolder(out or f"runs/{study.name}", everything)
     run_folder.check(accepts_changes=True)
-    study.check_data()
+    check_inputs(everything)
     plan, stop = _without_left_out(everything, run_folder.store)
     finished = run_folder.store.finished(plan.units)
     scheduler = Scheduler(plan, finished, lease=float("inf"))

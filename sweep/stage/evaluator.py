@@ -10,6 +10,7 @@ entropy of the choices' similarities, in nats. For dual encoders that is the tes
 backbones answer in another way, so for them it is the loss of their embeddings only.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -78,6 +79,9 @@ class Evaluator:
             Rows of the results table (split, eval_task, metric, value, n), and a table of
             eval_task, modality and the mean of the L2-normalised embeddings (float32 [D]);
             with the diagnostic "features" also embeddings of single samples.
+
+        Raises:
+            FloatingPointError: one of them is NaN or infinite.
         """
         self.trainer.method.eval()
         scores: Scores = []
@@ -103,6 +107,7 @@ class Evaluator:
             # Methods that choose weights by the task of a sample have no model as a whole.
             for diagnostic in self.diagnostics if not self.trainer.method.uses_task_id else ():
                 scores += diagnostic.of_model()
+        _check_finite(scores, embeddings)
         return scores, pa.Table.from_pylist(embeddings, schema=EMBEDDINGS)
 
     def _groups(self) -> Iterator[list[tuple[str, Task]]]:
@@ -186,6 +191,18 @@ def recall(fit: Tensor, relevant: Tensor, k: int) -> float:
     best = fit.masked_fill(~relevant, -torch.inf).amax(1, keepdim=True)
     ahead = (fit > best).sum(1)
     return float((ahead < k).double().mean())
+
+
+def _check_finite(scores: Scores, embeddings: list[dict[str, Any]]) -> None:
+    for row in scores:
+        if not math.isfinite(row["value"]):
+            where = f"{row['split']}/{row['metric']} on '{row['eval_task']}'"
+            raise FloatingPointError(f"the score {where} is {row['value']}")
+    for row in embeddings:
+        bad = int((~np.isfinite(row["vector"])).sum())
+        if bad:
+            what = f"an embedding of {row['modality']} of '{row['eval_task']}'"
+            raise FloatingPointError(f"{what} has {bad} values that are NaN or infinite")
 
 
 def _means(task: Task, answers: Answers) -> list[dict[str, Any]]:

@@ -3,51 +3,15 @@
 import importlib.metadata
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sweep.plan.plan import VERSION, Plan
 from sweep.storage.folder import Folder
-from sweep.texts import duration
 
 INPUTS = "inputs.json"
 """The file's name in a run folder."""
 PACKAGES = ("ray", "torch", "transformers", "peft", "accelerate", "task-order-sweep")
 """Packages whose versions are recorded: results may depend on them."""
-
-
-@dataclass(frozen=True)
-class Changed:
-    """What has changed since stages of a run were finished."""
-
-    setting: str
-    """The key of the study that differs, if it is another study; "" if it is not."""
-    what: list[str]
-    """The inputs that differ, in words."""
-    again: int
-    """Finished stages that have to be computed again for it."""
-    seconds: float
-    """What their training took."""
-    finished: int
-    packages: list[str]
-    """Packages of another version, in words; what is finished does not change with these."""
-
-    def __str__(self) -> str:
-        """Returns what has changed and what that costs, in sentences."""
-        said = []
-        if self.again:
-            what = "; ".join(self.what) or "what they are evaluated on"
-            said.append(
-                f"Since its stages were finished, this has changed: {what}. Of "
-                f"{self.finished} finished stages {self.again} would be computed again "
-                f"(their training took {duration(self.seconds)})."
-            )
-        if self.packages:
-            said.append(
-                f"Its {self.finished} finished stages were computed with other packages "
-                f"({', '.join(self.packages)}); they are kept, but new ones may differ slightly."
-            )
-        return " ".join(said)
 
 
 def inputs(plan: Plan) -> dict[str, Any]:
@@ -79,8 +43,8 @@ def read_inputs(folder: Folder) -> dict[str, Any] | None:
     return found
 
 
-def changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:
-    """Returns what differs and makes results differ, in words.
+def changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Returns what differs and makes results differ, in words; and what was added.
 
     Args:
         old: What earlier stages were made from; None if that was not recorded.
@@ -90,14 +54,14 @@ def changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:
     ...     {"version": 3, "train": {"cars": "a"}, "code": {"own:M": {"own": "a"}}},
     ...     {"version": 3, "train": {"cars": "b"}, "code": {"own:M": {"own": "b"}}},
     ... )
-    ["the training data of 'cars'", "the code of 'own:M' (module own)"]
+    (["the training data of 'cars'", "the code of 'own:M' (module own)"], [])
     """
     if old is None or old["version"] != new["version"]:
-        return ["the version of this package, which computes otherwise than the one before"]
-    return list(_changes(old, new))
+        return ["the version of this package, which computes otherwise than the one before"], []
+    return list(_changed(old, new)), list(_added(old, new))
 
 
-def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     said = {
         "train": "the training data of '{}'",
         "test": "the test data of '{}'",
@@ -109,15 +73,20 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
         for name, before in old.get(section, {}).items():
             if new.get(section, {}).get(name, before) != before:
                 yield text.format(name)
-    for name in new.get("test", {}).keys() - old.get("test", {}).keys():
-        yield f"'{name}', which is evaluated on now"
-    for name in new.get("diagnostics", {}).keys() - old.get("diagnostics", {}).keys():
-        yield f"diagnostic '{name}', which is measured now"
     for part, before in old.get("code", {}).items():
         now = new.get("code", {}).get(part, before)
         if modules := sorted(m for m in before.keys() | now.keys() if before.get(m) != now.get(m)):
             noun = "module" if len(modules) == 1 else "modules"
             yield f"the code of '{part}' ({noun} {', '.join(modules)})"
+
+
+def _added(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    for section, text in {
+        "test": "'{}', which is evaluated on now",
+        "diagnostics": "diagnostic '{}', which is measured now",
+    }.items():
+        for name in sorted(new.get(section, {}).keys() - old.get(section, {}).keys()):
+            yield text.format(name)
 
 
 def other_packages(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:

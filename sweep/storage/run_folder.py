@@ -25,29 +25,18 @@ from analysis.data.results import (
 from sweep.errors import InputError
 from sweep.orders.order import Order
 from sweep.plan.plan import Plan
-from sweep.plan.scheduler import Kept, Scheduler
-from sweep.plan.units import Unit
+from sweep.storage.changes import Changed, find_changes
+from sweep.storage.failures import ERRORS
 from sweep.storage.folder import Folder
-from sweep.storage.inputs import (
-    PACKAGES,
-    Changed,
-    changes,
-    inputs,
-    other_packages,
-    read_inputs,
-    write_inputs,
-)
-from sweep.storage.planned import PLAN, read_plan
+from sweep.storage.inputs import PACKAGES, write_inputs
+from sweep.storage.lock import NAME
+from sweep.storage.planned import PLAN
 from sweep.storage.store import Record, Store
 from sweep.study.schema import Study
 from sweep.study.stopping import Stop
 
-MAY_CHANGE = {
-    *("lanes", "keep_states", "replicates", "methods", "similarity", "stopping", "report"),
-    *("name", "evaluation", "benchmark", "reference", "generator", "backbones"),
-}
-"""Keys that may differ when a study resumes: where it runs, additions, how far it goes, what its
-report shows, and what is compared by its content."""
+LEFT_BEHIND = {"tune", ERRORS, NAME}
+"""Files and folders that no study needs."""
 READERS = 32
 """Threads that read records at the same time: object stores are slow to answer."""
 PARTS = ("results", "costs", "embeddings")
@@ -89,7 +78,8 @@ class RunFolder:
         if kind == fs.FileType.File:
             raise InputError(f"--out '{self.folder.uri}' is a file; give a folder.")
         if not self.folder.exists("study.yaml") and not self.folder.exists("stages"):
-            if self.folder.list():
+            # LEFT_BEHIND is what a run leaves whose folder was removed while it ran.
+            if {file.base_name for file in self.folder.list()} - LEFT_BEHIND:
                 raise InputError(
                     f"--out '{self.folder.uri}' holds other files and no study; give a new folder."
                 )
@@ -110,55 +100,11 @@ class RunFolder:
 
     def changed(self) -> Changed | None:
         """Returns what has changed since stages were finished here, if it matters to them."""
-        finished = self.store.finished(self.plan.units)
-        held: dict[str, Unit | None] = {}
-        if self.folder.exists(PLAN):
-            try:
-                held |= read_plan(self.folder)[1].units
-            except InputError:  # written by another version
-                held |= dict.fromkeys(finished)
-        scheduler = Scheduler(self.plan, finished, lease=float("inf"))
-        places = {_place(unit) for unit in self.plan.units.values()}
-        gone = [key for key in finished if key in held and key not in self.plan.units]
-        left_out = [key for key in gone if (unit := held[key]) and _place(unit) not in places]
-        again = [key for key in gone if key not in left_out] + [
-            key
-            for key in scheduler.to_compute
-            if self.plan.units[key].kind == "train" and not finished.get(key, Kept()).has_scores
-        ]
-        old, new = read_inputs(self.folder), inputs(self.plan)
-        packages = other_packages(old, new) if finished and scheduler.to_compute else []
-        if not (left_out or again or packages):
-            return None
-        return Changed(
-            setting=self._other_setting(bool(left_out)) if gone else "",
-            what=changes(old, new),
-            again=len(again),
-            seconds=self._seconds_of_training(again),
-            finished=len(finished),
-            packages=packages,
-        )
+        return find_changes(self.store, self.plan)
 
-    def _seconds_of_training(self, keys: Collection[str]) -> float:
-        with ThreadPoolExecutor(READERS) as pool:
-            records = list(pool.map(self.store.training, keys))
-        return sum(record.seconds.get("train", 0.0) for record in records)
-
-    def _other_setting(self, is_less: bool) -> str:
-        """Returns the first key of the study that differs from the one in the folder.
-
-        Args:
-            is_less: Whether runs of that study are no longer planned.
-        """
-        new = self.plan.study
-        try:
-            held = Study.from_dict(yaml.safe_load(self.folder.read("study.yaml")))
-        except (InputError, OSError):
-            return "plan" if is_less else ""
-        other = next(
-            (key for key in Study.model_fields if getattr(held, key) != getattr(new, key)), ""
-        )
-        return conflict(held, new) or (other if is_less else "")
+    def is_there(self) -> bool:
+        """Returns whether the folder still is what `prepare` has made."""
+        return self.folder.exists("study.yaml")
 
     def prepare(self) -> None:
         """Writes what is known before the first stage."""
@@ -323,11 +269,6 @@ def places(plan: Plan) -> dict[str, dict[Place, None]]:
     return found
 
 
-def _place(unit: Unit) -> tuple[str, str, int, Order]:
-    """Returns what a unit is a result of, whatever it is made from."""
-    return unit.backbone, unit.method, unit.replicate, unit.prefix
-
-
 def dump(study: Study) -> str:
     """Returns the study with all defaults filled in, as YAML."""
     content = study.model_dump(mode="json", by_alias=True)
@@ -336,14 +277,3 @@ def dump(study: Study) -> str:
         for label, entry in content["methods"].items()
     }
     return yaml.safe_dump(content, sort_keys=False)
-
-
-def conflict(held: Study, new: Study) -> str:
-    """Returns the first key in which two studies differ beyond MAY_CHANGE; "" if they agree."""
-    for key in Study.model_fields:
-        if key not in MAY_CHANGE and getattr(held, key) != getattr(new, key):
-            return key
-    for label, entry in held.methods.items():
-        if new.methods.get(label) != entry:
-            return f"methods.{label}"
-    return "replicates" if new.replicates < held.replicates else ""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from methods.base import Method
 from sweep.errors import unknown
-from sweep.registry import name_of, resolve
-from sweep.source_code import code_of
+from sweep.registry import name_of, parts
+from sweep.source_code import code_from, code_of
 from sweep.study.backbones import Source, find_source
 from sweep.study.schema import Study
 from sweep.tasks.base import BenchmarkConfig, DataConfig, TaskFingerprint
@@ -39,6 +39,9 @@ class Pinned:
         Raises:
             ValueError: some data have changed since.
         """
+        for section, config in study.data().items():
+            if section != "benchmark" and _identified(config.anew()) != self.data[section]:
+                raise ValueError(CHANGED.format(f"the {section}"))
         now = _fingerprints(study.benchmark.anew())
         for name, planned in self.fingerprints.items():
             if now.get(name) != planned:
@@ -67,7 +70,7 @@ def pin(study: Study) -> Pinned:
     kinds |= {kind.reuses_training_of for kind in kinds if kind.reuses_training_of}
     code = {name_of("methods", kind): code_of(kind) for kind in kinds}
     for name in study.evaluation.diagnostics:
-        code[name] = own_code(resolve("diagnostics", name))
+        code[name] = own_code("diagnostics", name)
     data = study.data()
     tasks = study.benchmark.task_names()
     _check_score(study, tasks)
@@ -104,17 +107,25 @@ def _fingerprints(benchmark: BenchmarkConfig) -> dict[str, TaskFingerprint]:
     }
 
 
-def own_code(part: type) -> dict[str, str]:
+def own_code(kind: str, name: str) -> dict[str, str]:
     """Returns digests of the modules of a part; none for a part that ships with this package.
 
     What shipped parts other than methods compute is covered by `sweep.plan.plan.VERSION`.
     """
-    return {} if part.__module__.startswith("sweep.") else code_of(part)
+    known = parts(kind)
+    path = known[name].path if name in known else name
+    module = path.partition(":")[0]
+    return {} if module.startswith("sweep.") else code_from({module})
+
+
+def _identified(config: DataConfig) -> str:
+    return _with_code(config, config.fingerprint())
 
 
 def _with_code(config: DataConfig, fingerprint: str) -> str:
     """Returns a fingerprint that also covers the code that reads or makes the data."""
-    code = own_code(type(config))
+    module = type(config).__module__
+    code = {} if module.startswith("sweep.") else code_of(type(config))
     if not code:
         return fingerprint
     return hashlib.sha256(repr((fingerprint, code)).encode()).hexdigest()

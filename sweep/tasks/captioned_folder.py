@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class CaptionedFiles:
     rows: Sequence[str]
     """Where each image's values stand, for messages."""
     has_classes: bool
-    left_out: LeftOut = field(default_factory=LeftOut)
+    left_out: LeftOut
 
 
 def read_folder(folder: str, split: str) -> CaptionedFiles:
@@ -44,8 +44,7 @@ def read_folder(folder: str, split: str) -> CaptionedFiles:
     Raises:
         InputError: the folder has no such split, no captions or no images, or a table is wrong.
     """
-    left_out = LeftOut()
-    inside = entries(folder, left_out)
+    inside = entries(folder, LeftOut())
     splits = _splits([text_of(entry) for entry in inside if entry.is_dir()])
     if splits and split not in splits:
         raise unknown(f"split of '{folder}'", split, splits)
@@ -55,8 +54,8 @@ def read_folder(folder: str, split: str) -> CaptionedFiles:
     above = [Path(folder, name) for name in TABLES if splits and Path(folder, name).is_file()]
     tables = above or _tables(root)
     if tables:
-        return _by_table(tables, root, left_out)
-    return _by_class(root, left_out)
+        return _by_table(tables, root)
+    return _by_class(root)
 
 
 def _splits(names: Sequence[str]) -> dict[str, str]:
@@ -76,7 +75,8 @@ def _tables(root: Path) -> list[Path]:
     return [file for file in found if not any(map(is_hidden, file.relative_to(root).parts))]
 
 
-def _by_table(tables: Sequence[Path], root: Path, left_out: LeftOut) -> CaptionedFiles:
+def _by_table(tables: Sequence[Path], root: Path) -> CaptionedFiles:
+    left_out = LeftOut()
     files, rows, values = list[str](), list[str](), list[Mapping[str, Any]]()
     for table in tables:
         for place, row in _rows(table):
@@ -94,13 +94,14 @@ def _by_table(tables: Sequence[Path], root: Path, left_out: LeftOut) -> Captione
     if not files:
         raise InputError(f"'{tables[0]}' has no rows.")
     columns = list(dict.fromkeys(key for row in values for key in row))
-    for other in sorted(set(image_files(str(root), left_out)) - set(files)):
+    for other in sorted(set(image_files(str(root), left_out, TABLES)) - set(files)):
         left_out.add(f"they are not in {tables[0].name}", other)
     by_column = {key: [row.get(key) for row in values] for key in columns}
     return CaptionedFiles(files, by_column, rows, False, left_out)
 
 
-def _by_class(root: Path, left_out: LeftOut) -> CaptionedFiles:
+def _by_class(root: Path) -> CaptionedFiles:
+    left_out = LeftOut()
     files, labels = list[str](), list[str]()
     for entry in entries(str(root), left_out):
         if entry.is_dir():

@@ -1,10 +1,9 @@
 """Finds image files in folders, says what it leaves out and why, and opens them."""
 
 import os
-import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
@@ -116,16 +115,26 @@ def entries(folder: str, left_out: LeftOut) -> list[os.DirEntry[str]]:
     return shown
 
 
-def image_files(folder: str, left_out: LeftOut) -> list[str]:
+def image_files(folder: str, left_out: LeftOut, besides: Collection[str] = ()) -> list[str]:
     """Returns all image files below a folder, in the order of their paths; links are followed.
+
+    Args:
+        folder: Where to look.
+        left_out: Counts what is no image.
+        besides: Names of files that are read as something else.
 
     Raises:
         InputError: a folder cannot be read, or holds a link to nothing.
     """
-    return list(_below(folder, left_out, ()))
+    return list(_below(folder, left_out, besides, ()))
 
 
-def _below(folder: str, left_out: LeftOut, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
+def _below(
+    folder: str,
+    left_out: LeftOut,
+    besides: Collection[str],
+    above: tuple[tuple[int, int], ...],
+) -> Iterator[str]:
     status = os.stat(folder)
     here = (status.st_dev, status.st_ino)
     if here in above:
@@ -133,15 +142,15 @@ def _below(folder: str, left_out: LeftOut, above: tuple[tuple[int, int], ...]) -
         return
     for entry in entries(folder, left_out):
         if entry.is_dir():
-            yield from _below(entry.path, left_out, (*above, here))
-        elif is_image(entry, left_out):
+            yield from _below(entry.path, left_out, besides, (*above, here))
+        elif entry.name not in besides and _is_image(entry, left_out):
             yield entry.path
 
 
-def is_image(entry: os.DirEntry[str], left_out: LeftOut) -> bool:
+def _is_image(entry: os.DirEntry[str], left_out: LeftOut) -> bool:
     """Returns whether something that is no folder is an image file; counts it if it is not."""
     suffix = os.path.splitext(entry.name)[1].lower()
-    if not stat.S_ISREG(entry.stat().st_mode):
+    if not entry.is_file():
         left_out.add("they are neither files nor folders", entry.path)
     elif suffix not in suffixes():
         reason = (
@@ -177,13 +186,15 @@ def upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def check_pictures(files: Sequence[str]) -> None:
+def check_pictures(digests: Mapping[str, bytes]) -> None:
     """Decodes every image whose content has not been decoded on this machine before.
+
+    Args:
+        digests: Image files with the digests of their contents.
 
     Raises:
         InputError: one cannot be read as an image.
     """
-    digests = dict(zip(files, file_digests.digests(files), strict=True))
     known = file_digests.known(READABLE, set(digests.values()))
     new = {digest: file for file, digest in digests.items() if digest not in known}
     checked = []

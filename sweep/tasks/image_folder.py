@@ -70,7 +70,7 @@ class ImageFolder(BenchmarkConfig):
     @field_validator("path")
     @classmethod
     def _same_place_for_every_process(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+        return Path(os.path.expanduser(value)).absolute()
 
     @field_validator("tasks", "probes")
     @classmethod
@@ -125,21 +125,24 @@ class ImageFolder(BenchmarkConfig):
 
     @cached_property
     def _fingerprints(self) -> dict[str, TaskFingerprint]:
-        files = list(dict.fromkeys(self._all_files()))
-        contents = dict(zip(files, file_digests.digests(files), strict=True))
         found = {}
         for name, parts in self._listing.files.items():
-            own = {part: self._digest(name, classes, contents) for part, classes in parts.items()}
+            own = {part: self._digest(name, classes) for part, classes in parts.items()}
             found[name] = TaskFingerprint(own.get("train", own["test"]), own["test"])
         return found
 
-    def _digest(self, task: str, classes: Classes, contents: Mapping[str, bytes]) -> str:
+    @cached_property
+    def _contents(self) -> dict[str, bytes]:
+        """Digests of all files."""
+        return file_digests.digests(self._all_files())
+
+    def _digest(self, task: str, classes: Classes) -> str:
         sizes = [(_choice(name), len(files)) for name, files in classes.items()]
         facts = (self._templates(task), self.question, sizes)
         digest = hashlib.sha256(repr(facts).encode())
         for files in classes.values():
             for file in files:
-                digest.update(contents[file])
+                digest.update(self._contents[file])
         return digest.hexdigest()
 
     def found(self) -> tuple[str, ...]:
@@ -155,7 +158,7 @@ class ImageFolder(BenchmarkConfig):
         Raises:
             InputError: folders are missing or empty, or an image cannot be decoded.
         """
-        check_pictures(self._all_files())
+        check_pictures(self._contents)
 
     def load(self) -> Benchmark:
         """Lists all images; they are read when asked for.
@@ -262,27 +265,29 @@ def _by_part(task: str, folder: str, parts: Sequence[str], left_out: LeftOut) ->
 
 def _by_class(task: str, folder: str, left_out: LeftOut) -> Classes:
     """Returns image files by class, classes sorted by name."""
-    found: dict[str, tuple[str, list[str]]] = {}
+    found: dict[str, list[str]] = {}
+    paths: dict[str, str] = {}
     for entry in entries(folder, left_out):
         if not entry.is_dir():
             left_out.add("they are in no class's folder", entry.path)
             continue
         name = text_of(entry)
-        if name in found:
-            raise _same_text(f"task '{task}': two classes", found[name][0], entry.path)
-        found[name] = entry.path, image_files(entry.path, left_out)
-        if not found[name][1]:
+        if paths.setdefault(_choice(name), entry.path) != entry.path:
+            raise _same_text(f"task '{task}': two classes", paths[_choice(name)], entry.path)
+        found[name] = image_files(entry.path, left_out)
+        if not found[name]:
             raise InputError(
                 f"task '{task}': no images (.png, .jpg, .tiff or others that Pillow reads) in "
                 f"'{entry.path}'."
             )
-    return {name: found[name][1] for name in sorted(found)}
+    return {name: found[name] for name in sorted(found)}
 
 
 def _same_text(what: str, one: str, other: str) -> InputError:
-    return InputError(
-        f"{what} have the same name, stored with other bytes: '{one}' and '{other}'; rename one."
-    )
+    names = os.path.basename(one), os.path.basename(other)
+    stored = {unicodedata.normalize("NFC", name) for name in names}
+    how = ", which differ only in how accents are stored" if len(stored) == 1 else ""
+    return InputError(f"{what} have the same name as text: '{one}' and '{other}'{how}; rename one.")
 
 
 def _described(task: str, parts: Mapping[str, Classes]) -> str:

@@ -11,7 +11,7 @@ METHODS = ("ContinualFT", "ZSCL")
 
 
 def mtil() -> Results:
-    """Both methods on both orders, in percent."""
+    """Both methods on both orders, published in percent."""
     return combine(
         {
             method: from_matrices(

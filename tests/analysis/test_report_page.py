@@ -20,6 +20,7 @@ from analysis.report.panels import PANELS
 from analysis.report.panels.accuracy_over_orders import AccuracyOverOrders
 from analysis.report.panels.forgetting_and_learning import ForgettingAndLearning
 from analysis.report.panels.order_tree import OrderTree
+from analysis.report.phrases import interval
 from analysis.report.sentences import findings
 from analysis.report.study_statistics import StudyStatistics
 from tests.analysis.embedded import write_embeddings
@@ -147,7 +148,7 @@ def test_figures_show_the_frames(out: Path) -> None:
     study = StudyStatistics(load(out))
     figure = AccuracyOverOrders().draw(study.runs, study)
     dots = [trace for trace in figure.data if trace.meta == "runs"]
-    page = browser_data(study.results, study.groups)
+    page = browser_data(study.results, study.groups, study.runs)
     for (backbone, method), trace in zip(study.groups, dots, strict=True):
         mine = report_frames.group(study.runs, backbone, method)
         assert list(trace.x) == list(mine["average_accuracy"])
@@ -190,7 +191,7 @@ def test_tree_adds_up(out: Path) -> None:
 
 def test_matrices_in_the_page_are_those_of_the_results(out: Path) -> None:
     results = load(out)
-    data = browser_data(results, [("tiny-clip", "replay"), ("tiny-clip", "ewc")])
+    data = browser_data(results, [("tiny-clip", "replay"), ("tiny-clip", "ewc")], metrics(results))
     replicate, tasks = data["runs"][10]
     assert replicate == 1
     order = [int(i) for i in tasks.split(".")]
@@ -206,7 +207,7 @@ def test_large_studies_leave_orders_out_of_the_page_and_say_so(
 ) -> None:
     monkeypatch.setattr("analysis.report.browser.MAX_SCORES", 400)
     results = load(out)
-    data = browser_data(results, [("tiny-clip", "replay")], [(1, ORDERS[1][3])])
+    data = browser_data(results, [("tiny-clip", "replay")], metrics(results), [(1, ORDERS[1][3])])
     assert data["omitted"] == 12 - len(data["shown"]) > 0
     runs = [data["runs"][place] for place in data["shown"]]
     wanted = ".".join(str(data["tasks"].index(task)) for task in ORDERS[1][3])
@@ -260,7 +261,8 @@ def test_steadiness_is_said_and_tabled(out: Path) -> None:
     page = Page(Path(write_report(str(out))).read_text())
     assert list(study.steadiness["method"]) == ["ewc", "lora", "replay"]  # zero_shot does not move
     for row in study.steadiness.itertuples():
-        assert f"**{row.method}** {row.ratio:.3f} [" in text
+        said = interval(row.ratio, row.ratio_low, row.ratio_high)
+        assert f"**{row.method}** {said} times" in text
         assert f"{row.few_low:.2f} to {row.few_high:.2f}" in page.text
 
 

@@ -34,6 +34,12 @@ R = np.array(
         (formulas.backward_transfer, ((0.50 - 0.70) + (0.60 - 0.90)) / 2),
         (formulas.forward_transfer, ((0.25 - 0.20) + (0.20 - 0.30)) / 2),
         (formulas.forgetting_max, ((0.80 - 0.50) + (0.90 - 0.60)) / 2),
+        (formulas.forgetting_chaudhry, ((0.80 - 0.50) + (0.90 - 0.60)) / 2),
+        (formulas.diaz_accuracy, (0.70 + 0.80 + 0.90 + 0.50 + 0.60 + 0.95) / 6),
+        (formulas.diaz_bwt, ((0.80 - 0.70) + (0.50 - 0.70) + (0.60 - 0.90)) / 3),
+        (formulas.diaz_bwt_plus, 0),
+        (formulas.diaz_rem, 1 - ((0.70 - 0.80) + (0.70 - 0.50) + (0.90 - 0.60)) / 3),
+        (formulas.diaz_fwt, (0.25 + 0.35 + 0.20) / 3),
         (formulas.forgetting_last, ((0.70 - 0.50) + (0.90 - 0.60)) / 2),
         (formulas.zsd_figure, ((0.25 - 0.25) + (0.35 - 0.20)) / 2),
         (formulas.zsd_text, ((0.25 - 0.25) + (0.35 - 0.20)) / 2),
@@ -59,7 +65,13 @@ def test_chaudhrys_maximum_may_come_from_before_the_task_was_learnt() -> None:
     three = np.array([[0.5] * 3, [0.5, 0.9, 0.5], [0.5, 0.6, 0.5], [0.5, 0.5, 0.5]])
     assert formulas.forgetting_max(lost_early) == pytest.approx(0.0)
     assert formulas.forgetting_max(three) == pytest.approx(0.1 / 2)
-    assert formulas.forgetting_max(three, since_learnt=False) == pytest.approx(0.4 / 2)
+    assert formulas.forgetting_chaudhry(three) == pytest.approx(0.4 / 2)
+
+
+def test_what_later_tasks_improve_is_no_remembering() -> None:
+    improved = np.array([[0.1, 0.1], [0.5, 0.1], [0.7, 0.9]])
+    assert formulas.diaz_bwt_plus(improved) == pytest.approx(0.2)
+    assert formulas.diaz_rem(improved) == 1
 
 
 def test_the_two_degradations_differ_in_where_they_start() -> None:
@@ -83,7 +95,9 @@ def test_intransigence_compares_with_the_joint_model_of_the_same_prefix() -> Non
 def test_one_task_has_no_transfer_and_no_forgetting() -> None:
     single = np.array([[0.2], [0.8]])
     assert formulas.average_accuracy(single) == 0.8
-    for name in ("transfer", "bwt", "fwt", "forgetting_max", "zsd_figure", "zsd_text"):
+    undefined = ["transfer", "bwt", "fwt", "forgetting_max", "forgetting_chaudhry"]
+    undefined += ["zsd_figure", "zsd_text", "diaz_bwt", "diaz_bwt_plus", "diaz_rem", "diaz_fwt"]
+    for name in undefined:
         assert np.isnan(METRICS[name].function(single)), name
 
 
@@ -97,22 +111,25 @@ def test_one_task_has_no_transfer_and_no_forgetting() -> None:
     ],
 )
 def test_mtil_as_published(method: str, order: str, published: tuple[float, ...]) -> None:
-    """Transfer, Avg and Last in percent, ZSCL (arXiv 2303.06628).
+    """Transfer, Avg and Last, ZSCL (arXiv 2303.06628).
 
     Published to one decimal, and averaged over tasks after rounding them to one decimal.
     """
     runs = metrics(mtil())
     (run,) = runs[(runs["method"] == method) & (runs["order"] == ORDERS[order])].itertuples()
-    assert (run.transfer, run.avg, run.last) == pytest.approx(published, abs=0.06)
+    found = (run.transfer, run.avg, run.last)
+    assert found == pytest.approx([percent / 100 for percent in published], abs=0.0006)
     assert run.last == run.average_accuracy
 
 
 def test_matrix_of_a_run_is_the_one_given() -> None:
     matrix = mtil().matrix("clip", "ZSCL", 1, ORDERS["II"])
-    assert matrix.to_numpy()[1:].tolist() == PUBLISHED["matrices"]["II"]["ZSCL"]
+    published = np.array(PUBLISHED["matrices"]["II"]["ZSCL"])
+    assert matrix.to_numpy()[1:] == pytest.approx(published / 100)
     assert list(matrix.columns) == list(ORDERS["II"])
     assert matrix.index[3] == (3, ORDERS["II"][2])
-    assert matrix.loc[0].squeeze().to_dict() == PUBLISHED["zero_shot"]
+    zero_shot = {task: percent / 100 for task, percent in PUBLISHED["zero_shot"].items()}
+    assert matrix.loc[0].squeeze().to_dict() == pytest.approx(zero_shot)
 
 
 def test_renaming_tasks_renames_results() -> None:
@@ -141,9 +158,12 @@ def test_without_the_untouched_backbone_only_what_needs_it_is_undefined() -> Non
     assert metrics(with_start)["fwt"][0] == pytest.approx(formulas.forward_transfer(R))
 
 
-def test_percent_stays_percent() -> None:
-    (run,) = metrics(from_matrices([100 * R], [("a", "b", "c")])).itertuples()
-    assert run.bwt == pytest.approx(100 * formulas.backward_transfer(R))
+def test_percent_becomes_fractions() -> None:
+    results = from_matrices([100 * R], [("a", "b", "c")])
+    (run,) = metrics(results).itertuples()
+    assert run.bwt == pytest.approx(formulas.backward_transfer(R))
+    assert results.unit == "percent"
+    assert results.notes == ("Accuracies were given in percent and are held as fractions.",)
 
 
 @pytest.mark.parametrize(
@@ -151,9 +171,10 @@ def test_percent_stays_percent() -> None:
     [
         ([R[:2]], r"shape \(3, 3\) or \(4, 3\)"),
         ([R.T], r"got shape \(3, 4\)"),
-        ([-R], "values from -0.95"),
-        ([200 * R], "values from 20 to 190"),
-        ([R, 100 * R], "some percent"),
+        ([-R], r"from 0 to 1 \(fraction\), but one is -0.1"),
+        ([200 * R], r"from 0 to 100 \(percent\), but one is 140"),
+        ([R, 100 * R], "some like percent"),
+        ([np.triu(R[1:])], "transpose it"),
     ],
 )
 def test_matrices_that_cannot_be_are_refused(matrices: list[np.ndarray], hint: str) -> None:
@@ -175,4 +196,20 @@ def test_studies_put_together_pair_their_runs_and_keep_their_names() -> None:
     one, two = from_matrices([R, R / 2], orders, "m"), from_matrices([R, R / 2], orders, "n")
     both = compare(metrics(combine({"A": one, "B": two})), "m")
     assert both.set_index("metric").loc["average_accuracy", ["mean", "ties"]].tolist() == [0, 2]
-    assert set(metrics(combine({"A": one, "B": one}))["method"]) == {"m (A)", "m (B)"}
+    other = from_matrices([R, R / 3], orders, "m")
+    assert set(metrics(combine({"A": one, "B": other}))["method"]) == {"m (A)", "m (B)"}
+
+
+def test_a_method_that_studies_agree_about_is_one() -> None:
+    orders = [("a", "b", "c"), ("c", "b", "a")]
+    one, more = from_matrices([R], orders[:1], "m"), from_matrices([R, R / 2], orders, "m")
+    both = combine({"A": one, "B": more})
+    assert metrics(both)[["method", "average_accuracy"]].equals(
+        metrics(more)[["method", "average_accuracy"]]
+    )
+    assert both.origins["m"].studies == ("A", "B")
+    other = from_matrices([R / 2], orders[:1], "m")
+    three = combine({"A": one, "B": more, "C": other})
+    assert set(three.origins) == {"m (A, B)", "m (C)"}
+    start = from_matrices([R / 2 + (R - R / 2) * (np.arange(4) == 0)[:, None]], orders[:1], "m")
+    assert set(combine({"A": one, "B": start}).origins) == {"m (A)", "m (B)"}

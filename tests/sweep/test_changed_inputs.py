@@ -20,6 +20,7 @@ from sweep.plan.scheduler import Scheduler
 from sweep.preview.preview import make_preview
 from sweep.storage.run_folder import RunFolder
 from sweep.storage.store import Record
+from sweep.study.pinned import own_code
 from sweep.study.schema import Study
 
 METHOD = """
@@ -104,7 +105,7 @@ def test_an_edited_method_is_trained_again_once_that_is_accepted(place: Path) ->
     plan = plan_for(place)
     said = refused(place, plan)
     assert "the code of 'our_methods.mine:Mine' (module our_methods.mine)" in said
-    assert "Of 5 finished stages 2 would be computed again (their training took 2 min)" in said
+    assert "Of 5 finished stages 2 would be computed again (2 min of training)" in said
     assert left(place, plan) == {("mine", A), ("mine", AB)}
 
 
@@ -246,6 +247,17 @@ def test_workers_refuse_what_was_not_planned(place: Path) -> None:
     plan.pinned.verify_code(plan.study.methods["finetune"].kind)
 
 
+def test_workers_refuse_another_reference_than_was_planned(place: Path) -> None:
+    for i in range(4):
+        add_image(place / "pool" / CLASSES[i % 2] / f"{i}.png", i)
+    reference = {"name": "dataset", "path": str(place / "pool")}
+    plan = plan_for(place, reference=reference, methods=["zscl"])
+    plan.pinned.verify_data(plan.study)
+    add_image(place / "pool" / CLASSES[0] / "9.png", 9)
+    with pytest.raises(ValueError, match="the reference has changed since"):
+        plan.pinned.verify_data(plan.study)
+
+
 def test_an_edited_benchmark_of_ones_own_is_other_data(place: Path) -> None:
     text = (
         "from sweep.tasks.image_folder import ImageFolder\n\n\n"
@@ -275,3 +287,17 @@ def test_what_was_read_does_not_travel(place: Path) -> None:
     copy = pickle.loads(pickle.dumps(benchmark))
     assert copy == benchmark
     assert vars(copy).keys() == type(benchmark).model_fields.keys()
+
+
+def test_an_edited_measure_of_ones_own_is_measured_again(place: Path) -> None:
+    text = (
+        "from sweep.similarity.base import Measure\n\n\n"
+        "def same(material):\n    return 1.0\n\n\nours = Measure(same)\n"
+    )
+    (place / "our_methods" / "measures.py").write_text(text)
+    name = "our_methods.measures:ours"
+    before = own_code("measures", name)
+    assert before.keys() == {"our_methods.measures"}
+    (place / "our_methods" / "measures.py").write_text(text.replace("1.0", "0.0"))
+    assert own_code("measures", name) != before
+    assert own_code("measures", "image_text") == {}

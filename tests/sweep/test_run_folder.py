@@ -16,7 +16,8 @@ from methods.testing.toy import TOY
 from sweep.errors import InputError
 from sweep.plan.plan import Plan
 from sweep.stage.evaluator import EMBEDDINGS
-from sweep.storage.run_folder import RunFolder, conflict
+from sweep.storage.changes import conflict
+from sweep.storage.run_folder import RunFolder
 from sweep.storage.store import Record
 from sweep.study.schema import Study
 from tests.sweep.plans import plan_of, study_of

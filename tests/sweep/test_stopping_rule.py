@@ -22,7 +22,8 @@ from sweep.preview.preview import make_preview
 from sweep.preview.status import status
 from sweep.stage.trainer import join_lane
 from sweep.stage.worker import Worker
-from sweep.storage.run_folder import RunFolder, conflict
+from sweep.storage.changes import conflict
+from sweep.storage.run_folder import RunFolder
 from sweep.storage.store import Store
 from sweep.study.schema import Study
 from sweep.study.stopping import Stop, StoppingRule

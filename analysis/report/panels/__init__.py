@@ -13,6 +13,7 @@ _PAGE = (
     "methods_compared:MethodsCompared",
     "accuracy_over_orders:AccuracyOverOrders",
     "paired_differences:PairedDifferences",
+    "between_studies:BetweenStudies",
     "contribution_heatmap:ContributionHeatmap",
     "robust_contributions:RobustContributions",
     "all_contributions:AllContributions",

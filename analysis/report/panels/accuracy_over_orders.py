@@ -37,7 +37,8 @@ class AccuracyOverOrders(Panel):
         """Returns what a dot is."""
         return (
             f"Unit: fraction; {report_text.sample(study.summary)}. {study.dot} Diamond and bar: "
-            f"mean and interval. Curve: density, for {MIN_DENSITY} runs or more."
+            f"mean and interval. Curve: density, for {MIN_DENSITY} runs or more, of methods that "
+            "the order moves."
         )
 
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:

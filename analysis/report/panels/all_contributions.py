@@ -17,7 +17,7 @@ from analysis.report.figure_style import (
 )
 from analysis.report.html_tables import Cell, name, number, table
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import interval
+from analysis.report.phrases import interval, perhaps_none
 from analysis.report.report_frames import group, rows
 from analysis.report.study_statistics import StudyStatistics
 
@@ -142,7 +142,8 @@ def _short(row: Any) -> str:
 
 def _fact(row: Any) -> str:
     moved = "" if row.mean == row.drift else f", {row.drift:+z.3f} since stage 0"
-    seeds = "" if pd.isna(row.seed_sd) else f", over seeds {row.seed_sd:.3f}"
+    seed = (row.seed_sd, row.seed_sd_low, row.seed_sd_high)
+    seeds = "" if pd.isna(row.seed_sd) else f", over seeds {perhaps_none(*seed)}"
     lines = [
         f"{text(row.player)} to {text(row.target)}:",
         f"{interval(row.mean, row.low, row.high)}{moved}",

@@ -33,7 +33,7 @@ class EvaluatedTasks(Panel):
                 Cell(escape(row["eval_task"]), css="text"),
                 Cell(escape(row["split"]), css="text"),
                 Cell(escape(row["metric"].replace("_", " ")), css="text"),
-                number(int(row["n"]) if row["n"] else math.nan),
+                number(int(row["n"]) if pd.notna(row["n"]) and row["n"] else math.nan),
                 *(number(row[backbone]) for backbone in backbones),
             ]
             for _, row in frame.iterrows()

@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from analysis.orders.ranking import rank_shares
+from analysis.report import report_text
 from analysis.report.figure_style import SCALE, empty_figure, label, many
 from analysis.report.panels.base import Panel
 from analysis.report.phrases import plural
@@ -54,5 +55,5 @@ class MethodPlaces(Panel):
         return (
             f"Unit: share of runs; n = {plural(int(frame['runs'].max()), 'run')} per method, no "
             "interval. Methods that are equal share the places that they take together; best mean "
-            "place on top."
+            f"place on top.{report_text.counted(study)}"
         )

@@ -7,8 +7,18 @@ import pandas as pd
 
 from analysis.orders.comparison import COMPARED
 from analysis.report import html_parts, report_text
-from analysis.report.html_tables import Cell, bounded, estimate, heading, name, number, table
+from analysis.report.html_tables import (
+    Cell,
+    bounded,
+    estimate,
+    heading,
+    name,
+    number,
+    perhaps_none,
+    table,
+)
 from analysis.report.panels.base import Panel
+from analysis.report.phrases import interval
 from analysis.report.report_frames import by_metric, rows
 from analysis.report.study_statistics import StudyStatistics
 from analysis.run_metrics.metric import METRICS
@@ -30,10 +40,12 @@ class MethodsCompared(Panel):
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns both tables, the second one to be opened."""
         caption = (
-            f"Unit: fraction; {report_text.sample(study.summary)}. SD over orders: inside "
-            "replicates; over seeds: what replicate means differ by beyond it. Range of 5 orders: "
-            "expected, of one seed. Worst tenth: mean of the worst tenth of the runs. Training "
-            f"time: of a run without sharing, relative to {study.baseline or 'finetune'}."
+            f"Unit: fraction; {report_text.sample(study.summary)}. SD over orders: of one seed; "
+            "over seeds: what replicate means differ by beyond the orders they drew, < where it "
+            "is not distinguishable from 0. Range of 5 orders: expected, of one seed. Worst "
+            "tenth: mean of the worst tenth of the runs. Training time: of a run without sharing, "
+            f"relative to {study.baseline or 'no other'}{report_text.of_its_study(study)}. "
+            "Verdicts: see Paired differences."
         )
         noted = "".join(f'<p class="note">{escape(note)}</p>' for note in report_text.notes(study))
         every = all_metrics(study)
@@ -54,9 +66,13 @@ def method_table(frame: pd.DataFrame, study: StudyStatistics) -> str:
     lines = []
     for row in rows(frame):
         spread = robust.loc[(row.backbone, row.method)]
-        compared = by_metric(study.comparison, row.backbone, row.method).get("average_accuracy")
+        compared = by_metric(study.judged, row.backbone, row.method).get("average_accuracy")
         cells = [bounded(row, "average_accuracy"), verdict_cell(compared)]
-        cells += [bounded(row, "order_sd"), number(row.seed_sd), bounded(spread, "range_5")]
+        cells += [
+            bounded(row, "order_sd"),
+            perhaps_none(spread, "seed_sd"),
+            bounded(spread, "range_5"),
+        ]
         cells.append(number(spread["bad_order_average"]))
         cells += [bounded(row, metric) for metric in known[1:]]
         cells += [bounded(row, "cost", 2)] * costs
@@ -68,9 +84,11 @@ def verdict_cell(compared: Any) -> Cell:
     """Returns how a method compares with the baseline, in a word; the baseline has none."""
     if compared is None:
         return Cell("&ndash;", css="text")
-    note = f"{compared.mean:+.3f} [{compared.low:+.3f}, {compared.high:+.3f}]"
-    word = compared.verdict
-    return Cell(f'<span class="verdict {word}" title="{note}">{word}</span>', word, "text")
+    note = interval(compared.mean, compared.low, compared.high, "+")
+    word = compared.word
+    return Cell(
+        f'<span class="verdict {word.split()[0]}" title="{note}">{word}</span>', word, "text"
+    )
 
 
 def all_metrics(study: StudyStatistics) -> str:

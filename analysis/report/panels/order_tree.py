@@ -3,11 +3,11 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report import html_parts
+from analysis.report import html_parts, report_text
 from analysis.report.figure_style import SCALE, empty_figure, label, labels, many, text
 from analysis.report.panels.base import Panel
 from analysis.report.phrases import plural
-from analysis.report.report_frames import group
+from analysis.report.report_frames import group, of_pairs
 from analysis.report.study_statistics import StudyStatistics
 
 ROOT = "stage 0"
@@ -21,8 +21,8 @@ class OrderTree(Panel):
     key, title, table = "tree", "Orders as a tree", "tree"
 
     def frame(self, study: StudyStatistics) -> pd.DataFrame:
-        """Returns where the runs through every prefix end."""
-        return trie(study.runs)
+        """Returns where the runs through every prefix end; nothing if no order moves a method."""
+        return trie(of_pairs(study.runs, study.moved))
 
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what path and colour are."""
@@ -33,7 +33,9 @@ class OrderTree(Panel):
 
     def controls(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the choice of a method."""
-        return html_parts.select("tree-traces", "method", labels(study.groups), traces=self.key)
+        return html_parts.select(
+            "tree-traces", "method", labels(study.moved_groups), traces=self.key
+        )
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns one trace per (backbone, method), of which the first is visible."""
@@ -45,7 +47,7 @@ class OrderTree(Panel):
         def node(prefix: tuple[str, ...]) -> str:
             return ".".join(["", *(tasks[task] for task in prefix)]) or "."
 
-        for i, (backbone, method) in enumerate(study.groups):
+        for i, (backbone, method) in enumerate(study.moved_groups):
             part = group(shown, backbone, method)
             figure.add_trace(
                 go.Icicle(
@@ -80,8 +82,9 @@ class OrderTree(Panel):
         """Returns unit and numbers."""
         return (
             f"Unit: fraction; mean over the runs through a prefix, "
-            f"{plural(len(study.runs), 'run')} in all methods and replicates, no interval; width: "
-            "number of runs. Every method has its own colour range."
+            f"{plural(len(of_pairs(study.runs, study.moved)), 'run')} in all methods and "
+            "replicates, no interval; width: number of runs. Every method has its own colour "
+            f"range.{report_text.left_out(study)}"
         )
 
 

@@ -1,5 +1,7 @@
 """Every method against the baseline on the same orders."""
 
+from html import escape
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -12,6 +14,16 @@ from analysis.report.panels.methods_compared import verdict_cell
 from analysis.report.report_frames import by_metric
 from analysis.report.run_clouds import clouds, rows_of
 from analysis.report.study_statistics import StudyStatistics
+
+WIDENED = ", widened for the number of methods (Holm)"
+EXPLAINED = (
+    "Verdict: of the whole interval against differences that do not matter. p: of a difference "
+    "that does not matter, t test over replicates after Holm's correction; below 0.05 exactly "
+    "where the verdict is better or worse. Some verdict of the table is wrong in at most 5 % of "
+    "studies. "
+    "Better, equal, worse: number of pairs; win rate counts ties as one half."
+)
+"""What a table of verdicts shows."""
 
 
 class PairedDifferences(Panel):
@@ -26,8 +38,8 @@ class PairedDifferences(Panel):
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what a dot is."""
         return (
-            f"Each dot is a method minus {study.baseline} on the same order and "
-            "replicate; right of the line the method is better."
+            f"Each dot is a method minus {study.baseline}{report_text.of_its_study(study)} on the "
+            "same order and replicate; right of the line the method is better."
         )
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
@@ -37,36 +49,33 @@ class PairedDifferences(Panel):
         figure = rows_of(groups, title, many(frame))
         figure.add_vrect(-ROPE, ROPE, fillcolor=INK, opacity=0.15, line_width=0)
         figure.add_vline(0, line={"color": INK, "width": 1, "dash": "dot"})
-        return clouds(figure, study.dots(frame), study.comparison, groups, baseline)
+        others = study.partners.values()
+        return clouds(figure, study.dots(frame), study.judged, groups, others)
 
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what the band is."""
         return (
-            f"Unit: difference of fractions; {report_text.sample(study.comparison, 'pair')}. Grey "
-            f"band: up to {ROPE} either way, differences that do not matter."
+            f"Unit: difference of fractions; {report_text.sample(study.judged, 'pair', WIDENED)}. "
+            f"Grey band: up to {ROPE} either way, differences that do not matter."
         )
 
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the table of differences."""
-        return comparison_table(study) + html_parts.caption(
-            "Verdict: of the whole interval against the grey band. P(equivalent): that the mean "
-            "difference lies inside it. p: of no difference, over replicates, corrected for the "
-            "number of methods (Holm; exact joint sign flips). Better, equal, worse: number of "
-            "pairs; win rate counts ties as one half.",
-            "comparison",
+        return comparison_table(study.judged, study) + html_parts.caption(
+            f"{EXPLAINED}{report_text.sign_flips(study.judged)}", "comparison"
         )
 
 
-def comparison_table(study: StudyStatistics) -> str:
-    """Returns every method against the baseline, paired."""
+def comparison_table(judged: pd.DataFrame, study: StudyStatistics) -> str:
+    """Returns every method against the one it is compared with, paired."""
     lines = []
     for pair in study.groups:
-        row = by_metric(study.comparison, *pair).get("average_accuracy")
+        row = by_metric(judged, *pair).get("average_accuracy")
         if row is not None:
             counts = (row.wins, row.ties, row.runs - row.wins - row.ties)
             rate = Cell(f"{row.win_rate:.0%}", str(row.win_rate))
-            p = [number(row.p_holm), number(row.p_max_t)]
-            cells = [estimate(row, "+"), verdict_cell(row), number(row.p_rope), *p]
+            cells = [Cell(escape(row.baseline), css="text"), estimate(row, "+")]
+            cells += [verdict_cell(row), number(row.p_verdict), number(row.replicates)]
             lines.append([name(study, *pair), *cells, *map(number, counts), rate])
-    head = ["method", "difference", "verdict", "P(equivalent)", "p (Holm)", "p (max-T)"]
+    head = ["method", "minus", "difference", "verdict", "p", "replicates"]
     return table([*head, "better", "equal", "worse", "win rate"], lines, True)

@@ -31,8 +31,10 @@ class RankingReliability(Panel):
             figure.add_scatter(
                 x=line["seeds"], y=line["g"], mode="lines+markers",
                 name=f"{orders} order{'s' * (orders > 1)} per seed",
-                line={"color": COLOURS[i % len(COLOURS)]}, customdata=line[["runs", "phi"]],
-                hovertemplate="%{x} seeds: G = %{y:.3f}, Phi = %{customdata[1]:.3f}<br>"
+                line={"color": COLOURS[i % len(COLOURS)]},
+                customdata=line[["runs", "phi", "g_low", "g_high"]],
+                hovertemplate="%{x} seeds: G = %{y:.3f} [%{customdata[2]:.3f}, "
+                "%{customdata[3]:.3f}], Phi = %{customdata[1]:.3f}<br>"
                 "%{customdata[0]} runs per method<extra></extra>",
             )  # fmt: skip
         figure.add_scatter(
@@ -47,6 +49,7 @@ class RankingReliability(Panel):
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what G is."""
         return (
-            "Unit: G, the reliability of the ranking of methods, 0 to 1; from the components "
-            "above; no interval."
+            "Unit: G, the reliability of the ranking of methods, 0 to 1, from the table of methods "
+            "x replicates; 95 % interval: hover. Orders that balance each other come in whole "
+            "blocks, and there are not more than all."
         )

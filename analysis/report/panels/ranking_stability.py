@@ -1,9 +1,10 @@
-"""How many orders a ranking of methods takes."""
+"""How many replicates a ranking of methods takes."""
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.orders.ranking import DRAWS
+from analysis.report import report_text
 from analysis.report.figure_style import COLOURS, empty_figure, many, text
 from analysis.report.panels.base import Panel
 from analysis.report.phrases import plural
@@ -12,17 +13,17 @@ from analysis.report.study_statistics import StudyStatistics
 
 
 class RankingStability(Panel):
-    """Shows how soon the ranking of the methods is the one that all runs give."""
+    """Shows how far two studies of a size rank the methods alike."""
 
     key, title, table = "stability", "Does the ranking hold?", "stability"
 
     def frame(self, study: StudyStatistics) -> pd.DataFrame:
-        """Returns agreement by number of runs."""
+        """Returns agreement by number of replicates."""
         return study.stability
 
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the question."""
-        return "Had the study had only a few runs: would its ranking of the methods be the same?"
+        return "Would another study of the size of a part of this one rank the methods alike?"
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns two lines per backbone."""
@@ -32,25 +33,27 @@ class RankingStability(Panel):
             lines = (("tau", "Kendall tau", "solid"), ("top_1", "same best", "dot"))
             for column, what, dash in lines:
                 figure.add_scatter(
-                    x=part["k"], y=part[column], mode="lines", name=what + name,
+                    x=part["k"], y=part[column], mode="lines+markers", name=what + name,
                     line={"color": COLOURS[i % len(COLOURS)], "dash": dash, "width": 2},
                     customdata=part["tau_low"],
-                    hovertemplate="%{x} runs per method: %{y:.3f}" + (
-                        ", 5 % of the draws below %{customdata:.2f}" if column == "tau" else ""
+                    hovertemplate="%{x} replicates each: %{y:.3f}" + (
+                        ", 5 % of the pairs below %{customdata:.2f}" if column == "tau" else ""
                     ) + f"<extra>{what}</extra>",
                 )  # fmt: skip
-        figure.update_xaxes(title="runs per method that a study had", type="log", dtick="D2")
-        figure.update_yaxes(title="agreement with all runs", tickformat=".1f", range=[-0.05, 1.05])
+        figure.update_xaxes(title="replicates of each of two studies", dtick=1)
+        # Rankings agree by chance with a tau around 0, in small studies also below it.
+        figure.update_yaxes(title="agreement of their rankings", tickformat=".1f")
         return figure
 
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
-        """Returns unit, draws, and the agreement of single runs."""
+        """Returns unit, parts, and the agreement of single runs."""
         sizes = ", ".join(
             f"Kendall's W = {row.kendalls_w:.2f} of {plural(row.runs, 'run')} and {row.methods} "
             "methods"
             for row in rows(study.rankings)
         )
         return (
-            f"Unit: Kendall tau, and share of draws; mean over {DRAWS} random sequences of the "
-            f"runs; no interval (5 % quantile: hover). {sizes}."
+            "Unit: Kendall tau, and share of pairs; mean over pairs of disjoint parts of this "
+            f"study ({DRAWS} random ones if there are more); no interval (5 % quantile: hover). "
+            f"{sizes}.{report_text.counted(study)}"
         )

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.report import report_text
 from analysis.report.figure_style import Looks, empty_figure, label, many, text
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import NOTHING, interval
+from analysis.report.phrases import interval
 from analysis.report.report_frames import group, rows
 from analysis.report.study_statistics import StudyStatistics
 
@@ -33,10 +34,8 @@ class SimilarNeighbours(Panel):
         runs, scores = study.dots(study.runs), study.adjacencies
         figure = empty_figure(height=460)
         looks, measure = Looks(runs["method"]), scores["measure"].iloc[0]
-        for backbone, method in study.groups:
+        for backbone, method in study.moved_groups:
             part = group(runs, backbone, method)
-            if np.ptp(part["average_accuracy"]) < NOTHING:
-                continue
             mine = scores[(scores["backbone"] == backbone) & (scores["measure"] == measure)]
             x = part["order"].map(mine.set_index("order")["value"])
             name = label(backbone, method, many(runs))
@@ -77,7 +76,7 @@ class SimilarNeighbours(Panel):
         runs = int(study.similarity_pairs["runs"].max())
         return (
             f"Unit: fraction against similarity, {measured_by(study)} Dot: one run, n = {runs} "
-            f"per method; {kind}. Methods that no order moves are left out."
+            f"per method; {kind}.{report_text.left_out(study)}"
         )
 
 

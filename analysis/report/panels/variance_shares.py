@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.report import report_text
 from analysis.report.figure_style import COLOURS, empty_figure, text
 from analysis.report.panels.base import Panel
 from analysis.report.study_statistics import StudyStatistics
@@ -12,12 +13,10 @@ EFFECTS = {
     "method": "method",
     "order": "order",
     "seed": "seed",
-    "seed:order": "order (in its seed)",
-    "method:order": "method x order",
+    "method:order": "method x order, and noise",
     "method:seed": "method x seed",
-    "method:seed:order": "method x order, and noise",
 }
-"""How the sources of variance are called; the last one names what is left."""
+"""How the sources of variance are called."""
 
 
 class VarianceShares(Panel):
@@ -63,4 +62,5 @@ class VarianceShares(Panel):
         return (
             f"Unit: share of the variance of the average accuracy; n = {size.methods} methods x "
             f"{size.seeds} seeds x {size.orders} orders; no interval.{cut}"
+            f"{report_text.counted(study)}"
         )

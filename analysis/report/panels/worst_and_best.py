@@ -4,7 +4,7 @@ from html import escape
 
 import pandas as pd
 
-from analysis.report import html_parts
+from analysis.report import html_parts, report_text
 from analysis.report.html_tables import Cell, name, number, path, table
 from analysis.report.panels.base import Panel
 from analysis.report.report_frames import group, rows
@@ -30,7 +30,7 @@ class WorstAndBest(Panel):
 
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the table of runs."""
-        caption = "Unit: fraction; single runs. Methods that no order moves are left out."
+        caption = f"Unit: fraction; single runs.{report_text.left_out(study)}"
         return extremes_table(frame, study) + html_parts.caption(caption, self.table)
 
 

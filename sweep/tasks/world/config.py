@@ -82,6 +82,10 @@ class Rendered(BenchmarkConfig):
         }
         return Benchmark(tasks, probes(self.test, self.seed), retrieval(self.seed))
 
+    def outline(self) -> Benchmark:
+        """Renders one image of every split."""
+        return self.model_copy(update={"train": 1, "test": 1}).load()
+
 
 class Captions(ReferenceConfig):
     """Rendered pictures of everything in the world with generic captions."""

@@ -1,0 +1,35 @@
+"""Methods that several studies hold, against one another on the same orders."""
+
+import pandas as pd
+
+from analysis.report import html_parts, report_text
+from analysis.report.panels.base import Panel
+from analysis.report.panels.paired_differences import EXPLAINED, WIDENED, comparison_table
+from analysis.report.study_statistics import StudyStatistics
+from analysis.report.verdict_sentences import differing
+
+
+class BetweenStudies(Panel):
+    """Shows a method of a later study minus that of the same name in an earlier one."""
+
+    key, title, table = "between", "Between studies", "between_studies"
+
+    def frame(self, study: StudyStatistics) -> pd.DataFrame:
+        """Returns the comparison; nothing unless studies have runs in common."""
+        return study.between
+
+    def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns what is compared, and what the studies differ in."""
+        return (
+            "What do other settings do to a method? Runs of the same replicate and order, a later "
+            f"study minus an earlier one. {differing(study.configs)}"
+        ).replace("**", "")
+
+    def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns the table of differences."""
+        judged = study.between_judged
+        caption = (
+            f"Unit: difference of fractions; {report_text.sample(judged, 'pair', WIDENED)}. "
+            f"{EXPLAINED}{report_text.sign_flips(judged)}"
+        )
+        return comparison_table(judged, study) + html_parts.caption(caption, self.table)
