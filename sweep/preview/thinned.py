@@ -9,7 +9,7 @@ from methods.data import Images, Retrieval, Split, Task
 from sweep.tasks.base import Benchmark
 
 
-class Part:
+class ThinSplit:
     """Evenly spaced samples of a split."""
 
     def __init__(self, split: Split, most: int) -> None:
@@ -35,7 +35,7 @@ def thinned(benchmark: Benchmark, most: int, first: int) -> Benchmark:
     """
 
     def thin(task: Task, most: int) -> Task:
-        return replace(task, train=Part(task.train, most), test=Part(task.test, most))
+        return replace(task, train=ThinSplit(task.train, most), test=ThinSplit(task.test, most))
 
     def of_pairs(pairs: Retrieval) -> Retrieval:
         ids = _spread(len(pairs.captions), most)
