@@ -56,8 +56,8 @@ def spread(table: pd.DataFrame) -> Spread:
             order.
 
     Returns:
-        NaN where fewer than two orders, two replicates (seed) or three replicates (interval of
-        order_sd) are there, and for an interval that says nothing (`intervals.telling`).
+        NaN where fewer than two orders, two replicates (seed) or three replicates (intervals) are
+        there, and for an interval that says nothing (`intervals.telling`).
     """
     y = table.to_numpy(float).T
     replicate, order = np.nonzero(~np.isnan(y))
@@ -79,7 +79,7 @@ def spreads(blocks: Blocks, values: np.ndarray) -> pd.DataFrame:
     order_sd = telling(np.sqrt(low * scale), np.sqrt(high * scale))
     seeds, runs = len(blocks.sizes), len(values)
     seed = np.full((2, len(order)), np.nan)
-    if seeds > 1 and runs > seeds:
+    if seeds > 2 and runs > seeds:  # the upper bound from two is more than 30 times as high
         seed = np.sqrt(variance_bounds(split.between, split.drawn, seeds - 1, runs - seeds))
     found = (np.sqrt(order), *order_sd, np.sqrt(np.maximum(0, split.seed)), *seed)
     return pd.DataFrame(dict(zip(Spread._fields, found, strict=True)))

@@ -35,7 +35,8 @@ def variance_components(runs: pd.DataFrame, metric: str = "average_accuracy") ->
         metric: a column of it.
 
     Returns:
-        One row per (backbone, effect) with two methods and two replicates: effect (of EFFECTS),
+        One row per (backbone, effect) with two methods and two replicates (with one order in each
+        of them, the effects of orders are NaN, and in those of seeds): effect (of EFFECTS),
         variance (truncated at 0), share (of their sum), truncated (whether the estimate was
         negative), in_replicate (what of it is in the mean of a replicate), low, high (of the
         variance of methods: its 95 % interval; NaN otherwise), methods, seeds, orders (of a
@@ -68,9 +69,9 @@ def variance_components(runs: pd.DataFrame, metric: str = "average_accuracy") ->
             "possible": float(orders) if blocks.are_same else blocks.possible,
         }
         found = components(wide.to_numpy(float), blocks)
-        total = sum(max(0.0, row["variance"]) for row in found.values())
+        total = sum(row["variance"] for row in found.values() if row["variance"] > 0)
         for effect, row in found.items():
-            variance = max(0.0, row["variance"])
+            variance = float(np.maximum(0.0, row["variance"]))
             head = {"backbone": backbone, "effect": effect, "truncated": row["variance"] < 0}
             share = variance / total if total else np.nan
             rows.append(head | row | {"variance": variance, "share": share} | size)
@@ -167,7 +168,7 @@ def reliability(found: pd.DataFrame, seeds: int, orders: int) -> dict[str, float
     now, possible = int(row["orders"].iloc[0]), float(row["possible"].iloc[0])
     all_now = now >= possible
     left = 1.0 if all_now else (1 / orders - 1 / possible) / (1 / now - 1 / possible)
-    part = row["in_replicate"]
+    part = row["in_replicate"].fillna(0.0)  # with one order, what it does counts as the seed's
     relative = (part["method:seed"] + left * part["method:order"]) / seeds
     absolute = relative + (part["seed"] + left * part["order"]) / seeds
 
@@ -218,10 +219,13 @@ def d_study(
 
 
 def orders_to_look_at(found: pd.DataFrame) -> list[int]:
-    """Returns numbers of orders per replicate that a study of this design could have."""
+    """Returns numbers of orders per replicate that a study of this design could have.
+
+    One order in a replicate does not tell what more of them would do.
+    """
     now, unit, possible = (found[name].iloc[0] for name in ("orders", "unit", "possible"))
     sizes = [size for size in _sizes(int(now)) if size % int(unit) == 0 and size <= possible]
-    return sizes or [int(now)]
+    return sizes if sizes and now > 1 else [int(now)]
 
 
 def _sizes(now: int) -> list[int]:

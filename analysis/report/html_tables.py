@@ -55,11 +55,11 @@ def bounded(row: Any, column: str, digits: int = 3) -> Cell:
 
 def perhaps_none(row: Any, column: str) -> Cell:
     """Returns a standard deviation with its interval, or what it is below where it may be 0."""
-    value, high = row[column], row[f"{column}_high"]
-    if pd.isna(high) or row[f"{column}_low"] >= NOTHING or high < NOTHING:
+    value, low, high = (row[column + end] for end in BOUNDS)
+    if low >= NOTHING or high < NOTHING or (pd.isna(high) and not value < NOTHING):
         return bounded(row, column)
-    title = "not distinguishable from 0"
-    return Cell(f'<span title="{title}">&lt;&nbsp;{rounded_up(high):.3f}</span>', str(value))
+    said = "&ndash;" if pd.isna(high) else f"&lt;&nbsp;{rounded_up(high):.3f}"
+    return Cell(f'<span title="not distinguishable from 0">{said}</span>', str(value))
 
 
 def heading(metric: Metric) -> str:

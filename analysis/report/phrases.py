@@ -30,7 +30,9 @@ def perhaps_none(value: float, low: float, high: float) -> str:
     >>> perhaps_none(0.0, 0.0, 0.0312), perhaps_none(0.021, 0.0104, 0.0553)
     ('not distinguishable from 0, below 0.032', '0.021 [0.010, 0.055]')
     """
-    if not np.isfinite(high) or low >= NOTHING or high < NOTHING:
+    if not np.isfinite(high):
+        return "not distinguishable from 0" if value < NOTHING else f"{value:.3f}"
+    if low >= NOTHING or high < NOTHING:
         return interval(value, low, high)
     return f"not distinguishable from 0, below {rounded_up(high):.3f}"
 

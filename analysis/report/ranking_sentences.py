@@ -104,7 +104,14 @@ def next_runs(variance: pd.DataFrame, replicates: int, methods: int) -> str:
     )
     if now["g_low"] <= 0:
         said += "; as a whole it is not distinguishable from chance"
+    if now["g"] <= 0:
+        return f"{said}, so it is not known what more orders or seeds would do."
     more_seeds = reliability(variance, 2 * seeds, orders)["g"]
+    if orders == 1:
+        return (
+            f"{said}. Twice the replicates would give {more_seeds:.3f}; with one order in each, "
+            "orders and seeds cannot be told apart."
+        )
     if 2 * orders > variance["possible"].iloc[0]:
         return (
             f"{said}. Twice the seeds would give {more_seeds:.3f}; there are not twice as many "

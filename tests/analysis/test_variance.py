@@ -185,3 +185,13 @@ def test_task_factors_are_statsmodels_type_two(tmp_path: Path) -> None:
     assert found.loc[("ewc", "task"), "df"] == 3
     assert 0 < found.loc[("ewc", "task"), "omega2"] < 1
     assert found.loc[("zero_shot", "position"), "omega2"] == pytest.approx(0, abs=1e-9)
+
+
+def test_one_order_in_a_replicate_is_not_told_from_its_seed() -> None:
+    values = {f"m{i}": 0.2 * i + np.random.default_rng(i).random((5, 1)) for i in range(4)}
+    found = variance_components(runs_of(values, crossed=False))
+    by_effect = found.set_index("effect")["variance"]
+    assert by_effect[["order", "method:order"]].isna().all()
+    assert by_effect["method:seed"] > 0
+    assert found["share"].sum() == pytest.approx(1)
+    assert set(d_study(found)["orders"]) == {1}
