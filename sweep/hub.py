@@ -1,6 +1,7 @@
 """Identifies the content of a hub id or a folder without loading it."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +10,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from pydantic import AfterValidator
 
 from sweep.errors import InputError
+from sweep.file_digests import digests
 
 
 def _same_place_for_every_process(path: str) -> str:
@@ -49,16 +51,34 @@ def commit_of(
     return Path(fetched).parent.name  # the hub's cache has files in .../snapshots/COMMIT/
 
 
-MODEL_FILES = (".json", ".safetensors", ".bin", ".txt", ".model")
+MODEL_FILES = (
+    *(".json", ".safetensors", ".bin", ".pt", ".pth"),  # configuration and weights
+    *(".txt", ".model", ".tiktoken", ".bpe", ".vocab", ".spm", ".gz", ".jinja"),  # tokenizers
+    ".py",  # code of a model that transformers does not have
+)
 """Suffixes of the files that a model is loaded from; a README may change."""
 
 
 def digest(folder: Path, suffixes: tuple[str, ...] = MODEL_FILES) -> str:
-    """Returns the SHA-256 of names and contents of a folder's files; `()` takes all files."""
+    """Returns the SHA-256 of names and contents of a folder's files; `()` takes all files.
+
+    Hidden files and folders do not count.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    names = {
+        file.relative_to(folder): file
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and (not suffixes or file.suffix in suffixes)
+    }
+    shown = {
+        name.as_posix(): str(file)
+        for name, file in names.items()
+        if not any(part.startswith(".") for part in name.parts)
+    }
     found = hashlib.sha256()
-    for file in sorted(folder.rglob("*")):
-        if file.is_file() and (not suffixes or file.suffix in suffixes):
-            found.update(file.relative_to(folder).as_posix().encode())
-            with file.open("rb") as stream:
-                found.update(hashlib.file_digest(stream, "sha256").digest())
+    for name, content in zip(shown, digests(list(shown.values())), strict=True):
+        found.update(os.fsencode(name))
+        found.update(content)
     return found.hexdigest()

@@ -1,18 +1,58 @@
 """Validates the sections of a study file and explains in one sentence what is wrong."""
 
+import re
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from types import UnionType
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from sweep.errors import InputError, unknown
 from sweep.registry import KINDS, name_of, resolve
 
 
 class Section(BaseModel):
-    """Part of the study file: no unknown keys, no NaN, immutable once validated."""
+    """Part of the study file: no unknown keys, no NaN, immutable once validated.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    A name may be given as a number, which is taken as text, and 1e3 is a whole number.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_numbers(cls, value: Any) -> Any:
+        return whole_numbers(cls, value)
+
+
+def whole_numbers(model: type[BaseModel], options: Any) -> Any:
+    """Returns options with 1e3 read as 1000 where the model wants a whole number.
+
+    Pydantic reads 1000 and 1000.0 from text, but not a number with an exponent.
+    """
+    if not isinstance(options, dict):
+        return options
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    return {
+        key: _whole(value) if key in fields and _wants_int(fields[key].annotation) else value
+        for key, value in options.items()
+    }
+
+
+def _whole(value: Any) -> Any:
+    if not isinstance(value, str) or not re.fullmatch(r"[-+]?\d+(\.\d*)?[eE]\+?\d{1,2}", value):
+        return value
+    number = Decimal(value)
+    return int(number) if number == int(number) else value
+
+
+def _wants_int(annotation: Any) -> bool:
+    """Returns whether a field takes a whole number and no text, besides a few words."""
+    kinds = get_args(annotation) or (annotation,)
+    return any(kind is int or int in get_args(kind) for kind in kinds) and str not in kinds
 
 
 def named(kind: str, optional: bool = False) -> BeforeValidator:
@@ -41,7 +81,28 @@ def named(kind: str, optional: bool = False) -> BeforeValidator:
 
 def explain(error: ValidationError, root: type[BaseModel], source: str = "") -> str:
     """Returns the first problem of a validation as one sentence."""
-    first, *others = error.errors()
+    return next(_sentences(error, root, source))
+
+
+def explain_all(error: ValidationError, root: type[BaseModel], source: str = "") -> list[str]:
+    """Returns every problem of a validation, a sentence each."""
+    return list(_sentences(error, root, source))
+
+
+def _sentences(error: ValidationError, root: type[BaseModel], source: str) -> Iterator[str]:
+    problems = error.errors()
+    for i, problem in enumerate(problems):
+        # A key that takes a value or one of a few literals has a problem for each of them.
+        if not any(_are_one(before, problem) for before in problems[:i]):
+            yield _sentence(problem, problems[i + 1 :], root, source)
+
+
+def _are_one(first: Any, other: Any) -> bool:
+    """Returns whether another problem says about the same key which literals it takes."""
+    return first["loc"][:-1] == other["loc"][:-1] and "literal[" in str(other["loc"][-1])
+
+
+def _sentence(first: Any, others: Sequence[Any], root: type[BaseModel], source: str) -> str:
     where = ".".join(str(part) for part in first["loc"])
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, ValueError):
@@ -59,7 +120,7 @@ def explain(error: ValidationError, root: type[BaseModel], source: str = "") -> 
         words = [
             other["msg"].removeprefix("Input should be ")
             for other in others
-            if other["loc"][:-1] == first["loc"][:-1] and "literal[" in str(other["loc"][-1])
+            if _are_one(first, other)
         ]
         if words:  # the key takes a value or one of a few literals
             where = ".".join(str(part) for part in first["loc"][:-1])

@@ -6,6 +6,7 @@ import pandas as pd
 
 from methods.base import State
 from sweep.errors import InputError, unknown
+from sweep.measuring.checking import check_inputs
 from sweep.measuring.measure import make_plan, save
 from sweep.orders.given import Fixed
 from sweep.orders.order import Order
@@ -15,6 +16,7 @@ from sweep.stage.worker import Result, Worker
 from sweep.storage.lock import RunLock
 from sweep.storage.run_folder import RunFolder
 from sweep.storage.store import Record
+from sweep.study.evaluation import Evaluation
 from sweep.study.schema import Lanes, Study
 
 
@@ -45,7 +47,10 @@ def plan_single(
             "methods": {method: study.methods[method]},
             "design": Fixed(orders=(order,), all_tasks=False),
             "replicates": replicate + 1,
-            "lanes": Lanes(cpus_per_worker=study.lanes.cpus_per_worker),
+            "lanes": Lanes(
+                cpus_per_worker=study.lanes.cpus_per_worker,
+                gpus_per_worker=study.lanes.gpus_per_worker,
+            ),
         }
     )
     plan = make_plan(single)
@@ -95,17 +100,16 @@ def run_single(
     >>> len(records), records[-1].scores[0]["eval_task"]
     (3, 'shapes')
     """
-    study.check_data()
     plan = plan_single(study, method, order, replicate, backbone)
+    check_inputs(plan)
     run_folder = RunFolder(out, plan) if out else None
     with ExitStack() as stack:
         if run_folder:
-            run_folder.check()
-            lock = RunLock(run_folder.folder)
-            lock.check()
+            # What it writes does not take the place of stages made from other inputs.
+            run_folder.check(accepts_changes=True)
+            stack.enter_context(RunLock(run_folder.folder))
             run_folder.prepare()
             save(plan, run_folder.folder)
-            stack.enter_context(lock)
         results = _compute(plan, run_folder)
         if run_folder:
             run_folder.flush(plan.units, {})
@@ -115,7 +119,7 @@ def run_single(
 
 
 def _compute(plan: Plan, run_folder: RunFolder | None) -> dict[str, Result]:
-    worker = Worker(plan.study, plan.pinned.sources, join_lane(plan.study))
+    worker = Worker(plan.study, plan.pinned, join_lane(plan.study))
     results: dict[str, Result] = {}
 
     def state_of(key: str) -> State:
@@ -130,10 +134,7 @@ def _compute(plan: Plan, run_folder: RunFolder | None) -> dict[str, Result]:
     return results
 
 
-def matrix(order: Order, records: list[Record]) -> pd.DataFrame:
+def matrix(order: Order, records: list[Record], evaluation: Evaluation) -> pd.DataFrame:
     """Returns the accuracy matrix: a row per stage, a column per task in order of learning."""
-    rows = [
-        {row["eval_task"]: row["value"] for row in record.scores if row["split"] == "task"}
-        for record in records
-    ]
+    rows = [evaluation.task_scores(record.scores) for record in records]
     return pd.DataFrame(rows, index=["untouched", *order])[list(order)]

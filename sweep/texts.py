@@ -1,4 +1,6 @@
-"""Formats durations and sizes for people to read."""
+"""Formats durations, sizes and paths for people to read."""
+
+import os
 
 
 def duration(seconds: float) -> str:
@@ -31,3 +33,21 @@ def size(count: int) -> str:
             return f"{value:.3g} {unit}"
         value /= 1000
     return f"{value:.3g} TB"
+
+
+def plural(count: int, noun: str) -> str:
+    """Returns a count with its noun.
+
+    >>> plural(1, "order"), plural(1200, "run")
+    ('1 order', '1,200 runs')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def printable(path: str) -> str:
+    """Returns a path as it can be printed, even if its name is not valid UTF-8.
+
+    >>> printable("caf" + chr(0xDCE9)) == "caf" + chr(0xFFFD)
+    True
+    """
+    return os.fsencode(path).decode(errors="replace")

@@ -1,7 +1,18 @@
 """Methods with faults, named in studies as tests.faulty:Class."""
 
-from methods.baselines.finetune import FineTune
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from methods.base import State
+from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Stage
+from methods.merging.task_arithmetic import TaskArithmetic
+from methods.merging.task_vectors import TaskVectors, Vector
+from sweep.stage.diagnostics.base import Diagnostic
+from sweep.stage.rows import Scores, score
 
 
 class FailsOnB(FineTune):
@@ -11,3 +22,75 @@ class FailsOnB(FineTune):
         """Fail where the prefix is a, b."""
         if stage.prefix == ("a", "b"):
             raise RuntimeError("b does not go after a")
+
+
+class CannotOpen(FineTune):
+    """Fails in two lines, with brackets."""
+
+    def before_task(self, stage: Stage) -> None:
+        """Fail in the second stage of one order and the third of another."""
+        if stage.prefix in (("a", "b"), ("c", "b", "a")):
+            raise RuntimeError("cannot open [/data/alpha/7.jpg], wanted [batch, dim]\nsecond line")
+
+
+class SpoilsConfig(FineTuneConfig):
+    """What is spoilt when task b has been learnt."""
+
+    value: str = "nan"
+    what: str = Field(default="weight", description="weight, extra, buffer or mask.")
+
+
+class Spoils(FineTune):
+    """Leaves a value that is not finite after task b."""
+
+    Config = SpoilsConfig
+    config: SpoilsConfig
+    mask: torch.Tensor
+    mean: torch.Tensor
+
+    def build(self) -> None:
+        """A memory; a mask of infinities, which are as they should be; and a buffer."""
+        super().build()
+        self.memory = torch.zeros(3)
+        self.register_buffer("mask", torch.full((2,), -torch.inf))
+        self.register_buffer("mean", torch.zeros(2))
+
+    def extra_state(self) -> State:
+        """The memory and, in half the precision, the mean."""
+        return {"memory": self.memory, "mean": self.mean.bfloat16()}
+
+    def after_task(self, stage: Stage) -> None:
+        """Spoil one value."""
+        if stage.task != "b":
+            return
+        weight = dict(self.named_parameters())[self.trainable()[0]]
+        spoilt = {"weight": weight, "extra": self.memory, "buffer": self.mean, "mask": self.mask}
+        with torch.no_grad():
+            spoilt[self.config.what].view(-1)[0] = float(self.config.value)
+
+
+class CombinesToNaN(TaskArithmetic):
+    """Divides zero by zero when two states are combined."""
+
+    def merge(self, vectors: TaskVectors) -> Vector:
+        """The mean over no task, once there are two."""
+        merged = super().merge(vectors)
+        two = any(len(taus) == 2 for taus in vectors.values())
+        return {weight: tau * (torch.nan if two else 1) for weight, tau in merged.items()}
+
+
+class Undefined(Diagnostic):
+    """A score that is not there."""
+
+    def of_tasks(self, given: Mapping[str, torch.Tensor]) -> Scores:
+        """Zero divided by zero."""
+        return [score("mine", name, "share", float("nan"), 1) for name in given]
+
+
+class Blown(Diagnostic):
+    """An embedding that is not finite."""
+
+    def embeddings(self, names: Iterable[str]) -> list[dict[str, Any]]:
+        """One of one value."""
+        row = {"modality": "image", "sample": 0, "choice": 0, "vector": [1.0, float("inf")]}
+        return [{"eval_task": name} | row for name in names]

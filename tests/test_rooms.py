@@ -10,7 +10,8 @@ import pytest
 from tests.test_architecture import FILES, PACKAGES, ROOT, in_a_new_process, module_of
 
 FLOORS = (
-    {"errors", "texts", "cache"},
+    {"errors", "texts", "cache", "source_code"},
+    {"file_digests"},
     {"registry", "hub"},
     {"section"},
     {"similarity", "tasks"},

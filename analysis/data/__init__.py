@@ -1,4 +1,5 @@
 """Results of a study, as they are recorded and read.
 
-In: run folders, CSV files, bare accuracy matrices. Out: `Results`, with all scores as one array.
+In: run folders, files of other tools, bare accuracy matrices. Out: `Results`, with all scores as
+one array.
 """

@@ -118,6 +118,7 @@ def results_of(runs: Sequence[MatrixRun], notes: Sequence[str] = ()) -> Results:
             "eval_task": task,
             "metric": "accuracy",
             "value": value,
+            "is_score": True,
             "status": "ok",
         }
         for (backbone, method, replicate, prefix, task), value in _scores(numbered).items()
@@ -126,7 +127,7 @@ def results_of(runs: Sequence[MatrixRun], notes: Sequence[str] = ()) -> Results:
         (run.backbone, run.method, "given", run.replicate, run.replicate, run.order)
         for run in numbered
     )
-    percent = [method for (_, method), unit in units.items() if unit == "percent"]
+    percent = [method for (_, method), unit in units.items() if unit != "fraction"]
     if percent:
         of = "" if len(percent) == len(units) else f" of {_listed(percent)}"
         said.append(f"Accuracies{of} were given in percent and are held as fractions.")
@@ -147,6 +148,9 @@ def combine(studies: Mapping[str, Results]) -> Results:
     Args:
         studies: results by the name of the study.
 
+    Raises:
+        ValueError: two studies score a task or a probe by different metrics.
+
     >>> from analysis import from_matrices, metrics
     >>> R, order = [[0.9, 0.2], [0.7, 0.8]], ('cars', 'pets')
     >>> one, other = (from_matrices([R], [order], name) for name in ("ewc", "lwf"))
@@ -165,6 +169,7 @@ def combine(studies: Mapping[str, Results]) -> Results:
         stages.append(renamed(results.stages))
         planned.append(renamed(results.runs[PLANNED]))
         costs.append(renamed(results.costs))
+    _check_scores(studies)
     return Results(
         once(pd.concat(stages, ignore_index=True)),
         pd.concat(planned).drop_duplicates(RUN, ignore_index=True),
@@ -173,6 +178,20 @@ def combine(studies: Mapping[str, Results]) -> Results:
         unit=_one_unit(results.unit for results in studies.values()),
         notes=tuple(f"{name}: {note}" for name, found in studies.items() for note in found.notes),
     )
+
+
+def _check_scores(studies: Mapping[str, Results]) -> None:
+    """Refuse studies that score a task or a probe by different metrics."""
+    first: dict[tuple[str, str], tuple[str, str]] = {}
+    for study, results in studies.items():
+        for (split, name), metric in results.scores.scored.items():
+            other, known = first.setdefault((split, name), (study, metric))
+            if known != metric:
+                raise ValueError(
+                    f"The score of {split} '{name}' is {known} in '{other}' and {metric} in "
+                    f"'{study}', which cannot be compared; give both studies the same "
+                    f"evaluation.score and run one of them again: nothing is trained again."
+                )
 
 
 def _one_unit(units: Iterable[str]) -> str:
@@ -200,12 +219,15 @@ def _of_one_method(runs: Sequence[MatrixRun]) -> tuple[list[MatrixRun], str, lis
             f"Zeros of {method} on tasks not learnt yet are read as not measured ({changed} of "
             f"{len(runs)} runs), so nothing is said about tasks before they are learnt."
         )
-    units = {run.unit for run in runs}
-    if len(units) > 1:
-        raise ValueError(f"Runs of {method} are in different units: {_listed(sorted(units))}.")
-    fractions, unit = in_fractions([run.name for run in runs], filled, units.pop())
-    runs = [replace(run, R=R) for run, R in zip(runs, fractions, strict=True)]
-    return runs, unit, [*said, *_gaps(runs)]
+    found, units = dict[int, MatrixRun](), set()
+    for unit in dict.fromkeys(run.unit for run in runs):  # as files say; "auto" where they do not
+        places = [i for i, run in enumerate(runs) if run.unit == unit]
+        names = [runs[i].name for i in places]
+        fractions, given = in_fractions(names, [filled[i] for i in places], unit)
+        units.add(given)
+        found |= {i: replace(runs[i], R=R) for i, R in zip(places, fractions, strict=True)}
+    runs = [found[i] for i in range(len(runs))]
+    return runs, _one_unit(units), [*said, *_gaps(runs)]
 
 
 def _gaps(runs: Iterable[MatrixRun]) -> list[str]:

@@ -73,7 +73,7 @@ def read_matrices(
         format: one of FORMATS, or "auto".
         order: names of the tasks in learning order. Needed for files that number them; in a table
             with names, it says in which order they were learnt.
-        method: what to call the method where the file does not say.
+        method: what to call the method, where the file does not say or says otherwise.
         backbone: the same for the backbone.
         unit: "fraction", "percent", or "auto": what the values of a method look like
             (`given_units.in_fractions`). Results hold fractions.
@@ -106,10 +106,7 @@ def read_matrices(
     for file in _files(path):
         given = _given(file)
         chosen = _format_of(given, wanted) if format == "auto" else format
-        if chosen in ("arrays", "zscl") and not given.arrays:
-            raise ValueError(f"'{given.name}' holds no numpy arrays, which format {chosen} needs.")
-        if chosen not in ("arrays", "zscl") and not (given.table or given.text.strip()):
-            raise ValueError(f"'{given.name}' holds no text, which format {chosen} needs.")
+        _check_options(given, chosen, wanted)
         reading = FORMATS[chosen](given, wanted)
         runs += reading.runs
         notes += reading.notes
@@ -121,6 +118,17 @@ def read_matrices(
     if unit != "auto":
         runs = [replace(run, unit=unit) for run in runs]
     return results_of(runs, notes)
+
+
+def _check_options(given: GivenFile, format: str, wanted: Wanted) -> None:
+    """Refuse a format that a file cannot have, and options that its format has no use for."""
+    if bool(given.arrays) != (format in ("arrays", "zscl")):
+        held = "numpy arrays" if given.arrays else "no numpy arrays"
+        raise ValueError(f"'{given.name}' holds {held}, so its format cannot be '{format}'.")
+    if wanted.layout != "auto" and format not in ("matrix", "arrays"):
+        raise ValueError(f"layout is for matrices, but '{given.name}' is read as '{format}'.")
+    if wanted.first_stage is not None and format != "long":
+        raise ValueError(f"first_stage is for long tables; '{given.name}' is read as '{format}'.")
 
 
 def _files(path: Source | Sequence[Source]) -> Sequence[Source]:

@@ -1,11 +1,13 @@
 """The results of a study: the schema every writer follows, and how to read them."""
 
 import posixpath
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -28,9 +30,10 @@ RESULTS_SCHEMA = pa.schema(
         ("trained_task", pa.string()),  # prefix[-1]; null at stage 0
         ("split", pa.string()),  # one of SPLITS
         ("eval_task", pa.string()),  # null when failed
-        ("metric", pa.string()),  # "accuracy", "i2t_r1", ...; null when failed
+        ("metric", pa.string()),  # "accuracy", "class_accuracy", "i2t_r1", ...; null when failed
         ("value", pa.float64()),  # a fraction in [0, 1] unless SPLITS says else; NaN when failed
         ("n", pa.int32()),  # test samples behind `value`
+        ("is_score", pa.bool_()),  # of task or probe: what metrics are made of; null: if "accuracy"
         ("status", pa.string()),  # "ok" | "failed"
         ("error", pa.string()),  # null when ok
     ]
@@ -259,6 +262,11 @@ def load(out: str | Path) -> Results:
     ...
     FileNotFoundError: 'nowhere' holds no results: no rows in results/*.parquet.
     """
+    if Path(out).is_file():
+        raise FileNotFoundError(
+            f"'{out}' is a file, and results are read from the folder of a run; for results of "
+            f"other tools see analysis.read_matrices."
+        )
     folder = open_folder(str(out))
     table = _read(folder, "results", RESULTS_SCHEMA)
     if table.num_rows == 0:
@@ -281,9 +289,11 @@ def as_runs(runs: pd.DataFrame) -> list[RunKey]:
 def open_folder(out: str) -> fs.FileSystem:
     """Returns a filesystem whose root is the folder `out` (a local path or a URI)."""
     if "://" in out:
+        # What URIs may not hold is written as %XX, unless it has been already.
+        out = quote(re.sub("%(?![0-9a-fA-F]{2})", "%25", out), safe=":/?&=%+@,;!$'()*~")
         filesystem, path = fs.FileSystem.from_uri(out)
     else:
-        filesystem, path = fs.LocalFileSystem(), posixpath.abspath(out)
+        filesystem, path = fs.LocalFileSystem(), posixpath.abspath(posixpath.expanduser(out))
     return fs.SubTreeFileSystem(path, filesystem)
 
 

@@ -37,11 +37,13 @@ class ScoreArray:
             the last column are all NaN: keys that are not there lead to them.
         rows: the row of every stage.
         columns: the column of every evaluation.
+        scored: the metric that is the score of a task or a probe, by split and name.
     """
 
     values: np.ndarray
     rows: dict[StageKey, int]
     columns: dict[EvaluationKey, int]
+    scored: dict[tuple[str, str], str]
 
     @classmethod
     def from_long(cls, ok: pd.DataFrame) -> "ScoreArray":
@@ -53,12 +55,17 @@ class ScoreArray:
         column = np.array([columns[evaluation] for evaluation in evaluations], int)
         values = np.full((len(rows) + 1, len(columns) + 1), np.nan)
         values[row, column[found]] = ok["value"]
-        return cls(values, rows, columns)
+        return cls(values, rows, columns, _scored(ok))
+
+    def score(self, split: str, name: str) -> EvaluationKey:
+        """Returns the evaluation that is the score of a task or a probe."""
+        return split, name, self.scored.get((split, name), "")
 
     @cached_property
     def probes(self) -> list[EvaluationKey]:
-        """Returns the accuracy on every held-out probe."""
-        return [column for column in self.columns if column[0] == "probe"]
+        """Returns the score of every held-out probe."""
+        names = dict.fromkeys(name for split, name, _ in self.columns if split == "probe")
+        return [self.score("probe", name) for name in names]
 
     def retrieval(self, recalls: Sequence[str]) -> list[EvaluationKey]:
         """Returns these recalls ("i2t_r1", ...) of every retrieval set."""
@@ -77,7 +84,7 @@ class ScoreArray:
         where = self.locate(runs) if where is None else where
         nowhere = len(self.columns)
         tasks = [
-            [self.columns.get(("task", task, "accuracy"), nowhere) for task in run.order]
+            [self.columns.get(self.score("task", task), nowhere) for task in run.order]
             for run in runs
         ]
         found: np.ndarray = self.values[where[:, :, None], np.array(tasks)[:, None, :]]
@@ -110,6 +117,27 @@ class ScoreArray:
         rows = [self.rows.get(run.stages[-1], len(self.rows)) for run in runs]
         ends = (self.values[row, places] for row, places in zip(rows, columns, strict=True))
         return np.array([bool(np.isfinite(end).any()) for end in ends], bool)
+
+
+def _scored(ok: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """Returns the metric of the rows that are scores, by split and name.
+
+    Raises:
+        ValueError: some stages say one metric and some another.
+    """
+    scored = ok[ok["split"].isin(("task", "probe"))]
+    # Null, or no column, in results that were written before there was a choice.
+    chosen = scored["is_score"] if "is_score" in scored else pd.Series(None, scored.index, object)
+    mine = scored[chosen.eq(True) | (chosen.isna() & (scored["metric"] == "accuracy"))]
+    found: dict[tuple[str, str], str] = {}
+    names = ["split", "eval_task", "metric"]
+    for split, name, metric in mine[names].drop_duplicates().itertuples(index=False):
+        if found.setdefault((split, name), metric) != metric:
+            raise ValueError(
+                f"The score of {split} '{name}' is {found[split, name]} after some stages and "
+                f"{metric} after others; run the study again, which writes its results anew."
+            )
+    return found
 
 
 def _numbered(frame: pd.DataFrame, names: list[str]) -> tuple[np.ndarray, list[Any]]:

@@ -22,12 +22,13 @@ from analysis.mechanisms.embedding_alignment import Space, spaces
 
 SCORES = ("frozen", "adaptive")
 RESPONSES = {
-    "accuracy_before": ("task", "accuracy"),
-    "accuracy_new": ("task", "accuracy"),
+    "accuracy_before": ("task", ""),
+    "accuracy_new": ("task", ""),
     "loss_before": ("alignment", "loss"),
     "loss_new": ("alignment", "loss"),
 }
-"""Changes of the task before and of the new one: split and metric of the results table."""
+"""Changes of the task before and of the new one: split and metric of the results table; "": the
+task's score."""
 WAYS = ("image_text", "text_image")
 _COEFFICIENTS = ("alpha", *WAYS)
 
@@ -82,7 +83,8 @@ def _transitions(results: Results, space: Space) -> pd.DataFrame:
     scores = results.scores
     for response, (split, metric) in RESPONSES.items():
         tasks = found[response.rsplit("_", 1)[1]]
-        columns = [scores.columns.get((split, task, metric), -1) for task in tasks]
+        wanted = [(split, t, metric) if metric else scores.score(split, t) for t in tasks]
+        columns = [scores.columns.get(evaluation, -1) for evaluation in wanted]
         after, before = ([scores.rows[stage] for stage in part] for part in (stages, parents))
         found[response] = scores.values[after, columns] - scores.values[before, columns]
     return found

@@ -64,7 +64,7 @@ def write_report(
     FileNotFoundError: 'nowhere' holds no results: no rows in results/*.parquet.
     """
     found, home, configs = studies_in(results, others)
-    home = home if out is None else str(out)
+    home = home if out is None else posixpath.expanduser(str(out))
     study = StudyStatistics(found, tuple(metrics), configs)
     filled = [Filled(panel, panel.frame(study)) for panel in with_own(panels)]
     tables = tables_of(study, filled)
@@ -90,7 +90,7 @@ def studies_in(
                 "`combine` first."
             )
         return results, IN_MEMORY, {}
-    first = str(results)
+    first = posixpath.expanduser(str(results))
     if not others:
         return load(first), first, {}
     studies = {_name(path): load(path) for path in (first, *others)}

@@ -99,11 +99,12 @@ def _ends(
 def _scores(
     results: Results, groups: Sequence[tuple[str, str]], at: dict[str, int], stages: set[Place]
 ) -> list[dict[str, dict[str, list[int | None]]]]:
-    columns = [results.scores.columns.get(("task", task, "accuracy"), -1) for task in at]
-    values = np.rint(results.scores.values[:, columns] * SCALE)
+    array = results.scores
+    columns = [array.columns.get(array.score("task", task), -1) for task in at]
+    values = np.rint(array.values[:, columns] * SCALE)
     number = {group: i for i, group in enumerate(groups)}
     scores: list[dict[str, dict[str, list[int | None]]]] = [{} for _ in groups]
-    for (backbone, method, replicate, prefix), row in results.scores.rows.items():
+    for (backbone, method, replicate, prefix), row in array.rows.items():
         if (replicate, prefix) in stages and (backbone, method) in number:
             found = scores[number[backbone, method]].setdefault(str(replicate), {})
             key = ".".join(str(at[task]) for task in prefix)

@@ -1,5 +1,7 @@
 """The numbers behind every figure and table of the report: one frame each."""
 
+import csv
+import io
 import shlex
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -109,7 +111,17 @@ def extremes(runs: pd.DataFrame, in_folder: bool = True) -> pd.DataFrame:
 
 def command(method: str, order: tuple[str, ...], replicate: int, backbone: str | None) -> str:
     """Returns the command that trains one run again, inside the run folder."""
-    words = ["sweep", "trial", "study.yaml", "--method", method, "--order", ",".join(order)]
+    tasks = io.StringIO()
+    csv.writer(tasks, lineterminator="\n").writerow(order)  # names may hold commas
+    words = [
+        "sweep",
+        "trial",
+        "study.yaml",
+        "--method",
+        method,
+        "--order",
+        tasks.getvalue().removesuffix("\n"),
+    ]
     words += ["--replicate", str(replicate)]
     return shlex.join([*words, *(["--backbone", backbone] if backbone else [])])
 
@@ -126,11 +138,16 @@ def progress(results: Results) -> pd.DataFrame:
 
 
 def evaluations(results: Results) -> pd.DataFrame:
-    """Returns split, eval_task, metric, n, and the stage-0 score per backbone."""
+    """Returns split, eval_task, metric (the score), n, and the stage-0 score per backbone."""
     ok = results.stages[results.stages["status"] == "ok"]
     kinds = ["task", "probe", "retrieval"]
-    start = ok[(ok["stage"] == 0) & ok["split"].isin(kinds) & ~ok["metric"].str.endswith("_r5")]
     head = ["split", "eval_task", "metric", "n"]
+    start = ok[(ok["stage"] == 0) & ok["split"].isin(kinds) & ~ok["metric"].str.endswith("_r5")]
+    is_shown = [
+        split == "retrieval" or (split, name, metric) == results.scores.score(split, name)
+        for split, name, metric in start[head[:3]].itertuples(index=False)
+    ]
+    start = start[np.array(is_shown, bool)]
     start = start.drop_duplicates([*head[:3], "backbone"]).set_index([*head, "backbone"])
     table = start["value"].unstack().reset_index()
     return table.sort_values(
@@ -140,8 +157,10 @@ def evaluations(results: Results) -> pd.DataFrame:
 
 def accuracies(results: Results) -> pd.DataFrame:
     """Returns the accuracy on every task after every distinct stage, as a table [stage, task]."""
-    stages, columns = results.scores.rows, results.scores.columns
-    tasks = {key[1]: i for key, i in columns.items() if key[0] == "task"}
+    scores = results.scores
+    stages, columns = scores.rows, scores.columns
+    keys = {name: scores.score(split, name) for split, name, _ in columns if split == "task"}
+    tasks = {name: columns[key] for name, key in keys.items() if key in columns}
     head = pd.DataFrame(list(stages), columns=["backbone", "method", "replicate", "prefix"])
-    values = results.scores.values[np.ix_(range(len(stages)), list(tasks.values()))]
+    values = scores.values[np.ix_(range(len(stages)), list(tasks.values()))]
     return pd.concat([head, pd.DataFrame(values, columns=list(tasks))], axis=1)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from analysis.data.results import Results
 from analysis.inference.replicates import complete_replicates
 from analysis.inference.significance import fewest_flips
 from analysis.report.phrases import listed, number, plural
@@ -16,8 +17,8 @@ NEEDS_TWO = "a verdict needs two replicates with all runs complete"
 PACKAGES = ("numpy", "scipy", "pandas", "plotly")
 
 METHODS_TEXT = (
-    "Every number of a run comes from its accuracy matrix R[k, i]: the accuracy on task i after k "
-    "tasks, with the T tasks in learning order; row 0 is the untouched backbone. Accuracies are "
+    "Every number of a run comes from its accuracy matrix R[k, i]: the score of task i after k "
+    "tasks, with the T tasks in learning order; row 0 is the untouched backbone. Scores are "
     "fractions between 0 and 1.",
     "The unit of inference is the replicate: one seed together with one block of orders. Runs of "
     "one replicate share the stages of their common prefixes, so they are not independent; "
@@ -195,9 +196,21 @@ def counted(study: StudyStatistics) -> str:
 def notes(study: StudyStatistics) -> list[str]:
     """Returns what the numbers are conditional on, once per note."""
     noted = study.summary[study.summary["note"] != ""]
-    return [
+    return [score_named(study.results)] + [
         f"{', '.join(sorted(set(part['method'])))}: {note}." for note, part in noted.groupby("note")
     ]
+
+
+def score_named(results: Results) -> str:
+    """Returns a sentence that says what the score of every task and probe is."""
+    scores = results.scores
+    names = sorted({key[:2] for key in scores.columns if key[0] in ("task", "probe")})
+    by_class = [name for split, name in names if scores.score(split, name)[2] == "class_accuracy"]
+    if not by_class:
+        return "Score: accuracy, the share of right answers to the test samples."
+    which = f" of {', '.join(by_class)}" if len(by_class) < len(names) else ""
+    rest = "; of all others accuracy, the share of right answers" if which else ""
+    return f"Score{which}: class_accuracy, the mean of the accuracies on single classes{rest}."
 
 
 def versions(study: StudyStatistics) -> str:

@@ -130,7 +130,8 @@ class Backbone(nn.Module, ABC):
     def query(self, pixels: Tensor) -> Tensor:
         """Returns the embeddings by which images choose prompts, without gradient: [B, D]."""
         if self._query is None or self._query[0] is not pixels:
-            self._query = pixels, self.untouched(pixels)
+            with self.without_dropout():  # an image chooses the same prompts in training and later
+                self._query = pixels, self.untouched(pixels)
         return self._query[1]
 
     def route(self, pixels: Tensor) -> Route | None:

@@ -41,6 +41,8 @@ class DualEncoder(PretrainedBackbone):
 
     def __init__(self, model: nn.Module, tokenizer: Any, image_processor: Any) -> None:
         super().__init__(model, tokenizer, image_processor)
+        if tokenizer.pad_token is None:  # a mask hides it, so that any will do
+            tokenizer.pad_token = tokenizer.eos_token
         self._tokens: dict[tuple[str, tuple[str, ...]], dict[str, Tensor]] = {}
         self._frozen: _Frozen | None = None
 
@@ -242,7 +244,18 @@ class DualEncoder(PretrainedBackbone):
             return_attention_mask=not siglip,
             return_tensors="pt",
         )
+        self._check_known(texts, tokens["input_ids"])
         return {name: tokens[name] for name in ("input_ids", "attention_mask") if name in tokens}
+
+    def _check_known(self, texts: Sequence[str], ids: Tensor) -> None:
+        """On a GPU a token outside of the table would end the process without naming it."""
+        known = self.token_embedding().num_embeddings
+        for text, highest in zip(texts, ids.amax(dim=1).tolist(), strict=True):
+            if highest >= known:
+                raise ValueError(
+                    f"the tokenizer makes token {highest} of '{text}', but the text tower knows "
+                    f"only {known} tokens; give a tokenizer that belongs to the model."
+                )
 
     def _check_room(self, texts: Sequence[str], room: int) -> None:
         """A text that a learnt context pushes out of the tower would lose its end, or all of it."""

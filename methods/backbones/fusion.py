@@ -67,8 +67,8 @@ class Fusion(PretrainedBackbone):
         """
         if self.answer == "score":
             return self.logits(batch).argmax(dim=1)
-        choices = [_spelling(choice) for choice in batch.task.choices]
-        given = [_spelling(answer) for answer in self._generate(batch)]
+        choices = [spelling(choice) for choice in batch.task.choices]
+        given = [spelling(answer) for answer in self._generate(batch)]
         indices = [choices.index(answer) if answer in choices else -1 for answer in given]
         return torch.tensor(indices, device=self.device)
 
@@ -216,5 +216,10 @@ def _positions(mask: Tensor) -> Tensor:
     return (mask.cumsum(dim=1) - 1).clamp(min=0)
 
 
-def _spelling(text: str) -> str:
+def spelling(text: str) -> str:
+    """Returns what of a text counts when a greedy answer is compared with the choices.
+
+    >>> spelling("Hot  Dog") == spelling("hotdog")
+    True
+    """
     return "".join(text.lower().split())

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from methods.data import Images
 
+MOST_OBLONG = 16
+"""Longer side of a picture over its shorter one; beyond it the ends are cut off before resizing."""
+
 
 class ImagePreprocessor(nn.Module):
     """A model's image processor in two halves: resize and crop once, normalise on the device.
@@ -44,6 +47,20 @@ class ImagePreprocessor(nn.Module):
             )
         return int(shape[2]), int(shape[3])
 
+    def _middle(self, picture: Image.Image) -> Image.Image:
+        """Returns the part of a very oblong picture that the processor's crop lies in.
+
+        It resizes by the shorter side before it crops: one line of 20 000 pixels took 10 GB.
+        """
+        length, thickness = max(picture.size), min(picture.size)
+        kept = MOST_OBLONG * thickness
+        if length <= kept or not getattr(self.processor, "do_center_crop", False):
+            return picture
+        start = (length - kept) // 2
+        along_x = (start, 0, start + kept, thickness)
+        along_y = (0, start, thickness, start + kept)
+        return picture.crop(along_x if picture.width == length else along_y)
+
     def _process(self, pictures: list[Image.Image]) -> Any:
         options = {"do_rescale": False, "do_normalize": False}
         return self.processor(pictures, **options)["pixel_values"]
@@ -61,7 +78,10 @@ class ImagePreprocessor(nn.Module):
                 )
             if images.shape[1:3] == self.resolution:
                 return torch.from_numpy(images).permute(0, 3, 1, 2)
-        pictures = [_rgb(image) for image in images]
+        pictures = [
+            rgb(self._middle(Image.fromarray(image) if isinstance(image, np.ndarray) else image))
+            for image in images
+        ]
         if not pictures:
             return torch.empty(0, 3, *self.resolution, dtype=torch.uint8)
         return torch.from_numpy(np.stack(self._process(pictures)).astype(np.uint8, copy=False))
@@ -71,6 +91,53 @@ class ImagePreprocessor(nn.Module):
         return pixels * self.scale + self.shift
 
 
-def _rgb(image: Image.Image | np.ndarray) -> Image.Image:
-    picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
+def rgb(picture: Image.Image) -> Image.Image:
+    """Returns a picture of any kind in 8-bit RGB; transparency is ignored.
+
+    Integers of 16 bits are divided by 257, so that white stays white (Pillow's own conversion
+    would cut them off at 255). Fractions must lie between 0 and 1.
+
+    Raises:
+        ValueError: it is not known which number is white.
+
+    >>> rgb(Image.fromarray(np.array([[0, 257, 65535]], np.uint16))).getpixel((1, 0))
+    (1, 1, 1)
+    """
+    if picture.mode.startswith("I"):
+        return _from_grey(_whole_numbers(picture) / 257)
+    if picture.mode == "F":
+        return _from_grey(_fractions(picture) * 255)
+    if picture.mode == "P":  # straight to RGB, Pillow warns of transparency
+        picture = picture.convert("RGBA")
     return picture.convert("RGB")
+
+
+def _whole_numbers(picture: Image.Image) -> np.ndarray:
+    grey = np.asarray(picture).astype(np.int64)
+    low, high = int(grey.min()), int(grey.max())
+    if low < 0 or high > 65535:
+        raise ValueError(
+            f"it holds whole numbers from {low} to {high}; allowed are those of 16 bits, 0 to 65535"
+        )
+    # Formats of 16 bits that Pillow reads into 32; elsewhere 32 bits may hold a picture of 8.
+    known = picture.mode != "I" or picture.format in ("PNG", "PPM")
+    if not known and 0 < high <= 255:
+        raise ValueError(
+            f"it holds 32-bit numbers from {low} to {high}, of which white may be 255 or 65535; "
+            "save it with 8 or 16 bits"
+        )
+    return grey
+
+
+def _fractions(picture: Image.Image) -> np.ndarray:
+    grey = np.asarray(picture)
+    if not (np.isfinite(grey).all() and grey.min() >= 0 and grey.max() <= 1):
+        raise ValueError(
+            f"it holds fractions from {grey.min():g} to {grey.max():g}; allowed are those from 0 "
+            "to 1"
+        )
+    return grey
+
+
+def _from_grey(grey: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")

@@ -152,7 +152,7 @@ class MethodChecks:
         results: dict[str, State] = {}
         for unit in bench.trainings(trained.order):
             results[unit.key] = state_in(
-                bench.worker.compute(replace(unit, is_evaluated=False), results.__getitem__)
+                bench.worker.compute(replace(unit, evaluation=""), results.__getitem__)
             )
         mine = states_in(trained.results)
         assert list(mine) == list(results)

@@ -48,7 +48,7 @@ def report(study: Study, method: str) -> Report:
     order = study.benchmark.task_names()
     units = bench.units(order)
     # Loads the method, so that there is something to watch.
-    bench.worker.compute(replace(units[0], is_evaluated=False), lambda _: {})
+    bench.worker.compute(replace(units[0], evaluation=""), lambda _: {})
     trainer = bench.worker.trainer
     trainer.method.register_forward_pre_hook(lambda _, batch: ids.append(batch[0].ids))
     results = bench.learn(order)
@@ -56,7 +56,7 @@ def report(study: Study, method: str) -> Report:
     model = weakref.ref(trainer.method)
     del trainer
     start, *_ = bench.plan.units.values()
-    bench.worker.compute(replace(start, is_evaluated=False), lambda _: {})
+    bench.worker.compute(replace(start, evaluation=""), lambda _: {})
     scores = [list(result.record.scores) for result in results.values()]
     return Report(ids, parallel, states_in(results), scores, forgotten=model() is None)
 

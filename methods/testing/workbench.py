@@ -35,7 +35,7 @@ class Workbench:
         self.plan = make_plan(study)
         self.backbone, self.method = next(iter(study.backbones)), method
         cache = Path(study.backbones[self.backbone].path).parent / "cache"
-        self.worker = Worker(study, self.plan.pinned.sources, join_lane(study), cache)
+        self.worker = Worker(study, self.plan.pinned, join_lane(study), cache)
 
     def units(self, order: Order) -> list[Unit]:
         """Returns what is computed for an order after stage 0, parents first."""
@@ -58,7 +58,8 @@ class Workbench:
         """Returns the accuracy matrix of an order."""
         results = self.untouched | self.learn(order)
         stages = self.plan.run(self.backbone, self.method, 0, order).stages
-        return matrix(order, [results[key].record for key in stages])
+        records = [results[key].record for key in stages]
+        return matrix(order, records, self.plan.study.evaluation)
 
     def gain(self, order: Order) -> float:
         """Returns by how much training a task raises the accuracy on it over the untouched one.
@@ -82,7 +83,7 @@ class Workbench:
 
         if unit.parents:
             vars(self.worker.trainer.method)["load_state"] = skip_once
-        return state_in(self.worker.compute(replace(unit, is_evaluated=False), lambda _: {}))
+        return state_in(self.worker.compute(replace(unit, evaluation=""), lambda _: {}))
 
 
 @cache

@@ -1,18 +1,20 @@
 """The command line. Everything it does is a function of the package."""
 
+import io
 import logging
 import os
-import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
+import yaml
 from rich.table import Table
 
+from sweep.cli.commands import command
+from sweep.cli.console import console, errors, say
 from sweep.errors import InputError
 from sweep.registry import KINDS
 
@@ -23,7 +25,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console()
 
 StudyArgument = Annotated[
     str, typer.Argument(metavar="STUDY", help="A YAML file, or the name of a shipped study.")
@@ -52,8 +53,16 @@ def run(
         typer.Option(help="Address of a Ray cluster; default: start Ray on this machine."),
     ] = None,
     set_: SetOption = None,
+    accept_changes: Annotated[
+        bool,
+        typer.Option(
+            "--accept-changes",
+            help="Go on although data, models or code have changed since stages were finished.",
+        ),
+    ] = False,
 ) -> None:
     """Run a study or resume it: what is finished in --out is never trained again."""
+    from sweep.cli.failed import say_failures
     from sweep.cli.progress import ProgressBar
     from sweep.cli.report import report as write_report
     from sweep.engine.driver import run as run_study
@@ -62,20 +71,19 @@ def run(
 
     plan = make_plan(Study.load(study, tuple(set_ or ())))
     with ProgressBar(plan, console) as bar:
-        finished = run_study(plan, out, address, on_progress=bar.update)
-    again = _command(study, out, address, set_)
+        finished = run_study(plan, out, address, bar.update, accept_changes)
+    again = command("run", study, out=out, address=address, set_=set_)
     if not finished.is_settled:
         if finished.error:
-            console.print(f"[red]The study broke off[/]: {escape(finished.error)}", soft_wrap=True)
-        _say(f"Stopped. Finished stages are saved. Resume with: [bold]{again}[/]")
+            say(("The study broke off", "red"), f": {finished.error}")
+        said = "" if finished.error else "Stopped. Finished stages are saved. "
+        say(f"{said}Resume with: ", (again, "bold"))
         raise typer.Exit(EXIT_FAILED if finished.error else EXIT_INTERRUPTED)
     path = write_report(finished.out)
     if finished.failed:
-        errors = list(dict.fromkeys(finished.failed.values()))
-        stages = "1 stage" if len(finished.failed) == 1 else f"{len(finished.failed)} stages"
-        console.print(f"[red]{stages} failed[/]. First error: {errors[0]}")
-        _say(f"Retry them with: [bold]{again}[/]")
-    _say(f"Open the report: [bold]{path}[/]")
+        say_failures(finished.failures, study, set_)
+        say("Retry them with: ", (again, "bold"))
+    say("Open the report: ", (path, "bold"))
     if finished.failed:
         raise typer.Exit(EXIT_FAILED)
 
@@ -100,13 +108,18 @@ def plan(
         console.print_json(data=shown.as_dict())
         return
     console.print(shown.table())
-    console.print(shown.sentence())
-    console.print(shown.balance())
+    say(shown.sentence())
+    if shown.changed:
+        say(str(shown.changed))
+    say(shown.balance())
+    for sentence in shown.found():
+        say(sentence)
     if shown.precision_forecast.contrasts:
         console.print(shown.precision_forecast.table())
     for sentence in shown.precision_forecast.sentences():
-        console.print(sentence)
-    _say(f"Run it: [bold]{_command(study, out, None, set_)}[/]")
+        say(sentence)
+    flags = ["accept-changes"] if shown.changed else []
+    say("Run it: ", (command("run", study, set_, flags, out=out), "bold"))
 
 
 @app.command()
@@ -116,7 +129,7 @@ def status(
     """Show how many stages of a run are done."""
     from sweep.preview.status import status as run_status
 
-    _say(escape(run_status(directory)))
+    say(run_status(directory))
 
 
 @app.command()
@@ -129,14 +142,17 @@ def report(
     """Write the report of a run, finished or still running; or one that compares several runs."""
     from sweep.cli.report import report as write_report
 
-    _say(f"Open the report: [bold]{write_report(*directories)}[/]")
+    say("Open the report: ", (write_report(*directories), "bold"))
 
 
 @app.command()
 def trial(
     study: StudyArgument,
     method: Annotated[str, typer.Option(help="Label of a method of the study.")],
-    order: Annotated[str, typer.Option(help="Tasks, separated by commas.")],
+    order: Annotated[
+        str,
+        typer.Option(help="Tasks, separated by commas; a name with commas in double quotes."),
+    ],
     replicate: Annotated[int, typer.Option(help="Number of the replicate; sets the seed.")] = 0,
     backbone: Annotated[
         str | None, typer.Option(help="Label of a backbone of the study; default: the first.")
@@ -147,15 +163,22 @@ def trial(
     set_: SetOption = None,
 ) -> None:
     """Train one order in this process, without Ray, for example in a debugger."""
+    from sweep.orders.order import read_order
     from sweep.single import matrix, run_single
     from sweep.study.schema import Study
 
     _quiet()
-    tasks = tuple(task.strip() for task in order.split(","))
+    tasks = read_order(order)
     loaded = Study.load(study, tuple(set_ or ()))
-    records, _ = run_single(loaded, method, tasks, replicate, backbone, out)
-    table = Table("after", *tasks, title=f"accuracy of {method}")
-    for stage, row in matrix(tasks, records).iterrows():
+    try:
+        records, _ = run_single(loaded, method, tasks, replicate, backbone, out)
+    except OSError:  # `main` would say it in one sentence, but here its place is what counts
+        traceback.print_exc()
+        raise typer.Exit(EXIT_FAILED) from None
+    table = Table(title=f"accuracy of {method}")
+    for title in ("after", *tasks):
+        table.add_column(title, overflow="fold")
+    for stage, row in matrix(tasks, records, loaded.evaluation).iterrows():
         table.add_row(str(stage), *(f"{value:.3f}" for value in row))
     console.print(table)
 
@@ -178,6 +201,7 @@ def order(
 ) -> None:
     """Print the order that a similarity score predicts to be best, or worst, before training."""
     from sweep.measuring.measure import proposed
+    from sweep.orders.order import write_order
     from sweep.study.schema import Study
 
     _quiet()
@@ -186,7 +210,7 @@ def order(
         raise InputError(f"Give either --best SCORE or --worst SCORE; SCORE is one of {SCORES}.")
     loaded = Study.load(study, tuple(set_ or ()))
     found = proposed(loaded, measure, score, best is not None, backbone)
-    typer.echo(",".join(found))
+    typer.echo(write_order(found))
 
 
 @app.command("list")
@@ -201,10 +225,10 @@ def list_(
 
     listed = catalogue(kind)
     if kind in NOTES:
-        console.print(f"[dim]{escape(NOTES[kind])}[/]", soft_wrap=True)
+        say((NOTES[kind], "dim"))
     for name, description, source in listed:
-        origin = "" if source == "shipped" else f"  [dim]({escape(source)})[/]"
-        console.print(f"[bold]{escape(name)}[/]  {escape(description)}{origin}", soft_wrap=True)
+        origin = "" if source == "shipped" else f"  ({source})"
+        say((name, "bold"), f"  {description}", (origin, "dim"))
 
 
 @app.command()
@@ -224,6 +248,7 @@ def pretrain(
 
     if backbone not in RECIPES:
         raise unknown("backbone to pretrain", backbone, RECIPES)
+    out = out.expanduser()
     if out.exists():
         raise InputError(f"--out '{out}' exists already; give a new folder.")
     with Progress(*Progress.get_default_columns(), console=console) as bar:
@@ -235,25 +260,9 @@ def pretrain(
             progress=lambda done, total, loss: bar.update(task, completed=done),
         )
     for name, value in figures.items():
-        console.print(f"{name}: {value:.3f}")
-    console.print(f"Use it: [bold]backbones: {{mine: {{path: {out}}}}}[/]")
-
-
-def _command(
-    study: str, out: str | None, address: str | None, changes: Sequence[str] | None
-) -> str:
-    """Returns the command that runs a study or resumes it."""
-    words = ["sweep", "run", study]
-    for option, value in (("--out", out), ("--address", address)):
-        words += [option, value] if value else []
-    for change in changes or ():
-        words += ["--set", change]
-    return escape(shlex.join(words))
-
-
-def _say(text: str) -> None:
-    """Prints a line without wrapping it, however long, so that it can be copied."""
-    console.print(text, soft_wrap=True)
+        say(f"{name}: {value:.3f}")
+    made = yaml.safe_dump({"backbones": {"mine": {"path": str(out)}}}, default_flow_style=True)
+    say("Use it: ", (made.strip().removeprefix("{").removesuffix("}"), "bold"))
 
 
 def _quiet() -> None:
@@ -265,17 +274,22 @@ def _quiet() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the console script and returns its exit code; 2 after an error of the user's."""
-    # Users' own parts are found in the current folder; installed packages take precedence.
-    sys.path.append(os.getcwd())
     logging.getLogger("ray").setLevel(logging.ERROR)
     # Every lane starts several processes at once, which Ray warns about for no reason.
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "maximum expected startup concurrency")
-    errors = Console(stderr=True)
+    for stream in (sys.stdout, sys.stderr):  # where LANG is C, say, a name may not be printable
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
+        # Users' own parts are found in the current folder; installed packages take precedence.
+        sys.path.append(os.getcwd())
         app(arguments)
     except InputError as error:
-        errors.print(f"[red]Error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        say(("Error:", "red"), f" {error}", to=errors)
         return EXIT_INPUT
+    except OSError as error:  # a disk that is full, a server that does not answer
+        say(("Error:", "red"), f" {' '.join(str(error).split())}", to=errors)
+        return EXIT_FAILED
     except SystemExit as end:  # typer ends like this, after printing what is wrong
         return int(end.code or 0)
     return 0

@@ -15,9 +15,10 @@ from rich.progress import (
     Progress as Bar,
 )
 
+from sweep.cli.console import say
 from sweep.engine.coordinator import Progress
 from sweep.plan.plan import Plan
-from sweep.texts import duration
+from sweep.texts import duration, plural
 
 EVALUATION_STEPS = 20
 """Training steps that take about as long as one evaluation, to estimate the time left."""
@@ -40,15 +41,18 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         self._said = time.monotonic()
         self._bar = Bar(
             SpinnerColumn(),
-            TextColumn("[bold]stages"),
+            TextColumn("stages", style="bold"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.fields[failed]}", style="red", markup=False),
+            TextColumn("{task.fields[doing]}", style="dim", markup=False),
             console=console,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task("starting lanes", total=len(plan.units))
+        total = len(plan.units)
+        self._task = self._bar.add_task("starting lanes", total=total, failed="", doing="")
 
     def __enter__(self) -> "ProgressBar":
         return self
@@ -64,28 +68,32 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
             self._bar.start()
         if progress.stopped and not self._stopped:
             self._stopped = True
-            self.console.print(f"{progress.stopped.capitalize()}.", soft_wrap=True, markup=False)
+            say(f"{progress.stopped[0].upper()}{progress.stopped[1:]}.", to=self.console)
         left = "" if progress.stopped else self._time_left(progress)
         working = len(progress.working)
         doing = progress.working[0] if working else "waiting for lanes to start"
-        failed = f", [red]{len(progress.failed)} failed[/]" if progress.failed else ""
-        text = f"{left}{working} of {lanes} lanes working{failed}  [dim]{doing}"
+        failed = f"{len(progress.failed)} failed" if progress.failed else ""
+        text = f"{left}{working} of {lanes} lanes working"
         self._bar.update(
-            self._task, completed=len(progress.done), total=progress.units, description=text
+            self._task,
+            completed=len(progress.done),
+            total=progress.units,
+            description=text,
+            failed=failed,
+            doing=doing,
         )
         if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
             self._said = time.monotonic()
-            self.console.print(
-                f"{len(progress.done)}/{progress.units} stages, {text}", soft_wrap=True
-            )
+            parts = [f"{len(progress.done)}/{progress.units} stages", text, failed, doing]
+            say(", ".join(part for part in parts if part), to=self.console)
 
     def _announce(self) -> None:
         facts = self._plan.counts()
         text = (
-            f"[bold]{facts['study']}[/]: {facts['orders']} orders, {facts['runs']} runs, "
+            f": {plural(facts['orders'], 'order')}, {plural(facts['runs'], 'run')}, "
             f"{facts['stages_naive']} stages, {facts['trainings_total']} of them to be trained"
         )
-        self.console.print(text, soft_wrap=True)
+        say((facts["study"], "bold"), text, to=self.console)
 
     def _time_left(self, progress: Progress) -> str:
         """Estimates from the pace since the first stage finished in this run."""

@@ -57,7 +57,8 @@ def connected(address: str | None, lanes: Lanes) -> Iterator[None]:
     """Connects to a cluster or, without an address, starts a Ray that ends with this process.
 
     Raises:
-        InputError: this process is connected already, and `address` names a cluster.
+        InputError: this process is connected already, and `address` names a cluster; or that
+            cluster cannot be reached.
     """
     if ray.is_initialized():
         if address:
@@ -81,7 +82,13 @@ def connected(address: str | None, lanes: Lanes) -> Iterator[None]:
             needed = lanes.count * lanes.workers * lanes.cpus_per_worker
             options["num_cpus"] = max(os.cpu_count() or 1, int(needed + 0.5))
     with _set(environment):
-        ray.init(**options, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
+        try:
+            ray.init(**options, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            if not address:
+                raise
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise InputError(f"--address '{address}' cannot be reached: {reason}.") from None
         try:
             yield
         finally:

@@ -13,6 +13,7 @@ from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from sweep.plan.scheduler import Assignment, Scheduler
 from sweep.plan.units import Run
+from sweep.storage.folder import Folder
 from sweep.storage.planned import read_plan
 from sweep.storage.store import Record, Store
 
@@ -61,9 +62,9 @@ class Coordinator:
                 then could not restart the actor.
             max_lanes: Most lanes at a time.
         """
-        self.store = Store(out)
-        _, self.graph = read_plan(self.store.folder)
-        self.scheduler = Scheduler(self.graph, self.store.finished(), LEASE)
+        _, self.graph = read_plan(Folder(out))
+        self.store = Store(out, self.graph.evaluations)
+        self.scheduler = Scheduler(self.graph, self.store.finished(self.graph.units), LEASE)
         for key in self.scheduler.superfluous():
             self.store.drop_state(key)
         self._records: dict[str, Record] = {}
@@ -182,7 +183,9 @@ class Coordinator:
     async def record(self, key: str) -> Record:
         """Returns the record of a finished unit."""
         if key not in self._records:
-            self._records[key] = await asyncio.to_thread(self.store.record, key)
+            self._records[key] = await asyncio.to_thread(
+                self.store.record, key, self.graph.units[key].evaluation
+            )
         return self._records[key]
 
     async def may_leave(self) -> bool:

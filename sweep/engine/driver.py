@@ -15,9 +15,11 @@ from sweep.engine.cluster import HEAD, NAMESPACE, SHARE, check_head, connected, 
 from sweep.engine.contract import LaneConfig
 from sweep.engine.coordinator import Coordinator, Progress
 from sweep.engine.trial import OrderTrial
+from sweep.measuring.checking import check_inputs
 from sweep.measuring.measure import make_plan, save
 from sweep.plan.plan import Plan
 from sweep.plan.units import Run
+from sweep.storage.failures import Failure, failures, keep
 from sweep.storage.lock import RunLock
 from sweep.storage.run_folder import RunFolder
 from sweep.study.schema import Study
@@ -27,6 +29,8 @@ COORDINATOR_SHARE = 0.05
 TRAIN_SHARE = 0.001
 """Share of the head that Train takes per lane for a helper process. `LaneTrainer` goes without that
 helper, but would have it again if Ray renamed it."""
+GONE = "its folder was removed while it ran"
+"""Why a study breaks off whose run folder is no longer there."""
 POLL_SECONDS = 1.0
 """Seconds between two looks at the coordinator."""
 
@@ -36,8 +40,8 @@ class Finished:
     """What a call of `run` returns."""
 
     out: str
-    grid: "tune.ResultGrid"
-    """Tune's own view: a result per order, with every stage's metrics."""
+    grid: "tune.ResultGrid | None"
+    """Tune's own view: a result per order, with every stage's metrics; None if it broke off."""
     failed: dict[str, str]
     """Errors by unit key; empty when all went well."""
     is_settled: bool
@@ -46,6 +50,8 @@ class Finished:
     """Why later replicates were left out; "" if they were not."""
     error: str
     """Why the study broke off: the error that ended the last lane; "" if it did not."""
+    failures: tuple[Failure, ...] = ()
+    """The distinct errors behind `failed`, with their tracebacks and what reproduces them."""
 
 
 def run(
@@ -53,6 +59,7 @@ def run(
     out: str | None = None,
     address: str | None = None,
     on_progress: Callable[[Progress, int], None] | None = None,
+    accept_changes: bool = False,
 ) -> Finished:
     """Runs a study or resumes it: finished stages in `out` are never trained again.
 
@@ -61,6 +68,8 @@ def run(
         out: Folder or URI of the run; "runs/NAME" by default.
         address: Address of a Ray cluster; None starts Ray on this machine.
         on_progress: Called about once a second with the progress and the number of lanes.
+        accept_changes: Whether to go on although data, models or code have changed since stages
+            were finished in `out`. Those that depend on it are trained again.
 
     Raises:
         InputError: the study cannot be run, or `out` holds another study or is in use.
@@ -77,17 +86,17 @@ def run(
     plan = study if isinstance(study, Plan) else make_plan(study)
     study = plan.study
     run_folder = RunFolder(out or f"runs/{study.name}", plan)
-    run_folder.check()
+    run_folder.check(accept_changes)
     lock = RunLock(run_folder.folder)
     lock.check()
-    study.check_data()
+    check_inputs(plan)
     ours = address is None and not ray.is_initialized()
     with connected(address, study.lanes):
         lanes = fit_lanes(study.lanes, len(plan.runs), grows=not ours)
         check_head()
-        run_folder.prepare()
-        save(plan, run_folder.folder)
         with lock:
+            run_folder.prepare()
+            save(plan, run_folder.folder)
             return _sweep(study.model_copy(update={"lanes": lanes}), plan, run_folder, on_progress)
 
 
@@ -114,7 +123,7 @@ def _sweep(
     )
     lanes = study.lanes
     lane = LaneConfig(
-        setup=cloudpickle.dumps((study, dict(plan.pinned.sources))),
+        setup=cloudpickle.dumps((study, plan.pinned)),
         out=run_folder.folder.uri,
         lane="",
         coordinator=name,
@@ -124,18 +133,27 @@ def _sweep(
         gpus_per_worker=float(lanes.gpus_per_worker),
     )
     watch = _Watch(coordinator, run_folder, on_progress, int(lanes.count))
+    grid, out = None, run_folder.folder.uri
+    errors: list[str] = []
     with watch:
-        grid = _tuner(plan, lane, run_folder, int(lanes.count)).fit()
-    run_folder.write_manifest(int(lanes.count))
+        try:
+            grid = _tuner(plan, lane, run_folder, int(lanes.count)).fit()
+            errors = [str(error).strip().splitlines()[-1] for error in grid.errors]
+        except Exception as error:  # Tune's own: what it writes into the run folder cannot be
+            if not watch.is_folder_gone:
+                errors = [keep(run_folder.folder, error)]
     last = watch.last
-    errors = [str(error).strip().splitlines()[-1] for error in grid.errors]
+    if watch.is_folder_gone:
+        return Finished(out, grid, {}, is_settled=False, stopped=last.stopped, error=GONE)
+    run_folder.write_manifest(int(lanes.count))
     return Finished(
-        out=run_folder.folder.uri,
+        out=out,
         grid=grid,
         failed=last.failed,
         is_settled=last.is_settled,
         stopped=last.stopped,
         error=errors[-1] if errors and not last.is_settled else "",
+        failures=failures(plan, last.failed, run_folder.folder),
     )
 
 
@@ -144,7 +162,9 @@ def _tuner(plan: Plan, lane: LaneConfig, run_folder: RunFolder, lanes: int) -> "
     # many (shares are rounded down); the coordinator grants a lane only to as many as there are.
     share = int((SHARE - COORDINATOR_SHARE - lanes * TRAIN_SHARE) / lanes * 10_000) / 10_000
     # with_parameters puts the runs into Ray's object store once, instead of into every trial.
-    trainable = tune.with_parameters(OrderTrial, lane=lane, runs=plan.runs)
+    trainable = tune.with_parameters(
+        OrderTrial, lane=lane, runs=plan.runs, evaluation=plan.study.evaluation
+    )
     return tune.Tuner(
         tune.with_resources(trainable, {"CPU": 0, HEAD: share}),
         param_space=_choices(plan.runs),
@@ -203,6 +223,7 @@ class _Watch:
         self.lanes = lanes
         self.done: list[str] = []
         self.last: Progress
+        self.is_folder_gone = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
@@ -216,7 +237,8 @@ class _Watch:
         self._thread.join()
         with suppress(ray.exceptions.RayError):
             self._look()
-        self.run_folder.flush(self.done, self.last.failed)
+        if not self.is_folder_gone:
+            self.run_folder.flush(self.done, self.last.failed)
 
     def _follow(self) -> None:
         while not self._stop.wait(POLL_SECONDS):
@@ -228,7 +250,13 @@ class _Watch:
                     self.run_folder.flush(self.done, self.last.failed)
 
     def _look(self) -> None:
+        if not self.is_folder_gone and not self.run_folder.is_there():
+            self.is_folder_gone = True
+            ray.get(self.coordinator.abort.remote(GONE))
         progress: Progress = ray.get(self.coordinator.progress.remote())
+        if self.is_folder_gone:
+            self.last = progress
+            return
         stop = self.run_folder.look(progress.done, progress.failed)
         if stop and not progress.stopped:  # it does not know yet, or forgot in a restart
             ray.get(self.coordinator.stop_after.remote(stop.replicates, stop.reason))

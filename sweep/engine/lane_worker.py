@@ -5,6 +5,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import ray
@@ -16,6 +17,7 @@ from sweep.plan.scheduler import Assignment
 from sweep.stage.state_cache import StateCache
 from sweep.stage.trainer import join_lane
 from sweep.stage.worker import Worker
+from sweep.storage.failures import keep
 from sweep.storage.store import Store
 
 STARTS = 4
@@ -27,7 +29,7 @@ T = TypeVar("T")
 
 def work(config: LaneConfig) -> None:
     """Asks for units and computes them; the first worker of the lane speaks for all."""
-    study, sources = pickle.loads(config.setup)
+    study, pinned = pickle.loads(config.setup)
     coordinator, store = find_coordinator(config), Store(config.out)
     accelerator = join_lane(study)
     leads = accelerator.is_main_process
@@ -35,14 +37,14 @@ def work(config: LaneConfig) -> None:
     if leads:
         _send_heartbeats(coordinator, config.lane, doing)
     try:
-        worker = _start(lambda: Worker(study, sources, accelerator))
+        worker = _start(lambda: Worker(study, pinned, accelerator))
         if not _start(lambda: store.folder.exists("study.yaml")):
             raise FileNotFoundError(
                 f"'{config.out}' exists on the driver's machine but not on {platform.node()}; a "
                 f"cluster needs an --out that all machines can reach, such as s3://BUCKET/FOLDER"
             )
     except (ValueError, OSError) as error:  # data or folder cannot be read: the study ends
-        ray.get(coordinator.abort.remote(_sentence(error)))
+        ray.get(coordinator.abort.remote(keep(store.folder, error)))
         return
     states = StateCache(store.state)
     while True:
@@ -58,18 +60,25 @@ def work(config: LaneConfig) -> None:
         doing[0] = unit.key
         states.make_room(assignment.ancestors)
         try:
-            result = worker.compute(unit, states.__getitem__)
+            result = worker.compute(unit, states.__getitem__, assignment.is_trained)
         except Exception as error:
             # Train restarts all workers of the lane, since they may have got to different points.
             doing[0] = None
             final = isinstance(error, ValueError | TypeError | FloatingPointError)
-            ray.get(coordinator.fail.remote(config.lane, unit.key, _sentence(error), final))
+            said = keep(store.folder, error, unit)
+            ray.get(coordinator.fail.remote(config.lane, unit.key, said, final))
             raise
         if result.state is not None:
             states[unit.key] = result.state
         if leads:
             state = result.state if assignment.is_state_needed else None
-            record = store.save(result.record, state, result.embeddings)
+            try:
+                former = store.training(unit.key) if assignment.is_trained else None
+                save = partial(store.save, result.record, state, result.embeddings, former)
+                record = _start(save)
+            except OSError as error:  # nothing that any lane trains could be stored
+                ray.get(coordinator.abort.remote(keep(store.folder, error, unit)))
+                raise
             ray.get(coordinator.finish.remote(record))
         doing[0] = None
 
@@ -95,7 +104,3 @@ def _send_heartbeats(coordinator: Any, lane: str, doing: list[str | None]) -> No
             time.sleep(LEASE / 6)
 
     threading.Thread(target=beat, daemon=True).start()
-
-
-def _sentence(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"

@@ -16,6 +16,7 @@ from sweep.engine.contract import LaneConfig, find_coordinator
 from sweep.engine.coordinator import Outcome, flat
 from sweep.engine.lane import run_lane
 from sweep.plan.units import Run
+from sweep.study.evaluation import Evaluation
 
 LEAVE_SECONDS = 8.0
 """How long a lane may take to end by itself once it was told to."""
@@ -24,8 +25,16 @@ LEAVE_SECONDS = 8.0
 class OrderTrial(tune.Trainable):  # type: ignore[misc]  # mypy skips ray, so the base is Any
     """Reports the stages of one order after the other, whichever lane trained them."""
 
-    def setup(self, config: dict[str, Any], *, lane: LaneConfig, runs: list[Run]) -> None:
+    def setup(
+        self,
+        config: dict[str, Any],
+        *,
+        lane: LaneConfig,
+        runs: list[Run],
+        evaluation: Evaluation,
+    ) -> None:
         """Starts with the first run."""
+        self.evaluation = evaluation
         self.lane = replace(lane, lane=f"lane-{self.trial_id}-{time.time_ns():x}")
         self.runs = runs
         self.coordinator = find_coordinator(self.lane)
@@ -62,8 +71,9 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # mypy skips ray, so th
             "done": outcome.status != "ok" or self.stage == len(self.run.order),
         }
         if outcome.record:
-            scores = [row["value"] for row in outcome.record.scores if row["split"] == "task"]
-            metrics |= {"average_accuracy": sum(scores) / len(scores)} | flat(outcome.record)
+            scores = self.evaluation.task_scores(outcome.record.scores)
+            average = sum(scores.values()) / len(scores)
+            metrics |= {"average_accuracy": average} | flat(outcome.record)
         if metrics["done"]:
             self._ask("may_leave")
         return metrics

@@ -44,6 +44,7 @@ def train_experts(study: Study, backbone: str, source: Source, images: int, cach
             seed=seed,
             prefix=(task,),
             parents=(),
+            evaluation="",
         )
         for task in benchmark.tasks
     ]

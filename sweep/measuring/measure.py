@@ -28,6 +28,7 @@ def make_plan(study: Study) -> Plan:
     >>> plan.counts()["orders"], len(plan.units)
     (24, 384)
     """
+    study = study.anew()
     pinned = pin(study)
     return Plan(resolve_design(study, pinned), pinned)
 
@@ -62,6 +63,7 @@ def proposed(study: Study, measure: str, score: str, best: bool, backbone: str |
     check("measures", measure)
     if score not in SCORES:
         raise unknown("score", score, SCORES)
+    study = study.anew()
     label = _label(study, backbone)
     pinned = pin(study)
     S = similarities(study, label, pinned, [measure])[measure]

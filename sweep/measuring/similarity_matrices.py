@@ -20,8 +20,9 @@ from sweep.similarity.base import Material, Measure
 from sweep.similarity.embedded import embed
 from sweep.similarity.order_scores import SCORES
 from sweep.similarity.sampled import sample
+from sweep.source_code import code_of
 from sweep.study.backbones import Source
-from sweep.study.pinned import Pinned
+from sweep.study.pinned import Pinned, own_code
 from sweep.study.schema import Similarities, Study
 
 VERSION = 2
@@ -59,9 +60,12 @@ def recipe(study: Study, backbone: str, pinned: Pinned, measures: Iterable[str])
         "images": config.images,
         "measures": measured,
     }
+    if code := {name: found for name in measured if (found := own_code("measures", name))}:
+        facts |= {"code": code}
     if any(resolve("measures", measure).material == "experts" for measure in measured):
         facts |= {
             "experts": entry(study).model_dump(mode="json"),
+            "experts_code": code_of(entry(study).kind),
             "training": study.training.model_dump(mode="json"),
             "seed": study.replicate_seed(0),
         }

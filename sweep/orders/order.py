@@ -1,4 +1,29 @@
-"""Defines what an order is."""
+"""Defines what an order is, and how the command line writes one."""
+
+import csv
+import io
+from collections.abc import Sequence
 
 Order = tuple[str, ...]
 """Names of tasks, in the order in which they are learnt."""
+
+
+def write_order(order: Sequence[str]) -> str:
+    """Returns an order as one line of CSV: names with commas stand in quotes.
+
+    >>> write_order(["cats", "dogs, big"])
+    'cats,"dogs, big"'
+    """
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(order)
+    return line.getvalue().removesuffix("\n")
+
+
+def read_order(text: str) -> Order:
+    """Returns the inverse of `write_order`; spaces around names do not count.
+
+    >>> read_order('cats, "dogs, big"')
+    ('cats', 'dogs, big')
+    """
+    lines = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
+    return tuple(name.strip() for line in lines for name in line)

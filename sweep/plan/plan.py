@@ -28,8 +28,9 @@ from sweep.study.schema import Study
 
 Where = tuple[str, str, int, int]
 """Backbone, method, replicate and its seed."""
-VERSION = 2
-"""Part of every key: raise it when the same inputs would give other results."""
+VERSION = 3
+"""Part of every key: raise it when the same inputs would give other results. The code of methods is
+part of their keys, so this is about everything else: training, evaluation, made data, backbones."""
 
 
 class Plan(UnitGraph):
@@ -68,7 +69,9 @@ class Plan(UnitGraph):
             for label, kind in self._methods.items()
             if not kind.combines_over
         }
-        super().__init__({}, [], study.keep_states, study.lanes.retries)
+        self._covered = {label: self._covers(label) for label in study.backbones}
+        evaluations = {_digest(covered)[:16]: covered for covered in self._covered.values()}
+        super().__init__({}, [], evaluations, study.keep_states, study.lanes.retries)
         self.runs += self._runs()
 
     def _runs(self) -> Iterator[Run]:
@@ -123,6 +126,7 @@ class Plan(UnitGraph):
         prefix: Order,
         parents: tuple[str, ...],
     ) -> str:
+        is_shown = kind != "train" or self._trainings[method] in self._shown
         unit = Unit(
             key=self._key(kind, backbone, method, seed, prefix),
             kind=kind,
@@ -132,10 +136,18 @@ class Plan(UnitGraph):
             seed=seed,
             prefix=prefix,
             parents=parents,
-            is_evaluated=kind != "train" or self._trainings[method] in self._shown,
+            evaluation=_digest(self._covered[backbone])[:16] if is_shown else "",
         )
         self.units.setdefault(unit.key, unit)
         return unit.key
+
+    def _covers(self, backbone: str) -> dict[str, str]:
+        """Returns what stages of a backbone are evaluated on; no training depends on it."""
+        suites = {name: found.test for name, found in self.pinned.fingerprints.items()}
+        covered = {f"data {name}": fingerprint for name, fingerprint in suites.items()}
+        for name in self.study.evaluation.diagnostics:
+            covered[f"diagnostic {name}"] = _digest([suites, self.pinned.code.get(name)])
+        return covered | {"answers": self.pinned.sources[backbone].config.answer}
 
     def _key(self, kind: str, backbone: str, method: str, seed: int, prefix: Order) -> str:
         source = self.pinned.sources[backbone]
@@ -143,33 +155,28 @@ class Plan(UnitGraph):
             "version": VERSION,
             "kind": kind,
             "backbone": source.fingerprint,
-            "answer": source.config.answer,
-            "data": self.pinned.data["benchmark"],
+            "family": source.config.family,
         }
-        if source.config.family:
-            facts["family"] = source.config.family
-        if self.study.evaluation.diagnostics:
-            # Called so when they had this name: another word would train everything again.
-            facts["measures"] = self.study.evaluation.diagnostics
         if kind != "start":
             training = self.study.training
             own = {t: training.per_task[t].model_dump() for t in prefix if t in training.per_task}
             facts |= {
+                "data": {task: self.pinned.fingerprints[task].train for task in prefix},
                 "method": self._trainings[method] if kind == "train" else self._identity(method),
                 "training": training.model_dump(mode="json") | {"per_task": own},
                 "seed": seed,
                 "prefix": prefix,
             }
             facts |= {need: self.pinned.data[need] for need in self._methods[method].requires}
-        text = json.dumps(facts, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:24]
+        return _digest(facts)[:24]
 
     def _identity(self, label: str, trainer: type[Method] | None = None) -> str:
-        """Returns what identifies a method: its class, and its options that `trainer` has too."""
+        """Returns what identifies a method: its class, its code, and options that `trainer` has."""
         kind = trainer or self._methods[label]
         options = self.study.methods[label].options
         own = options.model_dump(mode="json", include=set(kind.Config.model_fields))
-        return json.dumps([name_of("methods", kind), own], sort_keys=True)
+        name = name_of("methods", kind)
+        return json.dumps([name, self.pinned.code[name], own], sort_keys=True)
 
     def steps(self, unit: Unit) -> int:
         """Returns the optimiser steps of a unit."""
@@ -203,3 +210,7 @@ class Plan(UnitGraph):
             "trainings_total": len(set().union(*trainings.values())),
             "units": len(self.units),
         }
+
+
+def _digest(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

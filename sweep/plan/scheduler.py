@@ -21,7 +21,7 @@ class Kept:
     has_state: bool = False
     """Whether there is a state; it may have been deleted, or never existed."""
     has_scores: bool = True
-    """Whether it was evaluated; trainings that are only combined with others are not."""
+    """Whether it was evaluated on all that it has to be evaluated on."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,13 @@ class Assignment:
     """Units whose states the lane should keep in memory: all ancestors of this one."""
     is_state_needed: bool
     """Whether the state has to be stored: for other units, or because the study says so."""
+    is_trained: bool = False
+    """Whether its state is in the store, so that it only has to be evaluated."""
+
+
+def starts_from(title: str, error: str) -> str:
+    """Returns why a unit fails that starts from another one, which failed with an error."""
+    return f"starts from '{title}', which failed: {error}"
 
 
 @dataclass
@@ -63,20 +70,35 @@ class Scheduler:
         self._errors: dict[str, int] = {}
         self._losses: dict[str, int] = {}
         # A finished unit is computed again if its state was deleted and a later unit now needs it,
-        # or if it was not evaluated and now has to be.
+        # or if it was not evaluated on all that it now has to be.
         self.todo: set[str] = set()
         """Units that are wanted and not done, failed ones included."""
+        self._trained: set[str] = set()
+        """Those of them that have a state, and only have to be evaluated."""
         for key in reversed(units):
-            needed = any(child in self.todo for child in children[key])
+            needed = any(self._lacks_state(child) for child in children[key])
             kept, shown = self.finished.get(key), units[key].is_evaluated
             if not (kept and (kept.has_state or not needed) and (kept.has_scores or not shown)):
                 self.todo.add(key)
+                if kept and kept.has_state and units[key].kind == "train":
+                    self._trained.add(key)
         self.done |= dict.fromkeys(key for key in units if key not in self.todo)
         self.restored = len(self.done)
         self._ready = {key for key in self.todo if self._parents_done(key)}
 
     def _parents_done(self, key: str) -> bool:
-        return not any(parent in self.todo for parent in self.graph.units[key].parents)
+        """Returns whether the states that a unit starts from are there."""
+        parents = self.graph.units[key].parents
+        return key in self._trained or not any(self._lacks_state(parent) for parent in parents)
+
+    def _lacks_state(self, key: str) -> bool:
+        """Returns whether a unit is left to do from its parents' states."""
+        return key in self.todo and key not in self._trained
+
+    @property
+    def to_compute(self) -> set[str]:
+        """The units left to do that are not only evaluated."""
+        return self.todo - self._trained
 
     @property
     def is_settled(self) -> bool:
@@ -107,7 +129,8 @@ class Scheduler:
         key = min(self._ready, key=cost)
         self._ready.discard(key)
         self._claims[key] = _Claim(lane, now)
-        return Assignment(units[key], self._ancestors(key), self._keeps_state(key))
+        ancestors = () if key in self._trained else self._ancestors(key)
+        return Assignment(units[key], ancestors, self._keeps_state(key), key in self._trained)
 
     def _ancestors(self, key: str) -> tuple[str, ...]:
         found: dict[str, None] = {}
@@ -123,9 +146,7 @@ class Scheduler:
         if unit.kind != "train":
             return False
         leaf = keep != "none" and key in self.graph.leaves
-        return (
-            keep == "all" or leaf or any(child in self.todo for child in self.graph.children[key])
-        )
+        return keep == "all" or leaf or any(map(self._lacks_state, self.graph.children[key]))
 
     def superfluous(self) -> list[str]:
         """Returns finished units with states that are not needed, left by a process that died."""
@@ -170,11 +191,12 @@ class Scheduler:
         self.done[key] = None
         children = self.graph.children[key]
         self._ready |= (
-            {child for child in children if child in self.todo and self._parents_done(child)}
+            {child for child in children if self._lacks_state(child) and self._parents_done(child)}
             - set(self._claims)
             - set(self.failed)
         )
-        return [parent for parent in self.graph.units[key].parents if not self._keeps_state(parent)]
+        used = [*self.graph.units[key].parents, *([key] if key in self._trained else [])]
+        return [other for other in used if not self._keeps_state(other)]
 
     def fail(self, lane: str, key: str, error: str, final: bool) -> None:
         """Takes note of a failed attempt; `final` if trying again is pointless."""
@@ -216,13 +238,13 @@ class Scheduler:
         self.failed[key] = error
         title = self.graph.units[key].title
         for child in self._descendants(key):
-            self.failed.setdefault(child, f"starts from '{title}', which failed: {error}")
+            self.failed.setdefault(child, starts_from(title, error))
 
     def _descendants(self, key: str) -> Iterable[str]:
         """Yields the units left to do that cannot be done without `key`."""
-        queue = [key]
+        queue = [key] if key not in self._trained else []
         while queue:
-            children = [c for c in self.graph.children[queue.pop()] if c in self.todo]
+            children = [c for c in self.graph.children[queue.pop()] if self._lacks_state(c)]
             yield from children
             queue += children
 

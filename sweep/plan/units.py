@@ -13,7 +13,7 @@ class Unit:
     """One distinct piece of work."""
 
     key: str
-    """A hash of everything its result depends on."""
+    """A hash of everything that its state depends on."""
     kind: Literal["start", "train", "combine"]
     """start: evaluate the untouched backbone; train: train a task, then evaluate if `is_evaluated`;
     combine: combine trained states, then evaluate."""
@@ -26,8 +26,14 @@ class Unit:
     """The tasks that were learnt, in order; sorted where only their set matters."""
     parents: tuple[str, ...]
     """Units whose states it starts from."""
-    is_evaluated: bool = True
-    """Whether its result is evaluated; False for trainings that are only combined with others."""
+    evaluation: str
+    """What its result is evaluated on, a key of `UnitGraph.evaluations`; "" for trainings that are
+    only combined with others."""
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether its result is evaluated."""
+        return bool(self.evaluation)
 
     @property
     def title(self) -> str:
@@ -60,11 +66,14 @@ class UnitGraph:
         self,
         units: dict[str, Unit],
         runs: list[Run],
+        evaluations: dict[str, dict[str, str]],
         keep_states: Literal["all", "leaves", "none"],
         retries: int,
     ) -> None:
         self.units = units
         self.runs = runs
+        self.evaluations = evaluations
+        """What evaluations cover: fingerprints of all that is evaluated on, by name."""
         self.keep_states = keep_states
         self.retries = retries
 
@@ -74,6 +83,7 @@ class UnitGraph:
         return {
             "keep_states": self.keep_states,
             "retries": self.retries,
+            "evaluations": self.evaluations,
             "units": [asdict(unit) for unit in self.units.values()],
             "runs": [
                 asdict(run) | {"stages": [number[key] for key in run.stages]} for run in self.runs
@@ -97,7 +107,13 @@ class UnitGraph:
             )
             for run in facts["runs"]
         ]
-        return UnitGraph({u.key: u for u in units}, runs, facts["keep_states"], facts["retries"])
+        return UnitGraph(
+            {unit.key: unit for unit in units},
+            runs,
+            facts["evaluations"],
+            facts["keep_states"],
+            facts["retries"],
+        )
 
     @cached_property
     def children(self) -> dict[str, list[str]]:

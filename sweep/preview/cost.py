@@ -60,7 +60,7 @@ def measure_costs(plan: Plan) -> dict[tuple[str, str], Cost]:
     counts.
     """
     study = _shortened(plan.study, min(PROBES))
-    worker = Worker(study, plan.pinned.sources, join_lane(study))
+    worker = Worker(study, plan.pinned, join_lane(study))
     return {
         (backbone, method): _measure(worker, plan, backbone, method)
         for backbone in study.backbones
@@ -87,7 +87,7 @@ def _measure(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost:
         seed=0,
         prefix=tasks[:1],
         parents=(),
-        is_evaluated=not kind.combines_over,
+        evaluation="" if kind.combines_over else "timed",
     )
     states: dict[str, State] = {}
 
@@ -111,7 +111,8 @@ def _measure(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost:
     if kind.combines_over:
         parents = ("first", "second")[-len(tasks) :]
         seconds = timed(
-            "both", replace(unit, kind="combine", prefix=tasks, parents=parents, is_evaluated=True)
+            "both",
+            replace(unit, kind="combine", prefix=tasks, parents=parents, evaluation="timed"),
         )
     fixed, per_step = _line(PROBES, trained)
     return Cost(
@@ -133,10 +134,11 @@ def _line(steps: tuple[int, int], seconds: Sequence[float]) -> tuple[float, floa
 def recorded(plan: Plan, store: Store) -> dict[tuple[str, str], Cost]:
     """Returns the mean costs of a run's finished stages, for the methods that have some."""
     found: dict[tuple[str, str], list[tuple[Unit, Record]]] = {}
-    for key in store.finished():
+    for key, kept in store.finished(plan.units).items():
         unit = plan.units.get(key)
-        if unit and unit.method:
-            found.setdefault((unit.backbone, unit.method), []).append((unit, store.record(key)))
+        if unit and unit.method and kept.has_scores:
+            record = store.record(key, unit.evaluation)
+            found.setdefault((unit.backbone, unit.method), []).append((unit, record))
     return {label: _mean_cost(plan, rows) for label, rows in found.items()}
 
 
@@ -179,7 +181,8 @@ def estimate_cost(
                 waiting.remove(lane)
                 loaded[lane] = (unit.backbone, unit.method)
                 held[lane] = (*assignment.ancestors, unit.key)
-                heapq.heappush(working, (now + seconds(unit), unit.key, lane))
+                spent = seconds(unit, assignment.is_trained)
+                heapq.heappush(working, (now + spent, unit.key, lane))
                 if assignment.is_state_needed:
                     stored[unit.key] = costs[unit.backbone, unit.method].state_bytes
         if not working:
@@ -191,13 +194,18 @@ def estimate_cost(
             stored.pop(dropped, None)
 
 
-def _seconds(plan: Plan, costs: Costs) -> Callable[[Unit], float]:
-    """Returns a function for a unit's time; a start unit takes as long as an evaluation."""
+def _seconds(plan: Plan, costs: Costs) -> Callable[[Unit, bool], float]:
+    """Returns a function for the time of a unit that may be trained already.
+
+    A start unit takes as long as an evaluation.
+    """
     evaluation = max((cost.seconds_per_evaluation for cost in costs.values()), default=0.0)
 
-    def seconds(unit: Unit) -> float:
+    def seconds(unit: Unit, is_trained: bool) -> float:
         if unit.kind == "start":
             return evaluation
+        if is_trained:
+            return costs[unit.backbone, unit.method].seconds_per_evaluation
         return costs[unit.backbone, unit.method].seconds(plan, unit)
 
     return seconds

@@ -87,7 +87,7 @@ class PrecisionForecast:
             title_justify="left",
         )
         for title in ("replicates", "lane time", *(f"+- {c.name}" for c in self.contrasts)):
-            table.add_column(title, justify="right")
+            table.add_column(title, justify="right", overflow="fold")
         if self.reliability:
             table.add_column("reliability G", justify="right")
         for i, n in enumerate(self.sizes):

@@ -8,17 +8,20 @@ from typing import Any
 from rich.table import Table
 
 from analysis import FIRST_LOOK
+from sweep.measuring.checking import check_inputs
 from sweep.measuring.measure import make_plan
 from sweep.orders.balance import ranges, sentence
 from sweep.plan.plan import Plan
 from sweep.plan.scheduler import Scheduler
+from sweep.plan.units import Unit
 from sweep.preview.cost import CostEstimate, Costs, estimate_cost, measure_costs, recorded
 from sweep.preview.precision_forecast import PrecisionForecast, precision_forecast, results_in
+from sweep.storage.changes import Changed
 from sweep.storage.run_folder import RunFolder
 from sweep.storage.store import Store
 from sweep.study.schema import Study
 from sweep.study.stopping import Stop
-from sweep.texts import duration, size
+from sweep.texts import duration, plural, size
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,11 @@ class Preview:
 
     plan: Plan
     todo: set[str]
-    """Keys of units that are still to be computed."""
+    """Keys of units that are still to be computed or evaluated."""
+    to_compute: set[str]
+    """Those that are not only evaluated."""
+    changed: Changed | None
+    """What has changed since stages were finished in the folder, if it matters to them."""
     costs: Costs
     lanes: int
     expected: CostEstimate
@@ -56,13 +63,17 @@ class Preview:
                     "trainings": len(trainings),
                     "shared": 1 - len(trainings) / naive[label] if trainings else 0.0,
                     "combinations": sum(plan.units[key].kind == "combine" for key in stages),
-                    "trainings_to_do": len(trainings & self.todo),
-                    "lane_seconds": sum(
-                        self.costs[unit.backbone, label].seconds(plan, unit) for unit in work
-                    ),
+                    "trainings_to_do": len(trainings & self.to_compute),
+                    "lane_seconds": sum(map(self._seconds, work)),
                 }
             )
         return rows
+
+    def _seconds(self, unit: Unit) -> float:
+        cost = self.costs[unit.backbone, unit.method]
+        if unit.key in self.to_compute:
+            return cost.seconds(self.plan, unit)
+        return cost.seconds_per_evaluation
 
     def as_dict(self) -> dict[str, Any]:
         """Returns everything, for programs."""
@@ -74,7 +85,9 @@ class Preview:
             "peak_state_bytes": self.expected.peak_state_bytes,
             "balance": self._balance(),
             "stopped": self.stop.reason if self.stop else "",
+            "changed": str(self.changed or ""),
             "precision": self.precision_forecast.as_dict(),
+            "data": list(self.found()),
         }
 
     def _balance(self) -> dict[str, tuple[int, int]]:
@@ -84,10 +97,15 @@ class Preview:
         """Returns a sentence on how evenly the orders of a replicate treat the tasks."""
         return sentence(self._balance())
 
+    def found(self) -> tuple[str, ...]:
+        """Returns sentences about the data: what is there, and what is left out and why."""
+        sections = self.plan.study.data().values()
+        return tuple(sentence for config in sections for sentence in config.found())
+
     def table(self) -> Table:
         """Returns a table with a row per method."""
         table = Table(title=self.plan.study.name, title_justify="left")
-        table.add_column("method", no_wrap=True)
+        table.add_column("method", overflow="fold")
         shown: dict[str, tuple[str, Callable[[Any], str]]] = {
             "runs": ("runs", "{:,}".format),
             "stages": ("stages_naive", "{:,}".format),
@@ -101,7 +119,7 @@ class Preview:
         if all(row["trainings_to_do"] == row["trainings"] for row in rows):
             del shown["to train"]
         for title in shown:
-            table.add_column(title, justify="right")
+            table.add_column(title, justify="right", overflow="fold")
         for row in rows:
             table.add_row(row["method"], *(show(row[key]) for key, show in shown.values()))
         return table
@@ -111,10 +129,10 @@ class Preview:
         plan, facts = self.plan, self.plan.counts()
         naive, trained = facts["stages_naive"], facts["trainings_total"]
         return (
-            f"{facts['orders']} orders in {len(plan.blocks)} replicates, {facts['runs']} runs: "
-            f"{naive:,} stages, {trained:,} of them to be trained "
-            f"({1 - trained / max(1, naive):.0%} shared). On {self.lanes} lanes as fast as this "
-            f"machine: about {duration(self.expected.seconds)}, at most "
+            f"{plural(facts['orders'], 'order')} in {plural(len(plan.blocks), 'replicate')}, "
+            f"{plural(facts['runs'], 'run')}: {plural(naive, 'stage')}, {trained:,} of them to "
+            f"be trained ({1 - trained / max(1, naive):.0%} shared). On "
+            f"{plural(self.lanes, 'lane')} as fast as this machine: about {duration(self.expected.seconds)}, at most "
             f"{size(self.expected.peak_state_bytes)} of states on disk.{self._stopping()}"
         )
 
@@ -148,10 +166,11 @@ def make_preview(study: Study, out: str | None = None) -> Preview:
     """
     everything = make_plan(study)
     run_folder = RunFolder(out or f"runs/{study.name}", everything)
-    run_folder.check()
-    study.check_data()
+    run_folder.check(accepts_changes=True)
+    check_inputs(everything)
     plan, stop = _without_left_out(everything, run_folder.store)
-    finished = run_folder.store.finished()
+    finished = run_folder.store.finished(plan.units)
+    scheduler = Scheduler(plan, finished, lease=float("inf"))
     costs: Costs = recorded(plan, run_folder.store)
     pairs = {(unit.backbone, unit.method) for unit in plan.units.values() if unit.kind == "train"}
     if not pairs <= set(costs):
@@ -162,7 +181,9 @@ def make_preview(study: Study, out: str | None = None) -> Preview:
     )
     return Preview(
         plan=plan,
-        todo=Scheduler(plan, finished, lease=float("inf")).todo,
+        todo=scheduler.todo,
+        to_compute=scheduler.to_compute,
+        changed=run_folder.changed(),
         costs=costs,
         lanes=lanes,
         expected=estimate_cost(plan, finished, costs, lanes),
@@ -176,7 +197,7 @@ def make_preview(study: Study, out: str | None = None) -> Preview:
 def _without_left_out(plan: Plan, store: Store) -> tuple[Plan, Stop | None]:
     """Returns the plan without the replicates that an early stop leaves out."""
     study = plan.study
-    complete = plan.complete_replicates(store.finished(), study.replicates)
+    complete = plan.complete_replicates(store.finished(plan.units), study.replicates)
     results = results_in(store.folder) if study.stopping and complete else None
     if not study.stopping or not results:
         return plan, None

@@ -25,7 +25,7 @@ def status(out: str) -> str:
     """
     folder = Folder(out)
     plan, graph = read_plan(folder)
-    scheduler = Scheduler(graph, Store(out).finished(), lease=0.0)
+    scheduler = Scheduler(graph, Store(out, graph.evaluations).finished(graph.units), lease=0.0)
     stopped = plan["stopped"]
     if stopped:
         scheduler.stop_after(stopped["replicates"])

@@ -1,11 +1,16 @@
 """Evaluates a method on everything: all tasks, held-out suites, retrieval, mean embeddings.
 
-Besides the accuracy on a task, the split "alignment" of the results says how well its images fit
+The score of a task or a probe is its accuracy, or the mean accuracy of its classes
+("class_accuracy"); both are always recorded, and `evaluation.score` of the study says which of them
+counts.
+
+Besides these, the split "alignment" of the results says how well its images fit
 the texts of their right choices: `cosine`, the mean cosine of the two, and `loss`, the mean cross
 entropy of the choices' similarities, in nats. For dual encoders that is the test loss. Fusion
 backbones answer in another way, so for them it is the loss of their embeddings only.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +25,10 @@ from torch.nn.functional import cross_entropy, normalize
 from methods.data import Retrieval, Task
 from sweep.registry import resolve
 from sweep.stage.diagnostics.base import Diagnostic
-from sweep.stage.rows import Scores, score, share_right
+from sweep.stage.rows import Scores, mean_recall, score, share_right
 from sweep.stage.samples import TestSamples
 from sweep.stage.trainer import Trainer
+from sweep.study.evaluation import SCORES
 
 RECALLS = (1, 5)
 """The k of recall at k in retrieval."""
@@ -37,6 +43,8 @@ class Answers:
     given: Tensor
     """The answer to every sample: int64 [N], on the CPU; -1 for none of the choices."""
     accuracy: float
+    class_accuracy: float
+    """Mean over classes of the accuracy on their samples."""
     cosine: float
     """Cosine of an image with the text of its right choice."""
     loss: float
@@ -71,6 +79,9 @@ class Evaluator:
             Rows of the results table (split, eval_task, metric, value, n), and a table of
             eval_task, modality and the mean of the L2-normalised embeddings (float32 [D]);
             with the diagnostic "features" also embeddings of single samples.
+
+        Raises:
+            FloatingPointError: one of them is NaN or infinite.
         """
         self.trainer.method.eval()
         scores: Scores = []
@@ -80,7 +91,9 @@ class Evaluator:
                 given: dict[str, Tensor] = {}
                 for split, task in group:
                     answers, count = self._answers(task), len(task.test.labels)
-                    scores.append(score(split, task.name, "accuracy", answers.accuracy, count))
+                    for name in SCORES:
+                        value = getattr(answers, name)
+                        scores.append(score(split, task.name, name, value, count))
                     if split == "task":
                         for metric, value in (("cosine", answers.cosine), ("loss", answers.loss)):
                             scores.append(score("alignment", task.name, metric, value, count))
@@ -94,6 +107,7 @@ class Evaluator:
             # Methods that choose weights by the task of a sample have no model as a whole.
             for diagnostic in self.diagnostics if not self.trainer.method.uses_task_id else ():
                 scores += diagnostic.of_model()
+        _check_finite(scores, embeddings)
         return scores, pa.Table.from_pylist(embeddings, schema=EMBEDDINGS)
 
     def _groups(self) -> Iterator[list[tuple[str, Task]]]:
@@ -128,6 +142,7 @@ class Evaluator:
         return Answers(
             given=given,
             accuracy=share_right(given, task),
+            class_accuracy=mean_recall(given, task),
             cosine=round(float(mean[0]), DECIMALS),
             loss=round(float(mean[1]), DECIMALS),
             image=mean[2:].float(),
@@ -176,6 +191,18 @@ def recall(fit: Tensor, relevant: Tensor, k: int) -> float:
     best = fit.masked_fill(~relevant, -torch.inf).amax(1, keepdim=True)
     ahead = (fit > best).sum(1)
     return float((ahead < k).double().mean())
+
+
+def _check_finite(scores: Scores, embeddings: list[dict[str, Any]]) -> None:
+    for row in scores:
+        if not math.isfinite(row["value"]):
+            where = f"{row['split']}/{row['metric']} on '{row['eval_task']}'"
+            raise FloatingPointError(f"the score {where} is {row['value']}")
+    for row in embeddings:
+        bad = int((~np.isfinite(row["vector"])).sum())
+        if bad:
+            what = f"an embedding of {row['modality']} of '{row['eval_task']}'"
+            raise FloatingPointError(f"{what} has {bad} values that are NaN or infinite")
 
 
 def _means(task: Task, answers: Answers) -> list[dict[str, Any]]:

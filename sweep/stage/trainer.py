@@ -4,13 +4,13 @@ The same code runs in a lane's data-parallel workers, in `sweep trial`, and in t
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, gather_object
 from torch import Tensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
@@ -20,6 +20,7 @@ from methods.base import State
 from methods.data import ArraySplit, Batch, Retrieval, Split, Stage, Task
 from methods.seeds import derive_seed
 from sweep.plan.units import Unit
+from sweep.stage.launchers import unasked_settings_hidden
 from sweep.stage.pools import Generated, ReferencePool
 from sweep.study.backbones import Source
 from sweep.study.schema import MethodEntry, Study
@@ -33,17 +34,20 @@ Stream = Sequence[tuple[str, Tensor]]
 def join_lane(study: Study) -> Accelerator:
     """Sets this process up as a worker of a lane: its threads, device, peers and precision.
 
-    The number of threads is fixed, because sums over more threads round differently.
+    The number of threads is fixed, because sums over more threads round differently. Nothing else
+    is taken from the environment either, so that a study gives the same numbers in every shell.
     """
     torch.set_num_threads(max(1, int(study.lanes.cpus_per_worker)))
-    return Accelerator(
-        # Accelerate joins several CPU workers into one process group only if this is set.
-        cpu=not torch.accelerator.is_available(),
-        mixed_precision="bf16" if study.training.precision == "bf16" else "no",
-        # A method's loss may leave out some of its weights in some steps; without this
-        # DistributedDataParallel waits for their gradients.
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-    )
+    with unasked_settings_hidden():
+        return Accelerator(
+            # Accelerate joins several CPU workers into one process group only if this is set. And
+            # a worker that is given no GPU still sees them all: Ray no longer hides them.
+            cpu=study.lanes.gpus_per_worker == 0 or not torch.accelerator.is_available(),
+            mixed_precision="bf16" if study.training.precision == "bf16" else "no",
+            # A method's loss may leave out some of its weights in some steps; without this
+            # DistributedDataParallel waits for their gradients.
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        )
 
 
 def draw_stream(
@@ -67,6 +71,15 @@ def draw_stream(
         return steps_by_task
     shuffle = torch.Generator().manual_seed(derive_seed(seed, "tasks"))
     return [steps_by_task[i] for i in torch.randperm(len(steps_by_task), generator=shuffle)]
+
+
+def _broken(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, int]]:
+    """Yields the names of tensors that are not finite, and how many of their values."""
+    for name, tensor in tensors:
+        if tensor.is_floating_point() or tensor.is_complex():
+            bad = tensor.numel() - int(torch.isfinite(tensor).sum())
+            if bad:
+                yield name, bad
 
 
 class TrainingTask:
@@ -136,7 +149,9 @@ class Trainer:
         self.pretrained = set(backbone.parameters())
         """The backbone's own weights, without those that the method adds."""
         self.method = method(backbone, entry.options).to(accelerator.device)
-        self._data_key = study.benchmark.fingerprint()
+        self._fingerprints = study.benchmark.fingerprints()
+        self._never_finite = {name for name, _ in _broken(self._tensors())}
+        """Tensors that hold infinities from the start, such as masks."""
         self._tasks: dict[str, TrainingTask] = {}
         self._synthetic: dict[str, TrainingTask] = {}
         # DistributedDataParallel would cost one process time for nothing, and it refuses a method
@@ -152,12 +167,17 @@ class Trainer:
     def pixels(self, kind: str, task: Task) -> Pixels:
         """Returns the prepared images of a task's training or test split."""
         split = task.train if kind == "train" else task.test
-        return Pixels(split, self.backbone, self.cache, f"{self._data_key}/{task.name}/{kind}")
+        return Pixels(split, self.backbone, self.cache, self._key(task.name, kind))
 
     def retrieval_pixels(self, pairs: Retrieval) -> Pixels:
         """Returns the prepared images of a retrieval set."""
         split = ArraySplit(pairs.pixels, np.arange(len(pairs.captions)))
-        return Pixels(split, self.backbone, self.cache, f"{self._data_key}/{pairs.name}")
+        return Pixels(split, self.backbone, self.cache, self._key(pairs.name, "test"))
+
+    def _key(self, name: str, kind: str) -> str:
+        """Returns what identifies the images of a task, a probe or a retrieval set."""
+        own = self._fingerprints[name]
+        return f"{own.train if kind == 'train' else own.test}/{name}/{kind}"
 
     def _task(self, name: str) -> TrainingTask:
         if name not in self._tasks:
@@ -170,7 +190,7 @@ class Trainer:
         if name not in self._synthetic:
             task = self.benchmark.tasks[name]
             samples = Generated(config, self.study.benchmark, task)
-            key = f"{config.fingerprint()}/{self._data_key}/{name}"
+            key = f"{config.fingerprint()}/{self._key(name, 'train')}"
             pixels = Pixels(samples, self.backbone, self.cache, key)
             self._synthetic[name] = TrainingTask(task, samples, pixels, self.accelerator.device)
         return self._synthetic[name]
@@ -202,14 +222,19 @@ class Trainer:
         )
 
     def combine(self, unit: Unit, trained: Sequence[State]) -> None:
-        """Combines the states of a unit's parents into what the method predicts with."""
+        """Combines the states of a unit's parents into what the method predicts with.
+
+        Raises:
+            FloatingPointError: what it predicts with is not finite.
+        """
         self.method.combine(dict(zip(unit.prefix, trained, strict=True)), self._stage(unit))
+        self._check_finite(f"combining '{' > '.join(unit.prefix)}'")
 
     def train(self, unit: Unit, parent: State | None) -> State:
         """Trains the last task of a unit from its parent's state (None: the untouched backbone).
 
         Raises:
-            FloatingPointError: the loss is not finite.
+            FloatingPointError: the loss, or what is left of the training, is not finite.
         """
         if parent is None:
             self.method.reset(derive_seed(unit.seed, "initial"))
@@ -223,7 +248,32 @@ class Trainer:
         if stage.stream:
             self._optimise(stage)
         self.method.after_task(stage)
+        self._check_finite(f"training '{stage.task}'")
         return self.method.state()
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Yields all that the method predicts with and goes on from, by name."""
+        yield from self.method.named_parameters()
+        yield from self.method.named_buffers()
+        yield from self.method.extra_state().items()
+
+    def _check_finite(self, doing: str) -> None:
+        """Makes sure that no tensor of the method has become NaN or infinite.
+
+        Workers agree on it, so that none goes on where another fails.
+
+        Raises:
+            FloatingPointError: says after `doing` what, in which tensor.
+        """
+        mine = [bad for bad in _broken(self._tensors()) if bad[0] not in self._never_finite]
+        broken = dict(gather_object(mine))
+        if broken:
+            name, count = next(iter(broken.items()))
+            others = f", and in {len(broken) - 1} other tensors" if len(broken) > 1 else ""
+            raise FloatingPointError(
+                f"{doing} left NaN or infinite values in '{name}' of {type(self.method).__name__} "
+                f"({count}{others}); lower the learning rate, or mend the method"
+            )
 
     def _optimise(self, stage: Stage) -> None:
         training = self.study.training

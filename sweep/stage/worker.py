@@ -2,11 +2,12 @@
 
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import torch
 from accelerate import Accelerator
 
 from methods.base import State
@@ -15,7 +16,7 @@ from sweep.plan.units import Unit
 from sweep.stage.evaluator import Evaluator
 from sweep.stage.trainer import Trainer
 from sweep.storage.store import Record
-from sweep.study.backbones import Source
+from sweep.study.pinned import Pinned
 from sweep.study.schema import MethodEntry, Study
 
 ZERO_SHOT = MethodEntry.model_validate({"method": "zero_shot"})
@@ -37,14 +38,15 @@ class Worker:
     def __init__(
         self,
         study: Study,
-        sources: Mapping[str, Source],
+        pinned: Pinned,
         accelerator: Accelerator,
         cache: Path = CACHE,
     ) -> None:
         self.study = study
-        self.sources = sources
+        self.pinned = pinned
         self.accelerator = accelerator
         self.cache = cache
+        pinned.verify_data(study)
         self.benchmark = study.benchmark.load()
         self.trainer: Trainer
         self.evaluator: Evaluator
@@ -60,11 +62,13 @@ class Worker:
             self.accelerator.free_memory()
             self.accelerator.free_memory()
         self.loaded = None
-        self.sources[unit.backbone].verify()
+        entry = self.study.methods[unit.method] if unit.method else ZERO_SHOT
+        self.pinned.sources[unit.backbone].verify()
+        self.pinned.verify_code(entry.kind)
         self.trainer = Trainer(
             self.study,
-            self.study.methods[unit.method] if unit.method else ZERO_SHOT,
-            self.sources[unit.backbone],
+            entry,
+            self.pinned.sources[unit.backbone],
             self.benchmark,
             self.accelerator,
             self.cache,
@@ -72,10 +76,18 @@ class Worker:
         self.evaluator = Evaluator(self.trainer)
         self.loaded = (unit.backbone, unit.method)
 
-    def compute(self, unit: Unit, state_of: Callable[[str], State]) -> Result:
-        """Computes a unit; `state_of` gives the state of a parent by its key.
+    def compute(
+        self, unit: Unit, state_of: Callable[[str], State], is_trained: bool = False
+    ) -> Result:
+        """Computes a unit.
 
         With several workers all of them call this together, and all get the same result.
+
+        Args:
+            unit: What to compute.
+            state_of: Gives the state of a parent by its key.
+            is_trained: Whether `state_of` has the state of the unit itself, which then is only
+                evaluated.
         """
         started = time.perf_counter()
         seconds: dict[str, float] = {}
@@ -84,25 +96,29 @@ class Worker:
             seconds[activity] = time.perf_counter() - started - sum(seconds.values())
 
         self._load(unit)
-        parents = [state_of(key) for key in unit.parents]
+        needed = [state_of(key) for key in ([unit.key] if is_trained else unit.parents)]
         lap("load")
         state = None
-        if unit.kind == "train":
-            state = self.trainer.train(unit, parents[0] if parents else None)
+        if is_trained:
+            self.trainer.method.load_state(needed[0])
+        elif unit.kind == "train":
+            state = self.trainer.train(unit, needed[0] if needed else None)
             lap("train")
         elif unit.kind == "combine":
-            self.trainer.combine(unit, parents)
+            self.trainer.combine(unit, needed)
             lap("combine")
         scores, embeddings = self.evaluator.evaluate() if unit.is_evaluated else ([], None)
         lap("evaluate")
         record = Record(
             key=unit.key,
+            evaluation=unit.evaluation,
             scores=tuple(scores),
             seconds={activity: round(spent, 4) for activity, spent in seconds.items()},
             worker={
                 "host": platform.node(),
                 "device": str(self.accelerator.device),
                 "workers": self.accelerator.num_processes,
+                "torch": torch.__version__,
             },
         )
         return Result(record, state, embeddings)

@@ -2,23 +2,40 @@
 
 import io
 import posixpath
+import re
 import uuid
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
+
+from sweep.errors import InputError
 
 
 class Folder:
     """A folder on a local disk, NFS, or an object store that pyarrow can reach."""
 
     def __init__(self, uri: str) -> None:
-        if "://" in uri:
-            self.filesystem, self.path = fs.FileSystem.from_uri(uri)
-        else:
-            self.filesystem = fs.LocalFileSystem()
-            self.path = posixpath.abspath(uri)
-        self.uri = uri if "://" in uri else self.path
+        """Finds the filesystem; does not look at the folder.
+
+        Args:
+            uri: A path, in which ~ is the home folder, or a URI, in which a space is a space.
+
+        Raises:
+            InputError: no filesystem has such a URI.
+        """
+        if "://" not in uri and not uri.startswith("file:/"):
+            self.filesystem: fs.FileSystem = fs.LocalFileSystem()
+            self.uri = self.path = posixpath.abspath(posixpath.expanduser(uri))
+            return
+        # What URIs may not hold is written as %XX, unless it has been already.
+        self.uri = quote(re.sub("%(?![0-9a-fA-F]{2})", "%25", uri), safe=":/?&=%+@,;!$'()*~")
+        try:
+            self.filesystem, self.path = fs.FileSystem.from_uri(self.uri)
+        except (ValueError, OSError, NotImplementedError) as error:
+            reason = str(error).splitlines()[0].rstrip(".")
+            raise InputError(f"folder '{uri}' cannot be opened: {reason}.") from None
 
     def join(self, *parts: str) -> str:
         """Returns the path of something inside the folder, as the filesystem knows it."""

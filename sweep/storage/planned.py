@@ -28,6 +28,6 @@ def read_plan(folder: Folder) -> tuple[dict[str, Any], UnitGraph]:
         return facts, UnitGraph.from_dict(facts["graph"])
     except (KeyError, TypeError):
         raise InputError(
-            f"'{folder.uri}' was written by another version of this package; `sweep run` brings "
-            f"it up to date and trains nothing that is finished."
+            f"'{folder.uri}' was written by another version of this package; `sweep run` says what "
+            f"can be kept of it."
         ) from None

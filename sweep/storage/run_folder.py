@@ -25,21 +25,22 @@ from analysis.data.results import (
 from sweep.errors import InputError
 from sweep.orders.order import Order
 from sweep.plan.plan import Plan
+from sweep.storage.changes import Changed, find_changes
+from sweep.storage.failures import ERRORS
 from sweep.storage.folder import Folder
+from sweep.storage.inputs import PACKAGES, write_inputs
+from sweep.storage.lock import NAME
 from sweep.storage.planned import PLAN
 from sweep.storage.store import Record, Store
 from sweep.study.schema import Study
 from sweep.study.stopping import Stop
 
-MAY_CHANGE = {"lanes", "keep_states", "replicates", "methods", "similarity", "stopping", "report"}
-"""Keys that may differ when a study resumes: where it runs, additions, how far it goes, and what
-its report shows."""
+LEFT_BEHIND = {"tune", ERRORS, NAME}
+"""Files and folders that no study needs."""
 READERS = 32
 """Threads that read records at the same time: object stores are slow to answer."""
 PARTS = ("results", "costs", "embeddings")
 """Tables that are written in parts."""
-PACKAGES = ("ray", "torch", "transformers", "peft", "accelerate", "task-order-sweep")
-"""Packages whose versions the manifest records."""
 
 Place = tuple[str, str, int, int, Order]
 """Backbone, method, replicate, seed and prefix: where a stage stands in the results."""
@@ -50,7 +51,7 @@ class RunFolder:
 
     def __init__(self, out: str, plan: Plan) -> None:
         self.folder = Folder(out)
-        self.store = Store(out)
+        self.store = Store(out, plan.evaluations)
         self.plan = plan
         self.places = places(plan)
         self._written: set[str] = set()
@@ -63,36 +64,47 @@ class RunFolder:
         self._looked = 0
         self.stop: Stop | None = None
 
-    def check(self) -> None:
+    def check(self, accepts_changes: bool = False) -> None:
         """Refuses a folder that holds something else; writes nothing.
 
+        Args:
+            accepts_changes: Whether to go on although inputs have changed since its stages were
+                finished.
+
         Raises:
-            InputError: says what the folder holds and what to do.
+            InputError: says what the folder holds, or what has changed, and what to do.
         """
         kind = self.folder.filesystem.get_file_info(self.folder.path).type
         if kind == fs.FileType.File:
             raise InputError(f"--out '{self.folder.uri}' is a file; give a folder.")
-        if not self.folder.exists("study.yaml"):
-            # Stages are found by their keys, so a folder that has only these is safe to go on in.
-            if self.folder.list() and not self.folder.exists("stages"):
+        if not self.folder.exists("study.yaml") and not self.folder.exists("stages"):
+            # LEFT_BEHIND is what a run leaves whose folder was removed while it ran.
+            if {file.base_name for file in self.folder.list()} - LEFT_BEHIND:
                 raise InputError(
                     f"--out '{self.folder.uri}' holds other files and no study; give a new folder."
                 )
             return
-        try:
-            held = Study.from_dict(yaml.safe_load(self.folder.read("study.yaml")))
-        except InputError as error:
+        found = self.changed()
+        if not found:
+            return
+        if found.setting:
             raise InputError(
-                f"--out '{self.folder.uri}': its study.yaml is not one of this version ({error}) "
-                f"Delete that file and run again: what is finished there is recognised, and is not "
-                f"trained again."
-            ) from None
-        difference = conflict(held, self.plan.study)
-        if difference:
-            raise InputError(
-                f"--out '{self.folder.uri}' holds another study (its {difference} differs); "
+                f"--out '{self.folder.uri}' holds another study (its {found.setting} differs); "
                 f"give a new folder, or run that study again to resume it."
             )
+        if not accepts_changes:
+            raise InputError(
+                f"--out '{self.folder.uri}': {found} Go on with --accept-changes, or give a new "
+                f"folder to keep both."
+            )
+
+    def changed(self) -> Changed | None:
+        """Returns what has changed since stages were finished here, if it matters to them."""
+        return find_changes(self.store, self.plan)
+
+    def is_there(self) -> bool:
+        """Returns whether the folder still is what `prepare` has made."""
+        return self.folder.exists("study.yaml")
 
     def prepare(self) -> None:
         """Writes what is known before the first stage."""
@@ -101,6 +113,8 @@ class RunFolder:
             self.folder.filesystem.delete_dir(self.folder.join("tune"))
         self._stale = [file.path for kind in PARTS for file in self.folder.list(kind)]
         self.folder.write(dump(study).encode(), "study.yaml")
+        self.store.write_evaluations()
+        write_inputs(self.folder, self.plan)
         self._write_plan()
         self._write_orders(study.replicates)
 
@@ -149,8 +163,9 @@ class RunFolder:
         new = [key for key in done if key not in self._written]
         if new:
             with ThreadPoolExecutor(READERS) as pool:
-                records = list(pool.map(self.store.record, new))
-                embeddings = list(pool.map(self.store.embeddings, new))
+                wanted = [self.plan.units[key].evaluation for key in new]
+                records = list(pool.map(self.store.record, new, wanted))
+                embeddings = list(pool.map(self.store.embeddings, new, wanted))
             for record in records:
                 self._seconds.update(record.seconds)
                 self._trained[record.key] = record.seconds.get("train", 0.0)
@@ -191,9 +206,11 @@ class RunFolder:
         self._failed = dict(failed)
 
     def _rows(self, record: Record) -> Iterable[dict[str, Any]]:
+        evaluation = self.plan.study.evaluation
         for placed in self._placed(record.key):
             for score in record.scores:
-                yield placed | self._stage_facts(placed["prefix"]) | score | {"status": "ok"}
+                facts = {"is_score": evaluation.is_score(score), "status": "ok"}
+                yield placed | self._stage_facts(placed["prefix"]) | score | facts
 
     def _costs(self, record: Record) -> Iterable[dict[str, Any]]:
         """Yields seconds of a stage: learning its last task (and combining), then evaluating."""
@@ -260,14 +277,3 @@ def dump(study: Study) -> str:
         for label, entry in content["methods"].items()
     }
     return yaml.safe_dump(content, sort_keys=False)
-
-
-def conflict(held: Study, new: Study) -> str:
-    """Returns the first key in which two studies differ beyond MAY_CHANGE; "" if they agree."""
-    for key in Study.model_fields:
-        if key not in MAY_CHANGE and getattr(held, key) != getattr(new, key):
-            return key
-    for label, entry in held.methods.items():
-        if new.methods.get(label) != entry:
-            return f"methods.{label}"
-    return "replicates" if new.replicates < held.replicates else ""

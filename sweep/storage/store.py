@@ -1,14 +1,19 @@
 """Stores finished stages on any filesystem: the single source of truth about what is done.
 
-OUT/stages/KEY/state.safetensors    the state to continue from this prefix with (may be deleted)
-OUT/stages/KEY/embeddings.parquet   mean embeddings of every task
-OUT/stages/KEY/stage.json           the record, written last: its presence marks completeness
+OUT/stages/KEY/state.safetensors               the state of this prefix (may be deleted)
+OUT/stages/KEY/embeddings.EVALUATION.parquet   mean embeddings of every task
+OUT/stages/KEY/stage.EVALUATION.json           the record, written last: it marks completeness
+OUT/evaluations/EVALUATION.json                what an evaluation covers
+
+A stage is trained once, and evaluated again where there is more to evaluate it on. The record of a
+training that is not evaluated is stage.json.
 """
 
 import hashlib
 import io
 import json
 import posixpath
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +21,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sweep.plan.scheduler import Kept
+from sweep.plan.units import Unit
 from sweep.storage.folder import Folder
 
 if TYPE_CHECKING:
     from methods.base import State
 
-RECORD, STATE, EMBEDDINGS = "stage.json", "state.safetensors", "embeddings.parquet"
+STATE = "state.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +35,8 @@ class Record:
     """Facts about a finished stage."""
 
     key: str
+    evaluation: str = ""
+    """What it was evaluated on; "" if it was not."""
     scores: tuple[dict[str, Any], ...] = ()
     """Rows of the results table: split, eval_task, metric, value, n."""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -43,43 +51,148 @@ class Record:
 class Store:
     """The stages of one OUT folder."""
 
-    def __init__(self, out: str) -> None:
-        self.folder = Folder(out)
+    def __init__(
+        self, out: str, evaluations: Mapping[str, Mapping[str, str]] | None = None
+    ) -> None:
+        """Reads nothing yet.
 
-    def finished(self) -> dict[str, Kept]:
-        """Returns keys of all complete stages, and which files each has."""
+        Args:
+            out: Folder or URI of a run.
+            evaluations: What the evaluations that are wanted cover, see `UnitGraph.evaluations`.
+        """
+        self.folder = Folder(out)
+        self._evaluations = dict(evaluations or {})
+
+    def write_evaluations(self) -> None:
+        """Writes what the evaluations that are wanted cover; comes before any record of them."""
+        for name, covered in self._evaluations.items():
+            self.folder.write(json.dumps(covered, indent=1).encode(), *_covered_in(name))
+
+    def finished(self, units: Mapping[str, Unit] | None = None) -> dict[str, Kept]:
+        """Returns keys of all complete stages, and what there is of each.
+
+        Args:
+            units: Those of the plan. They say what stages have to be evaluated on; others nothing.
+        """
+        units = units or {}
+        kept = {}
+        for key, names in self._files().items():
+            if evaluations := _evaluations(names):
+                wanted = units[key].evaluation if key in units else ""
+                found = any(self._covers(name, wanted) for name in evaluations)
+                kept[key] = Kept(has_state=STATE in names, has_scores=found)
+        return kept
+
+    def _files(self, *parts: str) -> dict[str, set[str]]:
+        """Returns names of files by stage."""
         names: dict[str, set[str]] = {}
-        for info in self.folder.list("stages", recursive=True):
-            names.setdefault(posixpath.basename(posixpath.dirname(info.path)), set()).add(
-                info.base_name
-            )
-        return {
-            key: Kept(has_state=STATE in files, has_scores=EMBEDDINGS in files)
-            for key, files in names.items()
-            if RECORD in files
-        }
+        for info in self.folder.list("stages", *parts, recursive=True):
+            stage = posixpath.basename(posixpath.dirname(info.path))
+            names.setdefault(stage, set()).add(info.base_name)
+        return names
+
+    def _covers(self, evaluation: str, wanted: str) -> bool:
+        """Returns whether an evaluation has all that another one would have."""
+        if evaluation == wanted or not wanted:
+            return True
+        return (
+            bool(evaluation) and self._covered(wanted).items() <= self._covered(evaluation).items()
+        )
+
+    def _covered(self, evaluation: str) -> dict[str, str]:
+        if evaluation not in self._evaluations:
+            covered = {}
+            if self.folder.exists(*_covered_in(evaluation)):
+                covered = json.loads(self.folder.read(*_covered_in(evaluation)))
+            self._evaluations[evaluation] = covered
+        return dict(self._evaluations[evaluation])
 
     def save(
-        self, record: Record, state: "State | None", embeddings: pa.Table | None = None
+        self,
+        record: Record,
+        state: "State | None",
+        embeddings: pa.Table | None = None,
+        former: Record | None = None,
     ) -> Record:
-        """Writes a finished stage, its record last; returns the record with the state's digest."""
+        """Writes a finished stage, its record last.
+
+        Args:
+            record: What is known about it.
+            state: Its state; None if no stage needs it.
+            embeddings: Its embeddings; None if it was not evaluated.
+            former: The record of its training, if it was only evaluated now.
+
+        Returns:
+            The record as it was written.
+        """
         from safetensors.torch import save  # imports torch, which the coordinator need not load
 
         facts = asdict(record)
+        if former is not None:
+            facts |= {"state_bytes": former.state_bytes, "state_sha256": former.state_sha256}
+            facts["seconds"] = former.seconds | record.seconds
         if state is not None:
             content = save(state)
             digest = hashlib.sha256(content).hexdigest()
             facts |= {"state_bytes": len(content), "state_sha256": digest}
             self.folder.write(content, "stages", record.key, STATE)
         if embeddings is not None:
-            self.folder.write_table(embeddings, "stages", record.key, EMBEDDINGS)
-        self.folder.write(json.dumps(facts, indent=1).encode(), "stages", record.key, RECORD)
+            self.folder.write_table(
+                embeddings, "stages", record.key, _embeddings_in(record.evaluation)
+            )
+        content = json.dumps(facts, indent=1).encode()
+        self.folder.write(content, "stages", record.key, _record_in(record.evaluation))
         return Record(**facts | {"scores": tuple(facts["scores"])})
 
-    def record(self, key: str) -> Record:
-        """Returns the record of a finished stage."""
-        facts = json.loads(self.folder.read("stages", key, RECORD))
-        return Record(**facts | {"scores": tuple(facts["scores"])})
+    def record(self, key: str, evaluation: str = "") -> Record:
+        """Returns the record of a finished stage, with the scores of an evaluation.
+
+        Args:
+            key: The stage.
+            evaluation: What it has to be evaluated on at least; "" for nothing.
+
+        Raises:
+            FileNotFoundError: the stage has no such record.
+        """
+        found = self._found(key, evaluation)
+        facts = json.loads(self.folder.read("stages", key, _record_in(found)))
+        scores = (row for row in facts["scores"] if not self._is_gone(row, found, evaluation))
+        return Record(**facts | {"scores": tuple(scores)})
+
+    def training(self, key: str) -> Record:
+        """Returns the record that says what the state of a stage is."""
+        names = self._files(key).get(key, set())
+        records = [self.record(key, evaluation) for evaluation in _evaluations(names)]
+        if not records:
+            raise FileNotFoundError(f"stage {key} has no record")
+        return max(records, key=lambda record: bool(record.state_sha256))
+
+    def embeddings(self, key: str, evaluation: str = "") -> pa.Table | None:
+        """Returns the embeddings table of a finished stage, if it has one."""
+        found = self._found(key, evaluation)
+        if not found:
+            return None
+        content = self.folder.read("stages", key, _embeddings_in(found))
+        table = pq.read_table(io.BytesIO(content))
+        rows = [not self._is_gone(row, found, evaluation) for row in table.to_pylist()]
+        return table if all(rows) else table.filter(pa.array(rows))
+
+    def _found(self, key: str, wanted: str) -> str:
+        """Returns the evaluation that a stage has and that covers the one that is wanted."""
+        if wanted and self.folder.exists("stages", key, _record_in(wanted)):
+            return wanted
+        names = _evaluations(self._files(key).get(key, set()))
+        found = [name for name in names if self._covers(name, wanted)]
+        if not found:
+            raise FileNotFoundError(f"stage {key} has no record of evaluation {wanted or 'any'}")
+        return max(found)
+
+    def _is_gone(self, row: dict[str, Any], found: str, wanted: str) -> bool:
+        """Returns whether a row is about data that an earlier evaluation had and this has not."""
+        if not wanted or found == wanted:
+            return False
+        name = f"data {row['eval_task']}"
+        return name in self._covered(found) and name not in self._covered(wanted)
 
     def state(self, key: str) -> "State":
         """Returns the state of a finished stage.
@@ -90,17 +203,29 @@ class Store:
         from safetensors.torch import load
 
         content = self.folder.read("stages", key, STATE)
-        if hashlib.sha256(content).hexdigest() != self.record(key).state_sha256:
+        if hashlib.sha256(content).hexdigest() != self.training(key).state_sha256:
             raise OSError(f"the state of stage {key} is damaged; delete its folder and run again")
         state: State = load(content)
         return state
 
-    def embeddings(self, key: str) -> pa.Table | None:
-        """Returns the embeddings table of a finished stage, if it has one."""
-        if not self.folder.exists("stages", key, EMBEDDINGS):
-            return None
-        return pq.read_table(io.BytesIO(self.folder.read("stages", key, EMBEDDINGS)))
-
     def drop_state(self, key: str) -> None:
         """Deletes a state that no stage needs any more."""
         self.folder.delete("stages", key, STATE)
+
+
+def _covered_in(evaluation: str) -> tuple[str, str]:
+    return "evaluations", f"{evaluation}.json"
+
+
+def _record_in(evaluation: str) -> str:
+    return f"stage.{evaluation}.json" if evaluation else "stage.json"
+
+
+def _embeddings_in(evaluation: str) -> str:
+    return f"embeddings.{evaluation}.parquet"
+
+
+def _evaluations(names: Collection[str]) -> list[str]:
+    """Returns the evaluations that a stage with these files has records of."""
+    whole = sorted(name for name in names if name.startswith("stage.") and name.endswith(".json"))
+    return [name.removeprefix("stage").removesuffix("json").strip(".") for name in whole]

@@ -1,15 +1,16 @@
 """Defines the study file: what is swept, with what, and how; validated before anything runs."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import (
-    BeforeValidator,
     Field,
     SerializeAsAny,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -21,9 +22,10 @@ from sweep.orders.base import Design
 from sweep.orders.order import Order
 from sweep.orders.williams import Williams
 from sweep.registry import check, parts, resolve
-from sweep.section import Section, explain, named
+from sweep.section import Section, explain, explain_all, named, whole_numbers
 from sweep.similarity import OF_EMBEDDINGS, OF_EXPERTS, OF_GRADIENTS
 from sweep.study.backbones import BackboneConfig
+from sweep.study.evaluation import Evaluation
 from sweep.study.reading import read_yaml
 from sweep.study.reporting import Reporting
 from sweep.study.stopping import StoppingRule
@@ -61,13 +63,15 @@ class MethodEntry(Section):
     @model_validator(mode="before")
     @classmethod
     def _options(cls, value: Any) -> Any:
-        made = isinstance(value, dict) and isinstance(value.get("options"), MethodConfig)
-        if made or not isinstance(value, dict) or not isinstance(value.get("method"), str):
+        if not isinstance(value, dict) or not isinstance(value.get("method"), str):
+            return value
+        if isinstance(value.get("options"), MethodConfig):
             return value
         options = {key: option for key, option in value.items() if key != "method"}
         config = resolve("methods", value["method"]).Config
         try:
-            return {"method": value["method"], "options": config.model_validate(options)}
+            made = config.model_validate(whole_numbers(config, options))
+            return {"method": value["method"], "options": made}
         except ValidationError as error:
             raise InputError(explain(error, config)) from None
 
@@ -100,25 +104,6 @@ class Training(Section):
         """Returns the peak learning rate: the task's own, else the method's, else the study's."""
         special = self.per_task.get(task)
         return special.lr if special and special.lr else method_lr or self.lr
-
-
-class Evaluation(Section):
-    """How every stage is evaluated."""
-
-    batch_size: int = Field(default=512, ge=1, description="Images of one forward pass.")
-    diagnostics: tuple[str, ...] = Field(
-        default=(),
-        description="What to measure besides scores and mean embeddings: which modality and which "
-        "tower accuracy comes from (modality, towers, mm_shap), how far representations move "
-        "(cka), embeddings of single samples (features); or package.module:Class.",
-    )
-
-    @field_validator("diagnostics")
-    @classmethod
-    def _known_and_once(cls, diagnostics: tuple[str, ...]) -> tuple[str, ...]:
-        for diagnostic in diagnostics:
-            check("diagnostics", diagnostic)
-        return tuple(sorted(set(diagnostics)))
 
 
 class Similarities(Section):
@@ -168,12 +153,10 @@ class Study(Section):
     sweep.errors.InputError: quickstart: training: Unknown key 'step'; ... Did you mean 'steps'?
     """
 
-    name: str = Field(pattern=r"^[\w.-]+$", description="Letters, digits, '_', '-' and '.'.")
+    name: str = Field(description="Letters, digits, '_', '-' and '.'.")
     benchmark: Annotated[SerializeAsAny[BenchmarkConfig], named("benchmarks")]
-    backbones: Annotated[dict[str, BackboneConfig], BeforeValidator(_labelled)] = Field(
-        min_length=1
-    )
-    methods: Annotated[dict[str, MethodEntry], BeforeValidator(_labelled)] = Field(min_length=1)
+    backbones: dict[str, BackboneConfig] = Field(min_length=1)
+    methods: dict[str, MethodEntry] = Field(min_length=1)
     design: Annotated[SerializeAsAny[Design], named("designs")] = Williams()
     replicates: int = Field(default=1, ge=1, description="Seeds, each with a block of orders.")
     stopping: StoppingRule | None = Field(
@@ -201,25 +184,25 @@ class Study(Section):
         default="none", description="Which states stay on disk when no stage needs them any longer."
     )
 
-    @field_validator("backbones", mode="before")
+    @field_validator("name")
     @classmethod
-    def _paths(cls, value: Any) -> Any:
-        labelled = _labelled(value)
-        if not isinstance(labelled, dict):
-            return labelled
-        return {
-            label: {"path": label, **options} if isinstance(options, dict) else options
-            for label, options in labelled.items()
-        }
+    def _names_a_folder(cls, name: str) -> str:
+        if not re.fullmatch(r"[\w.-]{1,100}", name) or not name.strip("."):
+            raise InputError(
+                f"must be at most 100 letters, digits, '_', '-' and '.', and not only dots, "
+                f"got '{name}'."
+            )
+        return name
 
-    @field_validator("methods", mode="before")
+    @field_validator("backbones", "methods", mode="before")
     @classmethod
-    def _names(cls, value: Any) -> Any:
-        labelled = _labelled(value)
+    def _called_by_their_labels(cls, value: Any, info: ValidationInfo) -> Any:
+        """A label is also the path of a backbone, or the name of a method, without another."""
+        labelled, key = _labelled(value), "path" if info.field_name == "backbones" else "method"
         if not isinstance(labelled, dict):
             return labelled
         return {
-            label: {"method": label, **options} if isinstance(options, dict) else options
+            label: {key: label, **options} if isinstance(options, dict) else options
             for label, options in labelled.items()
         }
 
@@ -253,13 +236,25 @@ class Study(Section):
             raise InputError(explain(error, cls, source)) from None
 
     @classmethod
+    def problems(cls, study: str | Path, overrides: tuple[str, ...] = ()) -> list[str]:
+        """Returns all that is wrong with a study file, a sentence each; see `load`."""
+        try:
+            cls.load(study, overrides)
+        except InputError as error:
+            cause = error.__context__
+            if isinstance(cause, ValidationError):
+                return explain_all(cause, cls, str(study))
+            return [str(error)]
+        return []
+
+    @classmethod
     def load(cls, study: str | Path, overrides: tuple[str, ...] = ()) -> "Study":
         """Reads a YAML file or a shipped study; `overrides` are "key.path=value" texts.
 
         Raises:
             InputError: there is no such study, or it cannot be used.
         """
-        path = Path(study)
+        path = Path(study).expanduser()
         shipped = {file.stem: file for file in STUDIES.glob("*.yaml")}
         if str(study) in shipped and not path.is_file():
             path = shipped[str(study)]
@@ -268,6 +263,11 @@ class Study(Section):
                 raise InputError(f"Study file '{study}' does not exist.")
             raise unknown("study", str(study), shipped)
         return cls.from_dict(read_yaml(path, overrides), str(study))
+
+    def anew(self) -> "Study":
+        """Returns a copy that has not looked at any data yet; they may have changed since."""
+        sections = {name: getattr(self, name) for name in ("benchmark", "reference", "generator")}
+        return self.model_copy(update={name: s.anew() for name, s in sections.items() if s})
 
     def replicate_seed(self, replicate: int) -> int:
         """Returns the seed from which everything random in a replicate is derived."""

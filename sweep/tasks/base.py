@@ -8,6 +8,7 @@ of a task. Only some methods need a reference or a generator.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 from pydantic import Field
@@ -60,6 +61,20 @@ class DataConfig(Section, ABC):
     def fingerprint(self) -> str:
         """Identifies the data: equal data have equal fingerprints, wherever they are stored."""
 
+    def anew(self) -> Self:
+        """Returns a copy that has not looked at the data yet; they may have changed since."""
+        copy = self.model_copy()
+        for name in copy.__dict__.keys() - type(self).model_fields.keys():
+            del copy.__dict__[name]  # cached properties
+        return copy
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Leaves out what was read: it may be large, and another process reads for itself."""
+        state = super().__getstate__()
+        known = state["__dict__"]
+        fields = {name: known[name] for name in type(self).model_fields if name in known}
+        return state | {"__dict__": fields}
+
     def found(self) -> tuple[str, ...]:
         """Returns sentences about what is there and what was left out, for people."""
         return ()
@@ -111,8 +126,9 @@ class BenchmarkConfig(DataConfig):
         of any task is one of every task.
         """
         whole = self.fingerprint()
-        loaded = self.load()
-        names = (*loaded.tasks, *loaded.probes, *loaded.retrieval)
+        loaded = self.outline()
+        names = [task.name for task in (*loaded.tasks.values(), *loaded.probes.values())]
+        names += [pairs.name for pairs in loaded.retrieval.values()]
         return {name: TaskFingerprint(whole, whole) for name in names}
 
     def reference(self) -> ReferenceConfig | None:
@@ -126,3 +142,7 @@ class BenchmarkConfig(DataConfig):
     @abstractmethod
     def load(self) -> Benchmark:
         """Loads or renders everything; every process does."""
+
+    def outline(self) -> Benchmark:
+        """Returns the same tasks and probes, perhaps without most images, if that is cheaper."""
+        return self.load()

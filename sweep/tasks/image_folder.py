@@ -1,32 +1,55 @@
 """Makes tasks of folders of images: PATH/TASK/{train,test}/CLASS/*.jpg."""
 
 import hashlib
+import os
+import unicodedata
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from methods.data import Task
+from sweep import file_digests
 from sweep.errors import InputError, unknown
-from sweep.tasks.base import Benchmark, BenchmarkConfig, check_template
+from sweep.tasks.base import Benchmark, BenchmarkConfig, TaskFingerprint, check_template
+from sweep.tasks.image_files import (
+    LeftOut,
+    check_pictures,
+    entries,
+    image_files,
+    open_picture,
+    text_of,
+)
 
 TEMPLATE = "a photo of a {}."
 """The prompt of a class unless a study gives another."""
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-"""Endings of image files, in lower case."""
 
 Templates = str | tuple[str, ...]
+Classes = Mapping[str, Sequence[str]]
+"""Image files by the name of their class's folder."""
+
+
+@dataclass
+class _Listing:
+    """What the folder of a benchmark holds."""
+
+    files: dict[str, dict[str, Classes]] = field(default_factory=dict)
+    """By task, and by part: train or test; of probes, test alone."""
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
 class ImageFolder(BenchmarkConfig):
     """Your own benchmark: a folder per task, in it a folder per class.
 
-    The name of a class is that of its folder, with "_" read as a space.
+    The name of a class is that of its folder, with "_" read as a space. Links are followed; what
+    is hidden, and files that Pillow does not read, are left out.
     """
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)  # folders may be called 0, 1, 2, ...
 
     name: str = "folder"
     path: Path = Field(description="Holds TASK/train/CLASS/ and TASK/test/CLASS/ with images.")
@@ -48,6 +71,11 @@ class ImageFolder(BenchmarkConfig):
     @classmethod
     def _same_place_for_every_process(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("tasks", "probes")
+    @classmethod
+    def _as_folders_are_read(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return names and tuple(unicodedata.normalize("NFC", name) for name in names)
 
     @field_validator("template")
     @classmethod
@@ -71,7 +99,7 @@ class ImageFolder(BenchmarkConfig):
 
     def task_names(self) -> tuple[str, ...]:
         """Returns the sub-folders that are tasks, sorted unless given."""
-        found = self._folders()
+        found = self._folders(LeftOut())
         named = (*(self.tasks or ()), *self.probes)
         for name in (*named, *(self.template if isinstance(self.template, dict) else ())):
             if name not in found:
@@ -82,19 +110,44 @@ class ImageFolder(BenchmarkConfig):
         return tasks
 
     def fingerprint(self) -> str:
-        """Returns the SHA-256 of the images, their places, the prompts and the question."""
-        return self._fingerprint
+        """Returns the SHA-256 of what identifies the tasks and the probes, in whatever order."""
+        parts = self.fingerprints()
+        tasks = sorted((name, parts[name]) for name in self.task_names())
+        probes = sorted((name, parts[name]) for name in self.probes)
+        return hashlib.sha256(repr((tasks, probes)).encode()).hexdigest()
+
+    def fingerprints(self) -> Mapping[str, TaskFingerprint]:
+        """Identifies every task by its images, their order, its choices, prompts and question.
+
+        Names of files do not count, except that they put images in order; nor does where they are.
+        """
+        return self._fingerprints
 
     @cached_property
-    def _fingerprint(self) -> str:
-        names = (*self.task_names(), *self.probes)
-        digest = hashlib.sha256(repr((self.question, self.probes)).encode())
-        for name in names:
-            digest.update(repr((name, self._templates(name))).encode())
-            for file in _images(self.path / name):
-                digest.update(file.relative_to(self.path).as_posix().encode())
-                digest.update(hashlib.sha256(file.read_bytes()).digest())
+    def _fingerprints(self) -> dict[str, TaskFingerprint]:
+        files = list(dict.fromkeys(self._all_files()))
+        contents = dict(zip(files, file_digests.digests(files), strict=True))
+        found = {}
+        for name, parts in self._listing.files.items():
+            own = {part: self._digest(name, classes, contents) for part, classes in parts.items()}
+            found[name] = TaskFingerprint(own.get("train", own["test"]), own["test"])
+        return found
+
+    def _digest(self, task: str, classes: Classes, contents: Mapping[str, bytes]) -> str:
+        sizes = [(_choice(name), len(files)) for name, files in classes.items()]
+        facts = (self._templates(task), self.question, sizes)
+        digest = hashlib.sha256(repr(facts).encode())
+        for files in classes.values():
+            for file in files:
+                digest.update(contents[file])
         return digest.hexdigest()
+
+    def found(self) -> tuple[str, ...]:
+        """Returns a sentence per task and probe, and one per reason to leave something out."""
+        return (
+            *(_described(name, parts) for name, parts in self._listing.files.items()),
+            *self._listing.left_out.sentences(str(self.path)),
+        )
 
     def check(self) -> None:
         """Decodes every image once.
@@ -102,11 +155,7 @@ class ImageFolder(BenchmarkConfig):
         Raises:
             InputError: folders are missing or empty, or an image cannot be decoded.
         """
-        self.load()
-        names = (*self.task_names(), *self.probes)
-        with ThreadPoolExecutor() as threads:
-            for _ in threads.map(_decode, [f for name in names for f in _images(self.path / name)]):
-                pass
+        check_pictures(self._all_files())
 
     def load(self) -> Benchmark:
         """Lists all images; they are read when asked for.
@@ -114,36 +163,61 @@ class ImageFolder(BenchmarkConfig):
         Raises:
             InputError: folders are missing or empty.
         """
-        tasks = {name: self._task(name, ("train", "test")) for name in self.task_names()}
-        probes = {name: self._task(name, ("test",)) for name in self.probes}
-        return Benchmark(tasks, probes)
+        tasks = {name: self._task(name) for name in self.task_names()}
+        return Benchmark(tasks, {name: self._task(name) for name in self.probes})
 
-    def _folders(self) -> list[str]:
+    def _folders(self, left_out: LeftOut) -> dict[str, str]:
+        """Returns the paths of all folders that could be tasks, by name."""
         if not self.path.is_dir():
             raise InputError(f"path: '{self.path}' is not a folder.")
-        folders = _folders(self.path)
+        folders: dict[str, str] = {}
+        for entry in entries(str(self.path), left_out):
+            if not entry.is_dir():
+                left_out.add("they are in no task's folder", entry.path)
+            elif folders.setdefault(text_of(entry), entry.path) != entry.path:
+                raise _same_text("two tasks", folders[text_of(entry)], entry.path)
         if not folders:
             raise InputError(f"path: '{self.path}' holds no folders; tasks are TASK/train/CLASS/.")
         return folders
+
+    @cached_property
+    def _listing(self) -> _Listing:
+        listing, names = _Listing(), self.task_names()
+        folders = self._folders(listing.left_out)
+        for name in (*names, *self.probes):
+            parts = ("train", "test") if name in names else ("test",)
+            files = _by_part(name, folders[name], parts, listing.left_out)
+            listing.files[name] = files
+            if len(files["test"]) < 2:
+                count = len(files["test"])
+                raise InputError(f"task '{name}' needs two or more classes, got {count}.")
+            for part in parts:
+                if odd := sorted(files[part].keys() ^ files["test"].keys()):
+                    raise InputError(
+                        f"task '{name}': class '{odd[0]}' is not in both {part} and test."
+                    )
+        return listing
+
+    def _all_files(self) -> list[str]:
+        return [
+            file
+            for parts in self._listing.files.values()
+            for classes in parts.values()
+            for files in classes.values()
+            for file in files
+        ]
 
     def _templates(self, task: str) -> tuple[str, ...]:
         if isinstance(self.template, dict):
             return _several(self.template.get(task, TEMPLATE))
         return _several(self.template)
 
-    def _task(self, name: str, parts: Sequence[str]) -> Task:
-        folder = self.path / name
-        files = {part: _by_class(folder, part) for part in parts}
-        classes = list(files["test"])
-        if len(classes) < 2:
-            raise InputError(f"task '{name}' needs two or more classes, got {len(classes)}.")
-        for part, found in files.items():
-            if odd := sorted(found.keys() ^ files["test"].keys()):
-                raise InputError(f"task '{name}': class '{odd[0]}' is not in both {part} and test.")
-        splits = {part: FolderSplit(tuple(found.values())) for part, found in files.items()}
+    def _task(self, name: str) -> Task:
+        parts = self._listing.files[name]
+        splits = {part: FolderSplit(tuple(classes.values())) for part, classes in parts.items()}
         return Task(
             name=name,
-            choices=tuple(label.replace("_", " ") for label in classes),
+            choices=tuple(map(_choice, parts["test"])),
             templates=self._templates(name),
             question=self.question,
             train=splits.get("train", splits["test"]),
@@ -156,56 +230,70 @@ class FolderSplit:
 
     questions: Sequence[str] | None = None
 
-    def __init__(self, files_by_class: Sequence[Sequence[Path]]) -> None:
-        files = [str(file) for files in files_by_class for file in files]
+    def __init__(self, files_by_class: Sequence[Sequence[str | Path]]) -> None:
+        self._files = [os.fspath(file) for files in files_by_class for file in files]
         self.labels = np.repeat(np.arange(len(files_by_class)), [len(f) for f in files_by_class])
-        import datasets  # slow to import, and only needed here
-
-        self._dataset = datasets.Dataset.from_dict(
-            {"image": files}, features=datasets.Features({"image": datasets.Image()})
-        )
 
     def images(self, ids: np.ndarray) -> list[Image.Image]:
         """Returns the pictures of the samples `ids`, turned as their EXIF data say."""
-        pictures: list[Image.Image] = self._dataset[ids.tolist()]["image"]
-        return pictures
+        return [open_picture(self._files[i]) for i in ids]
+
+
+def _choice(folder: str) -> str:
+    return folder.replace("_", " ")
 
 
 def _several(templates: Templates) -> tuple[str, ...]:
     return (templates,) if isinstance(templates, str) else templates
 
 
-def _folders(path: Path) -> list[str]:
-    return sorted(f.name for f in path.iterdir() if f.is_dir() and not _hidden(f))
+def _by_part(task: str, folder: str, parts: Sequence[str], left_out: LeftOut) -> dict[str, Classes]:
+    inside = {entry.name: entry for entry in entries(folder, left_out)}
+    for name, entry in inside.items():
+        if name not in ("train", "test"):
+            left_out.add("only train/ and test/ of a task are read", entry.path)
+    found = {}
+    for part in parts:
+        if part not in inside or not inside[part].is_dir():
+            raise InputError(f"task '{task}': there is no folder '{os.path.join(folder, part)}'.")
+        found[part] = _by_class(task, inside[part].path, left_out)
+    return found
 
 
-def _images(path: Path) -> list[Path]:
-    files = (file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
-    return sorted(file for file in files if not _hidden(file))
+def _by_class(task: str, folder: str, left_out: LeftOut) -> Classes:
+    """Returns image files by class, classes sorted by name."""
+    found: dict[str, list[str]] = {}
+    paths: dict[str, str] = {}
+    for entry in entries(folder, left_out):
+        if not entry.is_dir():
+            left_out.add("they are in no class's folder", entry.path)
+            continue
+        name = text_of(entry)
+        if paths.setdefault(_choice(name), entry.path) != entry.path:
+            raise _same_text(f"task '{task}': two classes", paths[_choice(name)], entry.path)
+        found[name] = image_files(entry.path, left_out)
+        if not found[name]:
+            raise InputError(
+                f"task '{task}': no images (.png, .jpg, .tiff or others that Pillow reads) in "
+                f"'{entry.path}'."
+            )
+    return {name: found[name] for name in sorted(found)}
 
 
-def _hidden(path: Path) -> bool:
-    return path.name.startswith(".")
+def _same_text(what: str, one: str, other: str) -> InputError:
+    names = os.path.basename(one), os.path.basename(other)
+    stored = {unicodedata.normalize("NFC", name) for name in names}
+    how = ", which differ only in how accents are stored" if len(stored) == 1 else ""
+    return InputError(f"{what} have the same name as text: '{one}' and '{other}'{how}; rename one.")
 
 
-def _by_class(task: Path, part: str) -> Mapping[str, list[Path]]:
-    """Returns image files by class."""
-    folder = task / part
-    if not folder.is_dir():
-        raise InputError(f"task '{task.name}': there is no folder '{folder}'.")
-    files = {name: _images(folder / name) for name in _folders(folder)}
-    for name, found in files.items():
-        if not found:
-            allowed = ", ".join(SUFFIXES)
-            raise InputError(f"task '{task.name}': no images ({allowed}) in '{folder / name}'.")
-    return files
+def _described(task: str, parts: Mapping[str, Classes]) -> str:
+    def counted(part: str) -> str:
+        sizes = [len(files) for files in parts[part].values()]
+        each = (
+            f"{min(sizes):,}" if min(sizes) == max(sizes) else f"{min(sizes):,} to {max(sizes):,}"
+        )
+        return f"{sum(sizes):,} {part} images ({each} per class)"
 
-
-def _decode(file: Path) -> None:
-    """Decodes at low resolution, which still reads every byte of the file."""
-    try:
-        with Image.open(file) as image:
-            image.draft("RGB", (1, 1))
-            image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"'{file}' cannot be read as an image: {error}.") from None
+    described = " and ".join(counted(part) for part in parts)
+    return f"Task '{task}': {len(parts['test']):,} classes, {described}."

@@ -210,6 +210,19 @@ def test_methods_replicates_and_seeds_of_long_tables() -> None:
     assert found == [("clip", m, s) for m in ("m", "n") for s in (7, 9)]
 
 
+def test_names_that_the_caller_wants() -> None:
+    same(read(long(method="m").to_csv(index=False), method="mine"), start=False, method="mine")
+    two = pd.concat([long(method="m"), long(method="n")]).to_csv(index=False)
+    refused(two, "several methods .m, n., which cannot all be called 'mine'", method="mine")
+    refused(long().to_csv(index=False), "says itself that an order is b>a>c", order=list("abc"))
+
+
+def test_options_that_a_format_has_no_use_for() -> None:
+    refused(long().to_csv(index=False), "layout is for matrices", layout="stages_by_tasks")
+    refused(csv(R, index=False), "first_stage is for long tables", first_stage=0)
+    refused(csv(R, index=False), "no numpy arrays, so its format cannot be 'zscl'", format="zscl")
+
+
 def test_every_method_has_its_own_unit() -> None:
     mixed = pd.concat([long(method="mine"), long(method="paper", scale=100)])
     results = read(mixed.to_csv(index=False))
@@ -368,6 +381,8 @@ def test_arrays(tmp_path: Path) -> None:
     np.save(runs, np.stack([R, R / 2]).astype(np.float32))
     results = read_matrices(runs, order=ORDER, method="m")
     assert metrics(results)["last"].tolist() == pytest.approx([0.7, 0.35])
+    with pytest.raises(ValueError, match="holds numpy arrays, so its format cannot be 'long'"):
+        read_matrices(one, format="long")
     np.savez(named, seed0=R, seed1=100 * R)
     with pytest.raises(ValueError, match="some like percent"):
         read_matrices(named, order=ORDER)
@@ -392,6 +407,10 @@ def test_several_files_are_replicates_of_a_method(tmp_path: Path) -> None:
     runs = metrics(read_matrices(paths, method="m"))
     assert runs["replicate"].tolist() == [0, 1, 2]
     assert runs["last"].tolist() == pytest.approx([0.7, 0.63, 0.56])
+    paths[1].write_text("b,a,c\n" + "\n".join(",".join(f"{90 * x:g}%" for x in row) for row in R))
+    results = read_matrices(paths, method="m")
+    assert metrics(results)["last"].tolist() == pytest.approx([0.7, 0.63, 0.56])
+    assert results.unit == "mixed"
 
 
 def test_files_that_are_not_read(tmp_path: Path) -> None:

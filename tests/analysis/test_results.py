@@ -176,6 +176,27 @@ def test_a_folder_without_results_is_one_clear_sentence(
         load(tmp_path)
 
 
+def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
+    (tmp_path / "matrix.csv").write_text("a,b\n0.9,0.2\n0.7,0.8\n")
+    with pytest.raises(FileNotFoundError, match=r"matrix.csv' is a file.*analysis.read_matrices"):
+        load(tmp_path / "matrix.csv")
+
+
+def test_a_run_whose_last_stage_was_measured_has_the_metrics_it_can_have(out: Path) -> None:
+    order = ORDERS[0][0]
+    rows = [
+        row
+        for row in read_rows(out)
+        if (row["method"], row["replicate"], tuple(row["prefix"])) != ("replay", 0, order[:2])
+    ]
+    write_rows(out, rows)
+    runs = metrics(load(out)).set_index(["method", "replicate", "order"])
+    assert len(runs) == 60
+    run = runs.loc[("replay", 0, order)]
+    assert np.isnan(run["bwt"])
+    assert run["average_accuracy"] > 0
+
+
 def test_a_run_nobody_measured_is_one_clear_sentence(out: Path) -> None:
     with pytest.raises(ValueError, match=r"No stage of tiny-clip/er.*tiny-clip/replay"):
         load(out).matrix("tiny-clip", "er", 0, TASKS)

@@ -175,6 +175,8 @@ def test_mammoth_as_csv() -> None:
 
 
 def test_mammoth_that_cannot_be_read() -> None:
+    with pytest.raises(ValueError, match=r"several methods \(derpp, er\)"):
+        read(f"{logged()}\n{logged(model='er')}", order=ORDER, method="mine")
     with pytest.raises(ValueError, match="does not name its 3 tasks"):
         read(str(logged()))
     means = {"model": "er", "accmean_task1": 70.0, "accmean_task2": 71.0}

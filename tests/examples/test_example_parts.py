@@ -23,8 +23,8 @@ from sweep.errors import InputError
 from sweep.measuring.measure import make_plan
 from sweep.preview.precision_forecast import precision_forecast
 from sweep.single import run_single
+from sweep.storage.changes import conflict
 from sweep.storage.folder import Folder
-from sweep.storage.run_folder import conflict
 from sweep.study.reporting import own_metrics, parts_of_report
 from sweep.study.schema import Study
 

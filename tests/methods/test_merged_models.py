@@ -15,6 +15,7 @@ from methods.merging.task_vectors import ADAPTED
 from methods.testing.toy import toy_study
 from methods.testing.workbench import Workbench, same, states_in
 from sweep.single import matrix, run_single
+from sweep.study.evaluation import Evaluation
 from sweep.study.schema import Study
 from tests.sweep.plans import plan_of
 from tests.sweep.plans import study_of as planned
@@ -139,7 +140,7 @@ def test_merges_start_from_the_same_experts(study: Study) -> None:
         records, state = run_single(study, name, ("c", "a"))
         assert state is None
         assert len(records) == 3
-        first[name] = matrix(("c", "a"), records).loc["c", "c"]
+        first[name] = matrix(("c", "a"), records, Evaluation()).loc["c", "c"]
     scaled = first.pop("task_arithmetic"), first.pop("ties")
     assert len(set(first.values())) == 1
     assert all(0 <= accuracy <= 1 for accuracy in scaled)

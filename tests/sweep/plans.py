@@ -12,6 +12,7 @@ from methods.baselines.individual import Individual
 from methods.testing.toy import TOY
 from sweep.plan.plan import Plan
 from sweep.plan.scheduler import Kept
+from sweep.registry import name_of
 from sweep.study.backbones import Source
 from sweep.study.pinned import Pinned
 from sweep.study.schema import Study
@@ -62,7 +63,21 @@ def plan_of(study: Study, weights: Mapping[str, str] | None = None) -> Plan:
         label: Source(config, None, known[label]) for label, config in study.backbones.items()
     }
     data = {section: config.fingerprint() for section, config in study.data().items()}
-    return Plan(study, Pinned(study.benchmark.task_names(), data, sources))
+    return Plan(
+        study,
+        Pinned(
+            tasks=study.benchmark.task_names(),
+            data=data,
+            fingerprints=study.benchmark.fingerprints(),
+            sources=sources,
+            code={
+                name_of("methods", kind): {"module": "digest"}
+                for entry in study.methods.values()
+                for kind in (entry.kind, entry.kind.reuses_training_of)
+                if kind
+            },
+        ),
+    )
 
 
 @st.composite

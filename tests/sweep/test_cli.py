@@ -246,19 +246,6 @@ def test_stopped_study_says_how_to_go_on(
     assert error in said
 
 
-def test_failed_stages_are_an_exit_code_and_a_report(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    failed = {"key": "the loss is nan"}
-    finished = Finished("out", None, failed, is_settled=True, stopped="", error="")  # type: ignore[arg-type]
-    monkeypatch.setattr("sweep.engine.driver.run", lambda *_, **__: finished)
-    monkeypatch.setattr("sweep.cli.report.report", lambda out: f"{out}/report.html")
-    assert main(["run", write({})]) == 1
-    said = capsys.readouterr().out
-    assert "1 stage failed. First error: the loss is nan" in said
-    assert "out/report.html" in said
-
-
 def test_plan_ends_with_the_command_that_runs_it(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [write({"methods": ["zero_shot"]}), "--out", "there", "--set", "seed=3"]
     assert main(["plan", *arguments]) == 0

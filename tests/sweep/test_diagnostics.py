@@ -1,5 +1,6 @@
 """Diagnostics: against brute force on tiny models, and nothing changes where they are off."""
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,6 +48,15 @@ def test_cka_is_1_up_to_rotation_scale_and_shift() -> None:
     assert linear_cka(x, 3 * x @ rotation + 5) == pytest.approx(1)
     other = torch.randn(50, 6, generator=torch.Generator().manual_seed(2))
     assert linear_cka(x, other) < 0.3
+
+
+def test_cka_of_what_is_all_the_same_is_not_defined() -> None:
+    x = torch.randn(9, 4)
+    assert linear_cka(x, torch.ones(9, 3)) is None
+    assert linear_cka(torch.zeros(9, 3), x) is None
+    broken = linear_cka(x, torch.full((9, 3), torch.nan))
+    assert broken is not None
+    assert math.isnan(broken)
 
 
 def test_cka_is_the_alignment_of_centred_gram_matrices() -> None:

@@ -1,6 +1,7 @@
 """The engine with Ray: Tune, Train and the coordinator together, on a toy that takes seconds."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from sweep.engine.coordinator import Progress
 from sweep.engine.driver import Finished
 from sweep.errors import InputError
 from sweep.storage.store import Store
+from sweep.study.evaluation import Evaluation
 from sweep.study.schema import Study
 
 pytestmark = pytest.mark.ray
@@ -70,6 +72,27 @@ def test_sweep_equals_the_same_order_alone(study: Study, finished: Finished, met
         kept = load_file(file)
         assert kept.keys() == state.keys()
         assert all(torch.equal(kept[name], state[name]) for name in state)
+
+
+def test_one_more_measure_trains_nothing_where_states_are_kept(
+    study: Study, finished: Finished, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished.out, out)
+    states = {file: file.stat().st_mtime_ns for file in out.rglob("state.safetensors")}
+    more = study.model_copy(update={"evaluation": Evaluation(diagnostics=("cka",))})
+    again = sweep.run(more, str(out))
+    assert again.is_settled
+    assert not again.failed
+    assert {file: file.stat().st_mtime_ns for file in out.rglob("state.safetensors")} == states
+    before, now = load(finished.out).stages, load(str(out)).stages
+    columns = [name for name in before.columns if name != "value"]
+    both = before.merge(now, on=columns, how="left")
+    assert (both["value_x"] == both["value_y"]).all()
+    assert set(now["split"]) - set(before["split"]) == {"cka"}
+    costs = load(str(out)).costs
+    trained = (costs["method"] == "finetune") & (costs["prefix"].map(len) > 0)
+    assert (costs[trained]["train_seconds"] > 0).all()
 
 
 def test_results_hold_every_stage_of_every_run(study: Study, finished: Finished) -> None:

@@ -15,11 +15,14 @@ from sweep.storage.folder import Folder
 from sweep.storage.lock import NAME, PATIENCE, RunLock
 
 
-def occupy(out: Path, pid: int, host: str = platform.node(), silence: float = 1.0) -> RunLock:
-    """A folder in which another driver was last seen some seconds ago."""
-    out.mkdir()
+def occupy(
+    out: Path, pid: int, host: str = platform.node(), silence: float = 1.0, slow: float = 0.0
+) -> RunLock:
+    """A folder in which another driver was last seen some seconds ago, by a clock that is slow."""
+    out.mkdir(exist_ok=True)
     seen = time.time() - silence
-    (out / NAME).write_text(json.dumps({"host": host, "pid": pid, "seen": seen}))
+    (out / NAME).write_text(json.dumps({"host": host, "pid": pid, "seen": seen - slow}))
+    os.utime(out / NAME, (seen, seen))
     return RunLock(Folder(str(out)))
 
 
@@ -33,6 +36,21 @@ def test_a_driver_elsewhere_is_waited_for_as_long_as_it_may_live(tmp_path: Path)
     with pytest.raises(InputError, match=r"on elsewhere .*try again in \d+ s"):
         occupy(tmp_path / "fresh", 1, "elsewhere").check()
     occupy(tmp_path / "stale", 1, "elsewhere", silence=PATIENCE + 1).check()
+
+
+def test_clocks_of_other_machines_may_be_wrong(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"last seen 1 s ago.*try again in \d\d s"):
+        occupy(tmp_path / "living", 1, "elsewhere", slow=3600).check()
+    occupy(tmp_path / "dead", 1, "elsewhere", silence=PATIENCE + 1, slow=-3600).check()
+
+
+def test_of_two_drivers_that_start_together_the_second_is_told(tmp_path: Path) -> None:
+    second = RunLock(Folder(str(tmp_path / "out")))
+    second.check()
+    occupy(tmp_path / "out", os.getppid())  # while the second one starts Ray
+    with pytest.raises(InputError, match="is in use by process"), second:
+        pass
+    assert json.loads((tmp_path / "out" / NAME).read_text())["pid"] == os.getppid()
 
 
 def test_a_dead_driver_is_not_waited_for(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from sweep.similarity import MEASURES, OF_EMBEDDINGS
 from sweep.similarity.bands import NullLaw
 from sweep.similarity.order_scores import SCORES, adjacent
 from sweep.single import plan_single
-from sweep.storage.run_folder import RunFolder, conflict, dump
+from sweep.storage.changes import conflict
+from sweep.storage.run_folder import RunFolder, dump
 from sweep.study.schema import Study
 
 GOOD: dict[str, Any] = {

@@ -1,6 +1,7 @@
 """Plans: runs, the distinct units they are made of, and the keys of units."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -216,13 +217,54 @@ def test_training_is_part_of_all_keys_but_stage_0(changes: dict[str, Any]) -> No
     assert differing(changes) == everything() - {START}
 
 
-def test_weights_data_and_answers_are_part_of_all_keys() -> None:
+def test_weights_are_part_of_all_keys_and_training_data_of_all_but_stage_0() -> None:
     assert differing({}, weights="others") == everything()
-    assert differing({"benchmark": {"name": TOY, "num_tasks": 3, "questions": True}}) == (
-        everything()
-    )
+    asking = {"benchmark": {"name": TOY, "num_tasks": 3, "questions": True}}
+    assert differing(asking) == everything() - {START}
+
+
+def repinned(**changes: Any) -> Plan:
+    """The same study, with other pinned versions."""
+    plan = plan_of(study_of(ABC, ALL))
+    return Plan(plan.study, replace(plan.pinned, **changes))
+
+
+@pytest.mark.parametrize("task", ["a", "b", "c"])
+def test_a_training_depends_on_its_own_tasks(task: str) -> None:
+    plan = plan_of(study_of(ABC, ALL))
+    known = dict(plan.pinned.fingerprints)
+    known[task] = replace(known[task], train="other")
+    other = repinned(fingerprints=known)
+    gone = {unit.prefix for key, unit in plan.units.items() if key not in other.units}
+    assert gone == {unit.prefix for unit in units(plan) if task in unit.prefix}
+    assert other.evaluations == plan.evaluations
+
+
+def test_what_is_evaluated_on_changes_no_training() -> None:
+    plan = plan_of(study_of(ABC, ALL))
+    known = dict(plan.pinned.fingerprints)
+    known["b"] = replace(known["b"], test="other")
     answering = {"clip": {"path": "some/clip", "answer": "generate"}}
-    assert differing({"backbones": answering}) == everything()
+    measuring = {"diagnostics": ["cka"]}
+    others = [
+        repinned(fingerprints=known),
+        plan_of(study_of(ABC, ALL, backbones=answering)),
+        plan_of(study_of(ABC, ALL, evaluation=measuring)),
+    ]
+    for other in others:
+        assert list(other.units) == list(plan.units)
+        assert other.evaluations.keys() != plan.evaluations.keys()
+    (before,), (after,) = plan.evaluations.values(), others[-1].evaluations.values()
+    assert before.items() < after.items()
+    batches = plan_of(study_of(ABC, ALL, evaluation={"batch_size": 7}))
+    assert batches.evaluations == plan.evaluations
+
+
+def test_the_code_of_a_method_is_part_of_its_keys() -> None:
+    plan = plan_of(study_of(ABC, ALL))
+    other = repinned(code=plan.pinned.code | {"finetune": {"module": "edited"}})
+    gone = {unit.method for key, unit in plan.units.items() if key not in other.units}
+    assert gone == {"finetune"}
 
 
 @pytest.mark.parametrize("special", [{"lr": 0.5}, {"steps": 3}])

@@ -16,7 +16,7 @@ from sweep.plan.plan import Plan
 from sweep.preview.preview import make_preview
 from sweep.preview.status import status
 from sweep.storage.run_folder import RunFolder
-from sweep.study.pinned import Pinned, pin
+from sweep.study.pinned import pin
 from sweep.study.schema import Study
 from tests.sweep.plans import plan_of, study_of
 
@@ -81,7 +81,7 @@ def test_a_plan_names_tasks_that_are_not_there() -> None:
         plan_of(study)
     other = plan_of(study_of([("a", "b")])).pinned
     with pytest.raises(InputError, match="design 'fixed'"):
-        Plan(study_of([("a", "b", "c")]), Pinned(("a", "b"), other.data, other.sources))
+        Plan(study_of([("a", "b", "c")]), other)
 
 
 def test_orders_are_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -110,8 +110,8 @@ def test_status_needs_the_run_folder_alone(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("sweep.study.pinned.find_source", None)
     first = next(iter(plan.units))
     (tmp_path / "stages" / first).mkdir(parents=True)
-    for file in ("stage.json", "embeddings.parquet"):
-        (tmp_path / "stages" / first / file).write_text("{}")
+    record = f"stage.{plan.units[first].evaluation}.json"
+    (tmp_path / "stages" / first / record).write_text("{}")
     assert status(str(tmp_path)).startswith("planned: 1 of 5 stages are done. Resume with")
 
 
@@ -124,7 +124,7 @@ def test_status_needs_the_run_folder_alone(tmp_path: Path, monkeypatch: pytest.M
 )
 def test_status_of_another_version_says_what_to_do(tmp_path: Path, content: str) -> None:
     (tmp_path / "plan.json").write_text(content)
-    with pytest.raises(InputError, match="another version of this package; `sweep run` brings it"):
+    with pytest.raises(InputError, match="another version of this package; `sweep run` says what"):
         status(str(tmp_path))
 
 

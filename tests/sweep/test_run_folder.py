@@ -10,12 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from analysis import load
 from analysis.data.results import COSTS_SCHEMA, EMBEDDINGS_SCHEMA, ORDERS_SCHEMA, RESULTS_SCHEMA
 from methods.testing.toy import TOY
 from sweep.errors import InputError
 from sweep.plan.plan import Plan
 from sweep.stage.evaluator import EMBEDDINGS
-from sweep.storage.run_folder import RunFolder, conflict
+from sweep.storage.changes import conflict
+from sweep.storage.run_folder import RunFolder
 from sweep.storage.store import Record
 from sweep.study.schema import Study
 from tests.sweep.plans import plan_of, study_of
@@ -43,7 +45,12 @@ def finish(run_folder: RunFolder, keys: Iterable[str]) -> list[str]:
         row = {"split": "task", "eval_task": "a", "metric": "accuracy", "value": value, "n": 30}
         vector = {"eval_task": "a", "modality": "image", "vector": [value]}
         run_folder.store.save(
-            Record(key=key, scores=(row,), seconds={"train": 1.0}),
+            Record(
+                key=key,
+                evaluation=run_folder.plan.units[key].evaluation,
+                scores=(row,),
+                seconds={"train": 1.0},
+            ),
             None,
             pa.Table.from_pylist([vector], EMBEDDINGS),
         )
@@ -174,7 +181,8 @@ class TestFolder:
         RunFolder(str(tmp_path), plan).check()
 
     def test_another_study(self, tmp_path: Path, plan: Plan) -> None:
-        opened(tmp_path, plan)
+        folder = opened(tmp_path, plan)
+        finish(folder, plan.units)
         other = plan_of(study_of(ORDERS, ["finetune", "joint"], replicates=2, seed=1))
         with pytest.raises(InputError, match=r"holds another study \(its seed differs\)"):
             RunFolder(str(tmp_path), other).check()
@@ -185,20 +193,33 @@ class TestFolder:
         opened(tmp_path, plan)
         assert not (tmp_path / "tune").exists()
 
-    def test_a_study_of_another_version_says_what_to_do(self, tmp_path: Path, plan: Plan) -> None:
-        """Old keys cannot be read; stages are found by their keys, with or without the file."""
+    def test_nothing_is_lost_with_what_was_never_finished(self, tmp_path: Path, plan: Plan) -> None:
+        opened(tmp_path, plan)
+        other = plan_of(study_of(ORDERS, ["finetune", "joint"], replicates=2, seed=1))
+        RunFolder(str(tmp_path), other).check()
+
+    def test_stages_of_another_version(self, tmp_path: Path, plan: Plan) -> None:
+        """Its plan cannot be read, or its keys are others."""
         folder = opened(tmp_path, plan)
-        written = (tmp_path / "study.yaml").read_text()
-        (tmp_path / "study.yaml").write_text(written + "until: null\n")
-        with pytest.raises(InputError, match=r"Unknown key 'until'.* Delete that file and run"):
+        (tmp_path / "stages" / "old").mkdir(parents=True)
+        (tmp_path / "stages" / "old" / "stage.json").write_text('{"key": "old", "scores": []}')
+        (tmp_path / "plan.json").write_text('{"graph": {"units": [{"another": 1}]}}')
+        (tmp_path / "inputs.json").write_text('{"version": 1, "packages": {}}')
+        expected = (
+            r"changed: the version of this package, .* Of 1 finished stages 1 would be computed "
+            r"again .* Go on with --accept-changes, or"
+        )
+        with pytest.raises(InputError, match=expected):
             folder.check()
-        (tmp_path / "study.yaml").unlink()
-        with pytest.raises(InputError, match="holds other files"):
-            folder.check()
-        first = next(iter(plan.units))
-        folder.store.save(Record(key=first), None)
+        folder.check(accepts_changes=True)
+
+    def test_a_folder_with_only_stages_is_gone_on_in(self, tmp_path: Path, plan: Plan) -> None:
+        folder = opened(tmp_path, plan)
+        finish(folder, plan.units)
+        for file in tmp_path.iterdir():
+            if file.is_file():
+                file.unlink()
         folder.check()
-        assert set(folder.store.finished()) == {first}
 
     def test_study_is_written_with_all_defaults(self, tmp_path: Path, plan: Plan) -> None:
         opened(tmp_path, plan)
@@ -218,13 +239,13 @@ class TestFolder:
         ({"methods": ["joint", "finetune", "lora"]}, ""),
         ({"methods": ["finetune"]}, "methods.joint"),
         ({"methods": {"finetune": {"lr": 0.5}, "joint": {}}}, "methods.finetune"),
-        ({"name": "other"}, "name"),
+        ({"name": "other"}, ""),
         ({"seed": 1}, "seed"),
-        ({"benchmark": {"name": TOY, "num_tasks": 2, "questions": True}}, "benchmark"),
-        ({"backbones": {"clip": {"path": "other/clip"}}}, "backbones"),
+        ({"benchmark": {"name": TOY, "num_tasks": 2, "questions": True}}, ""),
+        ({"backbones": {"clip": {"path": "other/clip"}}}, ""),
         ({"design": "exhaustive"}, "design"),
         ({"training": {"steps": 3}}, "training"),
-        ({"evaluation": {"batch_size": 3}}, "evaluation"),
+        ({"evaluation": {"batch_size": 3}}, ""),
     ],
     ids=str,
 )
@@ -232,3 +253,31 @@ def test_conflict_is_named(changes: dict[str, Any], difference: str) -> None:
     held = study_of(ORDERS, ["finetune", "joint"], replicates=2)
     settings = {"methods": ["finetune", "joint"], "replicates": 2} | changes
     assert conflict(held, study_of(ORDERS, **settings)) == difference
+
+
+def test_the_score_may_be_chosen_again_without_training(tmp_path: Path) -> None:
+    def chosen(score: str) -> Plan:
+        study = study_of([("a", "b")], "zero_shot", evaluation={"score": {"b": score}})
+        return plan_of(study)
+
+    plan = chosen("accuracy")
+    run_folder = opened(tmp_path, plan)
+    (key,) = plan.units
+    values = {"accuracy": 0.5, "class_accuracy": 0.25}
+    scores = tuple(
+        {"split": "task", "eval_task": task, "metric": metric, "value": value, "n": 30}
+        for task in "ab"
+        for metric, value in values.items()
+    )
+    record = Record(key=key, evaluation=plan.units[key].evaluation, scores=scores)
+    run_folder.store.save(record, None, pa.Table.from_pylist([], EMBEDDINGS))
+    run_folder.flush([key], {})
+    run = ("clip", "zero_shot", 0, ("a", "b"))
+    assert load(tmp_path).matrix(*run).iloc[-1].tolist() == [0.5, 0.5]
+    again = opened(tmp_path, chosen("class_accuracy"))
+    assert again.store.finished(again.plan.units)[key].has_scores
+    again.flush([key], {})
+    assert load(tmp_path).matrix("clip", "zero_shot", 0, ("a", "b")).iloc[-1].tolist() == [
+        0.5,
+        0.25,
+    ]

@@ -156,7 +156,9 @@ def test_material_that_becomes_a_result_is_done_again() -> None:
     plan = plan_of(study_of(ABC, [READ_OUT, "finetune"]))
     material = {key for key, unit in plan.units.items() if unit.kind == "train"}
     finished = {key: Kept(has_state=True, has_scores=key not in material) for key in plan.units}
-    assert Scheduler(plan, finished, LEASE).todo == material
+    scheduler = Scheduler(plan, finished, LEASE)
+    assert scheduler.todo == material
+    assert not scheduler.to_compute
     without = plan_of(study_of(ABC, [READ_OUT]))
     assert not Scheduler(without, finished, LEASE).todo
 
@@ -173,3 +175,34 @@ def test_states_left_by_a_coordinator_that_died_are_superfluous(
     still_needed = {key: state for key, state in finished.items() if key != abc}
     spare = {plan.units[key].prefix for key in Scheduler(plan, still_needed, LEASE).superfluous()}
     assert spare == {("a",)}
+
+
+def test_a_stage_with_a_state_is_only_evaluated() -> None:
+    """There is one more thing to evaluate on; the state of `b` was deleted."""
+    plan = plan_of(study_of(ABC))
+    states = {unit.prefix: unit.prefix != ("b",) for unit in plan.units.values()}
+    finished = {
+        key: Kept(has_state=states[unit.prefix], has_scores=False)
+        for key, unit in plan.units.items()
+    }
+    scheduler = Scheduler(plan, finished, LEASE)
+    assert scheduler.todo == set(plan.units)
+    trained = {unit.prefix for key, unit in plan.units.items() if key not in scheduler.to_compute}
+    assert trained == {prefix for prefix in states if states[prefix] and prefix}
+    claims = {claim.unit.prefix: claim for claim in claim_all(scheduler)}
+    assert claims.keys() == states.keys()  # none has to wait for another
+    assert {p for p, claim in claims.items() if claim.is_trained} == trained
+    assert claims["a", "b"].ancestors == ()
+    assert not any(claim.is_state_needed for claim in claims.values())
+    assert scheduler.finish(key_of(plan, "a", "b")) == [key_of(plan, "a"), key_of(plan, "a", "b")]
+
+
+def test_failed_evaluation_spares_what_starts_from_the_state() -> None:
+    plan = plan_of(study_of(ABC))
+    start, a = key_of(plan), key_of(plan, "a")
+    finished = {start: Kept(), a: Kept(has_state=True, has_scores=False)}
+    scheduler = Scheduler(plan, finished, LEASE)
+    claims = {claim.unit.key for claim in claim_all(scheduler)}
+    assert claims == {a, key_of(plan, "b"), key_of(plan, "a", "b")}
+    scheduler.fail("lane-0", a, "boom", final=True)
+    assert set(scheduler.failed) == {a}

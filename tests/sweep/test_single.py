@@ -24,6 +24,7 @@ from sweep.single import matrix, plan_single, run_single
 from sweep.stage.trainer import join_lane
 from sweep.stage.worker import Worker
 from sweep.storage.store import Record, Store
+from sweep.study.evaluation import Evaluation
 from sweep.study.schema import Study
 from tests.methods.shipped import study_of
 from tests.sweep.plans import tries
@@ -50,11 +51,15 @@ class Lane:
             return
         unit, ancestors = self.assignment.unit, self.assignment.ancestors
         self.states = {key: state for key, state in self.states.items() if key in ancestors}
-        result = self.worker.compute(unit, lambda key: self.states.get(key) or store.state(key))
+        is_trained = self.assignment.is_trained
+        result = self.worker.compute(
+            unit, lambda key: self.states.get(key) or store.state(key), is_trained
+        )
         if result.state is not None:
             self.states[unit.key] = result.state
         kept = result.state if self.assignment.is_state_needed else None
-        store.save(result.record, kept, result.embeddings)
+        former = store.training(unit.key) if is_trained else None
+        store.save(result.record, kept, result.embeddings, former)
         for key in scheduler.finish(unit.key):
             store.drop_state(key)
         self.assignment = None
@@ -87,7 +92,7 @@ def check_sharing(
     plan, store = make_plan(study), Store("mock:///out")
     scheduler = Scheduler(plan, {}, lease=float("inf"))
     lanes = [
-        Lane(name, Worker(study, plan.pinned.sources, join_lane(study), models / "cache"))
+        Lane(name, Worker(study, plan.pinned, join_lane(study), models / "cache"))
         for name in ("one", "two")
     ]
     turns = data.draw(st.randoms(use_true_random=False))
@@ -189,7 +194,7 @@ class TestOneOrder:
             )
             for stage in range(3)
         ]
-        table = matrix(("b", "a"), records)
+        table = matrix(("b", "a"), records, Evaluation())
         assert list(table.index) == ["untouched", "b", "a"]
         assert list(table.columns) == ["b", "a"]
         assert table.loc["b", "a"] == 1

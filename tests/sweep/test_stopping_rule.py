@@ -22,7 +22,8 @@ from sweep.preview.preview import make_preview
 from sweep.preview.status import status
 from sweep.stage.trainer import join_lane
 from sweep.stage.worker import Worker
-from sweep.storage.run_folder import RunFolder, conflict
+from sweep.storage.changes import conflict
+from sweep.storage.run_folder import RunFolder
 from sweep.storage.store import Store
 from sweep.study.schema import Study
 from sweep.study.stopping import Stop, StoppingRule
@@ -102,9 +103,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 async def one_lane(run_folder: RunFolder, ahead: int) -> Progress:
     """Work as a lane does, with a driver that looks only after every `ahead` units."""
     plan = run_folder.plan
-    worker = Worker(
-        plan.study, plan.pinned.sources, join_lane(plan.study), Path(run_folder.folder.uri)
-    )
+    worker = Worker(plan.study, plan.pinned, join_lane(plan.study), Path(run_folder.folder.uri))
     coordinator, states = Coordinator(run_folder.folder.uri, 1), dict[str, State]()
     for turn in itertools.count():
         progress = coordinator.progress()

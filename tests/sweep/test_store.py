@@ -1,6 +1,7 @@
 """The store: a stage is there with all it needs, or it is not there."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from pyarrow import fs
 
 from methods.base import State
+from sweep.plan.units import Unit
 from sweep.stage.evaluator import EMBEDDINGS
 from sweep.storage.folder import Folder
 from sweep.storage.store import Kept, Record, Store
@@ -21,7 +23,10 @@ ROW: dict[str, Any] = {
     "value": 1 / 3,
     "n": 30,
 }
-RECORD = Record(key="key", scores=(ROW,), seconds={"train": 1.5}, worker={"host": "here"})
+WANTED = "wanted"
+RECORD = Record(
+    key="key", evaluation=WANTED, scores=(ROW,), seconds={"train": 1.5}, worker={"host": "here"}
+)
 
 
 def state(value: float = 1.0) -> State:
@@ -54,8 +59,8 @@ def test_what_was_saved_comes_back(store: Store) -> None:
 
 
 def test_a_stage_may_have_neither_state_nor_embeddings(store: Store) -> None:
-    store.save(RECORD, None)
-    assert store.finished() == {"key": Kept(has_state=False, has_scores=False)}
+    store.save(Record(key="key"), None)
+    assert store.finished() == {"key": Kept(has_state=False)}
     assert store.embeddings("key") is None
 
 
@@ -66,7 +71,7 @@ def test_nothing_is_finished_in_the_beginning(store: Store) -> None:
 def test_dropped_state_leaves_the_record(store: Store) -> None:
     store.save(RECORD, state())
     store.drop_state("key")
-    assert store.finished() == {"key": Kept(has_state=False, has_scores=False)}
+    assert store.finished() == {"key": Kept(has_state=False)}
     assert store.record("key").scores == RECORD.scores
     store.drop_state("key")
 
@@ -74,7 +79,7 @@ def test_dropped_state_leaves_the_record(store: Store) -> None:
 def test_a_stage_without_a_record_is_not_finished(store: Store) -> None:
     """Its writer died before the last file."""
     store.save(RECORD, state())
-    store.folder.delete("stages", "key", "stage.json")
+    store.folder.delete("stages", "key", "stage.wanted.json")
     assert store.finished() == {}
 
 
@@ -88,8 +93,12 @@ def test_the_record_is_written_last(store: Store, monkeypatch: Any) -> None:
 
     monkeypatch.setattr(Folder, "write", noting)
     store.save(RECORD, state(), pa.Table.from_pylist([], EMBEDDINGS))
-    assert sorted(written) == ["embeddings.parquet", "stage.json", "state.safetensors"]
-    assert written[-1] == "stage.json"
+    assert sorted(written) == [
+        "embeddings.wanted.parquet",
+        "stage.wanted.json",
+        "state.safetensors",
+    ]
+    assert written[-1] == "stage.wanted.json"
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b[:-1] + bytes([b[-1] ^ 1])])
@@ -111,7 +120,7 @@ def test_writers_of_the_same_stage_do_not_disturb_each_other(store: Store) -> No
     """Two lanes may finish the same unit; what they write is the same."""
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: store.save(RECORD, state()), range(24)))
-    assert store.finished() == {"key": Kept(has_state=True, has_scores=False)}
+    assert store.finished() == {"key": Kept(has_state=True)}
     assert torch.equal(store.state("key")["weights/w"], state()["weights/w"])
     assert len(store.folder.list("stages", "key")) == 2
 
@@ -134,4 +143,43 @@ def test_a_local_folder_does_not_depend_on_where_the_process_is(
     store = Store("out")
     monkeypatch.chdir("/")
     store.save(RECORD, None)
-    assert (tmp_path / "out" / "stages" / "key" / "stage.json").exists()
+    assert (tmp_path / "out" / "stages" / "key" / "stage.wanted.json").exists()
+
+
+def test_another_evaluation_does_not_take_the_place_of_the_first(store: Store) -> None:
+    """It says what it covers; what covers more than is wanted will do."""
+    less, more = {"data a": "1"}, {"data a": "1", "data b": "2"}
+    both = Store(store.folder.uri, {"less": less, "more": more})
+    both.folder = store.folder
+    both.write_evaluations()
+    first = both.save(replace(RECORD, evaluation="less"), state())
+    wanted = {"key": unit("more")}
+    assert both.finished(wanted) == {"key": Kept(has_state=True, has_scores=False)}
+    with pytest.raises(FileNotFoundError):
+        both.record("key", "more")
+    rows = (ROW, ROW | {"eval_task": "b"})
+    now = replace(RECORD, evaluation="more", scores=rows, seconds={"evaluate": 1.0})
+    both.save(now, None, former=both.training("key"))
+    assert both.finished(wanted) == {"key": Kept(has_state=True)}
+    assert both.record("key", "more").seconds == {"train": 1.5, "evaluate": 1.0}
+    assert both.state("key").keys() == state().keys()
+    both.folder.delete("stages", "key", "stage.less.json")
+    later = Store(store.folder.uri, {"less": less})
+    later.folder = store.folder
+    assert later.finished({"key": unit("less")}) == {"key": Kept(has_state=True)}
+    assert later.record("key", "less").scores == first.scores
+
+
+def test_an_evaluation_of_other_data_will_not_do(store: Store) -> None:
+    both = Store(store.folder.uri, {"old": {"data a": "1"}, "new": {"data a": "2"}})
+    both.folder = store.folder
+    both.write_evaluations()
+    both.save(replace(RECORD, evaluation="old"), None)
+    assert not both.finished({"key": unit("new")})["key"].has_scores
+
+
+def unit(evaluation: str) -> Unit:
+    return Unit(
+        key="key", kind="train", backbone="clip", method="finetune", replicate=0, seed=0,
+        prefix=("a",), parents=(), evaluation=evaluation,
+    )  # fmt: skip

@@ -7,11 +7,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from methods.seeds import derive_seed
 from methods.testing.toy import toy_study
 from methods.testing.workbench import Workbench
-from sweep.stage.trainer import draw_stream
+from sweep.stage.trainer import Trainer, draw_stream, join_lane
+from sweep.study.pinned import pin
+from sweep.study.schema import Study
 from tests.methods.shipped import study_of
 
 SIZES = st.integers(1, 40)
@@ -94,6 +97,67 @@ def test_a_loss_that_is_not_finite_is_an_error(models: Path) -> None:
         bench.learn(("a", "b", "c"))
 
 
+def spoilt(models: Path, label: str, **options: object) -> Workbench:
+    methods = {"spoilt": {"method": f"tests.faulty:{label}", **options}}
+    return Workbench(toy_study(models, methods), "spoilt")
+
+
+@pytest.mark.parametrize(
+    ("what", "named"),
+    [("weight", "backbone.model"), ("extra", "'memory'"), ("buffer", "'mean'")],
+)
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_what_is_not_finite_fails_the_stage_that_left_it(
+    models: Path, what: str, named: str, value: str
+) -> None:
+    bench = spoilt(models, "Spoils", what=what, value=value)
+    first, second, _ = bench.units(("a", "b", "c"))
+    state = bench.worker.compute(first, lambda _: {}).state
+    assert state is not None
+    with pytest.raises(
+        FloatingPointError, match="training 'b' left NaN or infinite values in"
+    ) as error:
+        bench.worker.compute(second, lambda _: state)
+    assert named in str(error.value)
+    assert "of Spoils (1)" in str(error.value)
+
+
+def test_what_is_infinite_from_the_start_may_stay_so(models: Path) -> None:
+    bench = spoilt(models, "Spoils", what="mask", value="-inf")
+    assert len(bench.learn(("a", "b", "c"))) == 3
+
+
+def test_combined_states_that_are_not_finite_fail_the_stage(models: Path) -> None:
+    bench = spoilt(models, "CombinesToNaN")
+    with pytest.raises(
+        FloatingPointError, match=r"combining 'a > b' left NaN .*, and in \d+ other tensors\)"
+    ):
+        bench.learn(("a", "b", "c"))
+
+
+def test_a_worker_fails_where_another_one_does(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Workbench(study_of(models, "clip"), "finetune")
+    others = [("backbone.model.there", 7)]
+    monkeypatch.setattr("sweep.stage.trainer.gather_object", lambda mine: [*mine, *others])
+    with pytest.raises(FloatingPointError, match=r"in 'backbone\.model\.there' of FineTune \(7\)"):
+        bench.learn(("a", "b", "c"))
+
+
+@pytest.mark.parametrize(
+    ("diagnostic", "message"),
+    [
+        ("Undefined", "the score mine/share on 'a' is nan"),
+        ("Blown", "an embedding of image of 'a' has 1 values"),
+    ],
+)
+def test_no_score_and_no_embedding_is_nan(models: Path, diagnostic: str, message: str) -> None:
+    study = toy_study(models, evaluation={"diagnostics": [f"tests.faulty:{diagnostic}"]})
+    with pytest.raises(FloatingPointError, match=message):
+        Workbench(study, "finetune").learn(("a", "b", "c"))
+
+
 def test_what_ran_before_does_not_matter(models: Path) -> None:
     """Not even to what draws from torch's own generator."""
     bench = Workbench(toy_study(models, {"lora": {"dropout": 0.5}}), "lora")
@@ -110,3 +174,37 @@ def test_what_ran_before_does_not_matter(models: Path) -> None:
 def test_seeds_are_stable() -> None:
     """All results hang on them."""
     assert derive_seed(0, "replicate", 1) == 6508790911784911818
+
+
+def test_prepared_images_are_kept_when_another_task_changes(tmp_path: Path) -> None:
+    """Only the images that are new are decoded and resized again."""
+    for task in ("alpha", "beta"):
+        for part in ("train", "test"):
+            for label in ("small red square", "large blue circle"):
+                folder = tmp_path / "data" / task / part / label
+                folder.mkdir(parents=True)
+                Image.new("RGB", (40, 50), (len(task + part + label), 9, 9)).save(folder / "0.png")
+
+    def prepared() -> set[str]:
+        study = Study.from_dict(
+            {
+                "name": "kept",
+                "benchmark": {"name": "folder", "path": str(tmp_path / "data")},
+                "backbones": ["tiny-clip"],
+                "methods": ["finetune"],
+            }
+        )
+        source = pin(study).sources["tiny-clip"]
+        loaded, cache = study.benchmark.load(), tmp_path / "cache"
+        entry = study.methods["finetune"]
+        trainer = Trainer(study, entry, source, loaded, join_lane(study), cache)
+        for task in loaded.tasks.values():
+            trainer.pixels("train", task)
+            trainer.pixels("test", task)
+        return {file.name for file in cache.glob("*.npy")}
+
+    before = prepared()
+    assert len(before) == 4
+    folder = tmp_path / "data" / "beta" / "train" / "small red square"
+    Image.new("RGB", (40, 50)).save(folder / "1.png")
+    assert len(prepared()) == 5

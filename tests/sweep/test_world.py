@@ -2,6 +2,7 @@
 
 from collections import Counter
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -172,6 +173,45 @@ def test_fingerprints_differ_when_the_data_do() -> None:
     ]
     assert len({config.fingerprint() for config in configs}) == len(configs)
     assert World().fingerprint() == World(tasks=tuple(reversed(TASKS))).fingerprint()
+
+
+ALL_SUITES = {f"{name} {part}" for name in SUITES for part in ("train", "test")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "changed"),
+    [
+        ({"tasks": ("shapes", "colors", "counting")}, {"counting train", "counting test"}),
+        ({"train": 10}, {"shapes train", "colors train"}),
+        ({"test": 10}, {"shapes test", "colors test"} | ALL_SUITES),
+    ],
+)
+def test_fingerprints_are_those_of_tasks(changes: dict[str, Any], changed: set[str]) -> None:
+    given: dict[str, Any] = {"tasks": ("shapes", "colors")}
+    before = World(**given).fingerprints()
+    after = World(**given | changes).fingerprints()
+    assert changed == {
+        f"{name} {part}"
+        for name in after
+        for part in ("train", "test")
+        if name not in before or getattr(before[name], part) != getattr(after[name], part)
+    }
+
+
+def test_every_task_suite_and_set_of_pairs_has_a_fingerprint() -> None:
+    for config in (World(train=1, test=1), Dial(train=1, test=1)):
+        loaded = config.load()
+        assert set(config.fingerprints()) == {*loaded.tasks, *loaded.probes, *loaded.retrieval}
+
+
+def test_an_outline_has_all_but_the_images() -> None:
+    config = World(tasks=("shapes", "letters"), train=7, test=5)
+    whole, outline = config.load(), config.outline()
+    for kind in ("tasks", "probes"):
+        for name, task in getattr(whole, kind).items():
+            other = getattr(outline, kind)[name]
+            assert (other.choices, other.templates) == (task.choices, task.templates)
+    assert len(outline.tasks["shapes"].train.labels) == 1
 
 
 def test_unknown_tasks_are_refused_with_the_nearest_name() -> None:

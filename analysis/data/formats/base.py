@@ -75,6 +75,27 @@ def named(order: Sequence[str] | None, count: int, file: str) -> tuple[str, ...]
     return tuple(order)
 
 
+def name_of(said: Iterable[str], wanted: str | None, kind: str, file: str) -> str | None:
+    """Returns the name to use instead of the one that a file says, if one is wanted.
+
+    Args:
+        said: the names that the file says.
+        wanted: the name that the caller wants.
+        kind: what it is the name of.
+        file: what errors call the file.
+
+    Raises:
+        ValueError: the file says several names, so one name would make one of what is several.
+    """
+    names = sorted({name for name in said if name})
+    if wanted is not None and len(names) > 1:
+        raise ValueError(
+            f"'{file}' holds several {kind}s ({', '.join(names)}), which cannot all be called "
+            f"'{wanted}'; leave {kind} out."
+        )
+    return wanted
+
+
 def unknown_task(task: str, known: Iterable[str], where: str) -> ValueError:
     """Returns the error for a task that is not among those it must be one of."""
     names = list(dict.fromkeys(known))

@@ -7,7 +7,7 @@ from collections import defaultdict
 import numpy as np
 
 from analysis.data.accuracy_matrices import MatrixRun
-from analysis.data.formats.base import GivenFile, Reading, Wanted, unknown_task
+from analysis.data.formats.base import GivenFile, Reading, Wanted, name_of, unknown_task
 from analysis.data.formats.cells import name, numbers
 
 NEEDED = ("stage", "eval_task", "value")
@@ -50,6 +50,9 @@ def read_long(given: GivenFile, wanted: Wanted) -> Reading:
             f"stage, eval_task and value, and has: {', '.join(head)}."
         )
     rows = [row + [""] * (len(head) - len(row)) for row in rows if any(row)]
+    for column, name_wanted in (("method", wanted.method), ("backbone", wanted.backbone)):
+        said = (name(row[at[column]]) for row in rows if column in at)
+        name_of(said, name_wanted, column, given.name)
     values, unit = numbers([[row[at["value"]]] for row in rows], 1, given.name)
     runs: dict[Run, dict[tuple[int, str], float]] = defaultdict(dict)
     trained: dict[Run, dict[int, str]] = defaultdict(dict)
@@ -57,6 +60,10 @@ def read_long(given: GivenFile, wanted: Wanted) -> Reading:
         run = _run(row, at, wanted)
         stage = _whole(row[at["stage"]], "stage", line, given.name)
         task = name(row[at["eval_task"]])
+        if wanted.order is not None and run[3] != wanted.order:
+            raise ValueError(
+                f"'{given.name}' says itself that an order is {'>'.join(run[3])}; leave order out."
+            )
         if task not in run[3]:
             raise unknown_task(task, run[3], f"in row {line} of '{given.name}'")
         if "trained_task" in at:
@@ -85,8 +92,8 @@ def _run(row: list[str], at: dict[str, int], wanted: Wanted) -> Run:
     def of(column: str, default: str) -> str:
         return name(row[at[column]]) if column in at and row[at[column]] else default
 
-    method, backbone = of("method", wanted.method or "unnamed"), of("backbone", "unnamed")
-    return wanted.backbone or backbone, method, of("replicate", "0"), order
+    method = wanted.method or of("method", "unnamed")
+    return wanted.backbone or of("backbone", "unnamed"), method, of("replicate", "0"), order
 
 
 def _whole(cell: str, column: str, line: int, file: str) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from analysis.data.accuracy_matrices import MatrixRun
-from analysis.data.formats.base import GivenFile, Reading, Wanted, named
+from analysis.data.formats.base import GivenFile, Reading, Wanted, name_of, named
 from analysis.data.formats.cells import number
 
 ACCURACY = re.compile(r"accuracy_(\d+)_task_?(\d+)")
@@ -26,6 +26,8 @@ def read_mammoth(given: GivenFile, wanted: Wanted) -> Reading:
     Mammoth stores no accuracy on tasks not seen yet, so metrics that need it are NaN.
     """
     entries = list(_entries(given))
+    models = (entry.get("model", "") for entry in entries)
+    called = name_of(models, wanted.method, "method", given.name)
     runs, seeds = [], []
     for line, entry in enumerate(entries, 1):
         found = {key: ACCURACY.fullmatch(key) for key in entry}
@@ -48,7 +50,7 @@ def read_mammoth(given: GivenFile, wanted: Wanted) -> Reading:
         R = np.full((T + 1, T), np.nan)
         for (stage, task), value in cells.items():
             R[stage, task - 1] = value
-        method = wanted.method or entry.get("model") or "unnamed"
+        method = called or entry.get("model") or "unnamed"
         backbone = wanted.backbone or entry.get("backbone") or "unnamed"
         order = named(wanted.order, T, given.name)
         runs.append(MatrixRun(method, order, R, None, backbone, "percent"))

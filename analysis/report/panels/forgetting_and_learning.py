@@ -26,13 +26,14 @@ class ForgettingAndLearning(Panel):
         return "Right: new tasks are learnt better. Up: more of it is lost afterwards."
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
-        """Returns a dot per run."""
-        runs, groups = study.dots(frame), study.groups
+        """Returns a dot per run in which every task was measured when it was learnt."""
+        known = frame.dropna(subset=["learning_accuracy", "forgetting_last"])
+        runs, groups = study.dots(known), study.groups
         figure = empty_figure(height=520)
         lengths = runs["order"].map(len).unique()
         if len(lengths) == 1 and lengths[0] > 1:
             _iso_lines(figure, runs, lengths[0])
-        looks = Looks(runs["method"])
+        looks = Looks(frame["method"])
         backbones = list(dict.fromkeys(backbone for backbone, _ in groups))
         for backbone, method in groups:
             part = group(runs, backbone, method)
@@ -51,10 +52,11 @@ class ForgettingAndLearning(Panel):
 
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what dots and lines are."""
+        known = frame["learning_accuracy"].notna() & frame["forgetting_last"].notna()
         return (
-            f"Unit: fraction; {plural(len(frame), 'run')}, no interval. {study.dot} Runs on one "
-            "dotted line end with the average accuracy written on it: AA = learning - (T-1)/T x "
-            "forgetting."
+            f"Unit: fraction; {plural(int(known.sum()), 'run')}, no interval. {study.dot} Runs on "
+            "one dotted line end with the average accuracy written on it: AA = learning - (T-1)/T "
+            "x forgetting."
         )
 
 

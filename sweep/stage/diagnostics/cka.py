@@ -29,16 +29,15 @@ class CKA(Diagnostic):
             self._untouched = self._embeddings()
 
     def of_model(self) -> Scores:
-        """Returns the CKA of either modality."""
-        return [
-            score(
-                "cka",
-                ALL_TASKS,
-                modality,
-                round(linear_cka(now, self._untouched[modality]), 6),
-                len(now),
-            )
+        """Returns the CKA of either modality, without one whose embeddings are all the same."""
+        found = {
+            modality: (linear_cka(now, self._untouched[modality]), len(now))
             for modality, now in self._embeddings().items()
+        }
+        return [
+            score("cka", ALL_TASKS, modality, round(cka, 6), count)
+            for modality, (cka, count) in found.items()
+            if cka is not None
         ]
 
     def _embeddings(self) -> dict[str, Tensor]:
@@ -51,10 +50,11 @@ class CKA(Diagnostic):
         return {"image": torch.cat(images), "text": torch.cat(texts)}
 
 
-def linear_cka(x: Tensor, y: Tensor) -> float:
+def linear_cka(x: Tensor, y: Tensor) -> float | None:
     """Returns |Y'X|^2 / (|X'X| |Y'Y|) of centred columns, Frobenius norms.
 
-    Kornblith et al. (ICML 2019, arXiv 1905.00414); 1: equal up to rotation and scale.
+    Kornblith et al. (ICML 2019, arXiv 1905.00414); 1: equal up to rotation and scale; None: the
+    rows of one of them are all the same, so that it is not defined.
 
     Args:
         x: float [N, D].
@@ -62,4 +62,5 @@ def linear_cka(x: Tensor, y: Tensor) -> float:
     """
     x, y = (z.double() - z.double().mean(dim=0) for z in (x, y))
     both, one, other = (torch.linalg.norm(a.T @ b) for a, b in ((y, x), (x, x), (y, y)))
-    return float(both**2 / (one * other))
+    scale = one * other
+    return None if scale == 0 else float(both**2 / scale)

@@ -16,11 +16,12 @@ from sweep.tasks.base import (
     Generator,
     GeneratorConfig,
     ReferenceConfig,
+    TaskFingerprint,
 )
 from sweep.tasks.world.corpus import captioned
 from sweep.tasks.world.dial import NOUNS, STYLES, dialled
-from sweep.tasks.world.recipes import BLOBS, TASKS, Recipe
-from sweep.tasks.world.tasks import make_task, picture, probes, retrieval
+from sweep.tasks.world.recipes import BLOBS, SUITES, TASKS, Recipe
+from sweep.tasks.world.tasks import CAPTIONS, make_task, picture, probes, retrieval
 
 WORLD_VERSION = 1
 """Part of every fingerprint: raise it when a pixel, a choice or a prompt changes."""
@@ -48,9 +49,22 @@ class Rendered(BenchmarkConfig):
         return tuple(self.recipes())
 
     def fingerprint(self) -> str:
-        """Returns the SHA-256 of all that pixels and prompts depend on."""
-        settings = self.model_dump(exclude={"tasks"})
-        return _digest(WORLD_VERSION, sorted(self.task_names()), sorted(settings.items()))
+        """Returns the SHA-256 of what identifies the tasks, the suites and the pairs."""
+        return _digest(sorted(self.fingerprints().items()))
+
+    def fingerprints(self) -> Mapping[str, TaskFingerprint]:
+        """Identifies every task by all that its pixels and prompts depend on."""
+        settings = sorted(self.model_dump(exclude={"tasks", "train", "test"}).items())
+        tasks = {
+            name: TaskFingerprint(
+                train=_digest(WORLD_VERSION, settings, name, "train", self.train),
+                test=_digest(WORLD_VERSION, settings, name, "test", self.test),
+            )
+            for name in self.task_names()
+        }
+        suites = {name: _digest(WORLD_VERSION, name, self.test, self.seed) for name in SUITES}
+        others = suites | {CAPTIONS: _digest(WORLD_VERSION, CAPTIONS, self.seed)}
+        return tasks | {name: TaskFingerprint(digest, digest) for name, digest in others.items()}
 
     def reference(self) -> ReferenceConfig:
         """Returns generic captions of the world."""
@@ -67,6 +81,10 @@ class Rendered(BenchmarkConfig):
             for name, recipe in self.recipes().items()
         }
         return Benchmark(tasks, probes(self.test, self.seed), retrieval(self.seed))
+
+    def outline(self) -> Benchmark:
+        """Renders one image of every split."""
+        return self.model_copy(update={"train": 1, "test": 1}).load()
 
 
 class Captions(ReferenceConfig):

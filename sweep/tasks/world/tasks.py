@@ -13,6 +13,8 @@ from sweep.tasks.world.recipes import SUITES, Recipe
 from sweep.tasks.world.render import render
 from sweep.tasks.world.scans import Part
 
+CAPTIONS = "captions"
+"""Name of the retrieval set."""
 _PAIRS = 256
 """Image-caption pairs of the retrieval set."""
 _RARE = 0.1
@@ -65,7 +67,7 @@ def retrieval(seed: int) -> Mapping[str, Retrieval]:
     pairs = [portrait(dice, Look()) for _ in range(_PAIRS)]
     pixels = render([pair.scene for pair in pairs], _noise(dice))
     captions = tuple(pair.caption for pair in pairs)
-    return {"captions": Retrieval("captions", pixels, captions)}
+    return {CAPTIONS: Retrieval(CAPTIONS, pixels, captions)}
 
 
 def _split(recipe: Recipe, size: int, seed: int, rare: float, part: Part) -> ArraySplit:

@@ -1,0 +1,225 @@
+"""Finds image files in folders, says what it leaves out and why, and opens them."""
+
+import os
+import stat
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import __version__ as pillow
+
+from methods.backbones.images import rgb
+from sweep import file_digests
+from sweep.errors import InputError
+from sweep.texts import printable
+
+_SYSTEM = {
+    "__macosx",
+    "@eadir",
+    "@recycle",
+    "#recycle",
+    "#snapshot",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "icon\r",
+}
+"""Files and folders that operating systems put between a user's own, in lower case."""
+_NEVER_DECODED = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}
+"""Formats that Pillow only identifies."""
+_ORIENTATION = 0x0112
+READABLE = f"read by Pillow {pillow}, as RGB"
+"""What is noted about contents; another version may read less."""
+_ODD = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow raises for files that are no images, or too large."""
+
+
+@dataclass
+class LeftOut:
+    """What is not read, by reason."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def add(self, reason: str, path: str) -> None:
+        """Counts a file or folder."""
+        self.counts[reason] += 1
+        self.examples.setdefault(reason, path)
+
+    def sentences(self, root: str) -> Iterator[str]:
+        """Yields one sentence per reason, with a path below `root` as an example."""
+        for reason, count in sorted(self.counts.items()):
+            example = os.path.relpath(self.examples[reason], root)
+            yield f"Left out because {reason}: {count:,}, such as '{printable(example)}'."
+
+
+@cache
+def suffixes() -> frozenset[str]:
+    """Returns the endings of files that Pillow can decode, in lower case."""
+    found = Image.registered_extensions().items()
+    return frozenset(
+        suffix for suffix, name in found if name in Image.OPEN and name not in _NEVER_DECODED
+    )
+
+
+def is_hidden(name: str) -> bool:
+    """Returns whether a file or folder is hidden or the system's own.
+
+    >>> is_hidden(".ipynb_checkpoints"), is_hidden("Thumbs.db"), is_hidden("cat.jpg")
+    (True, True, False)
+    """
+    return name.startswith(".") or name.casefold() in _SYSTEM
+
+
+def text_of(entry: os.DirEntry[str]) -> str:
+    """Returns a name as text: accents are one with their letters, however the disk stores them.
+
+    Raises:
+        InputError: it is not valid UTF-8.
+    """
+    try:
+        entry.name.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"the name of '{printable(entry.path)}' is not valid UTF-8.") from None
+    return unicodedata.normalize("NFC", entry.name)
+
+
+def entries(folder: str, left_out: LeftOut) -> list[os.DirEntry[str]]:
+    """Returns what a folder holds, sorted by name, without what is hidden.
+
+    Raises:
+        InputError: it cannot be read, or holds a link to nothing.
+    """
+    try:
+        with os.scandir(folder) as found:
+            everything = sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        raise InputError(
+            f"'{printable(folder)}' cannot be read: {error.strerror or error}."
+        ) from None
+    shown = []
+    for entry in everything:
+        if is_hidden(entry.name):
+            left_out.add("they are hidden or the system's", entry.path)
+        elif entry.is_symlink() and not os.path.exists(entry.path):
+            path, target = printable(entry.path), printable(os.readlink(entry.path))
+            raise InputError(f"'{path}' is a link to '{target}', which cannot be reached.")
+        else:
+            shown.append(entry)
+    return shown
+
+
+def image_files(folder: str, left_out: LeftOut, besides: Collection[str] = ()) -> list[str]:
+    """Returns all image files below a folder, in the order of their paths; links are followed.
+
+    Args:
+        folder: Where to look.
+        left_out: Counts what is no image.
+        besides: Names of files that are read as something else.
+
+    Raises:
+        InputError: a folder cannot be read, or holds a link to nothing.
+    """
+    return list(_below(folder, left_out, besides, ()))
+
+
+def _below(
+    folder: str,
+    left_out: LeftOut,
+    besides: Collection[str],
+    above: tuple[tuple[int, int], ...],
+) -> Iterator[str]:
+    status = os.stat(folder)
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        left_out.add("they link to a folder that they are in", folder)
+        return
+    for entry in entries(folder, left_out):
+        if entry.is_dir():
+            yield from _below(entry.path, left_out, besides, (*above, here))
+        elif entry.name not in besides and _is_image(entry, left_out):
+            yield entry.path
+
+
+def _is_image(entry: os.DirEntry[str], left_out: LeftOut) -> bool:
+    """Returns whether something that is no folder is an image file; counts it if it is not."""
+    suffix = os.path.splitext(entry.name)[1].lower()
+    if not stat.S_ISREG(entry.stat().st_mode):
+        left_out.add("they are neither files nor folders", entry.path)
+    elif suffix not in suffixes():
+        reason = (
+            f"Pillow reads no files ending in {suffix}" if suffix else "their names have no ending"
+        )
+        left_out.add(printable(reason), entry.path)
+    else:
+        return True
+    return False
+
+
+def open_picture(file: str) -> Image.Image:
+    """Decodes an image, turned as its EXIF data say.
+
+    Raises:
+        InputError: it cannot be read as an image.
+    """
+    try:
+        with Image.open(file) as image:
+            image.load()
+            return upright(image)
+    except _ODD as error:
+        raise _no_image(file, error) from None
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Returns a picture turned as its EXIF data say, where these can be read."""
+    try:
+        if image.getexif().get(_ORIENTATION, 1) == 1:
+            return image
+        return ImageOps.exif_transpose(image)
+    except Exception:  # broken EXIF data raise all kinds of errors, and the picture is fine
+        return image
+
+
+def check_pictures(files: Sequence[str]) -> None:
+    """Decodes every image whose content has not been decoded on this machine before.
+
+    Raises:
+        InputError: one cannot be read as an image.
+    """
+    digests = dict(zip(files, file_digests.digests(files), strict=True))
+    known = file_digests.known(READABLE, set(digests.values()))
+    new = {digest: file for file, digest in digests.items() if digest not in known}
+    checked = []
+    threads = ThreadPoolExecutor()
+    try:
+        for digest, _ in zip(new, threads.map(_decode, new.values()), strict=True):
+            checked.append(digest)
+    finally:
+        threads.shutdown(cancel_futures=True)
+        file_digests.note(READABLE, checked)
+
+
+def _decode(file: str) -> None:
+    """Decodes at low resolution, which still reads every byte of the file."""
+    try:
+        with Image.open(file) as image:
+            image.draft("RGB", (1, 1))
+            image.load()
+            if image.mode not in ("L", "RGB"):
+                rgb(image)
+    except _ODD as error:
+        raise _no_image(file, error) from None
+
+
+def _no_image(file: str, error: Exception) -> InputError:
+    reason = next(iter(str(error).strip().splitlines()), "it is broken").removesuffix(".")
+    if isinstance(error, UnidentifiedImageError):
+        reason = "its content is of no kind that Pillow knows"
+    return InputError(f"'{printable(file)}' cannot be read as an image: {printable(reason)}.")
