@@ -36,9 +36,9 @@ from .orders.steadiness import steadiness
 from .orders.variance import d_study, task_factors, variance_components
 from .report import write_report
 from .report.panels.base import Panel
-from .run_metrics.left_out import left_out
 from .run_metrics.metric import METRICS, Metric
 from .run_metrics.metrics_table import metrics
+from .run_metrics.undefined import undefined_metrics
 
 __all__ = [
     "FIRST_LOOK",
@@ -68,7 +68,6 @@ __all__ = [
     "failure_modes",
     "from_matrices",
     "gains",
-    "left_out",
     "load",
     "mantel",
     "method_contributions",
@@ -95,6 +94,7 @@ __all__ = [
     "tiny_study",
     "transition_models",
     "transitions",
+    "undefined_metrics",
     "variance_components",
     "write_report",
 ]

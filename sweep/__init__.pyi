@@ -5,7 +5,17 @@ from .errors import InputError
 from .measuring.measure import make_plan
 from .plan.plan import Plan
 from .preview.preview import make_preview
+from .preview.study_check import check_study
 from .single import run_single
 from .study.schema import Study
 
-__all__ = ["InputError", "Plan", "Study", "make_plan", "make_preview", "run", "run_single"]
+__all__ = [
+    "InputError",
+    "Plan",
+    "Study",
+    "check_study",
+    "make_plan",
+    "make_preview",
+    "run",
+    "run_single",
+]

@@ -56,22 +56,22 @@ class _Read:
     """Whether its stamp will be another one if it changes."""
 
 
-def digests(files: Sequence[str]) -> list[bytes]:
-    """Returns the SHA-256 of every file's content, remembered where the file has not changed.
+def digests(files: Sequence[str]) -> dict[str, bytes]:
+    """Returns every file with the SHA-256 of its content, remembered where it has not changed.
 
     Raises:
         InputError: a file cannot be read.
     """
     stamps = dict(zip(files, _in_threads(_stamp, files), strict=True))
-    known = _remembered(stamps)
-    if not _sample_holds(known):
-        known = {}
-    missing = [file for file in stamps if file not in known]
+    found = _remembered(stamps)
+    if not _sample_holds(found, stamps):
+        found = {}
+    missing = [file for file in stamps if file not in found]
     for start in range(0, len(missing), _AT_ONCE):
-        found = _in_threads(_read, missing[start : start + _AT_ONCE])
-        known |= {one.file: one.digest for one in found}
-        _remember(found)
-    return [known[file] for file in files]
+        read = _in_threads(_read, missing[start : start + _AT_ONCE])
+        found |= {one.file: one.digest for one in read}
+        _remember(read)
+    return found
 
 
 def known(fact: str, contents: Collection[bytes]) -> set[bytes]:
@@ -166,11 +166,11 @@ def _remembered(stamps: dict[str, str]) -> dict[str, bytes]:
     return found
 
 
-def _sample_holds(remembered: dict[str, bytes]) -> bool:
+def _sample_holds(remembered: dict[str, bytes], stamps: dict[str, str]) -> bool:
     """Reads a few files again and returns whether all of them are what they were."""
     chosen, room = [], SAMPLE_BYTES
     for file in random.sample(list(remembered), min(SAMPLE_FILES, len(remembered))):
-        size = os.path.getsize(file)
+        size = int(stamps[file].split()[0])
         if size <= room:
             chosen.append(file)
             room -= size

@@ -14,7 +14,7 @@ from sweep.file_digests import digests
 
 
 def _same_place_for_every_process(path: str) -> str:
-    folder = Path(path).expanduser()
+    folder = Path(os.path.expanduser(path))  # Path's own raises an error for an unknown home
     return str(folder.absolute()) if folder.is_dir() else path
 
 
@@ -67,18 +67,16 @@ def digest(folder: Path, suffixes: tuple[str, ...] = MODEL_FILES) -> str:
     Raises:
         InputError: a file cannot be read.
     """
-    names = {
-        file.relative_to(folder): file
-        for file in sorted(folder.rglob("*"))
-        if file.is_file() and (not suffixes or file.suffix in suffixes)
-    }
     shown = {
-        name.as_posix(): str(file)
-        for name, file in names.items()
-        if not any(part.startswith(".") for part in name.parts)
+        file.relative_to(folder).as_posix(): str(file)
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+        and (not suffixes or file.suffix in suffixes)
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
     }
+    contents = digests(list(shown.values()))
     found = hashlib.sha256()
-    for name, content in zip(shown, digests(list(shown.values())), strict=True):
+    for name, file in shown.items():
         found.update(os.fsencode(name))
-        found.update(content)
+        found.update(contents[file])
     return found.hexdigest()

@@ -82,13 +82,13 @@ class ScoreArray:
         `where` saves locating the runs again.
         """
         where = self.locate(runs) if where is None else where
-        nowhere = len(self.columns)
-        tasks = [
-            [self.columns.get(self.score("task", task), nowhere) for task in run.order]
-            for run in runs
-        ]
-        found: np.ndarray = self.values[where[:, :, None], np.array(tasks)[:, None, :]]
+        tasks = np.array([self._tasks(run) for run in runs])
+        found: np.ndarray = self.values[where[:, :, None], tasks[:, None, :]]
         return found
+
+    def _tasks(self, run: RunKey) -> list[int]:
+        """Returns the columns of the scores of the tasks of a run, in learning order."""
+        return [self.columns.get(self.score("task", t), len(self.columns)) for t in run.order]
 
     def along(self, where: np.ndarray, evaluations: Sequence[EvaluationKey]) -> np.ndarray:
         """Returns scores [runs, T + 1, evaluations] at every stage of located runs."""
@@ -109,13 +109,8 @@ class ScoreArray:
 
     def are_finished(self, runs: Sequence[RunKey]) -> np.ndarray:
         """Returns whether the last stage of each run was measured on any of its tasks, [runs]."""
-        nowhere = len(self.columns)
-        columns = [
-            [self.columns.get(("task", task, "accuracy"), nowhere) for task in run.order]
-            for run in runs
-        ]
-        rows = [self.rows.get(run.stages[-1], len(self.rows)) for run in runs]
-        ends = (self.values[row, places] for row, places in zip(rows, columns, strict=True))
+        last = [self.rows.get(run.stages[-1], len(self.rows)) for run in runs]
+        ends = (self.values[row, self._tasks(run)] for row, run in zip(last, runs, strict=True))
         return np.array([bool(np.isfinite(end).any()) for end in ends], bool)
 
 

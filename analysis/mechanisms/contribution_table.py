@@ -122,8 +122,8 @@ def contribution_table(found: Iterable[Contributions]) -> pd.DataFrame:
     >>> found[["method", "player", "target", "mean", "signal"]].round(2).head(3)
          method player    target  mean  signal
     0  finetune   cars      cars  0.61    1.00
-    1  finetune   cars      pets -0.10    0.40
-    2  finetune   cars  textures -0.10    0.42
+    1  finetune   cars      pets -0.10    0.45
+    2  finetune   cars  textures -0.10    0.47
     """
     parts = [_table(part) for part in found]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=_COLUMNS)

@@ -72,8 +72,8 @@ def contributions(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
     >>> found[["method", "trained", "task", "mean", "order_sd"]].round(2).head(3)
          method trained      task  mean  order_sd
     0  finetune    cars      cars  0.61      0.00
-    1  finetune    cars      pets -0.10      0.12
-    2  finetune    cars  textures -0.10      0.11
+    1  finetune    cars      pets -0.10      0.11
+    2  finetune    cars  textures -0.10      0.10
     """
     return of_gains(contribution_table(gains(results, runs)))
 

@@ -28,7 +28,7 @@ from analysis.orders.order_models import adjacency, position, precedence
 Order = tuple[str, ...]
 
 
-class Split(NamedTuple):
+class Variances(NamedTuple):
     """Holds variances of columns of values, apart by source; not truncated at 0."""
 
     inside: np.ndarray
@@ -106,7 +106,7 @@ class Blocks:
             found[number].append(order)
         return found
 
-    def split(self, values: np.ndarray) -> Split:
+    def split(self, values: np.ndarray) -> Variances:
         """Returns the variances of values [runs, columns]."""
         means, inside = self._moments(values, self.replicate)
         several = self.sizes > 1
@@ -117,7 +117,7 @@ class Blocks:
         order = within * (1 - shared) + drawn
         if self.are_same:  # no replicate drew orders of its own; what they differ in is h
             drawn = self._residual(values) / self.sizes[0]
-        return Split(inside, order, between, drawn)
+        return Variances(inside, order, between, drawn)
 
     def _drawn(self, values: np.ndarray, within: np.ndarray, free: float) -> np.ndarray:
         """Returns the variance of the mean of a block of orders, within one seed."""
@@ -133,6 +133,8 @@ class Blocks:
             _, spread = self._moments(means, home)
             drawn: np.ndarray = spread.mean(axis=0) * 2 * free
             return drawn
+        if len(self.sizes) == 1:  # nothing tells how far its orders balance each other
+            return random
         balanced: np.ndarray = np.clip(random + self._balance(values), 0, random)
         return balanced
 
@@ -145,9 +147,21 @@ class Blocks:
         regression (Haseman & Elston 1972) from products of values of different replicates, less
         their replicate's mean, so that neither seeds nor h enter.
         """
+        kernels, squares, excess = self._kernels
+        y = centred(values, self.replicate)
+        products = np.array([(y * (kernel @ y)).sum(axis=0) for kernel in kernels])
+        weights = np.linalg.lstsq(squares, products, rcond=1e-9)[0]
+        balance: np.ndarray = excess @ weights
+        return balance
+
+    @cached_property
+    def _kernels(self) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+        """Returns kernels [runs, runs] between replicates, their products, and what blocks lack.
+
+        What a block lacks is the mean of the kernel over its pairs of orders, less that over all
+        pairs, per run.
+        """
         apart = self.replicate[:, None] != self.replicate
-        if not apart.any():
-            return np.zeros(values.shape[1])
         n, N = int(self.sizes[0]), self.possible
         together = ~apart & ~np.eye(len(self.orders), dtype=bool)
         tasks = {task: i for i, task in enumerate(sorted(self.orders[0]))}
@@ -162,12 +176,8 @@ class Blocks:
             excess.append((alike[together] - others).sum() / len(self.orders))
             X = centred(X, self.replicate)
             kernels.append((X @ X.T) * apart)
-        y = centred(values, self.replicate)
         squares = np.array([[(a * b).sum() for a in kernels] for b in kernels])
-        products = np.array([(y * (kernel @ y)).sum(axis=0) for kernel in kernels])
-        weights = np.linalg.lstsq(squares, products, rcond=1e-9)[0]
-        balance: np.ndarray = (np.array(excess) @ weights) * (N - 1) / (N * (n - 1))
-        return balance
+        return kernels, squares, np.array(excess) * (N - 1) / (N * (n - 1))
 
     def _moments(self, values: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns mean and variance [groups, columns] of values by the numbers of their groups."""

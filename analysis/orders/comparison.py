@@ -99,8 +99,8 @@ def comparison(
     >>> comparison(tiny_study()).set_index("method")[["average_accuracy", "order_sd"]].round(3)
               average_accuracy  order_sd
     method
-    replay               0.742     0.036
-    finetune             0.589     0.036
+    replay               0.742     0.033
+    finetune             0.589     0.033
     """
     runs = metrics(results, extra=extra) if isinstance(results, Results) else results
     relative = _relative_cost(runs, baseline or preferred_baseline(runs))

@@ -176,19 +176,23 @@ def stability(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFr
         R, q = means.shape
         if q < 2:
             continue
-        first, second = np.array(list(combinations(range(q), 2))).T
         for k in range(1, R // 2 + 1):
             one, other = (means[half].mean(axis=1) for half in _halves(R, k))
-            ahead = [
-                np.sign(without_rounding(half[:, first] - half[:, second])) for half in (one, other)
-            ]
-            tau = (ahead[0] * ahead[1]).mean(axis=1)
+            tau = taus(one, other)
             top = one.argmax(axis=1) == other.argmax(axis=1)
             row = {"backbone": backbone, "k": k, "tau": float(tau.mean())}
             row |= {"tau_low": float(np.quantile(tau, 0.05)), "top_1": float(top.mean())}
             rows.append(row | {"replicates": R, "orders": len(wide) / R})
     names = ["backbone", "k", "tau", "tau_low", "top_1", "replicates", "orders"]
     return pd.DataFrame(rows, columns=names)
+
+
+def taus(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Returns Kendall's tau-a of the rows of two tables of means [rows, methods]."""
+    first, second = np.array(list(combinations(range(one.shape[1]), 2))).T
+    signs = [np.sign(without_rounding(x[:, first] - x[:, second])) for x in (one, other)]
+    tau: np.ndarray = (signs[0] * signs[1]).mean(axis=1)
+    return tau
 
 
 def _halves(num: int, k: int) -> tuple[np.ndarray, np.ndarray]:

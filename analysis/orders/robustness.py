@@ -174,8 +174,8 @@ def robustness(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataF
     >>> runs = metrics(tiny_study())
     >>> robustness(runs)[["method", "mean", "order_sd", "worst", "best"]].round(3)
          method   mean  order_sd  worst   best
-    0  finetune  0.589     0.036  0.539  0.644
-    1    replay  0.742     0.036  0.691  0.798
+    0  finetune  0.589     0.033  0.539  0.644
+    1    replay  0.742     0.033  0.691  0.798
     """
     sign = METRICS[metric].sign
     rows = []

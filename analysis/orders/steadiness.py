@@ -81,15 +81,14 @@ def _ratio(runs: pd.DataFrame, reference: pd.DataFrame, metric: str) -> dict[str
     pair = ["replicate", "order"]
     both = runs.merge(reference[[*pair, metric]], on=pair, suffixes=("", " of reference"))
     columns = [metric, f"{metric} of reference"]
-    blocks = [part[columns].to_numpy(float) for _, part in both.groupby("replicate")]
-    if not blocks or min(np.ptp(block, axis=0).min() for block in blocks) < 10.0**-DECIMALS:
+    if both.empty:
         return {}
-    split = Blocks.of(both).split(both[columns].to_numpy(float))
-    # Balanced orders lie further apart than random ones, for one method more than for the other.
-    scales = np.log(split.order / split.inside.mean(axis=0)) / 2
-    shift = float(scales[0] - scales[1])
-    logs = shift + np.array([_log_ratio(block) for block in blocks])
-    few = shift + np.concatenate([_log_ratio(block[_choices(len(block))]) for block in blocks])
+    blocks, values = Blocks.of(both), both[columns].to_numpy(float)
+    parts = [values[blocks.replicate == number] for number in range(len(blocks.sizes))]
+    if min(np.ptp(part, axis=0).min() for part in parts) < 10.0**-DECIMALS:
+        return {}
+    logs, shift = log_ratios(blocks, values)
+    few = shift + np.concatenate([_log_ratio(part[_choices(len(part))]) for part in parts])
     complete = are_complete(runs) and are_complete(reference)
     centre, low, high = t_interval(logs).only_if(complete)
     few_low, few_high = np.quantile(few, [0.025, 0.975], method="nearest")
@@ -102,9 +101,26 @@ def _ratio(runs: pd.DataFrame, reference: pd.DataFrame, metric: str) -> dict[str
         "few_low": float(np.exp(few_low)),
         "few_high": float(np.exp(few_high)),
         "reversed": float((few * centre < 0).mean()),
-        "orders": float(np.mean([len(block) for block in blocks])),
-        "replicates": len(blocks),
+        "orders": float(blocks.sizes.mean()),
+        "replicates": len(blocks.sizes),
     }
+
+
+def log_ratios(blocks: Blocks, values: np.ndarray) -> tuple[np.ndarray, float]:
+    """Returns the log of the ratio of both SDs over orders in every replicate, and its correction.
+
+    Orders that balance each other lie further apart than random ones, for one method perhaps more
+    than for the other; the correction, which is added already, takes that back (see `blocks`).
+
+    Args:
+        blocks: of the runs.
+        values: of both methods, [runs, 2].
+    """
+    split = blocks.split(values)
+    scales = np.log(split.order / split.inside.mean(axis=0)) / 2
+    shift = float(scales[0] - scales[1])
+    deviations = np.log(split.inside) / 2
+    return deviations[:, 0] - deviations[:, 1] + shift, shift
 
 
 def _log_ratio(values: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ AGREEMENT = 0.9
 def worst_seen(robustness: pd.DataFrame) -> str:
     """Returns what the worst order seen says about the orders not seen, for all methods at once."""
     known = robustness.dropna(subset="tolerance")
-    known = known[known["best"] - known["worst"] > NOTHING]
+    known = known[known["order_sd"] >= NOTHING]
     if known.empty:
         return ""
     known = known.sort_values(["worst", "method"], ascending=[False, True]).head(MOST)

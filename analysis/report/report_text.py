@@ -11,6 +11,7 @@ from analysis.inference.replicates import complete_replicates
 from analysis.inference.significance import fewest_flips
 from analysis.report.phrases import listed, number, plural
 from analysis.report.study_statistics import StudyStatistics
+from analysis.run_metrics.undefined import undefined_metrics
 from analysis.version import __version__
 
 NEEDS_TWO = "a verdict needs two replicates with all runs complete"
@@ -196,9 +197,11 @@ def counted(study: StudyStatistics) -> str:
 def notes(study: StudyStatistics) -> list[str]:
     """Returns what the numbers are conditional on, once per note."""
     noted = study.summary[study.summary["note"] != ""]
-    return [score_named(study.results)] + [
+    conditions = [
         f"{', '.join(sorted(set(part['method'])))}: {note}." for note, part in noted.groupby("note")
     ]
+    gaps = undefined_metrics(study.runs)
+    return [score_named(study.results), *study.results.notes, *gaps, *conditions]
 
 
 def score_named(results: Results) -> str:

@@ -14,7 +14,7 @@ def metrics(
     """Returns all metrics of every finished run.
 
     A run is finished when its last stage was measured. Metrics that need a score which was not
-    measured are NaN for that run; `left_out` says which.
+    measured are NaN for that run; `undefined_metrics` says which.
 
     Args:
         results: what `load`, `from_matrices` or `read_matrices` returns.

@@ -123,6 +123,30 @@ def plan(
 
 
 @app.command()
+def check(
+    study: StudyArgument,
+    out: OutOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    set_: SetOption = None,
+) -> None:
+    """Check a study before it runs: data, models, prompts, memory, disk, and what would stop it.
+
+    Tries every method for a few steps on a few images; writes nothing to the run folder.
+    """
+    from sweep.cli.checkup_text import print_checkup
+    from sweep.preview.study_check import check_study
+
+    _quiet()
+    found = check_study(study, out, tuple(set_ or ()))
+    if as_json:
+        console.print_json(data=found.as_dict())
+    else:
+        print_checkup(found, console)
+    if found.problems:
+        raise typer.Exit(EXIT_INPUT)
+
+
+@app.command()
 def status(
     directory: Annotated[str, typer.Argument(metavar="DIR", help="Folder or URI of a run.")],
 ) -> None:

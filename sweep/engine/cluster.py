@@ -57,8 +57,8 @@ def connected(address: str | None, lanes: Lanes) -> Iterator[None]:
     """Connects to a cluster or, without an address, starts a Ray that ends with this process.
 
     Raises:
-        InputError: this process is connected already, and `address` names a cluster; or that
-            cluster cannot be reached.
+        InputError: this process is connected already, and `address` names a cluster; or Ray
+            cannot start, or not be reached.
     """
     if ray.is_initialized():
         if address:
@@ -84,11 +84,13 @@ def connected(address: str | None, lanes: Lanes) -> Iterator[None]:
     with _set(environment):
         try:
             ray.init(**options, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            if not address:
+        except (OSError, ValueError, RuntimeError) as error:
+            if not address and not isinstance(error, OSError):
                 raise
-            reason = " ".join(str(error).split()).rstrip(".")
-            raise InputError(f"--address '{address}' cannot be reached: {reason}.") from None
+            # Without an address it is, for example, a path that is too long for sockets.
+            reason = str(error).strip().splitlines()[0].removesuffix(".")
+            place = f"--address '{address}' cannot be reached" if address else "Ray cannot start"
+            raise InputError(f"{place}: {reason}.") from None
         try:
             yield
         finally:

@@ -3,8 +3,10 @@
 import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from methods.base import State
+from sweep.cache import CACHE
 from sweep.plan.plan import Plan
 from sweep.plan.scheduler import Kept, Scheduler
 from sweep.plan.units import Unit
@@ -59,13 +61,18 @@ def measure_costs(plan: Plan) -> dict[tuple[str, str], Cost]:
     The second task of an order is timed, so that the work that a method does about earlier tasks
     counts.
     """
-    study = _shortened(plan.study, min(PROBES))
-    worker = Worker(study, plan.pinned, join_lane(study))
+    worker = timing_worker(plan)
     return {
-        (backbone, method): _measure(worker, plan, backbone, method)
-        for backbone in study.backbones
-        for method in study.methods
+        (backbone, method): measure_cost(worker, plan, backbone, method)
+        for backbone in plan.study.backbones
+        for method in plan.study.methods
     }
+
+
+def timing_worker(plan: Plan, cache: Path = CACHE) -> Worker:
+    """Returns a worker for `measure_cost`, with the plan's data in memory."""
+    study = _shortened(plan.study, min(PROBES))
+    return Worker(study, plan.pinned, join_lane(study), cache)
 
 
 def _shortened(study: Study, steps: int) -> Study:
@@ -73,7 +80,8 @@ def _shortened(study: Study, steps: int) -> Study:
     return study.model_copy(update={"training": Training(**training)})
 
 
-def _measure(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost:
+def measure_cost(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost:
+    """Returns what a stage of one backbone with one method costs, from a few steps."""
     kind = plan.study.methods[method].kind
     if kind.depends_on == "nothing":
         return Cost(0.0, 0.0, 0)

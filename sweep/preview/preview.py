@@ -132,8 +132,9 @@ class Preview:
             f"{plural(facts['orders'], 'order')} in {plural(len(plan.blocks), 'replicate')}, "
             f"{plural(facts['runs'], 'run')}: {plural(naive, 'stage')}, {trained:,} of them to "
             f"be trained ({1 - trained / max(1, naive):.0%} shared). On "
-            f"{plural(self.lanes, 'lane')} as fast as this machine: about {duration(self.expected.seconds)}, at most "
-            f"{size(self.expected.peak_state_bytes)} of states on disk.{self._stopping()}"
+            f"{plural(self.lanes, 'lane')} as fast as this machine: about "
+            f"{duration(self.expected.seconds)}, at most {size(self.expected.peak_state_bytes)} of "
+            f"states on disk.{self._stopping()}"
         )
 
     def _stopping(self) -> str:
@@ -148,13 +149,16 @@ class Preview:
         )
 
 
-def make_preview(study: Study, out: str | None = None) -> Preview:
+def make_preview(
+    study: Study | Plan, out: str | None = None, measured: Costs | None = None
+) -> Preview:
     """Plans a study and measures what a stage costs on this machine. Writes nothing.
 
     Args:
-        study: What would be run.
+        study: What would be run; or its plan, as `make_plan` returns it.
         out: Folder or URI of the run. Stages that are finished there count as done, and their
             times are used instead of new measurements.
+        measured: Costs that were measured before; None: measures them if stages lack some.
 
     Raises:
         InputError: the study cannot be run, or `out` holds another study.
@@ -164,7 +168,8 @@ def make_preview(study: Study, out: str | None = None) -> Preview:
     >>> shown.expected.units, shown.sentence()
     (1, '24 orders in 3 replicates, 24 runs: 0 stages, ...')
     """
-    everything = make_plan(study)
+    everything = study if isinstance(study, Plan) else make_plan(study)
+    study = everything.study
     run_folder = RunFolder(out or f"runs/{study.name}", everything)
     run_folder.check(accepts_changes=True)
     check_inputs(everything)
@@ -174,7 +179,7 @@ def make_preview(study: Study, out: str | None = None) -> Preview:
     costs: Costs = recorded(plan, run_folder.store)
     pairs = {(unit.backbone, unit.method) for unit in plan.units.values() if unit.kind == "train"}
     if not pairs <= set(costs):
-        costs = measure_costs(plan) | dict(costs)
+        costs = dict(measure_costs(plan) if measured is None else measured) | dict(costs)
     lanes = _lanes(study)
     spent = sum(
         costs[u.backbone, u.method].seconds(plan, u) for u in plan.units.values() if u.method

@@ -1,5 +1,6 @@
 """Finds a study's backbones and identifies their weights without loading them."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -86,7 +87,7 @@ def find_source(config: BackboneConfig) -> Source:
     """
     if config.path in embedded():
         return Source(config, None, digest(EMBEDDED / config.path))
-    folder = Path(config.path).expanduser()
+    folder = Path(os.path.expanduser(config.path))
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise InputError(f"backbone '{config.path}': the folder holds no config.json.")

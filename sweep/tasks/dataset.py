@@ -73,8 +73,9 @@ class Dataset(ReferenceConfig):
         if not self._is_image_folder:
             return hashlib.sha256(repr((settings, self._version)).encode()).hexdigest()
         found = hashlib.sha256(repr((settings, self._drawn.captions)).encode())
-        for content in file_digests.digests(self._drawn.files):
-            found.update(content)
+        contents = file_digests.digests(self._drawn.files)
+        for file in self._drawn.files:
+            found.update(contents[file])
         return found.hexdigest()
 
     @cached_property
@@ -117,7 +118,7 @@ class Dataset(ReferenceConfig):
             InputError: the data set or a column is not there, or holds something else.
         """
         if self._is_image_folder:
-            check_pictures(self._drawn.files)
+            check_pictures(file_digests.digests(self._drawn.files))
             return
         images, _ = self.load()
         content = bytes.fromhex(self.fingerprint())

@@ -1,10 +1,9 @@
 """Finds image files in folders, says what it leaves out and why, and opens them."""
 
 import os
-import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
@@ -151,7 +150,7 @@ def _below(
 def _is_image(entry: os.DirEntry[str], left_out: LeftOut) -> bool:
     """Returns whether something that is no folder is an image file; counts it if it is not."""
     suffix = os.path.splitext(entry.name)[1].lower()
-    if not stat.S_ISREG(entry.stat().st_mode):
+    if not entry.is_file():
         left_out.add("they are neither files nor folders", entry.path)
     elif suffix not in suffixes():
         reason = (
@@ -187,13 +186,15 @@ def upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def check_pictures(files: Sequence[str]) -> None:
+def check_pictures(digests: Mapping[str, bytes]) -> None:
     """Decodes every image whose content has not been decoded on this machine before.
+
+    Args:
+        digests: Image files with the digests of their contents.
 
     Raises:
         InputError: one cannot be read as an image.
     """
-    digests = dict(zip(files, file_digests.digests(files), strict=True))
     known = file_digests.known(READABLE, set(digests.values()))
     new = {digest: file for file, digest in digests.items() if digest not in known}
     checked = []

@@ -70,7 +70,7 @@ class ImageFolder(BenchmarkConfig):
     @field_validator("path")
     @classmethod
     def _same_place_for_every_process(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+        return Path(os.path.expanduser(value)).absolute()
 
     @field_validator("tasks", "probes")
     @classmethod
@@ -125,21 +125,24 @@ class ImageFolder(BenchmarkConfig):
 
     @cached_property
     def _fingerprints(self) -> dict[str, TaskFingerprint]:
-        files = list(dict.fromkeys(self._all_files()))
-        contents = dict(zip(files, file_digests.digests(files), strict=True))
         found = {}
         for name, parts in self._listing.files.items():
-            own = {part: self._digest(name, classes, contents) for part, classes in parts.items()}
+            own = {part: self._digest(name, classes) for part, classes in parts.items()}
             found[name] = TaskFingerprint(own.get("train", own["test"]), own["test"])
         return found
 
-    def _digest(self, task: str, classes: Classes, contents: Mapping[str, bytes]) -> str:
+    @cached_property
+    def _contents(self) -> dict[str, bytes]:
+        """Digests of all files."""
+        return file_digests.digests(self._all_files())
+
+    def _digest(self, task: str, classes: Classes) -> str:
         sizes = [(_choice(name), len(files)) for name, files in classes.items()]
         facts = (self._templates(task), self.question, sizes)
         digest = hashlib.sha256(repr(facts).encode())
         for files in classes.values():
             for file in files:
-                digest.update(contents[file])
+                digest.update(self._contents[file])
         return digest.hexdigest()
 
     def found(self) -> tuple[str, ...]:
@@ -155,7 +158,7 @@ class ImageFolder(BenchmarkConfig):
         Raises:
             InputError: folders are missing or empty, or an image cannot be decoded.
         """
-        check_pictures(self._all_files())
+        check_pictures(self._contents)
 
     def load(self) -> Benchmark:
         """Lists all images; they are read when asked for.

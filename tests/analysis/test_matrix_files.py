@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import Results, combine, from_matrices, left_out, metrics, read_matrices
+from analysis import (
+    Results,
+    combine,
+    from_matrices,
+    metrics,
+    read_matrices,
+    undefined_metrics,
+    write_report,
+)
 
 ORDER = ("b", "a", "c")
 R = np.array([[0.2, 0.1, 0.3], [0.7, 0.2, 0.3], [0.6, 0.8, 0.2], [0.5, 0.7, 0.9]])
@@ -176,7 +184,7 @@ def test_cells_that_were_not_measured(gap: str) -> None:
         "Not measured in unnamed, replicate 0, order b>a>c: a after stage 2 (a); metrics that need "
         "it leave this run out.",
     )
-    (said,) = left_out(metrics(results))
+    (said,) = undefined_metrics(metrics(results))
     assert said.startswith("unnamed: no Average incremental accuracy, Avg (MTIL), Learning ")
     assert "Last" not in said
 
@@ -188,7 +196,7 @@ def test_a_run_with_a_gap_leaves_its_replicate_out_of_what_needs_the_gap_alone()
     runs = metrics(results)
     assert runs["last"].tolist() == pytest.approx([0.7] * 3)
     assert runs["bwt"].isna().tolist() == [False, True, False]
-    said = " ".join(left_out(runs))
+    said = " ".join(undefined_metrics(runs))
     assert "Backward transfer" in said
     assert "1 of 3 runs: b>a>c of replicate 1." in said
 
@@ -435,3 +443,25 @@ def test_notes_and_units_of_studies_put_together() -> None:
     both = combine({"A": read(csv(100 * R, index=False)), "B": read(csv(R, index=False))})
     assert both.unit == "mixed"
     assert both.notes == ("A: Accuracies were given in percent and are held as fractions.",)
+
+
+def test_the_report_says_how_files_were_read_and_what_they_lack(tmp_path: Path) -> None:
+    gap = pd.concat([long(method="m", scale=100), long(method="n")])
+    gap = gap[(gap["method"] == "m") | (gap["stage"] != 2) | (gap["eval_task"] != "a")]
+    results = read(gap.to_csv(index=False))
+    page = Path(write_report(results, out=str(tmp_path))).read_text("utf-8")
+    for text in (page, (tmp_path / "report.md").read_text("utf-8")):
+        assert "Accuracies of m were given in percent and are held as fractions." in text
+        assert "a after stage 2 (a); metrics that need it leave this run out." in text
+        assert re.search(r"n: no [^.]*Backward transfer[^.]* for any run\.", text)
+        assert not re.search(r"m: no [^.]*Backward transfer", text)
+        assert re.search(r"m\b.*0\.700", text)
+
+
+@pytest.mark.parametrize("filled", [True, False], ids=["zeros", "nothing"])
+def test_a_triangle_has_a_report(tmp_path: Path, filled: bool) -> None:
+    triangle = np.where(np.tri(3), R[1:], 0 if filled else np.nan)
+    results = from_matrices([triangle, 0.9 * triangle], [ORDER, ORDER], "m")
+    page = Path(write_report(results, out=str(tmp_path))).read_text("utf-8")
+    assert "m: no Transfer (MTIL)" in page
+    assert ("are read as not measured" in page) == filled

@@ -1,5 +1,7 @@
 """Rankings over orders: other libraries' coefficients, hand-made shares."""
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pingouin
@@ -66,18 +68,34 @@ def test_lower_is_better_where_it_is() -> None:
     assert rankings(runs, "forgetting_max")["top"].tolist() == ["b"]
 
 
-def test_a_study_of_all_its_runs_agrees_with_itself() -> None:
+def test_halves_of_a_study_share_no_run() -> None:
+    """All pairs of disjoint halves, by hand."""
     rng = np.random.default_rng(4)
-    values = {f"m{i}": 0.05 * i + 0.2 * rng.random((3, 8)) for i in range(4)}
+    values = {f"m{i}": 0.05 * i + 0.2 * rng.random((4, 8)) for i in range(4)}
     found = stability(runs_of(values)).set_index("k")
-    assert found.loc[24, ["tau", "top_1"]].tolist() == [1, 1]
-    assert found.loc[1, "tau"] < found.loc[6, "tau"] < 1
-    single = [
-        stats.kendalltau(list(map(np.mean, values.values())), [v[r, o] for v in values.values()])[0]
-        for r in range(3)
-        for o in range(8)
+    means = np.array([v.mean(axis=1) for v in values.values()])  # [methods, replicates]
+    one = [stats.kendalltau(means[:, i], means[:, j])[0] for i, j in combinations(range(4), 2)]
+    two = [
+        stats.kendalltau(means[:, half].mean(axis=1), means[:, rest].mean(axis=1))[0]
+        for half, rest in (([0, 1], [2, 3]), ([0, 2], [1, 3]), ([0, 3], [1, 2]))
     ]
-    assert found.loc[1, "tau"] == pytest.approx(np.mean(single), abs=0.06)
+    assert list(found.index) == [1, 2]
+    assert found["tau"].tolist() == pytest.approx([np.mean(one), np.mean(two)])
+
+
+def test_no_size_of_study_agrees_where_there_is_no_difference() -> None:
+    rng = np.random.default_rng(5)
+    taus = [
+        stability(runs_of({f"m{i}": rng.random((8, 3)) for i in range(5)})).set_index("k")["tau"]
+        for _ in range(60)
+    ]
+    mean = pd.concat(taus, axis=1).mean(axis=1)
+    assert mean.to_numpy() == pytest.approx(0, abs=0.12)
+
+
+def test_one_replicate_has_no_halves() -> None:
+    values = {m: np.random.default_rng(6).random((1, 8)) for m in "abc"}
+    assert stability(runs_of(values)).empty
 
 
 def test_runs_that_one_method_lacks_do_not_count() -> None:

@@ -20,6 +20,7 @@ from analysis.report.panels import PANELS
 from analysis.report.panels.accuracy_over_orders import AccuracyOverOrders
 from analysis.report.panels.forgetting_and_learning import ForgettingAndLearning
 from analysis.report.panels.order_tree import OrderTree
+from analysis.report.phrases import interval
 from analysis.report.sentences import findings
 from analysis.report.study_statistics import StudyStatistics
 from tests.analysis.embedded import write_embeddings
@@ -260,7 +261,8 @@ def test_steadiness_is_said_and_tabled(out: Path) -> None:
     page = Page(Path(write_report(str(out))).read_text())
     assert list(study.steadiness["method"]) == ["ewc", "lora", "replay"]  # zero_shot does not move
     for row in study.steadiness.itertuples():
-        assert f"**{row.method}** {row.ratio:.3f} [" in text
+        said = interval(row.ratio, row.ratio_low, row.ratio_high)
+        assert f"**{row.method}** {said} times" in text
         assert f"{row.few_low:.2f} to {row.few_high:.2f}" in page.text
 
 

@@ -1,13 +1,15 @@
 """Ratios of spreads over orders: closed forms, brute force, and truth known by simulation."""
 
-from itertools import combinations
+from itertools import combinations, permutations
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from analysis import steadiness
-from analysis.orders.steadiness import FEW
+from analysis.orders.blocks import Blocks
+from analysis.orders.steadiness import FEW, log_ratios
+from sweep.orders.williams import Williams
 from tests.analysis.invented_runs import runs_of
 
 
@@ -90,6 +92,40 @@ def test_a_broken_replicate_of_either_is_left_out() -> None:
     assert (row.ratio, row.ratio_low, row.p) == pytest.approx(
         (expected.ratio, expected.ratio_low, expected.p)
     )
+
+
+def test_a_ratio_about_which_nothing_is_known_has_no_bounds() -> None:
+    (row,) = steadiness(runs_of(drawn(10, replicates=2)), "a").itertuples()
+    assert row.ratio > 0
+    assert row.p == row.p
+    assert np.isnan([row.ratio_low, row.ratio_high]).all()
+    tables = drawn(11, replicates=3)
+    tables["b"] = 0.5 + (tables["b"] - 0.5) * np.array([[1], [0.01], [1]])
+    (row,) = steadiness(runs_of(tables), "a").itertuples()
+    assert np.isnan([row.ratio_low, row.ratio_high]).all()
+
+
+def test_balanced_orders_do_not_make_a_method_less_steady() -> None:
+    """An effect of places alone, which a square balances, beside one without any rule."""
+    rng = np.random.default_rng(12)
+    logs = []
+    for _ in range(60):
+        blocks = [Williams().orders("abcdef", rng) for _ in range(5)]
+        places, free = rng.standard_normal((6, 6)), rng.standard_normal((5, 6))
+        ruled = [
+            [sum(places[k, "abcdef".index(t)] for k, t in enumerate(order)) for order in block]
+            for block in blocks
+        ]
+        sds = np.std(_all_sums(places)), 1.0
+        orders = [order for block in blocks for order in block]
+        both = np.column_stack([np.ravel(ruled) / sds[0], free.ravel()])
+        logs.append(log_ratios(Blocks(np.repeat(np.arange(5), 6), orders), both)[0].mean())
+    assert np.mean(logs) == pytest.approx(0, abs=0.06)
+
+
+def _all_sums(places: np.ndarray) -> np.ndarray:
+    every = np.array(list(permutations(range(6))))
+    return places[np.arange(6), every].sum(axis=1)
 
 
 @pytest.mark.slow

@@ -118,3 +118,20 @@ def test_missing_weights_are_not_made_up(tmp_path: Path) -> None:
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ValueError, match=r"no weights for 1 parameters.*text_projection"):
         load_backbone(folder)
+
+
+def test_a_very_oblong_picture_costs_no_more_than_its_middle() -> None:
+    """Resized by its shorter side, this one would have 4.5 million pixels times 224."""
+    pixels = ImagePreprocessor(CLIPImageProcessorPil()).prepare([Image.new("RGB", (1, 20_000))])
+    assert pixels.shape == (1, 3, 224, 224)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_middle_of_an_oblong_picture_is_what_the_processor_crops(
+    folder: str, backbone: Backbone, turned: bool
+) -> None:
+    image = picture(8 * 41, 8)
+    image = image.transpose(Image.Transpose.ROTATE_90) if turned else image
+    processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
+    whole = processor([image], do_rescale=False, do_normalize=False)["pixel_values"]
+    assert torch.equal(backbone.pixels([image]), torch.from_numpy(np.stack(whole)))

@@ -3,8 +3,8 @@
 The format is that of src/main_incremental.py and src/loggers/disk_logger.py of
 github.com/mmasana/FACIL: results/acc_taw-<time>.txt (task known at test time) and
 acc_tag-<time>.txt (task not known) are written anew after every task with np.savetxt, tabs between
-and six decimals. Rows of tasks still to come are all zero. Beside them lie tables that hold no
-accuracies by task.
+and six decimals. Rows of tasks still to come are all zero (`without_filler` knows). Beside them lie
+tables that hold no accuracies by task.
 """
 
 import re
@@ -29,8 +29,5 @@ def read_facil(given: GivenFile, wanted: Wanted) -> Reading:
             f"results/acc_taw-*.txt (task known) or results/acc_tag-*.txt."
         )
     order = named(wanted.order, T, given.name)
-    R = padded([row[: k + 1] for k, row in enumerate(rows)], T)
-    done = [k for k, row in enumerate(rows) if any(row)]
-    R[(done[-1] + 2 if done else 1) :] = float("nan")
     method, backbone = wanted.method or "unnamed", wanted.backbone or "unnamed"
-    return Reading([MatrixRun(method, order, R, None, backbone, "fraction")])
+    return Reading([MatrixRun(method, order, padded(rows, T), None, backbone, "fraction")])

@@ -8,7 +8,7 @@ MOST_RUNS = 3
 """Runs that a sentence names; more are counted."""
 
 
-def left_out(runs: pd.DataFrame) -> list[str]:
+def undefined_metrics(runs: pd.DataFrame) -> list[str]:
     """Returns one sentence for every set of runs that lacks metrics of its accuracy matrix.
 
     Metrics of probes and retrieval are not spoken of: a study has them or not.
@@ -17,9 +17,8 @@ def left_out(runs: pd.DataFrame) -> list[str]:
         runs: what `metrics` returns.
 
     >>> from analysis import from_matrices, metrics
-    >>> nan = float("nan")
-    >>> for sentence in left_out(metrics(from_matrices([[[0.9, nan], [0.7, 0.8]]], [("a", "b")]))):
-    ...     print(sentence)
+    >>> results = from_matrices([[[0.9, float("nan")], [0.7, 0.8]]], [("a", "b")])
+    >>> print(*undefined_metrics(metrics(results)))
     unnamed: no Transfer (MTIL), Avg (MTIL), Learning, Forward transfer, Zero-shot ... any run.
     """
     said = []

@@ -1,0 +1,87 @@
+"""Looks at prompts as a backbone reads them: their length, and words that it does not know."""
+
+from dataclasses import dataclass
+
+from methods.backbones.pretrained import PretrainedBackbone
+from methods.data import Task
+
+
+@dataclass(frozen=True)
+class PromptsRead:
+    """The texts of a task, as one backbone reads them."""
+
+    example: str
+    """The text of the first choice."""
+    num_texts: int
+    longest: int
+    """Tokens of the longest text, before it is cut."""
+    room: int | None
+    """Tokens that the text tower takes; None: as many as there are."""
+    cut: tuple[str, ...]
+    """Texts that are cut."""
+    unknown: tuple[str, ...]
+    """Words that the tokenizer does not know."""
+    alike: tuple[tuple[str, str], ...]
+    """Choices that are the same tokens to the model, so it cannot tell them apart."""
+
+
+def read_prompts(backbone: PretrainedBackbone, task: Task) -> PromptsRead:
+    """Returns what a backbone makes of the texts of a task.
+
+    >>> from types import SimpleNamespace
+    >>> from sweep.study.backbones import BackboneConfig, find_source
+    >>> backbone = find_source(BackboneConfig(path="tiny-clip")).load()
+    >>> task = SimpleNamespace(templates=("a {}",), choices=("circle", "zebra"))
+    >>> task.prompts = lambda i: [f"a {choice}" for choice in task.choices]
+    >>> found = read_prompts(backbone, task)
+    >>> found.unknown, found.longest
+    (('zebra',), 4)
+    """
+    texts, room = backbone.texts(task), _room(backbone)
+    tokenizer = backbone.tokenizer
+    added = backbone.family == "dual-encoder"
+    tokens = [tokenizer(text, add_special_tokens=added)["input_ids"] for text in texts]
+    cut = [room is not None and len(ids) > room for ids in tokens]
+    # Answers of fusion backbones end with one more token, which is none of the text's.
+    first = [tuple(ids if room is None else _cut(ids, room)) for ids in tokens]
+    return PromptsRead(
+        example=texts[0],
+        num_texts=len(texts),
+        longest=max(map(len, tokens)),
+        room=room,
+        cut=tuple(text for text, is_cut in zip(texts, cut, strict=True) if is_cut),
+        unknown=tuple(dict.fromkeys(word for text in texts for word in _unknown(tokenizer, text))),
+        alike=tuple(_alike(task.choices, first[: len(task.choices)])),
+    )
+
+
+def _cut(ids: list[int], room: int) -> list[int]:
+    """Returns what is left of a text: its beginning, and the end token."""
+    return ids if len(ids) <= room else [*ids[: room - 1], ids[-1]]
+
+
+def _room(backbone: PretrainedBackbone) -> int | None:
+    if backbone.family != "dual-encoder":
+        return None
+    room: int = backbone.model.config.text_config.max_position_embeddings
+    return room
+
+
+def _unknown(tokenizer: object, text: str) -> list[str]:
+    """Returns the words of a text that the tokenizer has one token for, that of unknown words."""
+    unknown = getattr(tokenizer, "unk_token_id", None)
+    if unknown is None or not getattr(tokenizer, "is_fast", False):
+        return []  # pieces of any word are known to the others, byte by byte
+    read = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)  # type: ignore[operator]
+    pairs = zip(read["input_ids"], read["offset_mapping"], strict=True)
+    words = [text[start:end] for token, (start, end) in pairs if token == unknown]
+    return [word for word in words if any(map(str.isalnum, word))]
+
+
+def _alike(choices: tuple[str, ...], tokens: list[tuple[int, ...]]) -> list[tuple[str, str]]:
+    first: dict[tuple[int, ...], str] = {}
+    return [
+        (first[ids], choice)
+        for choice, ids in zip(choices, tokens, strict=True)
+        if first.setdefault(ids, choice) != choice
+    ]
