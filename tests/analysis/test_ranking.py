@@ -86,7 +86,7 @@ def test_halves_of_a_study_share_no_run() -> None:
 def test_no_size_of_study_agrees_where_there_is_no_difference() -> None:
     rng = np.random.default_rng(5)
     taus = [
-        stability(runs_of({f"m{i}": rng.random((8, 3)) for i in range(5)})).set_index("k")["tau"]
+        stability(runs_of({f"m{i}": rng.random((10, 3)) for i in range(5)})).set_index("k")["tau"]
         for _ in range(60)
     ]
     mean = pd.concat(taus, axis=1).mean(axis=1)
