@@ -91,7 +91,7 @@ def verdicts(differences: pd.DataFrame, rope: float) -> pd.DataFrame:
     with np.errstate(divide="ignore", invalid="ignore"):
         beyond = np.where(np.abs(mean) > rope, (np.abs(mean) - rope) / error, 0)
     p = np.asarray(2 * stats.t.sf(beyond, n - 1))
-    half = stats.t.isf(_levels(p) / 2, n - 1) * error
+    half = stats.t.isf(holm_levels(p) / 2, n - 1) * error
     low, high = mean - half, mean + half
     words = [verdict(*bounds, rope) for bounds in zip(low, high, strict=True)]
     found.loc[tested, "verdict"] = words
@@ -99,7 +99,7 @@ def verdicts(differences: pd.DataFrame, rope: float) -> pd.DataFrame:
     return found
 
 
-def _levels(p: np.ndarray) -> np.ndarray:
+def holm_levels(p: np.ndarray) -> np.ndarray:
     """Returns the error that Holm's procedure allows each interval, from uncorrected p values.
 
     Equal p values get the same.

@@ -14,7 +14,7 @@ from scipy import stats
 
 from analysis.inference.intervals import t_interval, telling
 from analysis.inference.replicates import Baseline, are_complete, complete_replicates, partners
-from analysis.inference.significance import holm
+from analysis.inference.significance import holm, holm_levels
 from analysis.orders.blocks import Blocks
 from analysis.run_metrics.metric import DECIMALS
 
@@ -39,11 +39,12 @@ def steadiness(
         One row per (backbone, method) where the order moves both, in every replicate: baseline,
         ratio (of the method's SD over orders to the baseline's, geometric mean over replicates),
         ratio_low, ratio_high (95 % t interval of its logarithm), p, p_holm (of ratio = 1, t test;
-        Holm over the methods of a backbone), few_low, few_high (2.5 % and 97.5 % quantiles of the
-        ratio that FEW orders of one seed show), reversed (the share of such draws in which the
-        other of the two is the steadier), orders (of a replicate, mean), replicates. Bounds and p
-        are NaN for a single replicate and where one is broken; bounds also for two replicates and
-        where they say nothing (`intervals.telling`).
+        Holm over the methods of a backbone), holm_low, holm_high (the interval at the level of
+        Holm's procedure: without 1 exactly where p_holm is below 5 %), few_low, few_high (2.5 %
+        and 97.5 % quantiles of the ratio that FEW orders of one seed show), reversed (the share of
+        such draws in which the other of the two is the steadier), orders (of a replicate, mean),
+        replicates. Bounds and p are NaN for a single replicate and where one is broken; bounds
+        also for two replicates and where they say nothing (`intervals.telling`).
 
     Raises:
         ValueError: no run of a baseline is complete.
@@ -63,17 +64,28 @@ def steadiness(
             if other.get(method) in used
             if (row := _ratio(used[method], used[other[method]], metric))
         ]
-        table = pd.DataFrame(found, columns=_COLUMNS)
-        known = table["p"].notna()
-        table.loc[known, "p_holm"] = holm(table.loc[known, "p"])
-        tables.append(table)
+        tables.append(_corrected(pd.DataFrame(found, columns=[*_COLUMNS, "error"])))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_COLUMNS)
 
 
 _COLUMNS = [
     *("backbone", "method", "baseline", "ratio", "ratio_low", "ratio_high", "p", "p_holm"),
-    *("few_low", "few_high", "reversed", "orders", "replicates"),
+    *("holm_low", "holm_high", "few_low", "few_high", "reversed", "orders", "replicates"),
 ]
+
+
+def _corrected(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns the ratios of a backbone with what Holm's procedure makes of them together."""
+    known = table["p"].notna()
+    p = table.loc[known, "p"].to_numpy(float)
+    table.loc[known, "p_holm"] = holm(p)
+    told = known & table["ratio_low"].notna()
+    mine = table.loc[known].assign(level=holm_levels(p)).loc[told[known]].astype({"ratio": float})
+    half = stats.t.isf(mine["level"] / 2, mine["replicates"].astype(int) - 1)
+    factor = np.exp(half * mine["error"].astype(float))
+    low, high = telling(mine["ratio"] / factor, mine["ratio"] * factor)
+    table.loc[told, "holm_low"], table.loc[told, "holm_high"] = low, high
+    return table[_COLUMNS]
 
 
 def _ratio(runs: pd.DataFrame, reference: pd.DataFrame, metric: str) -> dict[str, float]:
@@ -97,6 +109,7 @@ def _ratio(runs: pd.DataFrame, reference: pd.DataFrame, metric: str) -> dict[str
         "ratio": float(np.exp(centre)),
         "ratio_low": float(ratio_low),
         "ratio_high": float(ratio_high),
+        "error": float(stats.sem(logs)) if len(logs) > 1 else np.nan,
         "p": float(stats.ttest_1samp(logs, 0).pvalue) if complete and len(logs) > 1 else np.nan,
         "few_low": float(np.exp(few_low)),
         "few_high": float(np.exp(few_high)),

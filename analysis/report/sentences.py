@@ -106,7 +106,7 @@ def _steadier(steadiness: pd.DataFrame) -> str:
         return ""
     found = steadiness.sort_values(["ratio", "method"])
     named = [
-        f"**{row.method}** {interval(row.ratio, row.ratio_low, row.ratio_high)} times"
+        f"**{row.method}** {interval(row.ratio, row.holm_low, row.holm_high)} times"
         for row in rows(found.head(MAX_NAMED))
     ]
     rest = f", {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""

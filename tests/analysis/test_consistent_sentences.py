@@ -192,9 +192,9 @@ def _moved(said: Said, study: StudyStatistics) -> list[str]:
         wrong.append("there is a single order per seed, and an SD over orders")
     most = re.search(r"matters most to \*\*([\w ]+)\*\*", said.about("The order matters most"))
     for row in study.steadiness.itertuples():
-        if most and most[1] == row.method and row.ratio_high < 1:
+        if most and most[1] == row.method and row.holm_high < 1:
             wrong.append(f"the order matters most to {row.method}, and less than to the baseline")
-        if most and most[1] == row.baseline and row.ratio_low > 1:
+        if most and most[1] == row.baseline and row.holm_low > 1:
             wrong.append(f"the order matters most to {row.baseline}, and more to {row.method}")
     return wrong
 

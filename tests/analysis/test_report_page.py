@@ -261,7 +261,7 @@ def test_steadiness_is_said_and_tabled(out: Path) -> None:
     page = Page(Path(write_report(str(out))).read_text())
     assert list(study.steadiness["method"]) == ["ewc", "lora", "replay"]  # zero_shot does not move
     for row in study.steadiness.itertuples():
-        said = interval(row.ratio, row.ratio_low, row.ratio_high)
+        said = interval(row.ratio, row.holm_low, row.holm_high)
         assert f"**{row.method}** {said} times" in text
         assert f"{row.few_low:.2f} to {row.few_high:.2f}" in page.text
 

@@ -142,3 +142,22 @@ def test_ratios_are_covered_as_often_as_they_say(law: str, replicates: int) -> N
         (row,) = steadiness(runs, "a").itertuples()
         held.append(row.ratio_low <= 0.5 <= row.ratio_high)
     assert np.mean(held) == pytest.approx(0.95, abs=0.03)
+
+
+def test_intervals_beside_p_agree_with_it() -> None:
+    """After Holm's correction, too: 1 is outside exactly where p is below 5 %."""
+    rng, clear = np.random.default_rng(8), 0
+    for _ in range(20):
+        noise = rng.choice([0.05, 0.3], 4)
+        tables = {
+            name: 0.5 + np.exp(spread * rng.standard_normal((5, 1))) * rng.normal(0, 0.01, (5, 6))
+            for name, spread in zip("abcd", noise, strict=True)
+        }
+        tables["d"] = 0.5 + 4 * (tables["d"] - 0.5)
+        for row in steadiness(runs_of(tables), "a").dropna(subset="holm_low").itertuples():
+            outside = row.holm_low > 1 or row.holm_high < 1
+            assert outside == (row.p_holm < 0.05)
+            assert row.holm_low <= row.ratio_low + 1e-9
+            assert row.ratio_high <= row.holm_high + 1e-9
+            clear += outside
+    assert clear

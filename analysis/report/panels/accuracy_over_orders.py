@@ -46,8 +46,9 @@ class AccuracyOverOrders(Panel):
         if study.steadiness.empty:
             return ""
         return steadiness_table(study) + html_parts.caption(
-            "Ratio of SDs over orders, geometric mean over replicates, with its 95 % interval; p: "
-            f"of a ratio of 1, Holm. What {FEW} orders of one seed show: 95 % of their choices; "
+            "Ratio of SDs over orders, geometric mean over replicates, with its 95 % interval, "
+            "widened for the number of methods (Holm); p: of a ratio of 1, Holm. "
+            f"What {FEW} orders of one seed show: 95 % of their choices; "
             "reversed: choices in which the other of the two methods looks steadier. Not "
             "listed: methods that no order moves.",
             "steadiness",
@@ -56,6 +57,8 @@ class AccuracyOverOrders(Panel):
 
 def steadiness_table(study: StudyStatistics) -> str:
     """Returns the spread over orders of every method, relative to the baseline's."""
+    found = study.steadiness
+    shown = found.assign(ratio_low=found["holm_low"], ratio_high=found["holm_high"])
     lines = [
         [
             name(study, row.backbone, row.method),
@@ -64,7 +67,7 @@ def steadiness_table(study: StudyStatistics) -> str:
             Cell(f"{row.few_low:.2f} to {row.few_high:.2f}", str(row.few_high)),
             Cell(f"{row.reversed:.0%}", str(row.reversed)),
         ]
-        for row in rows(study.steadiness.sort_values(["backbone", "ratio", "method"]))
+        for row in rows(shown.sort_values(["backbone", "ratio", "method"]))
     ]
     head = ["method", f"SD over orders, {escape(study.baseline or '')} = 1", "p (Holm)"]
     return table([*head, f"what {FEW} orders show", "reversed"], lines, True)
