@@ -63,8 +63,9 @@ def summary(runs: pd.DataFrame, extra: Sequence[Metric] = ()) -> pd.DataFrame:
                 used = complete_replicates(defined)
                 head = {"backbone": backbone, "method": method, "metric": metric}
                 spread = _over_replicates(defined, used, metric)
-                limits = about.limits(used[metric].to_numpy())
-                known = Interval(spread["mean"], spread["low"], spread["high"]).inside(*limits)
+                known = Interval(spread["mean"], spread["low"], spread["high"]).inside(
+                    *about.limits
+                )
                 rows.append(head | spread | known._asdict() | _range(used, metric))
     columns = [*HEAD, *SPREAD, "min", "min_order", "max", "max_order", "note"]
     return pd.DataFrame(rows, columns=columns)

@@ -112,7 +112,7 @@ def comparison(
         for metric in (*columns, "cost"):
             values = over_replicates(used[metric], used)
             if metric in METRICS:
-                values = values.inside(*METRICS[metric].limits(used[metric].to_numpy()))
+                values = values.inside(*METRICS[metric].limits)
             row |= {metric + end: v for end, v in zip(BOUNDS, values, strict=True)}
         if are_complete(used):
             row |= spread(by_order(group, "average_accuracy"))._asdict()

@@ -188,8 +188,7 @@ def robustness(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataF
         low, high = np.quantile(values, [0.05, 0.95])
         complete = are_complete(used)
         row = {"backbone": backbone, "method": method, "metric": metric}
-        limits = METRICS[metric].limits(values)
-        row |= over_replicates(values, used).inside(*limits)._asdict()
+        row |= over_replicates(values, used).inside(*METRICS[metric].limits)._asdict()
         row |= spread(by_order(group, metric))._asdict() if complete else {}
         row |= {
             "worst": sign * good[0],

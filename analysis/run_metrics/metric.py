@@ -52,10 +52,10 @@ class Metric:
         """Returns 1 if higher is better, else -1: what makes larger values better ones."""
         return 1 if self.higher_is_better else -1
 
-    def limits(self, values: np.ndarray) -> tuple[float, float]:
-        """Returns the least and the largest value possible, in percent if `values` are."""
-        unit = 100.0 if np.nanmax(np.abs(values), initial=0.0) > 1 else 1.0
-        return self.lowest * unit, self.highest * unit
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Returns the least and the largest value possible."""
+        return self.lowest, self.highest
 
 
 RECALLS = [f"{way}_r{k}" for way in ("i2t", "t2i") for k in (1, 5, 10)]
@@ -108,11 +108,12 @@ _SHIPPED = (
 _SHARES = {
     *("average_accuracy", "average_incremental_accuracy", "transfer", "avg", "last"),
     *("learning_accuracy", "zero_shot_accuracy", "retrieval_r1", *RECALLS),
+    *("diaz_accuracy", "diaz_bwt_plus", "diaz_rem", "diaz_fwt"),
 }
-"""Metrics that are accuracies or means of them, so between 0 and 1."""
+"""Metrics between 0 and 1; all others are differences of such, so between -1 and 1."""
 
 METRICS: dict[str, Metric] = {
-    metric.key: replace(metric, lowest=0.0, highest=1.0) if metric.key in _SHARES else metric
+    metric.key: replace(metric, lowest=0.0 if metric.key in _SHARES else -1.0, highest=1.0)
     for metric in _SHIPPED
 }
 """Every metric of a run by the name of its column."""

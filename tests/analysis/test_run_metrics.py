@@ -6,7 +6,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from analysis import METRICS, combine, compare, from_matrices, metrics
+from analysis import METRICS, combine, compare, from_matrices, metrics, summary
 from analysis.run_metrics import formulas
 from tests.analysis.mtil import ORDERS, PUBLISHED, mtil
 
@@ -213,3 +213,16 @@ def test_a_method_that_studies_agree_about_is_one() -> None:
     assert set(three.origins) == {"m (A, B)", "m (C)"}
     start = from_matrices([R / 2 + (R - R / 2) * (np.arange(4) == 0)[:, None]], orders[:1], "m")
     assert set(combine({"A": one, "B": start}).origins) == {"m (A)", "m (B)"}
+
+
+def test_no_interval_leaves_what_a_metric_can_be() -> None:
+    """Two replicates far apart, so that t intervals would reach beyond 0, 1 and -1."""
+    orders = [("a", "b", "c")] * 2
+    far = [np.full_like(R, 0.99), np.tri(4, 3, -1) * 0.3 + 0.01]
+    spread = summary(metrics(from_matrices(far, orders, replicates=[0, 1])))
+    known = spread[spread["low"].notna()].set_index("metric")
+    assert {"average_accuracy", "bwt", "diaz_rem", "learning"} <= set(known.index)
+    for name, row in known.iterrows():
+        lowest, highest = METRICS[name].limits
+        assert lowest <= row["low"] <= row["mean"] <= row["high"] <= highest, name
+    assert known.loc["average_accuracy", ["low", "high"]].tolist() == [0, 1]
