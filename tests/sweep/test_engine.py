@@ -161,7 +161,7 @@ def test_lanes_that_no_machine_can_hold_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("shared_ray")
 def test_running_again_trains_nothing(study: Study, finished: Finished) -> None:
-    records = list(Path(finished.out).glob("stages/*/stage.json"))
+    records = list(Path(finished.out).glob("stages/*/stage.*json"))
     before = {file: file.stat().st_mtime_ns for file in records}
     again = sweep.run(study, finished.out)
     assert {file: file.stat().st_mtime_ns for file in records} == before

@@ -60,10 +60,10 @@ def test_an_error_is_kept_and_said_in_full(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_removing_the_folder_ends_the_run(capsys: pytest.CaptureFixture[str]) -> None:
-    out = Path("out")
+    out, ended = Path("out"), threading.Event()
 
     def remove() -> None:
-        while len(list(out.glob("stages/*/stage.json"))) < 2:
+        while len(list(out.glob("stages/*/stage.*json"))) < 2 and not ended.is_set():
             time.sleep(0.05)
         shutil.rmtree(out, ignore_errors=True)
 
@@ -71,6 +71,7 @@ def test_removing_the_folder_ends_the_run(capsys: pytest.CaptureFixture[str]) ->
     remover.start()
     changes = ["--set", "training.steps=60", "--set", "methods=[er, finetune, lwf]"]
     code = main(["run", "s.yaml", "--out", "out", *changes])
+    ended.set()
     remover.join()
     said = capsys.readouterr()
     assert code == 1

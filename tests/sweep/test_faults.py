@@ -40,7 +40,7 @@ class Driver:
         )
 
     def finished(self) -> dict[Path, int]:
-        return {file: file.stat().st_mtime_ns for file in self.out.glob("stages/*/stage.json")}
+        return {file: file.stat().st_mtime_ns for file in self.out.glob("stages/*/stage.*json")}
 
     def finished_after(self, before: dict[Path, int]) -> dict[Path, int]:
         """What is finished now; what was finished before is as it was."""
