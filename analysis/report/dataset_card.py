@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from analysis.report import report_text
-from analysis.report.markdown_text import literal
+from analysis.report.markdown import literal
 from analysis.report.sentences import findings
 from analysis.report.study_statistics import StudyStatistics
 

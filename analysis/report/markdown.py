@@ -1,10 +1,10 @@
 """The report as Markdown, for terminals, pull requests and model cards."""
 
+import re
 from typing import Any
 
 from analysis.orders.comparison import BOUNDS, COMPARED
 from analysis.report import report_text
-from analysis.report.markdown_text import code, literal
 from analysis.report.phrases import interval, perhaps_none
 from analysis.report.report_frames import by_metric, group, rows
 from analysis.report.sentences import findings
@@ -13,6 +13,8 @@ from analysis.run_metrics.metric import METRICS
 
 ARROWS = {True: "(up)", False: "(down)"}
 """By whether higher is better."""
+MARKUP = re.compile(r"[\\`<|]|\](?=\()|(?<!\*)\*(?!\*)|(?<!\w)_|_(?!\w)")
+"""What Markdown would read as code, HTML, a cell's end, a link or emphasis; ** is ours."""
 
 
 def markdown(study: StudyStatistics) -> str:
@@ -115,3 +117,23 @@ def _gaps(study: StudyStatistics) -> str:
     if gaps.empty:
         return "All planned runs are complete."
     return table(list(gaps.columns), [[literal(str(value)) for value in row] for row in rows(gaps)])
+
+
+def literal(text: str) -> str:
+    r"""Returns a text or a sentence with **bold** names, safe for a line of Markdown.
+
+    >>> print(literal("a|b <i> of **[x](y)**"))
+    a\|b \<i> of **[x\](y)**
+    """
+    return MARKUP.sub(r"\\\g<0>", " ".join(text.splitlines()))
+
+
+def code(text: str) -> str:
+    r"""Returns a text as code that may stand in a table.
+
+    >>> print(code("echo `date` | cat"))
+    ``echo `date` \| cat``
+    """
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence, pad = "`" * (longest + 1), " " * (text[:1] == "`" or text[-1:] == "`")
+    return f"{fence}{pad}{text}{pad}{fence}".replace("|", "\\|")

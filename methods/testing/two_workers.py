@@ -129,8 +129,9 @@ def _serve(rank: int, port: int, requests: Connection) -> None:
     here = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_PORT": port}
     os.environ |= {name: str(value) for name, value in here.items()}
     # Two workers on one GPU are not allowed to talk to each other.
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "ACCELERATE_USE_CPU": "true"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "CUDA_VISIBLE_DEVICES": ""}
     torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo")  # in a lane, Ray Train has done this
     while True:
         try:
             study, method = pickle.loads(requests.recv_bytes())

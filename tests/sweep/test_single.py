@@ -187,7 +187,13 @@ class TestOneOrder:
             Record(
                 key=str(stage),
                 scores=tuple(
-                    {"split": split, "eval_task": task, "metric": "m", "value": stage + i, "n": 1}
+                    {
+                        "split": split,
+                        "eval_task": task,
+                        "metric": "accuracy",
+                        "value": stage + i,
+                        "n": 1,
+                    }
                     for split, tasks in (("task", "ab"), ("probe", "s"))
                     for i, task in enumerate(tasks)
                 ),
