@@ -94,7 +94,7 @@ def test_a_metric_is_in_the_report(out: Path) -> None:
     html = Path(write_report(str(out), metrics=[OWN])).read_text()
     assert html.count("Spread &lt;of&gt; tasks&nbsp;&darr;") == 2  # all metrics, formulas
     assert "Maximum over i of R[T, i], minus its minimum." in html
-    assert "Spread <of> tasks (down)" in (out / "report.md").read_text()
+    assert r"Spread \<of> tasks (down)" in (out / "report.md").read_text()
     assert OWN.key in pd.read_parquet(out / "tables" / "methods.parquet")
     assert OWN.key in set(pd.read_parquet(out / "tables" / "comparison.parquet")["metric"])
 
