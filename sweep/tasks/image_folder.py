@@ -3,9 +3,10 @@
 import hashlib
 import os
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from sweep.tasks.image_files import (
     open_picture,
     text_of,
 )
+from sweep.texts import plural
 
 TEMPLATE = "a photo of a {}."
 """The prompt of a class unless a study gives another."""
@@ -146,11 +148,26 @@ class ImageFolder(BenchmarkConfig):
         return digest.hexdigest()
 
     def found(self) -> tuple[str, ...]:
-        """Returns a sentence per task and probe, and one per reason to leave something out."""
+        """Returns a sentence per task and probe, and one per reason to leave something out.
+
+        Says also which tasks are tested on images that they are trained on.
+        """
         return (
             *(_described(name, parts) for name, parts in self._listing.files.items()),
+            *self._leaks(),
             *self._listing.left_out.sentences(str(self.path)),
         )
+
+    def _leaks(self) -> Iterator[str]:
+        for name, parts in self._listing.files.items():
+            files = {part: list(chain(*classes.values())) for part, classes in parts.items()}
+            trained = {self._contents[file] for file in files.get("train", ())}
+            if leaked := [file for file in files["test"] if self._contents[file] in trained]:
+                place = os.path.relpath(leaked[0], self.path)
+                yield (
+                    f"Task '{name}': {plural(len(leaked), 'image')} in both train and test, such "
+                    f"as '{place}', so its accuracy is too high."
+                )
 
     def check(self) -> None:
         """Decodes every image once.

@@ -84,7 +84,8 @@ def test_a_diagnostic(ran: tuple[Path, State, State]) -> None:
     out, _, _ = ran
     rows = pd.concat(map(pd.read_parquet, (out / "results").glob("*.parquet")))
     flips = rows[rows["split"] == "flips"].set_index(["stage", "eval_task", "metric"])["value"]
-    accuracy = rows[rows["split"] == "task"].set_index(["stage", "eval_task"])["value"]
+    plain = rows[(rows["split"] == "task") & (rows["metric"] == "accuracy")]
+    accuracy = plain.set_index(["stage", "eval_task"])["value"]
     assert len(flips) == 4 * 3 * 2
     assert (flips[0] == 0).all()
     assert (flips > 0).any()
