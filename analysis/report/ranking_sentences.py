@@ -110,7 +110,7 @@ def next_runs(variance: pd.DataFrame, replicates: int, methods: int) -> str:
     if orders == 1:
         return (
             f"{said}. Twice the replicates would give {more_seeds:.3f}; with one order in each, "
-            "orders and seeds cannot be told apart."
+            "what the orders and what the seeds do cannot be separated."
         )
     if 2 * orders > variance["possible"].iloc[0]:
         return (

@@ -232,7 +232,7 @@ def test_no_two_sentences_contradict_each_other(seed: int, tmp_path: Path) -> No
     assert contradictions(a_study(tmp_path, seed)) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(100, 250))
 def test_no_two_sentences_of_many_studies_contradict(seed: int, tmp_path: Path) -> None:
     assert contradictions(a_study(tmp_path, seed)) == []
