@@ -23,7 +23,7 @@ from sweep.storage.run_folder import RunFolder
 from sweep.study.backbones import Source, find_source
 from sweep.study.schema import Lanes, Study
 from sweep.tasks.base import Benchmark
-from sweep.texts import size
+from sweep.texts import plural, size
 
 EXAMPLES = 3
 """Words or choices that a note names."""
@@ -144,7 +144,7 @@ def _add_prompts(what: str, found: PromptsRead, choices: tuple[str, ...], checku
     if found.unknown:
         checkup.add(
             "note",
-            f"{what}: the model does not know {len(found.unknown):,} words: "
+            f"{what}: the model does not know {plural(len(found.unknown), 'word')}: "
             f"{_some(found.unknown)}.",
         )
     if found.alike:
@@ -288,8 +288,8 @@ def _check_machine(lanes: Lanes, checkup: Checkup) -> None:
     gpus = lanes.gpus_per_worker
     gpus = float(machine.num_gpus() > 0) if isinstance(gpus, str) else gpus
     cores = os.cpu_count() or 1
-    said = f"A lane takes {lanes.cpus_per_worker * lanes.workers:g} CPUs"
-    said += f" and {gpus * lanes.workers:g} GPUs"
+    said = f"A lane takes {lanes.cpus_per_worker * lanes.workers:g} of the CPU cores"
+    said += f" and {gpus * lanes.workers:g} of the GPUs"
     # Ray is started with more CPUs than there are if a number of lanes asks for them.
     has_cores = isinstance(lanes.count, int) or lanes.cpus_per_worker * lanes.workers <= cores
     if has_cores and gpus * lanes.workers <= machine.num_gpus():
