@@ -31,7 +31,7 @@ def test_one_replicate_gives_no_reliability_and_no_advice() -> None:
 def test_one_order_in_each_replicate_gives_no_advice_between_orders_and_seeds() -> None:
     text = said_next(study(5, 1))
     assert "G = " in text
-    assert "cannot be told apart" in text
+    assert "cannot be separated" in text
     assert "worth" not in text
 
 

@@ -237,6 +237,11 @@ def test_a_plan_says_what_was_found(tmp_path: Path) -> None:
     expected = (
         f"Task 'alpha': {counts}",
         f"Task 'beta': {counts}",
+        *(
+            f"Task '{task}': 4 images in both train and test, such as "
+            f"'{task}/test/large blue circle/0.png', so its accuracy is too high."
+            for task in ("alpha", "beta")
+        ),
         "Left out because only train/ and test/ of a task are read: 1, such as 'alpha/notes.txt'.",
     )
     assert shown.found() == expected
