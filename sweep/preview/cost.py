@@ -139,10 +139,10 @@ def _line(steps: tuple[int, int], seconds: Sequence[float]) -> tuple[float, floa
     return max(0.0, long - many * per_step), per_step
 
 
-def recorded(plan: Plan, store: Store) -> dict[tuple[str, str], Cost]:
+def recorded(plan: Plan, store: Store, finished: Mapping[str, Kept]) -> dict[tuple[str, str], Cost]:
     """Returns the mean costs of a run's finished stages, for the methods that have some."""
     found: dict[tuple[str, str], list[tuple[Unit, Record]]] = {}
-    for key, kept in store.finished(plan.units).items():
+    for key, kept in finished.items():
         unit = plan.units.get(key)
         if unit and unit.method and kept.has_scores:
             record = store.record(key, unit.evaluation)

@@ -1,7 +1,7 @@
 """Shows the plan of a study: stages, sharing, time, disk, balance, precision."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,13 @@ from sweep.measuring.checking import check_inputs
 from sweep.measuring.measure import make_plan
 from sweep.orders.balance import ranges, sentence
 from sweep.plan.plan import Plan
-from sweep.plan.scheduler import Scheduler
+from sweep.plan.scheduler import Kept, Scheduler
 from sweep.plan.units import Unit
 from sweep.preview.cost import CostEstimate, Costs, estimate_cost, measure_costs, recorded
 from sweep.preview.precision_forecast import PrecisionForecast, precision_forecast, results_in
 from sweep.storage.changes import Changed
+from sweep.storage.folder import Folder
 from sweep.storage.run_folder import RunFolder
-from sweep.storage.store import Store
 from sweep.study.schema import Study
 from sweep.study.stopping import Stop
 from sweep.texts import duration, plural, size
@@ -171,12 +171,12 @@ def make_preview(
     everything = study if isinstance(study, Plan) else make_plan(study)
     study = everything.study
     run_folder = RunFolder(out or f"runs/{study.name}", everything)
-    run_folder.check(accepts_changes=True)
+    changed = run_folder.check(accepts_changes=True)
     check_inputs(everything)
-    plan, stop = _without_left_out(everything, run_folder.store)
-    finished = run_folder.store.finished(plan.units)
+    finished = run_folder.store.finished(everything.units)
+    plan, stop = _without_left_out(everything, run_folder.store.folder, finished)
     scheduler = Scheduler(plan, finished, lease=float("inf"))
-    costs: Costs = recorded(plan, run_folder.store)
+    costs: Costs = recorded(plan, run_folder.store, finished)
     pairs = {(unit.backbone, unit.method) for unit in plan.units.values() if unit.kind == "train"}
     if not pairs <= set(costs):
         costs = dict(measure_costs(plan) if measured is None else measured) | dict(costs)
@@ -188,7 +188,7 @@ def make_preview(
         plan=plan,
         todo=scheduler.todo,
         to_compute=scheduler.to_compute,
-        changed=run_folder.changed(),
+        changed=changed,
         costs=costs,
         lanes=lanes,
         expected=estimate_cost(plan, finished, costs, lanes),
@@ -199,11 +199,14 @@ def make_preview(
     )
 
 
-def _without_left_out(plan: Plan, store: Store) -> tuple[Plan, Stop | None]:
+def _without_left_out(
+    plan: Plan, folder: Folder, finished: Mapping[str, Kept]
+) -> tuple[Plan, Stop | None]:
     """Returns the plan without the replicates that an early stop leaves out."""
     study = plan.study
-    complete = plan.complete_replicates(store.finished(plan.units), study.replicates)
-    results = results_in(store.folder) if study.stopping and complete else None
+    scored = [key for key, kept in finished.items() if kept.has_scores]
+    complete = plan.complete_replicates(scored, study.replicates)
+    results = results_in(folder) if study.stopping and complete else None
     if not study.stopping or not results:
         return plan, None
     stop = study.stopping.look(study.stopping.runs(results), complete, study.replicates)

@@ -13,18 +13,18 @@ from sweep.plan.scheduler import Scheduler
 from sweep.plan.units import Unit
 from sweep.storage.inputs import changes, inputs, other_packages, read_inputs
 from sweep.storage.planned import PLAN, read_plan
-from sweep.storage.store import Store
+from sweep.storage.store import READERS, Store
 from sweep.study.schema import Study
 from sweep.texts import duration
 
 MAY_CHANGE = {
     *("lanes", "keep_states", "replicates", "methods", "similarity", "stopping", "report"),
-    *("name", "evaluation", "benchmark", "reference", "generator", "backbones"),
+    *("name", "evaluation", "design", "benchmark", "reference", "generator", "backbones"),
 }
 """Keys that may differ when a study resumes: where it runs, additions, how far it goes, what its
 report shows, and what is compared by its content."""
-READERS = 32
-"""Threads that read records at the same time: object stores are slow to answer."""
+WHY_LESS = ("design", "backbones", "benchmark")
+"""Of these, the keys because of which runs may no longer be planned."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,11 @@ def find_changes(store: Store, plan: Plan) -> Changed | None:
     finished = store.finished(plan.units)
     held = _held(store, finished)
     scheduler = Scheduler(plan, finished, lease=float("inf"))
-    places = {_place(unit) for unit in plan.units.values()}
-    gone = [key for key in finished if key in held and key not in plan.units]
-    left_out = [key for key in gone if (unit := held[key]) and _place(unit) not in places]
-    again = [key for key in gone if key not in left_out]
+    todo = {_place(unit): key in scheduler.todo for key, unit in plan.units.items()}
+    gone = {key: held[key] for key in finished if key in held and key not in plan.units}
+    left_out = [key for key, unit in gone.items() if unit and _place(unit) not in todo]
+    # Of another version nothing is known; what is done with the inputs of now, is not done again.
+    again = [key for key, unit in gone.items() if not unit or todo.get(_place(unit))]
     lacking = [key for key in scheduler.todo if key in finished and not finished[key].has_scores]
     trained = [*again, *(key for key in lacking if _is_trained(key, scheduler))]
     old, new = read_inputs(store.folder), inputs(plan)
@@ -83,7 +84,7 @@ def find_changes(store: Store, plan: Plan) -> Changed | None:
     if not (left_out or trained or (lacking and changed) or packages):
         return None
     return Changed(
-        setting=_other_setting(store, plan.study, bool(left_out)) if gone else "",
+        setting=_other_setting(store, plan.study, bool(left_out)) if left_out or again else "",
         what=changed + added,
         again=len(again) + len(lacking),
         seconds=_seconds_of_training(store, trained),
@@ -129,8 +130,8 @@ def _other_setting(store: Store, new: Study, is_less: bool) -> str:
         held = Study.from_dict(yaml.safe_load(store.folder.read("study.yaml")))
     except (InputError, OSError):
         return "plan" if is_less else ""
-    others = (key for key in Study.model_fields if getattr(held, key) != getattr(new, key))
-    return conflict(held, new) or (next(others, "plan") if is_less else "")
+    less = (key for key in WHY_LESS if is_less and getattr(held, key) != getattr(new, key))
+    return conflict(held, new) or next(less, "plan" if is_less else "")
 
 
 def conflict(held: Study, new: Study) -> str:

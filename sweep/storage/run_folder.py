@@ -30,14 +30,12 @@ from sweep.storage.folder import Folder
 from sweep.storage.inputs import PACKAGES, write_inputs
 from sweep.storage.lock import NAME
 from sweep.storage.planned import PLAN
-from sweep.storage.store import Record, Store
+from sweep.storage.store import READERS, Record, Store
 from sweep.study.schema import Study
 from sweep.study.stopping import Stop
 
 LEFT_BEHIND = {"tune", ERRORS, NAME}
 """Files and folders that no study needs."""
-READERS = 32
-"""Threads that read records at the same time: object stores are slow to answer."""
 PARTS = ("results", "costs", "embeddings")
 """Tables that are written in parts."""
 
@@ -63,12 +61,15 @@ class RunFolder:
         self._looked = 0
         self.stop: Stop | None = None
 
-    def check(self, accepts_changes: bool = False) -> None:
+    def check(self, accepts_changes: bool = False) -> Changed | None:
         """Refuses a folder that holds something else; writes nothing.
 
         Args:
             accepts_changes: Whether to go on although inputs have changed since its stages were
                 finished.
+
+        Returns:
+            What has changed, if it matters to them.
 
         Raises:
             InputError: says what the folder holds, or what has changed, and what to do.
@@ -83,24 +84,19 @@ class RunFolder:
                 raise InputError(
                     f"--out '{self.folder.uri}' holds other files and no study; give a new folder."
                 )
-            return
-        found = self.changed()
-        if not found:
-            return
-        if found.setting:
+            return None
+        changed = find_changes(self.store, self.plan)
+        if changed and changed.setting:
             raise InputError(
-                f"--out '{self.folder.uri}' holds another study (its {found.setting} differs); "
+                f"--out '{self.folder.uri}' holds another study (its {changed.setting} differs); "
                 f"give a new folder, or run that study again to resume it."
             )
-        if not accepts_changes:
+        if changed and not accepts_changes:
             raise InputError(
-                f"--out '{self.folder.uri}': {found} Go on with --accept-changes, or give a new "
+                f"--out '{self.folder.uri}': {changed} Go on with --accept-changes, or give a new "
                 f"folder to keep both."
             )
-
-    def changed(self) -> Changed | None:
-        """Returns what has changed since stages were finished here, if it matters to them."""
-        return find_changes(self.store, self.plan)
+        return changed
 
     def is_there(self) -> bool:
         """Returns whether the folder still is what `prepare` has made."""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from methods.base import State
 
 STATE = "state.safetensors"
+READERS = 32
+"""Threads that read records at the same time: object stores are slow to answer."""
 
 
 @dataclass(frozen=True, kw_only=True)

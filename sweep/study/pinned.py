@@ -36,13 +36,15 @@ class Pinned:
     def verify_data(self, study: Study) -> None:
         """Makes sure that what is about to be loaded is what the study was planned with.
 
+        Looks at the data only where this process has not yet, as in a worker.
+
         Raises:
             ValueError: some data have changed since.
         """
         for section, config in study.data().items():
-            if section != "benchmark" and _identified(config.anew()) != self.data[section]:
+            if section != "benchmark" and _identified(config) != self.data[section]:
                 raise ValueError(CHANGED.format(f"the {section}"))
-        now = _fingerprints(study.benchmark.anew())
+        now = _fingerprints(study.benchmark)
         for name, planned in self.fingerprints.items():
             if now.get(name) != planned:
                 raise ValueError(CHANGED.format(f"the content of '{name}'"))

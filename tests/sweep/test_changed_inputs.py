@@ -109,6 +109,28 @@ def test_an_edited_method_is_trained_again_once_that_is_accepted(place: Path) ->
     assert left(place, plan) == {("mine", A), ("mine", AB)}
 
 
+def test_an_edit_that_is_taken_back_costs_nothing(place: Path) -> None:
+    file, before = place / "our_methods" / "mine.py", plan_for(place)
+    finish(place, before)
+    file.write_text(METHOD.replace("1.0", "0.0"))
+    edited = plan_for(place)
+    folder = RunFolder(str(place / "out"), edited)
+    folder.check(accepts_changes=True)
+    folder.prepare()
+    trained = next(key for key in edited.units if key not in before.units)
+    folder.store.save(Record(key=trained, evaluation=edited.units[trained].evaluation), None)
+    file.write_text(METHOD)
+    assert RunFolder(str(place / "out"), plan_for(place)).check() is None
+
+
+def test_a_change_and_one_more_order_are_one_question(place: Path) -> None:
+    finish(place, plan_for(place))
+    edit_training(place)
+    orders = [["alpha", "beta"], ["beta", "alpha"]]
+    plan = plan_for(place, design={"name": "fixed", "orders": orders})
+    assert "the training data of 'beta'" in refused(place, plan)
+
+
 def edit_training(place: Path) -> None:
     add_image(place / "data" / "beta" / "train" / CLASSES[0] / "more.png", 9)
 
@@ -236,11 +258,17 @@ def test_the_plan_says_what_has_changed(place: Path) -> None:
     assert shown.as_dict()["changed"] == str(shown.changed)
 
 
+def elsewhere(plan: Plan) -> Study:
+    """The study as it arrives in another process."""
+    study: Study = pickle.loads(pickle.dumps(plan.study))
+    return study
+
+
 def test_workers_refuse_what_was_not_planned(place: Path) -> None:
     plan = plan_for(place)
     edit_training(place)
     with pytest.raises(ValueError, match="content of 'beta' has changed since"):
-        plan.pinned.verify_data(plan.study)
+        plan.pinned.verify_data(elsewhere(plan))
     (place / "our_methods" / "mine.py").write_text(METHOD.replace("1.0", "0.0"))
     with pytest.raises(ValueError, match=r"method 'our_methods.mine:Mine' \(our_methods.mine\)"):
         plan.pinned.verify_code(plan.study.methods["mine"].kind)
@@ -252,10 +280,10 @@ def test_workers_refuse_another_reference_than_was_planned(place: Path) -> None:
         add_image(place / "pool" / CLASSES[i % 2] / f"{i}.png", i)
     reference = {"name": "dataset", "path": str(place / "pool")}
     plan = plan_for(place, reference=reference, methods=["zscl"])
-    plan.pinned.verify_data(plan.study)
+    plan.pinned.verify_data(elsewhere(plan))
     add_image(place / "pool" / CLASSES[0] / "9.png", 9)
     with pytest.raises(ValueError, match="the reference has changed since"):
-        plan.pinned.verify_data(plan.study)
+        plan.pinned.verify_data(elsewhere(plan))
 
 
 def test_an_edited_benchmark_of_ones_own_is_other_data(place: Path) -> None:

@@ -105,6 +105,6 @@ def test_recorded_costs_are_means_of_what_was_run(tmp_path: Path) -> None:
         if unit.kind == "combine":
             spent |= {"combine": 0.5}
         store.save(Record(key=key, evaluation=unit.evaluation, seconds=spent), None)
-    costs = recorded(plan, store)
+    costs = recorded(plan, store, store.finished(plan.units))
     assert costs["clip", "finetune"] == Cost(2.0, 3.0, 0)
     assert costs["clip", "individual"] == Cost(2.0, 3.0, 0, seconds_per_combination=0.5)

@@ -243,7 +243,7 @@ class TestFolder:
         ({"seed": 1}, "seed"),
         ({"benchmark": {"name": TOY, "num_tasks": 2, "questions": True}}, ""),
         ({"backbones": {"clip": {"path": "other/clip"}}}, ""),
-        ({"design": "exhaustive"}, "design"),
+        ({"design": "exhaustive"}, ""),
         ({"training": {"steps": 3}}, "training"),
         ({"evaluation": {"batch_size": 3}}, ""),
     ],
