@@ -25,7 +25,9 @@ def check_data(study: Study, checkup: Checkup) -> Benchmark | None:
         with checkup.catching():
             sentences = config.found()
             for sentence in sentences:
-                checkup.add("note" if sentence.startswith("Left out") else "ok", sentence)
+                checkup.add("ok", sentence)
+            for sentence in config.warnings():
+                checkup.add("note", sentence)
             config.check()
             if config is study.benchmark:
                 loaded = study.benchmark.load()

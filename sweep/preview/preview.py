@@ -23,6 +23,9 @@ from sweep.study.schema import Study
 from sweep.study.stopping import Stop
 from sweep.texts import duration, plural, size
 
+LONGEST_NAME = 24
+"""Characters of a method's name that stay on one line of a table."""
+
 
 @dataclass(frozen=True)
 class Preview:
@@ -100,12 +103,14 @@ class Preview:
     def found(self) -> tuple[str, ...]:
         """Returns sentences about the data: what is there, and what is left out and why."""
         sections = self.plan.study.data().values()
-        return tuple(sentence for config in sections for sentence in config.found())
+        return tuple(s for config in sections for s in (*config.found(), *config.warnings()))
 
     def table(self) -> Table:
         """Returns a table with a row per method."""
         table = Table(title=self.plan.study.name, title_justify="left")
-        table.add_column("method", overflow="fold")
+        # Where room is scarce, headings are broken before names are.
+        longest = max(map(len, self.plan.study.methods))
+        table.add_column("method", overflow="fold", min_width=min(longest, LONGEST_NAME))
         shown: dict[str, tuple[str, Callable[[Any], str]]] = {
             "runs": ("runs", "{:,}".format),
             "stages": ("stages_naive", "{:,}".format),

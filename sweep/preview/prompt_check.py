@@ -21,8 +21,6 @@ class PromptsRead:
     """Texts that are cut."""
     unknown: tuple[str, ...]
     """Words that the tokenizer does not know."""
-    alike: tuple[tuple[str, str], ...]
-    """Choices that are the same tokens to the model, so it cannot tell them apart."""
 
 
 def read_prompts(backbone: PretrainedBackbone, task: Task) -> PromptsRead:
@@ -42,8 +40,6 @@ def read_prompts(backbone: PretrainedBackbone, task: Task) -> PromptsRead:
     added = backbone.family == "dual-encoder"
     tokens = [tokenizer(text, add_special_tokens=added)["input_ids"] for text in texts]
     cut = [room is not None and len(ids) > room for ids in tokens]
-    # Answers of fusion backbones end with one more token, which is none of the text's.
-    first = [tuple(ids if room is None else _cut(ids, room)) for ids in tokens]
     return PromptsRead(
         example=texts[0],
         num_texts=len(texts),
@@ -51,13 +47,7 @@ def read_prompts(backbone: PretrainedBackbone, task: Task) -> PromptsRead:
         room=room,
         cut=tuple(text for text, is_cut in zip(texts, cut, strict=True) if is_cut),
         unknown=tuple(dict.fromkeys(word for text in texts for word in _unknown(tokenizer, text))),
-        alike=tuple(_alike(task.choices, first[: len(task.choices)])),
     )
-
-
-def _cut(ids: list[int], room: int) -> list[int]:
-    """Returns what is left of a text: its beginning, and the end token."""
-    return ids if len(ids) <= room else [*ids[: room - 1], ids[-1]]
 
 
 def _room(backbone: PretrainedBackbone) -> int | None:
@@ -76,12 +66,3 @@ def _unknown(tokenizer: object, text: str) -> list[str]:
     pairs = zip(read["input_ids"], read["offset_mapping"], strict=True)
     words = [text[start:end] for token, (start, end) in pairs if token == unknown]
     return [word for word in words if any(map(str.isalnum, word))]
-
-
-def _alike(choices: tuple[str, ...], tokens: list[tuple[int, ...]]) -> list[tuple[str, str]]:
-    first: dict[tuple[int, ...], str] = {}
-    return [
-        (first[ids], choice)
-        for choice, ids in zip(choices, tokens, strict=True)
-        if first.setdefault(ids, choice) != choice
-    ]

@@ -3,6 +3,7 @@
 import math
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from huggingface_hub import try_to_load_from_cache
@@ -10,6 +11,7 @@ from huggingface_hub import try_to_load_from_cache
 from methods.backbones.pretrained import PretrainedBackbone
 from sweep.cache import CACHE
 from sweep.errors import InputError
+from sweep.measuring.checking import check_prompts
 from sweep.measuring.measure import make_plan
 from sweep.plan.plan import Plan
 from sweep.preview import machine
@@ -107,6 +109,8 @@ def _check_models(study: Study, benchmark: Benchmark | None, checkup: Checkup) -
             for task in (*benchmark.tasks.values(), *benchmark.probes.values()):
                 found = read_prompts(backbone, task)
                 _add_prompts(f"'{task.name}' for '{label}'", found, task.choices, checkup)
+            with checkup.catching():
+                check_prompts(study, {label: find_source(study.backbones[label])})
     return total
 
 
@@ -147,13 +151,6 @@ def _add_prompts(what: str, found: PromptsRead, choices: tuple[str, ...], checku
             f"{what}: the model does not know {plural(len(found.unknown), 'word')}: "
             f"{_some(found.unknown)}.",
         )
-    if found.alike:
-        one, other = found.alike[0]
-        checkup.add(
-            "note",
-            f"{what}: {len(found.alike):,} choices read like another one, so the model cannot tell "
-            f"them apart, such as '{one}' and '{other}'.",
-        )
 
 
 def _some(words: tuple[str, ...]) -> str:
@@ -169,6 +166,8 @@ def _check_plan(plan: Plan, out: str, images: int, checkup: Checkup) -> None:
     if failed:
         return
     preview = _preview(plan, out, tried)
+    if not preview:
+        return
     checkup.add("ok", preview.sentence())
     checkup.add("ok", preview.balance())
     if plan.study.replicates == 1:
@@ -182,12 +181,14 @@ def _check_plan(plan: Plan, out: str, images: int, checkup: Checkup) -> None:
     _check_disk(preview, out, images, checkup)
 
 
-def _preview(plan: Plan, out: str, tried: TriedOut) -> Preview:
-    try:
+def _preview(plan: Plan, out: str, tried: TriedOut) -> Preview | None:
+    """Returns what `sweep plan` would show; None where data or prompts stop it, too."""
+    with suppress(InputError):
         return make_preview(plan, out, tried.costs)
-    except InputError:  # what is wrong with the run folder has a topic of its own
-        with tempfile.TemporaryDirectory() as folder:
-            return make_preview(plan, folder, tried.costs)
+    # What is wrong with the run folder has a topic of its own, and so have data and prompts.
+    with suppress(InputError), tempfile.TemporaryDirectory() as folder:
+        return make_preview(plan, folder, tried.costs)
+    return None
 
 
 def _check_start(plan: Plan, tried: TriedOut, checkup: Checkup) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from methods.data import Images, Retrieval, Split, Task
+from sweep.stage.samples import spread
 from sweep.tasks.base import Benchmark
 
 
@@ -14,7 +15,7 @@ class ThinSplit:
 
     def __init__(self, split: Split, most: int) -> None:
         self._split = split
-        self._ids = _spread(len(split.labels), most)
+        self._ids = spread(len(split.labels), most).numpy()
         self.labels = split.labels[self._ids]
         asked = split.questions
         self.questions: Sequence[str] | None = asked and [asked[i] for i in self._ids.tolist()]
@@ -38,7 +39,7 @@ def thinned(benchmark: Benchmark, most: int, first: int) -> Benchmark:
         return replace(task, train=ThinSplit(task.train, most), test=ThinSplit(task.test, most))
 
     def of_pairs(pairs: Retrieval) -> Retrieval:
-        ids = _spread(len(pairs.captions), most)
+        ids = spread(len(pairs.captions), most).numpy()
         pixels = pairs.pixels
         chosen = pixels[ids] if isinstance(pixels, np.ndarray) else [pixels[i] for i in ids]
         return Retrieval(pairs.name, chosen, tuple(pairs.captions[i] for i in ids))
@@ -58,8 +59,3 @@ def num_tested(benchmark: Benchmark) -> int:
     suites = (*benchmark.tasks.values(), *benchmark.probes.values())
     pairs = (len(part.captions) for part in benchmark.retrieval.values())
     return sum(len(task.test.labels) for task in suites) + sum(pairs)
-
-
-def _spread(count: int, most: int) -> np.ndarray:
-    ids: np.ndarray = np.linspace(0, count - 1, min(most, count)).round().astype(int)
-    return ids

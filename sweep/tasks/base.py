@@ -76,7 +76,11 @@ class DataConfig(Section, ABC):
         return state | {"__dict__": fields}
 
     def found(self) -> tuple[str, ...]:
-        """Returns sentences about what is there and what was left out, for people."""
+        """Returns sentences about what is there, for people."""
+        return ()
+
+    def warnings(self) -> tuple[str, ...]:
+        """Returns sentences about what was left out, and about what is probably not meant."""
         return ()
 
     def check(self) -> None:

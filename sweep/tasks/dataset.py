@@ -102,14 +102,17 @@ class Dataset(ReferenceConfig):
         return all(file.name in TABLES for file in Path(self.path).rglob("*.parquet"))
 
     def found(self) -> tuple[str, ...]:
-        """Returns how many pairs there are, and what is left out and why."""
+        """Returns how many pairs there are."""
         if not self._is_image_folder:
             return ()
-        drawn = self._drawn
-        return (
-            f"Reference '{self.path}': {len(drawn.files):,} of {drawn.of:,} pairs are used.",
-            *drawn.left_out.sentences(self.path),
-        )
+        used, of = len(self._drawn.files), self._drawn.of
+        return (f"Reference '{self.path}': {used:,} of {of:,} pairs are used.",)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Returns what is left out and why."""
+        if not self._is_image_folder:
+            return ()
+        return tuple(self._drawn.left_out.sentences(self.path))
 
     def check(self) -> None:
         """Draws the pairs and decodes all their images once.

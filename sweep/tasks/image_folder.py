@@ -148,15 +148,12 @@ class ImageFolder(BenchmarkConfig):
         return digest.hexdigest()
 
     def found(self) -> tuple[str, ...]:
-        """Returns a sentence per task and probe, and one per reason to leave something out.
+        """Returns a sentence per task and probe: how many classes and images it has."""
+        return tuple(_described(name, parts) for name, parts in self._listing.files.items())
 
-        Says also which tasks are tested on images that they are trained on.
-        """
-        return (
-            *(_described(name, parts) for name, parts in self._listing.files.items()),
-            *self._leaks(),
-            *self._listing.left_out.sentences(str(self.path)),
-        )
+    def warnings(self) -> tuple[str, ...]:
+        """Returns which tasks are tested on images to train on, and what was left out and why."""
+        return (*self._leaks(), *self._listing.left_out.sentences(str(self.path)))
 
     def _leaks(self) -> Iterator[str]:
         for name, parts in self._listing.files.items():

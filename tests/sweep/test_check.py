@@ -216,17 +216,28 @@ def test_prompts_are_shown_as_the_model_reads_them(clip: PretrainedBackbone) -> 
     assert (found.num_texts, found.longest, found.room) == (3, 8, 20)
     assert found.unknown == ("zebra", "yak")
     assert found.cut == ()
-    assert found.alike == ()
 
 
-def test_prompts_that_are_cut_or_alike(clip: PretrainedBackbone) -> None:
+def test_prompts_that_are_cut(clip: PretrainedBackbone) -> None:
     found = read_prompts(clip, task(["red", "blue", "zebra", "yak"], [0, 1], "a " * 19 + "{}"))
     assert found.longest == 22
     assert len(found.cut) == 4
-    # All that tells them apart is beyond the end.
-    assert found.alike == (("red", "blue"), ("red", "zebra"), ("red", "yak"))
-    found = read_prompts(clip, task(["red", "blue", "zebra", "yak"], [0, 1]))
-    assert found.alike == (("zebra", "yak"),)
+
+
+def test_choices_that_are_the_same_to_a_backbone_are_one_problem_of_several(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_folder(tmp_path / "data", {"zebra": 4, "yak": 4})
+    design = {"name": "fixed", "orders": [["pets"]]}
+    study = content(benchmark={"name": "folder", "path": str(path)}, design=design)
+    Path("study.yaml").write_text(yaml.safe_dump(study))
+    (tmp_path / "out").write_text("")
+    assert main(["check", "study.yaml", "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr()
+    assert "the choices 'yak' and 'zebra' are the same to backbone 'tiny-clip'" in said.out
+    assert f"'{tmp_path / 'out'}' is a file" in said.out
+    assert "2 problems stop this study from running." in said.out
+    assert not said.err
 
 
 def test_a_thinned_benchmark_has_samples_of_every_class() -> None:

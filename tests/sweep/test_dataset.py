@@ -262,8 +262,8 @@ def test_all_images_are_looked_at(tmp_path: Path, broken: int) -> None:
 def test_images_without_captions_are_left_out_and_said(tmp_path: Path) -> None:
     config = table(tmp_path / "x", "metadata.csv", "file_name,caption\n0.png,x\n2.png,y\n")
     config = config.model_copy(update={"size": 1})
-    assert config.found() == (
-        f"Reference '{tmp_path / 'x'}': 1 of 2 pairs are used.",
+    assert config.found() == (f"Reference '{tmp_path / 'x'}': 1 of 2 pairs are used.",)
+    assert config.warnings() == (
         "Left out because they are not in metadata.csv: 8, such as '1.png'.",
     )
 

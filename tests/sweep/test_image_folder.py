@@ -300,10 +300,13 @@ def test_what_was_found_is_said(path: Path) -> None:
     shutil.copy(red / "0.png", path / "walls" / "train" / "0.png")
     (path / "walls" / "val").mkdir()
     (path / "README.txt").write_text("")
-    assert ImageFolder(path=path).found() == (
+    config = ImageFolder(path=path)
+    assert config.found() == (
         "Task 'leaves': 2 classes, 4 train images (2 per class) and 2 test images (1 per class).",
         "Task 'walls': 2 classes, 7 train images (3 to 4 per class) and 4 test images "
         "(2 per class).",
+    )
+    assert config.warnings() == (
         "Task 'leaves': 2 images in both train and test, such as 'leaves/test/green/0.png', so its "
         "accuracy is too high.",
         "Left out because Pillow reads no files ending in .csv: 1, such as "

@@ -135,7 +135,7 @@ def test_an_image_to_train_and_to_test_on_is_said(tmp_path: Path) -> None:
     write(tmp_path / "task", "red", "green")
     copied = (tmp_path / "task/train/red/0.png").read_bytes()
     (tmp_path / "task/test/red/copy.png").write_bytes(copied)
-    *_, said = ImageFolder(path=tmp_path).found()
+    (said,) = ImageFolder(path=tmp_path).warnings()
     assert said == (
         "Task 'task': 1 image in both train and test, such as 'task/test/red/copy.png', so its "
         "accuracy is too high."
