@@ -1,13 +1,10 @@
 """The results of a study: the schema every writer follows, and how to read them."""
 
-import posixpath
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -16,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyarrow import fs
 
+from analysis.data.locations import open_folder
 from analysis.data.score_array import RunKey, ScoreArray
 
 RESULTS_SCHEMA = pa.schema(
@@ -284,17 +282,6 @@ def load(out: str | Path) -> Results:
 def as_runs(runs: pd.DataFrame) -> list[RunKey]:
     """Returns the rows of a frame of runs, as keys."""
     return [RunKey(*row) for row in zip(*(runs[column] for column in RUN), strict=True)]
-
-
-def open_folder(out: str) -> fs.FileSystem:
-    """Returns a filesystem whose root is the folder `out` (a local path or a URI)."""
-    if "://" in out or out.startswith("file:/"):
-        # What URIs may not hold is written as %XX, unless it has been already.
-        out = quote(re.sub("%(?![0-9a-fA-F]{2})", "%25", out), safe=":/?&=%+@,;!$'()*~")
-        filesystem, path = fs.FileSystem.from_uri(out)
-    else:
-        filesystem, path = fs.LocalFileSystem(), posixpath.abspath(posixpath.expanduser(out))
-    return fs.SubTreeFileSystem(path, filesystem)
 
 
 def _read(

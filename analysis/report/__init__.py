@@ -16,7 +16,8 @@ import yaml
 from pyarrow import fs
 
 from analysis.data.accuracy_matrices import combine
-from analysis.data.results import Results, load, open_folder
+from analysis.data.locations import open_folder
+from analysis.data.results import Results, load
 from analysis.report.dataset_card import card
 from analysis.report.markdown import markdown
 from analysis.report.page import Filled, page

@@ -109,20 +109,20 @@ class Preview:
         """Returns a table with a row per method."""
         table = Table(title=self.plan.study.name, title_justify="left")
         # Where room is scarce, headings are broken before names are.
-        longest = max(map(len, self.plan.study.methods))
-        table.add_column("method", overflow="fold", min_width=min(longest, LONGEST_NAME))
+        is_short = max(map(len, self.plan.study.methods)) <= LONGEST_NAME
+        table.add_column("method", overflow="fold", no_wrap=is_short)
         shown: dict[str, tuple[str, Callable[[Any], str]]] = {
             "runs": ("runs", "{:,}".format),
             "stages": ("stages_naive", "{:,}".format),
             "trained": ("trainings", "{:,}".format),
             "shared": ("shared", "{:.0%}".format),
             "combined": ("combinations", "{:,}".format),
-            "to train": ("trainings_to_do", "{:,}".format),
+            "left": ("trainings_to_do", "{:,}".format),
             "lane time": ("lane_seconds", duration),
         }
         rows = self._methods()
         if all(row["trainings_to_do"] == row["trainings"] for row in rows):
-            del shown["to train"]
+            del shown["left"]
         for title in shown:
             table.add_column(title, justify="right", overflow="fold")
         for row in rows:

@@ -3,15 +3,14 @@
 import io
 import os
 import posixpath
-import re
 import uuid
 from pathlib import Path
-from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from analysis.data.locations import locate
 from sweep.errors import InputError
 
 
@@ -27,14 +26,8 @@ class Folder:
         Raises:
             InputError: no filesystem has such a URI.
         """
-        if "://" not in uri and not uri.startswith("file:/"):
-            self.filesystem: fs.FileSystem = fs.LocalFileSystem()
-            self.uri = self.path = posixpath.abspath(posixpath.expanduser(uri))
-            return
-        # What URIs may not hold is written as %XX, unless it has been already.
-        self.uri = quote(re.sub("%(?![0-9a-fA-F]{2})", "%25", uri), safe=":/?&=%+@,;!$'()*~")
         try:
-            self.filesystem, self.path = fs.FileSystem.from_uri(self.uri)
+            self.filesystem, self.path, self.uri = locate(uri)
         except (ValueError, OSError, NotImplementedError) as error:
             reason = str(error).splitlines()[0].rstrip(".")
             raise InputError(f"folder '{uri}' cannot be opened: {reason}.") from None

@@ -1,7 +1,9 @@
 """Old results never stand for new inputs, and nothing is trained again that need not be."""
 
 import importlib
+import io
 import pickle
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 import sweep.storage.inputs as recorded
 from sweep.errors import InputError
@@ -77,7 +80,9 @@ def finish(place: Path, plan: Plan, has_state: bool = False) -> None:
     state = {} if has_state else None
     for key, unit in plan.units.items():
         record = Record(
-            key=key, evaluation=unit.evaluation, seconds={"train": 60.0, "evaluate": 1.0}
+            key=key,
+            evaluation=unit.evaluation,
+            seconds={"train": 60.0, "combine": 1.0, "evaluate": 1.0},
         )
         folder.store.save(record, state if unit.kind == "train" else None)
 
@@ -256,6 +261,17 @@ def test_the_plan_says_what_has_changed(place: Path) -> None:
     shown = make_preview(study, str(place / "out"))
     assert "the training data of 'beta'" in str(shown.changed)
     assert shown.as_dict()["changed"] == str(shown.changed)
+
+
+def test_a_resumed_plan_fits_a_terminal(place: Path) -> None:
+    """Of usual width, with neither a name nor a heading broken."""
+    methods = {"individual": {}, "finetune": {}}
+    finish(place, plan_for(place, methods=methods))
+    shown = make_preview(plan_for(place, methods=methods, replicates=2).study, str(place / "out"))
+    text = io.StringIO()
+    Console(file=text, width=80).print(shown.table())
+    words = re.findall(r"[a-z]+(?: [a-z]+)?", text.getvalue().lower())
+    assert {"individual", "combined", "left", "lane time", "trained"} <= set(words)
 
 
 def elsewhere(plan: Plan) -> Study:

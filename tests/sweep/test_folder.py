@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pyarrow import fs
 
-from analysis.data.results import open_folder
+from analysis.data.locations import open_folder
 from sweep.errors import InputError
 from sweep.storage.folder import Folder
 
