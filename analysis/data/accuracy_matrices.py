@@ -177,6 +177,9 @@ def combine(studies: Mapping[str, Results]) -> Results:
         origins=origins_of(names),
         unit=_one_unit(results.unit for results in studies.values()),
         notes=tuple(f"{name}: {note}" for name, found in studies.items() for note in found.notes),
+        bounds=frozenset(
+            names[name][method] for name, found in studies.items() for method in found.references
+        ),
     )
 
 

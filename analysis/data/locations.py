@@ -2,9 +2,10 @@
 
 import posixpath
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
+import yaml
 from pyarrow import fs
 
 
@@ -42,3 +43,12 @@ def open_folder(out: str) -> fs.FileSystem:
     """Returns a filesystem whose root is the folder `out` (a local path or a URI)."""
     found = locate(out)
     return fs.SubTreeFileSystem(found.path, found.filesystem)
+
+
+def read_mapping(folder: fs.FileSystem | None, path: str) -> dict[str, Any]:
+    """Returns what a YAML or JSON file holds; {} where there is no such file."""
+    if folder is None or folder.get_file_info(path).type != fs.FileType.File:
+        return {}
+    with folder.open_input_stream(path) as stream:
+        content: dict[str, Any] = yaml.safe_load(stream.read())
+    return content

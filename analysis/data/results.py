@@ -1,10 +1,11 @@
 """The results of a study: the schema every writer follows, and how to read them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyarrow import fs
 
-from analysis.data.locations import open_folder
+from analysis.data.locations import open_folder, read_mapping
 from analysis.data.score_array import RunKey, ScoreArray
 
 RESULTS_SCHEMA = pa.schema(
@@ -94,6 +95,8 @@ STAGE = ["backbone", "method", "replicate", "prefix"]
 """What identifies a stage."""
 RUN = ["backbone", "method", "replicate", "order"]
 """What identifies a run."""
+REFERENCES = ("zero_shot", "individual", "joint")
+"""Methods that know no order: the untouched backbone, an expert per task, all tasks at once."""
 SEPARATOR = "\x1f"
 
 
@@ -119,6 +122,8 @@ class Results:
             methods. They are held as fractions in any case.
         notes: sentences about how given results were read, and what they lack.
         origins: where every method of combined studies comes from; {} otherwise.
+        bounds: methods that are reference points rather than contenders; None: those that are
+            called so, see `references`.
 
     >>> from analysis import tiny_study
     >>> tiny_study().matrix("clip", "finetune", 0, ("cars", "pets", "textures")).round(2)
@@ -138,6 +143,29 @@ class Results:
     unit: str = "fraction"
     notes: tuple[str, ...] = ()
     origins: Mapping[str, Origin] = field(default_factory=dict)
+    bounds: frozenset[str] | None = None
+
+    @cached_property
+    def references(self) -> frozenset[str]:
+        """Returns the methods that mark what could be reached, and compete with none.
+
+        Those of `bounds`; else all that are, by study.yaml or by their own name, one of REFERENCES.
+        """
+        if self.bounds is not None:
+            return self.bounds
+        entries = self.config.get("methods", {})
+        found = set()
+        for label in self.stages["method"].unique():
+            own = self.origins[label].method if label in self.origins else label
+            named = (entries.get(own) or {}).get("method", own)
+            if re.sub(r"[ -]", "_", str(named).lower()) in REFERENCES:
+                found.add(label)
+        return frozenset(found)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """Returns what study.yaml says, read when first used; {} where there is none."""
+        return read_mapping(self.folder, "study.yaml")
 
     @cached_property
     def embeddings(self) -> pd.DataFrame:

@@ -12,7 +12,6 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 from pyarrow import fs
 
 from analysis.data.accuracy_matrices import combine
@@ -102,18 +101,8 @@ def studies_in(
         for name, found in studies.items()
     }
     home = posixpath.join(posixpath.dirname(first.rstrip("/")), "+".join(studies))
-    configs = {name: config for name, found in studies.items() if (config := _config(found))}
+    configs = {name: config for name, found in studies.items() if (config := found.config)}
     return combine(named), home, configs
-
-
-def _config(results: Results) -> dict[str, Any]:
-    """Returns what study.yaml says; {} where there is none."""
-    folder = results.folder
-    if folder is None or folder.get_file_info("study.yaml").type != fs.FileType.File:
-        return {}
-    with folder.open_input_stream("study.yaml") as stream:
-        content: dict[str, Any] = yaml.safe_load(stream.read())
-    return content
 
 
 def tables_of(study: StudyStatistics, filled: Sequence[Filled]) -> dict[str, pd.DataFrame]:

@@ -1,14 +1,13 @@
 """Everything that a report shows, computed once."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
-from pyarrow import fs
 
+from analysis.data.locations import read_mapping
 from analysis.data.results import Results
 from analysis.inference.estimates import compare, summary
 from analysis.inference.replicates import paired
@@ -72,6 +71,16 @@ class StudyStatistics:
     def methods(self) -> list[str]:
         """Returns all methods seen, whether or not a run is complete."""
         return sorted(set(self.results.runs["method"]))
+
+    @property
+    def references(self) -> frozenset[str]:
+        """Returns the methods that are reference points, see `Results.references`."""
+        return self.results.references
+
+    @cached_property
+    def contenders(self) -> list[tuple[str, str]]:
+        """(backbone, method) with complete runs, references left out, best first."""
+        return [pair for pair in self.groups if pair[1] not in self.references]
 
     @cached_property
     def partners(self) -> dict[str, str]:
@@ -237,14 +246,9 @@ class StudyStatistics:
         return report_frames.evaluations(self.results)
 
     @cached_property
-    def manifest(self) -> dict[str, object]:
+    def manifest(self) -> dict[str, Any]:
         """Returns the run's manifest.json; {} while the study runs."""
-        folder = self.results.folder
-        if folder is None or folder.get_file_info("manifest.json").type != fs.FileType.File:
-            return {}
-        with folder.open_input_stream("manifest.json") as stream:
-            content: dict[str, object] = json.loads(stream.read())
-        return content
+        return read_mapping(self.results.folder, "manifest.json")
 
     @cached_property
     def browsed(self) -> list[tuple[str, str]]:

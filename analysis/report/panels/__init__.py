@@ -8,6 +8,17 @@ from importlib import import_module
 
 from analysis.report.panels.base import Panel
 
+CHAPTERS = (
+    "Answer",
+    "Methods",
+    "Orders",
+    "Tasks",
+    "Similarity",
+    "Certainty",
+    "Runs",
+    "Setup",
+)
+"""What the page tells, in the order in which it is read."""
 _PAGE = (
     "verdict:Verdict",
     "methods_compared:MethodsCompared",

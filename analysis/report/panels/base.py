@@ -41,6 +41,8 @@ class Panel:
     """The key of a panel whose section it continues, without a heading; "": it has its own."""
     after: str = ""
     """Where a panel of your own stands: after the one with this key; "": at the end."""
+    chapter: str = ""
+    """The chapter of the page that it belongs to, one of `panels.CHAPTERS`; "": the last one."""
     is_always_shown: bool = False
     """Whether it is on the page even where its frame is empty."""
 
@@ -50,6 +52,14 @@ class Panel:
 
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the sentence below the heading: what is asked, and how to read the answer."""
+        return ""
+
+    def is_open(self, frame: pd.DataFrame, study: StudyStatistics) -> bool:
+        """Returns whether the page shows it at once, rather than behind its heading."""
+        return True
+
+    def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns what the figure shows, in a sentence: its text for those who cannot see it."""
         return ""
 
     def controls(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
