@@ -78,13 +78,13 @@ def small_multiples(
     figure.update_layout(
         template=TEMPLATE,
         height=height,
-        margin={"t": 40, "b": foot, "l": 56 if y else 16},
+        margin={"t": 40, "b": foot, "l": 72 if y else 16},
         legend={"y": -56 / plots, "yanchor": "top"},
     )
     outer = {"showarrow": False, "xref": "paper", "yref": "paper", "font": {"size": 13}}
     figure.add_annotation(text=x, x=0.5, y=0, yshift=-26, yanchor="top", **outer)
     if y:
-        turned = {"xshift": -40, "xanchor": "right", "textangle": -90}
+        turned = {"xshift": -52, "xanchor": "right", "textangle": -90}
         figure.add_annotation(text=y, x=0, y=0.5, **turned, **outer)
     places = [{"row": i // columns + 1, "col": i % columns + 1} for i in range(len(titles))]
     return figure, places
@@ -139,7 +139,8 @@ class Looks:
     def marker(self, method: str, backbone: str = "", size: int = 6) -> dict[str, Any]:
         """Returns a plotly marker."""
         symbol = self.symbol(method, backbone)
-        return {"color": self.colour(method), "symbol": symbol, "size": size}
+        larger = 2 * (method in self.references)  # hollow marks look smaller than full ones
+        return {"color": self.colour(method), "symbol": symbol, "size": size + larger}
 
     def line(self, method: str, width: float = 1.5) -> dict[str, Any]:
         """Returns a plotly line."""

@@ -39,12 +39,12 @@ class MethodPlaces(Panel):
             figure.add_bar(
                 y=[study.looks.tick(row.backbone, row.method, several) for row in rows(part)],
                 x=part["share"], orientation="h", name=f"place {rank}",
-                marker={"color": INK, "opacity": strength, "line": {"width": 0}},
+                marker={"color": INK, "line": {"width": 0}}, opacity=strength,
                 customdata=part[["mean_rank", "runs"]].to_numpy(),
                 hovertemplate=f"place {rank} in %{{x:.1%}} of %{{customdata[1]}} runs, mean place "
                 "%{customdata[0]:.2f}<extra></extra>",
             )  # fmt: skip
-        figure.update_xaxes(tickformat=".0%", range=[0, 1.001], title="share of the runs")
+        figure.update_xaxes(tickformat=".0%", range=[0, 1.001], title="share of the runs", showgrid=False)
         figure.update_yaxes(autorange="reversed")
         return figure
 

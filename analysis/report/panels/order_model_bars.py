@@ -42,10 +42,10 @@ class OrderModelBars(Panel):
         lowest, highest = max(frame["r2"].min(), LOWEST), max(frame["r2"].max(), 0.1)
         margin = 0.12 * (highest - lowest)
         for model, where in zip(models, places, strict=True):
-            figure.add_vline(0, line={"color": INK, "width": 1, "dash": "dot"}, **where)
             for place, (backbone, method) in enumerate(groups):
                 for row in rows(group(frame[frame["model"] == model], backbone, method)):
                     _dot(figure, row, place, study.looks, lowest, where)
+            figure.add_vline(0, line={"color": INK, "width": 1, "dash": "dot"}, **where)
         figure.update_xaxes(
             tickformat=".0%", nticks=5, range=[lowest - margin, highest + margin], tickangle=0
         )
