@@ -29,10 +29,12 @@ from .mechanisms.transitions import transition_models, transitions
 from .orders.comparison import comparison, preferred_baseline
 from .orders.order_models import order_models
 from .orders.predictors import dose_response, order_scores, regret
-from .orders.ranking import method_pairs, rankings, stability
+from .orders.ranking import rankings, stability
 from .orders.robustness import disparity, robustness
+from .orders.settling import replicate_hours, settling
 from .orders.similarity_effects import mantel, mrqap
 from .orders.steadiness import steadiness
+from .orders.survival import method_pairs, survival_verdicts
 from .orders.variance import d_study, task_factors, variance_components
 from .report import write_report
 from .report.panels.base import Panel
@@ -82,12 +84,15 @@ __all__ = [
     "rankings",
     "read_matrices",
     "regret",
+    "replicate_hours",
     "replicates_for",
     "robustness",
+    "settling",
     "stability",
     "steadiness",
     "stopping_point",
     "summary",
+    "survival_verdicts",
     "t_factor",
     "t_interval",
     "task_factors",

@@ -12,13 +12,13 @@ MOST = 100_000
 """Replicates at which the search ends: more than any study can pay for."""
 
 
-def t_factor(n: int) -> float:
+def t_factor(n: int, error: float = 1 - LEVEL) -> float:
     """Returns the half-width of the t interval for a mean of n values, in standard deviations.
 
-    >>> round(t_factor(4), 2)
-    1.59
+    >>> round(t_factor(4), 2), round(t_factor(4, error=0.01), 2)
+    (1.59, 2.92)
     """
-    return float(stats.t.ppf((1 + LEVEL) / 2, n - 1) / np.sqrt(n)) if n > 1 else np.inf
+    return float(stats.t.isf(error / 2, n - 1) / np.sqrt(n)) if n > 1 else np.inf
 
 
 def precision(

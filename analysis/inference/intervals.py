@@ -46,6 +46,37 @@ def t_interval(values: ArrayLike) -> Interval:
     return Interval(float(x.mean()), float(x.mean()) - half, float(x.mean()) + half)
 
 
+def clustered_share(hits: ArrayLike, sizes: ArrayLike) -> Interval:
+    """Returns a share over m clusters, such as runs of replicates, with its interval.
+
+    That of Clopper and Pearson for a sample of the effective size (Korn & Graubard 1998, Survey
+    Methodology 24, 193-201): p (1 - p) over the variance of p, which comes from the spread between
+    clusters; n at most, and times (t_(n-1) / t_(m-1))^2 for how little a few clusters say about
+    that variance. With few clusters it is wide: three of eight give [0.51, 1] where all are hits.
+    NaN for fewer than two clusters.
+
+    Args:
+        hits: so many in every cluster.
+        sizes: out of so many.
+
+    >>> [round(bound, 2) for bound in clustered_share([8, 8, 8], [8, 8, 8])]
+    [1.0, 0.51, 1.0]
+    """
+    k, n = np.asarray(hits, float), np.asarray(sizes, float)
+    m, total = len(k), n.sum()
+    p = float(k.sum() / total) if total else np.nan
+    if m < 2:
+        return Interval(p, np.nan, np.nan)
+    variance = m / (m - 1) * ((k - p * n) ** 2).sum() / total**2
+    size = min(total, p * (1 - p) / variance) if variance > 0 else total
+    few, many = (stats.t.ppf((1 + LEVEL) / 2, df) for df in (m - 1, total - 1))
+    size *= (many / few) ** 2
+    tail = (1 - LEVEL) / 2
+    low = stats.beta.ppf(tail, p * size, (1 - p) * size + 1) if p > 0 else 0.0
+    high = stats.beta.isf(tail, p * size + 1, (1 - p) * size) if p < 1 else 1.0
+    return Interval(p, float(low), float(high))
+
+
 def positive_interval(values: ArrayLike) -> Interval:
     """Returns the mean of m positive values with skewed spread, such as variances or ranges.
 

@@ -29,6 +29,11 @@ def are_complete(runs: pd.DataFrame) -> bool:
     return bool((_size(runs) == runs["planned"]).all())
 
 
+def has_complete(runs: pd.DataFrame) -> bool:
+    """Returns whether some replicate of a method is complete."""
+    return are_complete(complete_replicates(runs))
+
+
 def _size(runs: pd.DataFrame) -> pd.Series:
     """Returns how many runs of its replicate are there, for every run."""
     return runs.groupby("replicate")["order"].transform("size")

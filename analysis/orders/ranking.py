@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.inference.intervals import t_interval, without_rounding
+from analysis.inference.intervals import without_rounding
 from analysis.inference.replicates import complete_replicates
-from analysis.inference.significance import holm, significance
 from analysis.run_metrics.metric import METRICS
 
 DRAWS = 400
@@ -21,10 +20,18 @@ DRAWS = 400
 
 def paired_values(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Returns a metric [(replicate, order), method] without gaps; higher is better."""
+    return values_by_method(runs, metric).dropna()
+
+
+def values_by_method(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Returns a metric [(replicate, order), method], NaN where a method lacks a run.
+
+    Higher is better. Of a method count the complete replicates, as everywhere.
+    """
     sign = METRICS[metric].sign
     parts = [complete_replicates(part) for _, part in runs.dropna(subset=metric).groupby("method")]
     used = pd.concat(parts) if parts else runs.iloc[:0]
-    wide = used.pivot(index=["replicate", "order"], columns="method", values=metric).dropna()
+    wide = used.pivot(index=["replicate", "order"], columns="method", values=metric)
     return sign * wide.sort_index()
 
 
@@ -107,45 +114,6 @@ def rank_shares(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.Data
                 rows.append(head | {"mean_rank": mean[method], "methods": q, "runs": m})
     names = ["backbone", "method", "rank", "share", "mean_rank", "methods", "runs"]
     return pd.DataFrame(rows, columns=names)
-
-
-def method_pairs(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFrame:
-    """Returns all methods against each other: the comparison matrix of Ismail-Fawaz et al. (2023).
-
-    Returns:
-        One row per (backbone, method, other), each pair once, `method` the better one on average:
-        mean (difference of replicate means, in the direction of the metric), low, high, wins,
-        ties, losses (runs), flip (share of runs, ties as one half, in which `other` is better),
-        p and p_holm (t test over replicates; Holm over all pairs of a backbone), runs.
-
-    >>> from analysis import metrics, tiny_study
-    >>> runs = metrics(tiny_study())
-    >>> method_pairs(runs)[["method", "other", "mean", "wins", "losses"]].round(3)
-       method     other   mean  wins  losses
-    0  replay  finetune  0.153    24       0
-    """
-    rows = []
-    for backbone, group in runs.groupby("backbone"):
-        wide = paired_values(group, metric)
-        order = wide.mean().sort_values(ascending=False, kind="stable").index
-        pairs = list(combinations(order, 2))
-        if not pairs or wide.empty:
-            continue
-        d = pd.DataFrame({pair: wide[pair[0]] - wide[pair[1]] for pair in pairs})
-        means = d.groupby(level="replicate").mean()
-        p = significance(means)["p"].to_numpy()
-        for i, pair in enumerate(pairs):
-            x = d[pair].round(12)
-            wins, ties = int((x > 0).sum()), int((x == 0).sum())
-            rows.append(
-                {"backbone": backbone, "method": pair[0], "other": pair[1]}
-                | t_interval(means[pair])._asdict()
-                | {"wins": wins, "ties": ties, "losses": len(x) - wins - ties}
-                | {"flip": 1 - (wins + ties / 2) / len(x), "p": p[i], "p_holm": holm(p)[i]}
-                | {"runs": len(x)}
-            )
-    names = ["backbone", "method", "other", "mean", "low", "high", "wins", "ties", "losses"]
-    return pd.DataFrame(rows, columns=[*names, "flip", "p", "p_holm", "runs"])
 
 
 def stability(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFrame:

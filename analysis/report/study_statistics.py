@@ -21,10 +21,12 @@ from analysis.mechanisms.embedding_alignment import alignment_drift, alignments
 from analysis.mechanisms.shapley_attribution import attribution_stages, attributions
 from analysis.mechanisms.task_contributions import gains, method_contributions, of_gains
 from analysis.orders.comparison import comparison, preferred_baselines
-from analysis.orders.ranking import method_pairs, rankings, stability
+from analysis.orders.ranking import rankings, stability
 from analysis.orders.robustness import disparity, robustness
+from analysis.orders.settling import replicate_hours, settling
 from analysis.orders.similarity_effects import adjacencies, effects, task_pairs
 from analysis.orders.steadiness import steadiness
+from analysis.orders.survival import Survival, method_pairs, survival_verdicts
 from analysis.orders.variance import task_factors, variance_components
 from analysis.report import report_frames
 from analysis.report.browser import browser_data, places
@@ -200,6 +202,21 @@ class StudyStatistics:
         return rankings(self.runs)
 
     @cached_property
+    def survival(self) -> pd.DataFrame:
+        """Returns all methods but references against each other, see `method_pairs`."""
+        return method_pairs(self.runs, without=self.references)
+
+    @cached_property
+    def survival_verdicts(self) -> list[Survival]:
+        """Returns, for every backbone, whether the ranking survives another task order."""
+        return survival_verdicts(self.survival, {backbone for backbone, _ in self.groups})
+
+    @cached_property
+    def settling(self) -> pd.DataFrame:
+        """Returns what would settle the pairs of methods that are undecided."""
+        return settling(self.survival, replicate_hours(self.results, self.manifest))
+
+    @cached_property
     def adjacencies(self) -> pd.DataFrame:
         """Returns how similar neighbours are in every order."""
         return adjacencies(self.results)
@@ -310,7 +327,8 @@ class StudyStatistics:
             "alignment_drift": alignment_drift(self.results, self.runs),
             "attribution_stages": attribution_stages(self.results, self.runs),
             "rankings": self.rankings,
-            "method_pairs": method_pairs(self.runs),
+            "method_pairs": self.survival,
+            "settling": self.settling,
             "similarity_orders": self.adjacencies,
             "task_factors": task_factors(self.results, self.runs),
             "comparison": self.comparison,

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pingouin
 import pytest
-import scikit_posthocs
 from scipy import stats
 
-from analysis import method_pairs, rankings, stability
+from analysis import rankings, stability
 from analysis.orders.ranking import kendalls_w
 from tests.analysis.invented_runs import runs_of
 
@@ -34,32 +33,6 @@ def test_rankings_by_hand() -> None:
     ranks = stats.rankdata(np.column_stack([a.ravel(), b.ravel()]), axis=1)
     spearman = np.corrcoef(ranks)[np.triu_indices(6, 1)].mean()
     assert row.mean_spearman == pytest.approx(spearman)
-
-
-def test_pairs_name_the_better_method_first() -> None:
-    rng = np.random.default_rng(1)
-    base = rng.random((4, 5))
-    noise = 0.05 * rng.standard_normal((4, 5))
-    (row,) = method_pairs(runs_of({"low": base, "high": base + 0.03 + noise})).itertuples()
-    assert (row.method, row.other) == ("high", "low")
-    difference = 0.03 + noise
-    assert row.mean == pytest.approx(difference.mean())
-    assert (row.wins, row.losses) == ((difference > 0).sum(), (difference < 0).sum())
-    assert row.flip == pytest.approx((difference < 0).mean())
-    assert row.p == pytest.approx(stats.ttest_1samp(difference.mean(axis=1), 0).pvalue)
-
-
-def test_all_pairs_are_corrected_together() -> None:
-    rng = np.random.default_rng(2)
-    values = {m: rng.random((6, 1)) + 0.2 * i for i, m in enumerate("abc")}
-    found = method_pairs(runs_of(values))
-    matrix = scikit_posthocs.posthoc_ttest(
-        pd.DataFrame({m: v[:, 0] for m, v in values.items()}).melt(),
-        "value", "variable", p_adjust=None,
-    )  # fmt: skip
-    assert len(found) == len(matrix) * (len(matrix) - 1) / 2
-    assert (found["p_holm"] >= found["p"]).all()
-    assert found["p_holm"].min() == pytest.approx(3 * found["p"].min())
 
 
 def test_lower_is_better_where_it_is() -> None:
