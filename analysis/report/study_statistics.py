@@ -279,6 +279,11 @@ class StudyStatistics:
         return read_mapping(self.results.folder, "manifest.json")
 
     @cached_property
+    def plan(self) -> dict[str, Any]:
+        """Returns the run's plan.json; {} where there is none."""
+        return read_mapping(self.results.folder, "plan.json")
+
+    @cached_property
     def browsed(self) -> list[tuple[str, str]]:
         """Returns every (backbone, method), those with complete runs first."""
         runs = self.results.runs

@@ -44,7 +44,8 @@ class MethodPlaces(Panel):
                 hovertemplate=f"place {rank} in %{{x:.1%}} of %{{customdata[1]}} runs, mean place "
                 "%{customdata[0]:.2f}<extra></extra>",
             )  # fmt: skip
-        figure.update_xaxes(tickformat=".0%", range=[0, 1.001], title="share of the runs", showgrid=False)
+        figure.update_xaxes(tickformat=".0%", range=[0, 1.001], title="share of the runs")
+        figure.update_xaxes(showgrid=False)
         figure.update_yaxes(autorange="reversed")
         return figure
 
