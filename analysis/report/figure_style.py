@@ -16,10 +16,10 @@ from plotly.subplots import make_subplots
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C8C8C"]
 """Okabe & Ito (2008), safe for colour-blind readers; without yellow and black, which one of the
 two backgrounds swallows."""
-SYMBOLS = ["circle", "square", "triangle-up", "x", "cross", "star", "triangle-down"]
-GLYPHS = ["\u25cf", "\u25a0", "\u25b2", "\u2716", "\u271a", "\u2605", "\u25bc"]
+SYMBOLS = ["circle", "square", "triangle-up", "x", "triangle-left", "star", "triangle-down"]
+GLYPHS = ["\u25cf", "\u25a0", "\u25b2", "\u2716", "\u25c0", "\u2605", "\u25bc"]
 """SYMBOLS as characters, for names on axes and in tables."""
-HOLLOW_GLYPHS = ["\u25cb", "\u25a1", "\u25b3", "\u2715", "\u271b", "\u2606", "\u25bd"]
+HOLLOW_GLYPHS = ["\u25cb", "\u25a1", "\u25b3", "\u2715", "\u25c1", "\u2606", "\u25bd"]
 SCALE = "Viridis"
 """For accuracies: even in lightness, safe for colour-blind readers."""
 DIVERGING = "RdBu"
