@@ -51,6 +51,7 @@ def read_mapping(folder: fs.FileSystem | None, path: str) -> dict[str, Any]:
     if folder is None or folder.get_file_info(path).type != fs.FileType.File:
         return {}
     with folder.open_input_stream(path) as stream:
+        # JSON is YAML, but a plan of many units takes seconds to read as such.
         read = json.loads if path.endswith(".json") else yaml.safe_load
         content: dict[str, Any] = read(stream.read())
     return content

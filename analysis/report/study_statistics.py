@@ -30,6 +30,7 @@ from analysis.orders.survival import Survival, method_pairs, survival_verdicts
 from analysis.orders.variance import task_factors, variance_components
 from analysis.report import report_frames
 from analysis.report.browser import browser_data, places
+from analysis.report.figure_style import Looks
 from analysis.report.phrases import plural
 from analysis.run_metrics.metric import Metric, with_extra
 from analysis.run_metrics.metrics_table import metrics
@@ -83,6 +84,16 @@ class StudyStatistics:
     def contenders(self) -> list[tuple[str, str]]:
         """(backbone, method) with complete runs, references left out, best first."""
         return [pair for pair in self.groups if pair[1] not in self.references]
+
+    @cached_property
+    def looks(self) -> Looks:
+        """Returns the colours and symbols of the methods, the same in all figures and tables."""
+        return Looks(self.methods, self.references, self.results.runs["backbone"])
+
+    def called(self, backbone: str, method: str) -> str:
+        """Returns how a sentence calls a method: with its backbone where there are several."""
+        several = self.results.runs["backbone"].nunique() > 1
+        return f"{method} on {backbone}" if several else method
 
     @cached_property
     def partners(self) -> dict[str, str]:
@@ -164,8 +175,8 @@ class StudyStatistics:
 
     @cached_property
     def contributions(self) -> pd.DataFrame:
-        """Returns what learning one task does to another."""
-        return of_gains(self.contribution_table)
+        """Returns what learning one task does to another, and which effects are decided."""
+        return report_frames.decided(of_gains(self.contribution_table), self.contribution_table)
 
     @cached_property
     def contribution_table(self) -> pd.DataFrame:
@@ -266,6 +277,11 @@ class StudyStatistics:
     def manifest(self) -> dict[str, Any]:
         """Returns the run's manifest.json; {} while the study runs."""
         return read_mapping(self.results.folder, "manifest.json")
+
+    @cached_property
+    def plan(self) -> dict[str, Any]:
+        """Returns the run's plan.json; {} where there is none."""
+        return read_mapping(self.results.folder, "plan.json")
 
     @cached_property
     def browsed(self) -> list[tuple[str, str]]:

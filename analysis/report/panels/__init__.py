@@ -24,6 +24,7 @@ _PAGE = (
     "methods_compared:MethodsCompared",
     "accuracy_over_orders:AccuracyOverOrders",
     "paired_differences:PairedDifferences",
+    "method_pairs_matrix:MethodPairsMatrix",
     "between_studies:BetweenStudies",
     "contribution_heatmap:ContributionHeatmap",
     "robust_contributions:RobustContributions",
@@ -46,6 +47,7 @@ _PAGE = (
     "worst_and_best:WorstAndBest",
     "matrix_browser:MatrixBrowser",
     "missing_and_failed:MissingAndFailed",
+    "study_setup:StudySetup",
     "evaluated_tasks:EvaluatedTasks",
     "how_computed:HowComputed",
 )

@@ -35,6 +35,10 @@ class MissingAndFailed(Panel):
             "statistics. Incomplete replicates:"
         )
 
+    def is_open(self, frame: pd.DataFrame, study: StudyStatistics) -> bool:
+        """Returns whether anything is missing."""
+        return study.num_incomplete > 0
+
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the tables of replicates and of failed stages."""
         if not study.num_incomplete:
