@@ -49,6 +49,7 @@ _PAGE = (
     "missing_and_failed:MissingAndFailed",
     "study_setup:StudySetup",
     "evaluated_tasks:EvaluatedTasks",
+    "repeat_and_cite:RepeatAndCite",
     "how_computed:HowComputed",
 )
 """The page, from top to bottom: file and class; a new panel is one line here."""
