@@ -9,6 +9,8 @@ from analysis import method_pairs, settling, survival_verdicts
 from analysis.inference.intervals import clustered_share
 from analysis.inference.significance import verdicts
 from analysis.orders.survival import Survival
+from benchmarks.order_statistics import CASES, REPLICATES
+from benchmarks.ranking_survival import KINDS, Survived, measure
 from tests.analysis.invented_runs import runs_of
 
 RNG = np.random.default_rng(1)
@@ -159,3 +161,30 @@ def test_what_settles_a_pair_does_so_if_things_are_as_estimated(seed: int) -> No
         for n, decides in ((row.replicates, True), (row.replicates - 1, False)):
             half = stats.t.isf(error / 2, n - 1) * pair.sd / np.sqrt(n)
             assert (pair.mean - half > 0.005 or pair.mean + half < 0.005) == decides
+
+
+def simulated(kind: str, name: str, replicates: int, studies: int, worlds: int) -> Survived:
+    tasks, design = CASES[name]
+    rng = np.random.default_rng([tasks, replicates])
+    return measure(design, replicates, studies, rng, worlds, tasks=tasks, **KINDS[kind])
+
+
+def test_what_a_few_simulated_studies_say_is_true() -> None:
+    """Two methods at the border, where a rule without tests would be wrong in every third study."""
+    found = simulated("two methods, at the border", "Williams, even", 5, 60, worlds=6)
+    most = stats.binom.ppf(0.999, 60, 0.05) / 60
+    assert max(found.false_yes, found.false_no, found.false_pair) <= most
+    assert found.yes + found.no > 0.05
+    assert found.share_held >= 0.9
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("replicates", REPLICATES)
+@pytest.mark.parametrize("name", ["Williams, even", "Williams, odd", "random", "antithetic"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_simulated_studies_say_is_true(kind: str, name: str, replicates: int) -> None:
+    found = simulated(kind, name, replicates, 400, worlds=20)
+    most = stats.binom.ppf(0.999, 400, 0.05) / 400
+    assert max(found.false_yes, found.false_no, found.false_pair) <= most
+    assert found.share_held >= 0.94

@@ -56,6 +56,7 @@ class StudySetup(Panel):
             )
         common = {
             "Design": design(study),
+            "Data": " ".join(study.plan.get("data") or []),
             "Left out": " ".join(omissions(study)),
             "Reference points": f"{listed(sorted(study.references))}." if study.references else "",
             "Trained with": trained_with(study),
