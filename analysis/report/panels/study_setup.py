@@ -69,7 +69,7 @@ class StudySetup(Panel):
         labels = list(dict.fromkeys(frame["study"]))
         for label in labels:
             if len(labels) > 1:
-                shown += f"<h3>{escape(label)}</h3>"
+                shown += f"<h4>{escape(label)}</h4>"
             mine = frame[frame["study"] == label]
             shown += method_settings(mine, study) if len(labels) == 1 else ""
             shown += _listed(
@@ -110,7 +110,8 @@ def method_settings(frame: pd.DataFrame, study: StudyStatistics) -> str:
         )
     if not lines:
         return ""
-    return table(["method", "kind", "options", "learning rate", "stages trained"], lines)
+    head = ["method", "kind", "options", "learning rate", "stages trained"]
+    return table("Methods and their options", head, lines)
 
 
 def design(study: StudyStatistics) -> str:
@@ -181,7 +182,7 @@ def reproduction(study: StudyStatistics) -> str:
         return ""
     title = report_text.title(study)
     shown = (
-        "<h3>Run it again</h3><p>In the folder of this report; the same seeds give the same "
+        "<h4>Run it again</h4><p>In the folder of this report; the same seeds give the same "
         f"orders and stages:</p>{_copied('sweep run study.yaml --out ../again')}"
     )
     if title in SHIPPED:
@@ -194,7 +195,7 @@ def reproduction(study: StudyStatistics) -> str:
 def cite(study: StudyStatistics) -> str:
     """Returns the BibTeX entry of the software, naming the study."""
     entry = CITATION.format(version=__version__, study=report_text.title(study))
-    return f"<h3>Cite</h3>{_copied(entry)}"
+    return f"<h4>Cite</h4>{_copied(entry)}"
 
 
 def _copied(content: str) -> str:
