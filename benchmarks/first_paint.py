@@ -6,6 +6,15 @@ Opens an empty page and each report in turn, several times, and prints the media
 request until the empty page, and the first answer of each report, is painted, with their ratio: the
 machine and its load go into both. An answer is an element of the section that is found by
 `--answer`, as the browser's element timing reports it.
+
+The quickstart's page (5 methods, 24 orders), on a busy small cloud machine with two cores:
+
+    plotly                                      answer   ratio    size
+    in the head                                0.488 s    10.2  5.0 MB
+    at the end of the body                     0.152 s     2.5  5.0 MB
+    at the end, compressed, parsed after paint 0.120 s     1.9  2.4 MB
+
+The time of an empty page varies there between 0.044 and 0.064 s.
 """
 
 import argparse
