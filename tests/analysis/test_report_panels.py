@@ -59,7 +59,7 @@ def test_every_place_is_taken_once_per_run(study: StudyStatistics) -> None:
 
 def test_convergence_panels_show_what_was_known(study: StudyStatistics) -> None:
     figure = ConvergenceCurves().draw(ConvergenceCurves().frame(study), study)
-    means = [trace for trace in figure.data if trace.mode == "lines+markers"]
+    means = [trace for trace in figure.data if trace.customdata is not None]
     assert len(means) == len(study.groups) == 5
     for (_, method), trace in zip(study.groups, means, strict=True):
         runs = study.runs[study.runs["method"] == method]

@@ -49,6 +49,7 @@ _PAGE: dict[str, tuple[str, ...]] = {
     "Setup": (
         "study_setup:StudySetup",
         "evaluated_tasks:EvaluatedTasks",
+        "repeat_and_cite:RepeatAndCite",
         "how_computed:HowComputed",
     ),
 }

@@ -1,4 +1,4 @@
-"""What was run, and how to run and cite it again: what a reviewer looks for."""
+"""What was run, as far as the run folder says: what a reviewer looks for."""
 
 from collections.abc import Iterator, Mapping
 from html import escape
@@ -11,21 +11,7 @@ from analysis.report.html_tables import Cell, name, number, table
 from analysis.report.panels.base import Panel
 from analysis.report.phrases import listed, plural
 from analysis.report.study_statistics import StudyStatistics
-from analysis.version import __version__
 
-SHIPPED = (
-    "mechanisms",
-    "methods",
-    "methods-tuning",
-    "pam",
-    "pam-ablation",
-    "pam-tuning",
-    "quickstart",
-    "similarity",
-    "t3",
-    "contrastive",
-)
-"""Studies that come with the software and run by their names."""
 HEADINGS = {
     "benchmark": "Benchmark",
     "backbones": "Backbones",
@@ -35,18 +21,10 @@ HEADINGS = {
     "stopping": "Stopping rule",
 }
 """Parts of study.yaml that are listed, methods and design apart."""
-CITATION = """@software{{task_order_sweep,
-  title   = {{task-order-sweep}},
-  author  = {{{{The task-order-sweep authors}}}},
-  version = {{{version}}},
-  license = {{Apache-2.0}},
-  note    = {{Study: {study}}}
-}}"""
-"""The software as CITATION.cff has it, with the name of the study."""
 
 
 class StudySetup(Panel):
-    """Shows the settings of a study, what it left out, and how to run and cite it."""
+    """Shows the settings of a study, and what it left out."""
 
     key, title, table = "setup", "What was run", "setup"
     is_always_shown = True
@@ -61,7 +39,7 @@ class StudySetup(Panel):
 
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the question."""
-        return "What exactly was trained and evaluated, what was left out, and how is it repeated?"
+        return "What exactly was trained and evaluated, and what was left out?"
 
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns settings study by study, and then what holds for all of them."""
@@ -78,12 +56,13 @@ class StudySetup(Panel):
             )
         common = {
             "Design": design(study),
+            "Data": " ".join(study.plan.get("data") or []),
             "Left out": " ".join(omissions(study)),
+            "Reference points": f"{listed(sorted(study.references))}." if study.references else "",
             "Trained with": trained_with(study),
         }
-        again = f"{reproduction(study)}{cite(study)}"
         settings = html_parts.caption("All settings, one a row:", self.table) if len(frame) else ""
-        return f"{shown}{_listed(common)}{settings}{again}"
+        return f"{shown}{_listed(common)}{settings}"
 
 
 def method_settings(frame: pd.DataFrame, study: StudyStatistics) -> str:
@@ -154,10 +133,6 @@ def omissions(study: StudyStatistics) -> list[str]:
     untested = sorted(set(judged.loc[judged["word"] == "not tested", "method"]))
     if untested:
         found.append(f"Without a verdict ({report_text.NEEDS_TWO}): {listed(untested)}.")
-    if study.references:
-        found.append(
-            f"Reference points, never called the best: {listed(sorted(study.references))}."
-        )
     stopped = study.manifest.get("stopped")
     return [*found, *([f"The study {stopped}."] if stopped else [])] or ["Nothing."]
 
@@ -174,37 +149,6 @@ def trained_with(study: StudyStatistics) -> str:
     where = f"; device: {listed(devices)}" if devices else ""
     finished = f"; finished {manifest['finished']}" if "finished" in manifest else ""
     return f"{', '.join(software)}{where}{finished}."
-
-
-def reproduction(study: StudyStatistics) -> str:
-    """Returns the commands that run the study again; "" where there is no run folder."""
-    if study.results.folder is None or not study.results.config:
-        return ""
-    title = report_text.title(study)
-    shown = (
-        "<h4>Run it again</h4><p>In the folder of this report; the same seeds give the same "
-        f"orders and stages:</p>{_copied('sweep run study.yaml --out ../again')}"
-    )
-    if title in SHIPPED:
-        shown += (
-            f"<p>The study of this name comes with the software:</p>{_copied(f'sweep run {title}')}"
-        )
-    return shown
-
-
-def cite(study: StudyStatistics) -> str:
-    """Returns the BibTeX entry of the software, naming the study."""
-    entry = CITATION.format(version=__version__, study=report_text.title(study))
-    return f"<h4>Cite</h4>{_copied(entry)}"
-
-
-def _copied(content: str) -> str:
-    """Returns text to be copied, with a button that does it."""
-    shown = escape(content)
-    return (
-        f'<pre><code>{shown}</code></pre><p><button class="copy" data-text="{shown}">copy</button>'
-        "</p>"
-    )
 
 
 def _listed(entries: Mapping[str, str]) -> str:
