@@ -70,7 +70,9 @@ class VarianceShares(Panel):
         for backbone, part in frame.groupby("backbone"):
             shares = [
                 f"{EFFECTS[row.effect]} {row.share:.0%}"
-                for row in rows(part.sort_values("share", ascending=False, kind="stable"))
+                for row in rows(
+                    part.dropna(subset="share").sort_values("share", ascending=False, kind="stable")
+                )
             ]
             on = f" on {backbone}" if frame["backbone"].nunique() > 1 else ""
             said.append(f"Shares of the variance between runs{on}: {listed(shares)}")
