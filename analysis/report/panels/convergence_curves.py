@@ -1,6 +1,5 @@
 """What was known after every replicate."""
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -10,6 +9,7 @@ from analysis.report.panels.base import Panel
 from analysis.report.phrases import plural
 from analysis.report.report_frames import group
 from analysis.report.study_statistics import StudyStatistics
+from analysis.run_metrics.metric import METRICS
 
 FIRST_SHOWN = 3
 """Replicates whose interval a plot has room for; that of two is four times as wide."""
@@ -22,7 +22,8 @@ class ConvergenceCurves(Panel):
 
     def frame(self, study: StudyStatistics) -> pd.DataFrame:
         """Returns what was known when; nothing for a single replicate."""
-        found = convergence(block_means(study.runs, "average_accuracy"))
+        metric = "average_accuracy"
+        found = convergence(block_means(study.runs, metric), METRICS[metric].limits)
         return found if (found["replicates"] > 1).any() else found.iloc[:0]
 
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
@@ -82,10 +83,10 @@ def _plot(
     figure.add_scatter(
         x=x, y=part["mean"], mode="lines+markers", line={"color": colour}, marker={"size": 5},
         name="mean", legendgroup="mean", showlegend=first,
-        customdata=np.column_stack([part["high"] - part["mean"],
-                                    part["anytime_high"] - part["mean"]]),
-        hovertemplate="%{x} replicates: %{y:.4f}, t interval +- %{customdata[0]:.4f}, "
-        "confidence sequence +- %{customdata[1]:.4f}<extra></extra>",
+        customdata=part[["low", "high", "anytime_low", "anytime_high"]],
+        hovertemplate="%{x} replicates: %{y:.4f}, t interval %{customdata[0]:.4f} to "
+        "%{customdata[1]:.4f}, confidence sequence %{customdata[2]:.4f} to "
+        "%{customdata[3]:.4f}<extra></extra>",
         **where,
     )  # fmt: skip
 
