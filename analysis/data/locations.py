@@ -1,5 +1,6 @@
 """Finds folders, on any filesystem; imports little, because every command does it."""
 
+import json
 import posixpath
 import re
 from typing import Any, NamedTuple
@@ -50,5 +51,6 @@ def read_mapping(folder: fs.FileSystem | None, path: str) -> dict[str, Any]:
     if folder is None or folder.get_file_info(path).type != fs.FileType.File:
         return {}
     with folder.open_input_stream(path) as stream:
-        content: dict[str, Any] = yaml.safe_load(stream.read())
+        read = json.loads if path.endswith(".json") else yaml.safe_load
+        content: dict[str, Any] = read(stream.read())
     return content

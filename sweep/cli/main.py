@@ -112,7 +112,7 @@ def plan(
     if shown.changed:
         say(str(shown.changed))
     say(shown.balance())
-    for sentence in shown.found():
+    for sentence in shown.plan.data_sentences():
         say(sentence)
     if shown.precision_forecast.contrasts:
         console.print(shown.precision_forecast.table())

@@ -91,7 +91,7 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         facts = self._plan.counts()
         text = (
             f": {plural(facts['orders'], 'order')}, {plural(facts['runs'], 'run')}, "
-            f"{facts['stages_naive']} stages, {facts['trainings_total']} of them to be trained"
+            f"{self._plan.stages_sentence()}"
         )
         say((facts["study"], "bold"), text, to=self.console)
 

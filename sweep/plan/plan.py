@@ -16,6 +16,7 @@ on: there is one combination per set of tasks or per prefix. Methods that train 
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ from sweep.plan.units import Run, Unit, UnitGraph
 from sweep.registry import name_of
 from sweep.study.pinned import Pinned
 from sweep.study.schema import Study
+from sweep.texts import plural
 
 Where = tuple[str, str, int, int]
 """Backbone, method, replicate and its seed."""
@@ -41,8 +43,8 @@ class Plan(UnitGraph):
 
     >>> from sweep import Study, make_plan
     >>> plan = make_plan(Study.load("quickstart"))
-    >>> plan.naive_stages, plan.counts()["trainings"]["individual"]
-    (480, 15)
+    >>> plan.trainings_unshared("individual"), plan.counts()["trainings"]["individual"]
+    (120, 15)
     """
 
     def __init__(self, study: Study, pinned: Pinned) -> None:
@@ -185,12 +187,11 @@ class Plan(UnitGraph):
         learnt = self._methods[unit.method].tasks_trained_on(unit.prefix)
         return sum(self.study.training.steps_of(task) for task in learnt)
 
-    @property
-    def naive_stages(self) -> int:
-        """Stages that would be trained without sharing."""
-        return sum(
-            len(run.order) for run in self.runs if self._methods[run.method].depends_on != "nothing"
-        )
+    def trainings_unshared(self, method: str) -> int:
+        """Returns how many stages of a method would be trained if no two runs shared any."""
+        if self._methods[method].depends_on == "nothing":
+            return 0
+        return sum(len(run.order) for run in self.runs if run.method == method)
 
     def trainings(self, method: str) -> set[str]:
         """Returns keys of all trainings that a method's runs need, shared ones included."""
@@ -199,17 +200,44 @@ class Plan(UnitGraph):
         return {key for key in stages | parents if self.units[key].kind == "train"}
 
     def counts(self) -> dict[str, Any]:
-        """Returns the plan in numbers."""
+        """Returns the plan in numbers: its stages, and of which kinds they are.
+
+        A stage is the untouched backbone, or is trained, or is combined from trained ones.
+        """
+        kinds = Counter(unit.kind for unit in self.units.values())
         trainings = {label: self.trainings(label) for label in self.study.methods}
         return {
             "study": self.study.name,
             "orders": sum(len(block) for block in self.blocks),
             "runs": len(self.runs),
-            "stages_naive": self.naive_stages,
+            "stages": len(self.units),
+            "untouched": kinds["start"],
+            "trained": kinds["train"],
+            "combined": kinds["combine"],
             "trainings": {label: len(keys) for label, keys in trainings.items()},
-            "trainings_total": len(set().union(*trainings.values())),
-            "units": len(self.units),
+            "trainings_unshared": sum(map(self.trainings_unshared, self.study.methods)),
         }
+
+    def data_sentences(self) -> list[str]:
+        """Returns what is there of the data, and what is left out and why."""
+        sections = self.study.data().values()
+        return [s for config in sections for s in (*config.found(), *config.warnings())]
+
+    def stages_sentence(self) -> str:
+        """Returns how many stages there are, of which kinds, and what sharing saves."""
+        counts = self.counts()
+        kinds = {
+            "untouched": f"{counts['untouched']:,} untouched",
+            "trained": f"{counts['trained']:,} trained",
+            "combined": f"{counts['combined']:,} combined from trained ones",
+        }
+        parts = ", ".join(text for kind, text in kinds.items() if counts[kind])
+        unshared = counts["trainings_unshared"]
+        saved = 1 - counts["trained"] / unshared if unshared else 0.0
+        said = f"{plural(counts['stages'], 'stage')}: {parts}"
+        if saved <= 0:
+            return said
+        return f"{said}; without sharing {unshared:,} would be trained ({saved:.0%} saved)"
 
 
 def _digest(facts: Any) -> str:

@@ -47,24 +47,20 @@ class Preview:
 
     def _methods(self) -> list[dict[str, Any]]:
         plan = self.plan
-        naive = {
-            label: sum(len(run.order) for run in plan.runs if run.method == label)
-            for label in plan.study.methods
-        }
         rows = []
         for label in plan.study.methods:
             # The time of a shared training counts for the first method that needs it, its number
             # for each.
             work = [u for u in plan.units.values() if u.method == label and u.key in self.todo]
-            trainings = plan.trainings(label)
+            trainings, unshared = plan.trainings(label), plan.trainings_unshared(label)
             stages = {key for run in plan.runs if run.method == label for key in run.stages}
             rows.append(
                 {
                     "method": label,
                     "runs": sum(run.method == label for run in plan.runs),
-                    "stages_naive": naive[label],
                     "trainings": len(trainings),
-                    "shared": 1 - len(trainings) / naive[label] if trainings else 0.0,
+                    "trainings_unshared": unshared,
+                    "shared": 1 - len(trainings) / unshared if unshared else 0.0,
                     "combinations": sum(plan.units[key].kind == "combine" for key in stages),
                     "trainings_to_do": len(trainings & self.to_compute),
                     "lane_seconds": sum(map(self._seconds, work)),
@@ -90,7 +86,7 @@ class Preview:
             "stopped": self.stop.reason if self.stop else "",
             "changed": str(self.changed or ""),
             "precision": self.precision_forecast.as_dict(),
-            "data": list(self.found()),
+            "data": self.plan.data_sentences(),
         }
 
     def _balance(self) -> dict[str, tuple[int, int]]:
@@ -100,11 +96,6 @@ class Preview:
         """Returns a sentence on how evenly the orders of a replicate treat the tasks."""
         return sentence(self._balance())
 
-    def found(self) -> tuple[str, ...]:
-        """Returns sentences about the data: what is there, and what is left out and why."""
-        sections = self.plan.study.data().values()
-        return tuple(s for config in sections for s in (*config.found(), *config.warnings()))
-
     def table(self) -> Table:
         """Returns a table with a row per method."""
         table = Table(title=self.plan.study.name, title_justify="left")
@@ -113,9 +104,9 @@ class Preview:
         table.add_column("method", overflow="fold", no_wrap=is_short)
         shown: dict[str, tuple[str, Callable[[Any], str]]] = {
             "runs": ("runs", "{:,}".format),
-            "stages": ("stages_naive", "{:,}".format),
             "trained": ("trainings", "{:,}".format),
-            "shared": ("shared", "{:.0%}".format),
+            "without sharing": ("trainings_unshared", "{:,}".format),
+            "saved": ("shared", "{:.0%}".format),
             "combined": ("combinations", "{:,}".format),
             "left": ("trainings_to_do", "{:,}".format),
             "lane time": ("lane_seconds", duration),
@@ -132,11 +123,9 @@ class Preview:
     def sentence(self) -> str:
         """Returns a sentence with the totals."""
         plan, facts = self.plan, self.plan.counts()
-        naive, trained = facts["stages_naive"], facts["trainings_total"]
         return (
             f"{plural(facts['orders'], 'order')} in {plural(len(plan.blocks), 'replicate')}, "
-            f"{plural(facts['runs'], 'run')}: {plural(naive, 'stage')}, {trained:,} of them to "
-            f"be trained ({1 - trained / max(1, naive):.0%} shared). On "
+            f"{plural(facts['runs'], 'run')}, {plan.stages_sentence()}. On "
             f"{plural(self.lanes, 'lane')} as fast as this machine: about "
             f"{duration(self.expected.seconds)}, at most {size(self.expected.peak_state_bytes)} of "
             f"states on disk.{self._stopping()}"
@@ -171,7 +160,7 @@ def make_preview(
     >>> from sweep import Study
     >>> shown = make_preview(Study.load("quickstart", ("methods=[zero_shot]",)), out="nowhere")
     >>> shown.expected.units, shown.sentence()
-    (1, '24 orders in 3 replicates, 24 runs: 0 stages, ...')
+    (1, '24 orders in 3 replicates, 24 runs, 1 stage: 1 untouched. ...')
     """
     everything = study if isinstance(study, Plan) else make_plan(study)
     study = everything.study

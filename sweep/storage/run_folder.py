@@ -117,6 +117,7 @@ class RunFolder:
     def _write_plan(self) -> None:
         """Writes all that the engine and `status` need, so that neither reads data or models."""
         facts = self.plan.counts() | {
+            "data": self.plan.data_sentences(),
             "stopped": asdict(self.stop) if self.stop else None,
             "graph": self.plan.as_dict(),
         }
@@ -246,7 +247,7 @@ class RunFolder:
             "workers": [json.loads(worker) for worker in sorted(self._workers)],
             "wall_seconds": round(time.monotonic() - self._started, 1),
             "lane_seconds": {name: round(spent, 1) for name, spent in self._seconds.items()},
-            "units": len(self._written),
+            "stages": len(self._written),
             "stopped": self.stop.reason if self.stop else "",
             "failed": {
                 key: f"{self.plan.units[key].title}: {error}" for key, error in self._failed.items()

@@ -42,7 +42,9 @@ def test_trainings_are_the_distinct_ones(
         assert trained.count(method) == DISTINCT[method](orders) * replicates
     assert [unit.kind for unit in plan.units.values()].count("start") == 1
     trains = len(methods - {"zero_shot"})
-    assert plan.naive_stages == trains * replicates * len(orders) * len(orders[0])
+    counts, alone = plan.counts(), replicates * sum(map(len, orders))
+    assert counts["trainings_unshared"] == trains * alone
+    assert counts["stages"] == counts["untouched"] + counts["trained"] + counts["combined"]
 
 
 @given(tries())
@@ -81,7 +83,7 @@ def test_methods_that_train_alike_share_their_trainings(
     needed = {"individual": experts, MERGED: experts, "finetune": path, READ_OUT: path}
     for method in chosen:
         assert len(plan.trainings(method)) == needed[method]
-    assert plan.counts()["trainings_total"] == experts + path
+    assert plan.counts()["trained"] == experts + path
     for unit in trained:
         assert unit.is_evaluated == (unit.method in ("finetune", READ_OUT) and "finetune" in chosen)
 

@@ -180,7 +180,7 @@ class TestOneOrder:
             for row in record.scores
         }
         plan = json.loads((out / "plan.json").read_text())
-        assert (plan["runs"], plan["orders"], plan["trainings_total"]) == (1, 1, 3)
+        assert (plan["runs"], plan["orders"], plan["trained"]) == (1, 1, 3)
 
     def test_matrix_has_stages_by_tasks(self) -> None:
         records = [
