@@ -137,6 +137,7 @@ for (const button of document.querySelectorAll("button.copy")) {
 
 const choose = Object.fromEntries(["method", "replicate", "order"]
   .map((name) => [name, document.getElementById(`choose-${name}`)]));
+const hasMatrices = choose.method !== null;
 
 function matrix(order) {
   const stages = study.scores[choose.method.value][choose.replicate.value] ?? {};
@@ -224,7 +225,7 @@ function drawCurves(names, values, colour) {
 
 function drawAll() {
   drawFigures();
-  showRun();
+  if (hasMatrices) showRun();
 }
 
 for (const query of ["(prefers-color-scheme: dark)", "print"]) {
@@ -234,10 +235,12 @@ for (const pick of document.querySelectorAll("select[data-traces]")) {
   pick.addEventListener("change", () =>
     drawFigure(document.getElementById(`figure-${pick.dataset.traces}`)));
 }
-choose.method.addEventListener("change", listOrders);
-choose.replicate.addEventListener("change", listOrders);
-choose.order.addEventListener("change", showRun);
 for (const name of Object.keys(contents)) near.observe(document.getElementById(`figure-${name}`));
 addEventListener("beforeprint", () => Object.keys(contents).forEach((name) =>
   drawFigure(document.getElementById(`figure-${name}`))));
-listOrders();
+if (hasMatrices) {
+  choose.method.addEventListener("change", listOrders);
+  choose.replicate.addEventListener("change", listOrders);
+  choose.order.addEventListener("change", showRun);
+  listOrders();
+}

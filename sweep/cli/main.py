@@ -160,13 +160,39 @@ def status(
 def report(
     directories: Annotated[
         list[str],
-        typer.Argument(metavar="DIR", help="Folder or URI of a run; several to compare."),
+        typer.Argument(
+            metavar="DIR",
+            help="Folder or URI of a run, or a file or folder with results of another tool; "
+            "several to compare.",
+        ),
     ],
+    out: Annotated[
+        str | None,
+        typer.Option("--out", help="Folder of the report; default: in the run, or beside a file."),
+    ] = None,
+    published: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A published order, to be held against the others: its label, its tasks, or a "
+            "name such as mtil-1. May be repeated."
+        ),
+    ] = None,
+    score: Annotated[
+        str | None, typer.Option(help="Column of scores, in a table with a number per order.")
+    ] = None,
+    order: Annotated[
+        str | None,
+        typer.Option(help="Tasks in learning order, for files of other tools that number them."),
+    ] = None,
 ) -> None:
-    """Write the report of a run, finished or still running; or one that compares several runs."""
+    """Write the report of a run, finished or still running; or one that compares several runs.
+
+    Also of results of other tools: accuracy matrices, or a table with one number per order.
+    """
     from sweep.cli.report import report as write_report
 
-    say("Open the report: ", (write_report(*directories), "bold"))
+    path = write_report(*directories, out=out, published=published or (), score=score, order=order)
+    say("Open the report: ", (path, "bold"))
 
 
 @app.command()

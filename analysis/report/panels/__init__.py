@@ -35,6 +35,7 @@ _PAGE = (
     "transition_predictions:TransitionPredictions",
     "order_tree:OrderTree",
     "order_model_bars:OrderModelBars",
+    "published_order:PublishedOrder",
     "similar_neighbours:SimilarNeighbours",
     "similar_pairs:SimilarPairs",
     "proposed_orders:ProposedOrders",
