@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
+import numpy as np
 import pandas as pd
 
 from analysis.data.published_orders import find_published, known_among, write_path
@@ -136,7 +137,7 @@ def order_scores_of(
     """
     names = {order: name for name, order in published.items()}
     alike = {frozenset(order) for order in names}  # orders of fewer tasks have other scores
-    runs = runs[[frozenset(order) in alike for order in runs["order"]]]
+    runs = runs[np.array([frozenset(order) in alike for order in runs["order"]], bool)]
     several = runs["backbone"].nunique() > 1
     holding = runs.loc[runs["order"].isin(list(names)), ["backbone", "method", "replicate"]]
     kept = runs.merge(holding.drop_duplicates())

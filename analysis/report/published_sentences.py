@@ -13,6 +13,8 @@ from analysis.report.report_frames import rows
 
 QUESTION = "Is the published order an outlier among these?"
 WORDS = {"outlier": "an outlier", "within": "not shown to be one", "": "cannot say"}
+NEEDED = round(1 / (1 - LEVEL))
+"""Orders, the published one included, from which on the rank alone can say that it is one."""
 MOST_NAMED = 4
 """Methods or orders that have a sentence of their own."""
 
@@ -46,6 +48,14 @@ def verdicts(found: pd.DataFrame, scores: OrderScores) -> list[str]:
     said = [_verdict(row, scores) for row in rows(ordered.head(MOST_NAMED))]
     if len(found) > MOST_NAMED:
         said.append(f"{len(found) - MOST_NAMED} more are in the table.")
+    known = ordered[ordered["verdict"] != ""]
+    if len(found) == 1 and len(known):
+        said.append(_by_rank(next(iter(rows(known)))))
+    elif len(known) and known["floor"].min() > 1 - LEVEL:
+        said.append(
+            f"By rank alone no p can be below {known['floor'].min():.3g} here; 0.05 takes "
+            f"{NEEDED} orders."
+        )
     return said
 
 
@@ -83,10 +93,7 @@ def _verdict(row: Any, scores: OrderScores) -> str:
         f"outside {level} of one more order like them" if row.verdict == "outlier"
         else f"inside {level} of one more order like them"
     )  # fmt: skip
-    return (
-        f"{start}: {place} ({row.mean:.{d}f}, SD {row.sd:.{d + 1}f}), {what} "
-        f"({p_text(row.p)}). {_by_rank(row)}"
-    )
+    return f"{start}: {place} ({row.mean:.{d}f}, SD {row.sd:.{d + 1}f}), {what} ({p_text(row.p)})."
 
 
 def _by_rank(row: Any) -> str:
@@ -94,8 +101,7 @@ def _by_rank(row: Any) -> str:
     least = row.p_rank <= row.floor * 1.000001
     found = f"By rank alone p is {row.p_rank:.3g}"
     if least and row.floor > 1 - LEVEL:
-        needed = round(1 / (1 - LEVEL))
-        return f"{found}, the least that {total} orders can give; 0.05 takes {needed} orders."
+        return f"{found}, the least that {total} orders can give; 0.05 takes {NEEDED} orders."
     return f"{found}{f', the least that {total} orders can give' if least else ''}."
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from analysis import write_report
+from analysis.data.given_results import TABLES
 from sweep.errors import InputError
 from sweep.orders.order import read_order
 from sweep.storage.folder import Folder
@@ -42,7 +43,10 @@ def report(
     folders = [Folder(path) for path in sources if not Path(path).expanduser().is_file()]
     for folder in folders:
         if not folder.exists():
-            raise InputError(NOWHERE.format(folder.uri))
+            is_file = Path(folder.uri).suffix in TABLES
+            raise InputError(
+                f"There is no file '{folder.uri}'." if is_file else NOWHERE.format(folder.uri)
+            )
     panels, metrics = parts_of_report([_study_in(folder) for folder in folders])
     tasks = None if order is None else read_order(order)
     try:

@@ -19,7 +19,7 @@ class MethodsByOrder(Panel):
     """
 
     key, table = "by_order", "methods_by_order"
-    title = "Do methods differ as they do on the published order?"
+    title = "Does the published order rank methods as the others do?"
     chapter = "Methods"
 
     def frame(self, study: StudyStatistics) -> pd.DataFrame:

@@ -69,10 +69,10 @@ class PublishedOrder(Panel):
             range=[len(methods) - 0.4, -0.7],
             showgrid=False,
         )
-        ends = [*frame[["low", "high"]].stack(), *means["value"]]
-        room = 0.04 * (max(ends) - min(ends)) or 1
+        ends = pd.concat([frame["low"], frame["high"], means["value"]]).dropna()
+        room = 0.04 * (ends.max() - ends.min()) or 1
         figure.update_xaxes(
-            title=text(scores.score, 60), range=[min(ends) - room, max(ends) + room]
+            title=text(scores.score, 60), range=[ends.min() - room, ends.max() + room]
         )
         return figure
 
