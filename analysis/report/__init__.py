@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from analysis.data.accuracy_matrices import combine
+from analysis.data.comparability import told_apart
 from analysis.data.given_results import of_study, read_results
 from analysis.data.locations import distinct_names, open_folder
 from analysis.data.order_scores import NO_MATRICES, OrderScores
@@ -77,11 +78,11 @@ def write_report(
     ...
     FileNotFoundError: 'nowhere' holds no results: no rows in results/*.parquet.
     """
-    found, home, configs, marked = studies_in(results, others, score, order)
+    found, home, configs, marked, apart = studies_in(results, others, score, order)
     home = home if out is None else posixpath.expanduser(str(out))
     if isinstance(found, OrderScores):
         return _write_scores(found.marked(published), home)
-    study = StudyStatistics(found, tuple(metrics), configs, (*marked, *published))
+    study = StudyStatistics(found, tuple(metrics), configs, apart, (*marked, *published))
     filled = [Filled(panel, panel.frame(study)) for panel in with_own(panels)]
     tables = tables_of(study, filled)
     folder = _with_tables(home, tables)
@@ -129,6 +130,8 @@ class Studies(NamedTuple):
     """What study.yaml says, by the name of the study, where several are compared."""
     published: tuple[str, ...] = ()
     """Orders that files mark as published."""
+    apart: tuple[str, ...] = ()
+    """What the studies do not have in common, so that their runs are not paired."""
 
 
 def studies_in(
@@ -167,7 +170,8 @@ def studies_in(
     home = posixpath.join(posixpath.dirname(first.rstrip("/")), joined)
     configs = {name: config for name, found in studies.items() if (config := found.config)}
     published = dict.fromkeys(label for found in read for label in found.published)
-    return Studies(combine(studies), home, configs, tuple(published))
+    studies, apart = told_apart(studies)
+    return Studies(combine(studies), home, configs, tuple(published), apart)
 
 
 def tables_of(study: StudyStatistics, filled: Sequence[Filled]) -> dict[str, pd.DataFrame]:

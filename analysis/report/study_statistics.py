@@ -42,6 +42,7 @@ class StudyStatistics:
         results: of the study.
         extra: metrics of your own.
         configs: what study.yaml says, by the name of the study, where several are compared.
+        apart: what several studies do not have in common, so that their runs are not paired.
         published: orders to count as published ones, by name or as "a>b>c".
         given: scores of orders without accuracy matrices, in place of results.
     """
@@ -49,6 +50,7 @@ class StudyStatistics:
     results: Results
     extra: tuple[Metric, ...] = ()
     configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    apart: tuple[str, ...] = ()
     published: tuple[str, ...] = ()
     given: OrderScores | None = None
 

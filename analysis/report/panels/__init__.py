@@ -20,11 +20,12 @@ CHAPTERS = (
 )
 """What the page tells, in the order in which it is read."""
 _PAGE = (
+    "compared_studies:ComparedStudies",
+    "between_studies:BetweenStudies",
     "verdict:Verdict",
     "methods_compared:MethodsCompared",
     "accuracy_over_orders:AccuracyOverOrders",
     "paired_differences:PairedDifferences",
-    "between_studies:BetweenStudies",
     "contribution_heatmap:ContributionHeatmap",
     "robust_contributions:RobustContributions",
     "all_contributions:AllContributions",
