@@ -26,10 +26,10 @@ def differing_keys(configs: Configs) -> list[str]:
 def differing_settings(configs: Configs) -> pd.DataFrame:
     """Returns the keys in which studies differ, with a column per study.
 
-    >>> one, other = {"seed": 1, "lr": 0.1}, {"seed": 1, "lr": 0.2, "methods": {"er": {"memory": 9}}}
+    >>> one, other = {"lr": 0.1}, {"lr": 0.2, "methods": {"er": {"memory": 9}}}
     >>> differing_settings({"A": one, "B": other})
-           key    A                    B
-    0       lr  0.1                  0.2
+           key    A                B
+    0       lr  0.1              0.2
     1  methods    -  er: {memory: 9}
     """
     if len(configs) < 2:
@@ -56,15 +56,9 @@ def pairing(study: StudyStatistics) -> str:
         )
     if study.apart:
         return ""
-    planned = study.results.runs
-    tasks = {
-        name: sorted(
-            {t for order in planned.loc[planned["method"] == name, "order"] for t in order}
-        )
-        for pair in study.twins.items()
-        for name in pair
-    }
-    if len(set(map(tuple, tasks.values()))) > 1:
+    of_method = study.results.runs.groupby("method")["order"]
+    tasks = {name: {task for order in orders for task in order} for name, orders in of_method}
+    if any(tasks[name] != tasks[twin] for name, twin in study.twins.items()):
         return "The studies learn different tasks, so no run of one has a partner in the other."
     return "The studies have no order of a replicate in common, so no run has a partner."
 
