@@ -6,6 +6,7 @@ In: run folders, or files of other tools. Out: report.html, report.md, tables/*.
 import io
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -171,7 +172,9 @@ def studies_in(
     configs = {name: config for name, found in studies.items() if (config := found.config)}
     published = dict.fromkeys(label for found in read for label in found.published)
     studies, apart = told_apart(studies)
-    return Studies(combine(studies), home, configs, tuple(published), apart)
+    combined = combine(studies)
+    combined = replace(combined, notes=(*apart, *combined.notes))
+    return Studies(combined, home, configs, tuple(published), apart)
 
 
 def tables_of(study: StudyStatistics, filled: Sequence[Filled]) -> dict[str, pd.DataFrame]:

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from itertools import permutations
+from itertools import pairwise, permutations
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,8 @@ from sweep.study.schema import Study
 from tests.sweep.test_measuring import GOOD
 
 FINDINGS = Path(__file__).parents[2] / "analysis" / "README.md"
+ROW = r"^\| ([\w-]+), ([\w ]+?)(?: \(.*?\))? \| `(\w+)` \|.*?\| ([\d.]+) % "
+"""Measure, score, method and share of a line of the table in the findings."""
 EIGHT = Proposal(tuple("abcdefgh"), True, 1.0, 0.0, 0.99, 2.0, 0.5, 40320, True)
 
 
@@ -59,7 +61,7 @@ def test_the_check_that_is_proposed_is_a_study_that_loads() -> None:
     for found, design in ((EIGHT, "random"), (EIGHT._replace(order=tuple("abc")), "exhaustive")):
         *_, check = remarks(found, "names", "lagged", "quickstart", ["seed=9"])
         words = shlex.split(check)
-        changes = tuple(b for a, b in zip(words, words[1:], strict=False) if a == "--set")
+        changes = tuple(b for a, b in pairwise(words) if a == "--set")
         study = Study.load(words[2], changes)
         assert study.design.name == design
         assert study.seed == 9
