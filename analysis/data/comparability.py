@@ -73,7 +73,9 @@ def _apart(one: pd.DataFrame, other: pd.DataFrame) -> str:
 
 
 def _sentence(backbone: str, one: str, other: str, start: Mapping[str, pd.DataFrame]) -> str:
-    mine, theirs = start[one].loc[backbone], start[other].loc[backbone]
+    mine, theirs = start[one].xs(backbone), start[other].xs(backbone)
+    assert isinstance(mine, pd.DataFrame)
+    assert isinstance(theirs, pd.DataFrame)
     task = _apart(mine, theirs)
     a, b = mine.loc[task], theirs.loc[task]
     if abs(a["value"] - b["value"]) > SAME_SCORE:

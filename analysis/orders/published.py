@@ -66,10 +66,10 @@ def place(value: float, others: np.ndarray, family: int = 1) -> Placed:
     n, mean = len(others), float(np.mean(others)) if len(others) else np.nan
     sd = float(np.std(others, ddof=1)) if n > 1 else np.nan
     if n < FEWEST:
-        return Placed(mean, sd, *[np.nan] * 5)
+        return Placed(mean, sd, np.nan, np.nan, np.nan, np.nan, np.nan)
     p_rank = _rank_p(value, others)
     if sd <= APART * np.abs([value, *others]).max():  # no spread: nothing to measure distance by
-        return Placed(mean, 0.0, *[np.nan] * 4, p_rank)
+        return Placed(mean, 0.0, np.nan, np.nan, np.nan, np.nan, p_rank)
     error = sd * np.sqrt(1 + 1 / n)
     half = t.ppf(1 - (1 - LEVEL) / family / 2, n - 1) * error
     p = 2 * t.sf(abs(value - mean) / error, n - 1)
@@ -107,18 +107,17 @@ def published_orders(scores: OrderScores) -> pd.DataFrame:
     """
     means = scores.means
     others = {
-        method: part.loc[~part["published"], "value"].to_numpy(float)
+        str(method): part.loc[~part["published"], "value"].to_numpy(float)
         for method, part in means.groupby("method")
     }
     asked = means[means["published"]]
     family = max(1, sum(len(others[method]) >= FEWEST for method in asked["method"]))
     rows = []
-    for row in asked.itertuples(index=False):
-        found = place(row.value, others[row.method], family)
-        n = len(others[row.method])
-        rank = 1 + int(np.sum(others[row.method] > row.value))
+    for method, order, value in asked[["method", "order", "value"]].to_numpy(object):
+        found, n = place(value, others[method], family), len(others[method])
+        rank = 1 + int(np.sum(others[method] > value))
         verdict = "" if np.isnan(found.p) else "outlier" if found.p < 1 - LEVEL else "within"
-        head = [row.method, row.order, row.value, n, *found[:-1], rank, found.p_rank]
+        head = [method, order, value, n, *found[:-1], rank, found.p_rank]
         rows.append([*head, 1 / (n + 1), verdict])
     return pd.DataFrame(rows, columns=COLUMNS)
 
