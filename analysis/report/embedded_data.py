@@ -28,7 +28,7 @@ def as_csv(table: pd.DataFrame) -> str:
     'order,average_accuracy\ncars > pets,0.75\n'
     """
     columns = {
-        name: [" > ".join(map(str, value)) if _is_listed(value) else value for value in column]
+        str(name): [" > ".join(map(str, value)) if _is_listed(value) else value for value in column]
         for name, column in table.items()
         if column.dtype == object and any(map(_is_listed, column))
     }

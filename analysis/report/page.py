@@ -13,11 +13,10 @@ from plotly.offline import get_plotlyjs
 from analysis.report import html_parts, report_text
 from analysis.report.embedded_data import embedded, packed
 from analysis.report.figure_style import INK
-from analysis.report.panels import CHAPTERS
 from analysis.report.panels.base import Panel
 from analysis.report.study_statistics import StudyStatistics
 
-FIRST = CHAPTERS[0]
+FIRST = "Answer"
 """The chapter of the first screen, which has no heading to be seen."""
 CLOSED = ("Similarity", "Certainty", "Runs", "Setup")
 """Chapters to look things up in: their panels open on a click."""

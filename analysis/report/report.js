@@ -236,10 +236,12 @@ for (const pick of document.querySelectorAll("select[data-traces]")) {
   pick.addEventListener("change", () =>
     drawFigure(document.getElementById(`figure-${pick.dataset.traces}`)));
 }
-choose.method.addEventListener("change", listOrders);
-choose.replicate.addEventListener("change", listOrders);
-choose.order.addEventListener("change", showRun);
-listOrders();
+if (choose.method !== null) {
+  choose.method.addEventListener("change", listOrders);
+  choose.replicate.addEventListener("change", listOrders);
+  choose.order.addEventListener("change", showRun);
+  listOrders();
+}
 
 // Plotly is unpacked after the page has been painted, so that the answer does not wait for it.
 

@@ -65,7 +65,7 @@ class OrderModelBars(Panel):
             if known.empty:
                 none.append(study.called(*pair))
             else:
-                best = known.loc[known["r2"].idxmax()]
+                best = known.sort_values("r2").iloc[-1]
                 found.append(f"{best['model']} for {study.called(*pair)} ({best['r2']:.0%})")
         said = ""
         if found:

@@ -170,7 +170,7 @@ def _joined(frame: pd.DataFrame, part: str) -> str:
             f"{setting} {value}".strip()
             for setting, value in zip(settings["setting"], settings["value"], strict=True)
         )
-        named.append(f"{owner}: {listed_ones}" if owner else listed_ones)
+        named.append(": ".join(filter(None, [str(owner), listed_ones])))
     return "; ".join(named)
 
 

@@ -90,7 +90,7 @@ class TransitionPredictions(Panel):
         known = frame.dropna(subset=["r2_out"])
         if known.empty:
             return "Whether contributions predict transitions cannot be said with one replicate."
-        best = known.loc[known["r2_out"].idxmax()]
+        best = known.sort_values("r2_out").iloc[-1]
         what = (
             f"{study.called(best['backbone'], best['method'])}, {RESPONSES[best['response']]}, "
             f"{best['scores']} scores"
