@@ -20,7 +20,7 @@ from analysis.report.figure_style import (
 from analysis.report.panels.base import Panel
 from analysis.report.panels.robust_contributions import effects_on_others, pair_fact
 from analysis.report.phrases import NOTHING, interval
-from analysis.report.report_frames import group, rows
+from analysis.report.report_frames import group, row_with_most, rows
 from analysis.report.study_statistics import StudyStatistics
 
 
@@ -47,7 +47,7 @@ class ContributionHeatmap(Panel):
         if others.empty:
             return "Learning a task changes the accuracy on no other."
         best = others[others["decided"]] if others["decided"].any() else others
-        row = next(rows(best.loc[[best["mean"].abs().idxmax()]]))
+        row = row_with_most(best.assign(size=best["mean"].abs()), "size")
         does = "helps" if row.mean > 0 else "harms"
         name, value = study.called(row.backbone, row.method), (row.mean, row.low, row.high)
         said = f"Learning {row.trained} {does} {row.task} most, with {name}: "

@@ -9,7 +9,7 @@ from analysis.orders.order_models import order_models
 from analysis.report.figure_style import INK, Looks, many, present, small_multiples, text
 from analysis.report.panels.base import Panel
 from analysis.report.phrases import listed
-from analysis.report.report_frames import group, rows
+from analysis.report.report_frames import group, row_with_most, rows
 from analysis.report.study_statistics import StudyStatistics
 
 LOWEST = -0.5
@@ -65,8 +65,8 @@ class OrderModelBars(Panel):
             if known.empty:
                 none.append(study.called(*pair))
             else:
-                best = known.loc[known["r2"].idxmax()]
-                found.append(f"{best['model']} for {study.called(*pair)} ({best['r2']:.0%})")
+                best = row_with_most(known, "r2")
+                found.append(f"{best.model} for {study.called(*pair)} ({best.r2:.0%})")
         said = ""
         if found:
             said = f"What predicts most of the variance over orders is {listed(found)}"
