@@ -75,7 +75,7 @@ def write_report(
     _write(folder, "report.md", markdown(study).encode())
     if found.folder is not None:
         _write(folder, "CARD.md", card(study, tables).encode())
-    _write(folder, "report.html", page(study, filled).encode())
+    _write(folder, "report.html", page(study, filled, tables).encode())
     return posixpath.join(home, "report.html")
 
 

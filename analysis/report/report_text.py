@@ -112,6 +112,30 @@ def facts(study: StudyStatistics) -> list[Fact]:
     ]
 
 
+def size(study: StudyStatistics) -> str:
+    """Returns the size of the study in one line.
+
+    Runs that are not complete are only mentioned where there are some.
+    """
+    found = {fact.label: fact for fact in facts(study)}
+    runs = plural(len(study.results.runs), "run")
+    if study.num_incomplete:
+        runs = f"{found['complete runs'].value} of {runs}"
+    backbones = sorted(set(study.results.runs["backbone"]))
+    replicates = plural(int(found["replicates"].value), "replicate")
+    return ", ".join(
+        [
+            plural(len(study.methods), "method"),
+            plural(len(_tasks(study)), "task"),
+            f"{plural(int(study.results.orders['order'].nunique()), 'order')} in {replicates}",
+            runs,
+            f"backbone {listed(backbones)}"
+            if len(backbones) == 1
+            else f"backbones {listed(backbones)}",
+        ]
+    )
+
+
 def sample(estimates: pd.DataFrame, unit: str = "run", kind: str = "") -> str:
     """Returns what means rest on: runs or pairs per method, replicates, kind of interval.
 

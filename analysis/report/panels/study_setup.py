@@ -47,7 +47,7 @@ class StudySetup(Panel):
         labels = list(dict.fromkeys(frame["study"]))
         for label in labels:
             if len(labels) > 1:
-                shown += f"<h3>{escape(label)}</h3>"
+                shown += f"<h4>{escape(label)}</h4>"
             mine = frame[frame["study"] == label]
             shown += method_settings(mine, study) if len(labels) == 1 else ""
             shown += _listed(
@@ -89,7 +89,8 @@ def method_settings(frame: pd.DataFrame, study: StudyStatistics) -> str:
         )
     if not lines:
         return ""
-    return table(["method", "kind", "options", "learning rate", "stages trained"], lines)
+    head = ["method", "kind", "options", "learning rate", "stages trained"]
+    return table("Methods and their options", head, lines)
 
 
 def design(study: StudyStatistics) -> str:

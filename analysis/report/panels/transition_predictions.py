@@ -122,7 +122,9 @@ class TransitionPredictions(Panel):
             "outside: each replicate predicted from the others. Same sign: of predicted and "
             "observed changes."
         )
-        shown = table(head, lines, sortable=True) + html_parts.caption(caption, self.table)
+        shown = table(
+            "Predictions of transitions", head, lines, sortable=True
+        ) + html_parts.caption(caption, self.table)
         return html_parts.details(f"All {plural(len(frame), 'regression')}", shown)
 
 

@@ -65,7 +65,7 @@ def extremes_table(frame: pd.DataFrame, study: StudyStatistics) -> str:
         "replicate",
         "order, and how to train it again",
     ]
-    return table(head, lines)
+    return table("Worst and best orders", head, lines)
 
 
 def _command(command: str, place: int) -> str:
