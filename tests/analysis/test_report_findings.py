@@ -224,8 +224,8 @@ def test_models_that_predict_and_methods_that_none_does() -> None:
     )
     panel = OrderModelBars()
     assert panel.finding(models, known()) == (
-        "What predicts most of the variance over orders is precedence for er (30%); nothing of "
-        "the order predicts lora."
+        "What predicts most of the variance over orders: precedence (er 30%); nothing of the "
+        "order predicts lora."
     )
     lora = models[models["method"] == "lora"]
     assert panel.finding(lora, known()) == "Nothing of the order predicts lora."

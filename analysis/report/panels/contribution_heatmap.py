@@ -70,7 +70,8 @@ class ContributionHeatmap(Panel):
         groups = moved_by_learning(frame, study.baseline_first)
         num = frame["task"].nunique()
         figure = empty_figure(height=160 + 44 * num)
-        limit = max(float(frame["mean"].abs().max()), NOTHING)
+        others = frame.loc[frame["trained"] != frame["task"], "mean"].abs()
+        limit = max(float(others.max()) if len(others) else 1.0, NOTHING)
         for i, (backbone, method) in enumerate(groups):
             part = group(frame, backbone, method)
             tasks = sorted(set(part["task"]))
@@ -100,7 +101,7 @@ class ContributionHeatmap(Panel):
             f"Unit: fraction; {report_text.sample(study.summary)} (hover). Bold: the effect on "
             "another task differs from 0 (t test over replicates, Holm over all pairs of two "
             "tasks of a method). ~: mean below the SD over orders. A column adds up to all that "
-            "its task has gained in the end."
+            "its task has gained in the end; colours end at the largest effect on another task."
         )
 
 

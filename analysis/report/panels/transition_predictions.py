@@ -77,7 +77,7 @@ class TransitionPredictions(Panel):
                 )  # fmt: skip
         for where in places:
             figure.add_vline(0, line={"color": INK, "width": 1, "dash": "dot"}, **where)
-        figure.update_xaxes(tickformat=".0%", nticks=5, tickangle=0)
+        figure.update_xaxes(tickformat=".0%", nticks=3, tickangle=0)
         figure.update_yaxes(
             tickvals=list(range(len(responses))),
             ticktext=[broken(RESPONSES[name]) for name in responses],
