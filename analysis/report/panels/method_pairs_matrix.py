@@ -100,8 +100,8 @@ class MethodPairsMatrix(Panel):
             f"Unit: difference of fractions; n = {runs} per pair; 95 % t interval over "
             f"{replicates} (hover), Holm over all pairs of a backbone. Bold: better or worse by "
             f"more than {ROPE}; =: equivalent within {ROPE}; {CHANGES}: each of the two is ahead "
-            "in more than a tenth of the orders. References are left out, so the family is not "
-            "that of the paired differences."
+            "in more than a tenth of the orders. References are left out, so that p and intervals "
+            "are not those of the paired differences."
         )
 
 

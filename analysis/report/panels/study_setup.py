@@ -145,7 +145,8 @@ def trained_with(study: StudyStatistics) -> str:
     versions = manifest.get("versions") or {}
     software = [f"Python {manifest['python']}"] if "python" in manifest else []
     software += [f"{key} {value}" for key, value in versions.items()]
-    devices = sorted({str(worker.get("device")) for worker in manifest.get("workers") or []})
+    workers = manifest.get("workers") or []
+    devices = sorted({str(worker["device"]) for worker in workers if "device" in worker})
     where = f"; device: {listed(devices)}" if devices else ""
     finished = f"; finished {manifest['finished']}" if "finished" in manifest else ""
     return f"{', '.join(software)}{where}{finished}."
@@ -164,14 +165,15 @@ def _listed(entries: Mapping[str, str]) -> str:
 def _joined(frame: pd.DataFrame, part: str) -> str:
     """Returns the settings of a part in one line."""
     mine = frame[frame["part"] == part]
-    named = []
-    for owner, settings in mine.groupby("name", sort=False):
-        listed_ones = ", ".join(
+    parts = []
+    for owner in dict.fromkeys(mine["name"]):
+        own = mine[mine["name"] == owner]
+        settings = ", ".join(
             f"{setting} {value}".strip()
-            for setting, value in zip(settings["setting"], settings["value"], strict=True)
+            for setting, value in zip(own["setting"], own["value"], strict=True)
         )
-        named.append(": ".join(filter(None, [str(owner), listed_ones])))
-    return "; ".join(named)
+        parts.append(f"{owner}: {settings}" if owner else settings)
+    return "; ".join(parts)
 
 
 def _settings(config: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
