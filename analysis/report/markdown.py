@@ -5,6 +5,7 @@ from typing import Any
 
 from analysis.orders.comparison import BOUNDS, COMPARED
 from analysis.report import report_text
+from analysis.report.answers import answers_of
 from analysis.report.phrases import interval, perhaps_none
 from analysis.report.report_frames import by_metric, group, rows
 from analysis.report.sentences import findings
@@ -18,10 +19,11 @@ MARKUP = re.compile(r"[\\`<|]|\](?=\()|(?<!\*)\*(?!\*)|(?<!\w)_|_(?!\w)")
 
 
 def markdown(study: StudyStatistics) -> str:
-    """Returns facts, findings, all metrics, worst and best orders, gaps, and how it is computed."""
+    """Returns answers, findings, all metrics, worst and best orders, gaps, how it is computed."""
     parts = [
         f"# {literal(report_text.title(study))}",
         literal(report_text.lead(study)),
+        "\n".join(answered(study)),
         table(
             ["", "", ""],
             [
@@ -53,6 +55,18 @@ def markdown(study: StudyStatistics) -> str:
     ]
     parts += ["\n".join(f"- {metric.title}: {metric.formula}" for metric in study.metrics.values())]
     return "\n\n".join([*parts, f"Written by {report_text.versions(study)}."]) + "\n"
+
+
+def answered(study: StudyStatistics) -> list[str]:
+    """Returns one line per answer, with its details below it."""
+    said = answers_of(study)
+    several = len({answer.backbone for answer in said}) > 1
+    lines = []
+    for answer in said:
+        where = f"{answer.backbone}: " if several else ""
+        line = f"{where}{answer.question} **{answer.word}.** {answer.sentence}"
+        lines += [f"- {literal(line)}", *(f"  - {literal(more)}" for more in answer.detail)]
+    return lines
 
 
 def table(head: list[str], lines: list[list[str]]) -> str:

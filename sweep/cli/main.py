@@ -65,6 +65,7 @@ def run(
     from sweep.cli.failed import say_failures
     from sweep.cli.progress import ProgressBar
     from sweep.cli.report import report as write_report
+    from sweep.cli.report import verdict
     from sweep.engine.driver import run as run_study
     from sweep.measuring.measure import make_plan
     from sweep.study.schema import Study
@@ -83,6 +84,7 @@ def run(
     if finished.failed:
         say_failures(finished.failures, study, set_)
         say("Retry them with: ", (again, "bold"))
+    say(verdict(finished.out))
     say("Open the report: ", (path, "bold"))
     if finished.failed:
         raise typer.Exit(EXIT_FAILED)
@@ -165,8 +167,12 @@ def report(
 ) -> None:
     """Write the report of a run, finished or still running; or one that compares several runs."""
     from sweep.cli.report import report as write_report
+    from sweep.cli.report import verdict
 
-    say("Open the report: ", (write_report(*directories), "bold"))
+    path = write_report(*directories)
+    if len(directories) == 1:
+        say(verdict(*directories))
+    say("Open the report: ", (path, "bold"))
 
 
 @app.command()

@@ -4,7 +4,9 @@ from typing import Any
 
 import yaml
 
-from analysis import write_report
+from analysis import answers, write_report
+from analysis.report.answers import spoken
+from analysis.report.ranking_answers import SURVIVES
 from sweep.errors import InputError
 from sweep.storage.folder import Folder
 from sweep.storage.planned import NOWHERE
@@ -29,6 +31,12 @@ def report(out: str, *others: str) -> str:
         return str(write_report(out, *others, panels=panels, metrics=metrics))
     except (FileNotFoundError, ValueError) as error:
         raise InputError(str(error)) from None
+
+
+def verdict(out: str) -> str:
+    """Returns, in a line per backbone, whether the ranking of a run survives another order."""
+    found = [answer for answer in answers(out) if answer.question == SURVIVES]
+    return "\n".join(spoken(answer, len(found) > 1) for answer in found)
 
 
 def _study_in(folder: Folder) -> dict[str, Any]:

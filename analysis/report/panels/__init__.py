@@ -9,7 +9,7 @@ from importlib import import_module
 from analysis.report.panels.base import Panel
 
 _PAGE: dict[str, tuple[str, ...]] = {
-    "Answer": ("verdict:Verdict",),
+    "Answer": ("verdict:Verdict", "overview:Overview"),
     "Methods": (
         "methods_compared:MethodsCompared",
         "accuracy_over_orders:AccuracyOverOrders",
