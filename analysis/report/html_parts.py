@@ -23,7 +23,9 @@ def panel(key: str, title: str, body: str, is_open: bool) -> str:
     )
 
 
-def figure(key: str, title: str, text: str, table: str, finding: str) -> str:
+def figure(
+    key: str, title: str, text: str, table: str, finding: str = "", is_said: bool = True
+) -> str:
     """Returns a place for a figure that the script draws, with its caption.
 
     Args:
@@ -31,9 +33,10 @@ def figure(key: str, title: str, text: str, table: str, finding: str) -> str:
         title: likewise.
         text: what the figure counts.
         table: name of the table behind it; "": none.
-        finding: what it shows; it stands above the figure and is its text alternative.
+        finding: what it shows, which is its text alternative; "": the caption is.
+        is_said: whether the finding also stands above the figure.
     """
-    said = f'<p class="finding">{emphasised(finding)}</p>' if finding else ""
+    said = f'<p class="finding">{emphasised(finding)}</p>' if finding and is_said else ""
     label = escape(f"{title}: {finding.replace('**', '') or text}", quote=True)
     plot = f'<div class="plot" id="figure-{key}" role="img" aria-label="{label}"></div>'
     exports = "".join(

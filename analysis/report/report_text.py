@@ -72,6 +72,10 @@ METHODS_TEXT = (
 )
 
 
+KINDS = ("untouched", "trained", "combined")
+"""Of stages, as a run's plan counts them."""
+
+
 class Fact(NamedTuple):
     """Holds one number about the study."""
 
@@ -105,8 +109,6 @@ def facts(study: StudyStatistics) -> list[Fact]:
     if study.given is not None:
         return [Fact(*fact) for fact in published_sentences.facts(study.given)]
     runs, orders = study.results.runs, study.results.orders
-    trained = sum(bool(prefix) for *_, prefix in study.results.scores.rows)
-    naive = int(runs["order"].map(len).sum())
     complete = int((runs["missing"] == 0).sum())
     designs = ", ".join(sorted(set(orders["design"])))
     return [
@@ -115,32 +117,38 @@ def facts(study: StudyStatistics) -> list[Fact]:
         Fact("orders", number(orders["order"].nunique()), f"design: {designs}"),
         Fact("replicates", f"{orders['replicate'].nunique()}", "one seed and one block each"),
         Fact("complete runs", number(complete), f"of {number(len(runs))} planned"),
-        Fact("stages", number(trained), f"distinct; {number(naive)} without shared prefixes"),
+        _stages(study),
     ]
 
 
-def size(study: StudyStatistics) -> str:
-    """Returns the size of the study in one line.
+def _stages(study: StudyStatistics) -> Fact:
+    """Returns how many stages were planned, or without a plan how many have scores."""
+    planned = study.plan
+    if "trained" not in planned:
+        return Fact("stages", number(len(study.results.scores.rows)), "with scores")
+    kinds = [f"{number(planned[kind])} {kind}" for kind in KINDS if planned[kind]]
+    unshared = f"without sharing {number(planned['trainings_unshared'])} would be trained"
+    return Fact("stages", number(planned["stages"]), f"{', '.join(kinds)}; {unshared}")
 
-    Runs that are not complete are only mentioned where there are some.
-    """
-    found = {fact.label: fact for fact in facts(study)}
-    runs = plural(len(study.results.runs), "run")
+
+def size(study: StudyStatistics) -> str:
+    """Returns the size of the study in one line; runs that are not complete only if there are."""
+    if study.given is not None:
+        return published_sentences.lead(study.given)
+    runs, orders = study.results.runs, study.results.orders
+    num_runs = plural(len(runs), "run")
     if study.num_incomplete:
-        runs = f"{found['complete runs'].value} of {runs}"
-    backbones = sorted(set(study.results.runs["backbone"]))
-    replicates = plural(int(found["replicates"].value), "replicate")
-    return ", ".join(
-        [
-            plural(len(study.methods), "method"),
-            plural(len(_tasks(study)), "task"),
-            f"{plural(int(study.results.orders['order'].nunique()), 'order')} in {replicates}",
-            runs,
-            f"backbone {listed(backbones)}"
-            if len(backbones) == 1
-            else f"backbones {listed(backbones)}",
-        ]
-    )
+        num_runs = f"{number(int((runs['missing'] == 0).sum()))} of {num_runs} complete"
+    backbones = sorted(set(runs["backbone"]))
+    parts = [
+        plural(len(study.methods), "method"),
+        plural(len(_tasks(study)), "task"),
+        f"{plural(orders['order'].nunique(), 'order')} in "
+        f"{plural(orders['replicate'].nunique(), 'replicate')}",
+        num_runs,
+        f"{'backbone' if len(backbones) == 1 else 'backbones'} {listed(backbones)}",
+    ]
+    return ", ".join(parts)
 
 
 def sample(estimates: pd.DataFrame, unit: str = "run", kind: str = "") -> str:

@@ -30,8 +30,8 @@ class Verdict(Panel):
         parts = []
         for i, answer in enumerate(said):
             if several and (i == 0 or said[i - 1].backbone != answer.backbone):
-                parts.append(f"<h3>{escape(answer.backbone)}</h3>")
-            parts.append(_answered(answer, "h4" if several else "h3"))
+                parts.append(f"<h4>{escape(answer.backbone)}</h4>")
+            parts.append(_answered(answer, "h5" if several else "h4"))
         items = "".join(f"<li>{emphasised(sentence)}</li>" for sentence in findings(study))
         if frame.empty:
             items = (
