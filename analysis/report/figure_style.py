@@ -6,6 +6,7 @@ several strengths and dashes. Reference points are hollow and dashed.
 
 from collections.abc import Collection, Iterable, Sequence
 from html import escape
+from math import floor, isfinite, log10
 from textwrap import wrap
 from typing import Any
 
@@ -107,6 +108,17 @@ def steps(values: Iterable[float], most: int = 6) -> dict[str, int]:
     """
     found = list(values)
     return {"dtick": max(1, -(-int(max(found) - min(found) + 1) // most))}
+
+
+def decimals(values: Iterable[float]) -> str:
+    """Returns the format of the ticks of an axis, so that no two of them read alike.
+
+    >>> decimals([0.40, 0.75]), decimals([0.001, 0.04])
+    ('.2f', '.3f')
+    """
+    found = [value for value in values if isfinite(value)]
+    reach = max(found) - min(found) if found else 0
+    return f".{min(max(2, -floor(log10(reach / 10))), 5) if reach else 2}f"
 
 
 class Looks:

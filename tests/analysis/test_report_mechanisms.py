@@ -106,7 +106,7 @@ def test_features_have_a_picture_per_method_and_task(out: Path) -> None:
 def test_the_page_and_the_tables_hold_everything(out: Path) -> None:
     html = Path(write_report(str(out))).read_text()
     for section in ("pairs", "modes", "features", "transitions"):
-        assert f'<section id="{section}"' in html
+        assert f'id="{section}"' in html
     models = pd.read_parquet(out / "tables" / "transition_models.parquet")
     assert set(models["response"]) == set(transition_predictions.RESPONSES)
     kinds = pd.read_parquet(out / "tables" / "contribution_types.parquet")
@@ -116,8 +116,8 @@ def test_the_page_and_the_tables_hold_everything(out: Path) -> None:
 
 def test_what_was_not_measured_is_not_there(plain: Path) -> None:
     html = Path(write_report(str(plain))).read_text()
-    assert '<section id="transitions"' not in html
-    assert '<section id="features"' not in html
+    assert 'id="transitions"' not in html
+    assert 'id="features"' not in html
     kinds = pd.read_parquet(plain / "tables" / "contribution_types.parquet")
     assert set(kinds["kind"]) == {"gain", "method"}
     assert pd.read_parquet(plain / "tables" / "attribution_stages.parquet").empty

@@ -7,7 +7,15 @@ import plotly.graph_objects as go
 
 from analysis.mechanisms.failure_modes import MEASURES, failure_modes
 from analysis.report import html_parts, report_text
-from analysis.report.figure_style import label, many, present, small_multiples, steps, text
+from analysis.report.figure_style import (
+    decimals,
+    label,
+    many,
+    present,
+    small_multiples,
+    steps,
+    text,
+)
 from analysis.report.panels.base import Panel
 from analysis.report.phrases import NOTHING, interval, listed
 from analysis.report.report_frames import group, rows
@@ -34,7 +42,9 @@ class FailureModeCurves(Panel):
         """Returns a line per method."""
         measures = [name for name in MEASURES if name in set(frame["measure"])]
         titles = [MEASURES[name].label for name in measures]
-        figure, places = small_multiples(titles, row=170, x="stage: number of tasks learnt")
+        figure, places = small_multiples(
+            titles, row=170, x="stage: number of tasks learnt", horizontal_spacing=0.12
+        )
         for backbone, method in present(frame, study.groups):
             part = group(frame, backbone, method)
             for place, name in enumerate(measures):
@@ -50,7 +60,9 @@ class FailureModeCurves(Panel):
                     f"%{{customdata[1]}} runs<extra>{text(method)}</extra>",
                 )  # fmt: skip
         figure.update_xaxes(**steps(frame["stage"]))
-        figure.update_yaxes(tickformat=".2f")
+        for name, where in zip(measures, places, strict=True):
+            means = frame.loc[frame["measure"] == name, "mean"]
+            figure.update_yaxes(tickformat=decimals(means), tickfont={"size": 11}, **where)
         return figure
 
     def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:

@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.report import report_text
-from analysis.report.figure_style import INK, empty_figure, label, many, present, text
+from analysis.report.figure_style import INK, decimals, empty_figure, label, many, present, text
 from analysis.report.panels.base import Panel
 from analysis.report.phrases import NOTHING, interval, plural
 from analysis.report.report_frames import group, rows
@@ -76,10 +76,9 @@ class RobustContributions(Panel):
                     xanchor="center" if y else "left" if x < 0 else "right",
                     yanchor="top" if y else "bottom",
                 )  # fmt: skip
-        figure.update_xaxes(
-            title="mean effect on the other task", range=[left, right], tickformat=".2f"
-        )
-        figure.update_yaxes(title="SD over orders", range=[0, top], tickformat=".2f")
+        figure.update_xaxes(title="mean effect on the other task", range=[left, right])
+        figure.update_xaxes(tickformat=decimals([left, right]))
+        figure.update_yaxes(title="SD over orders", range=[0, top], tickformat=decimals([0, top]))
         return figure
 
     def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
