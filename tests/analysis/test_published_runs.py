@@ -10,13 +10,14 @@ import yaml
 
 from analysis import from_matrices, load, metrics, write_report
 from analysis.data.comparability import told_apart
+from analysis.data.final_scores import order_scores_of, published_in
 from analysis.data.locations import distinct_names
-from analysis.data.order_scores import order_scores_of, published_in
 from analysis.data.published_orders import NAMED
+from analysis.data.study_settings import differing_settings
 from analysis.orders.published import place
 from analysis.report import studies_in
+from analysis.report.panels.compared_studies import pairing
 from analysis.report.sentences import findings
-from analysis.report.study_settings import differing_settings, pairing
 from analysis.report.study_statistics import StudyStatistics
 from tests.analysis.synthetic import METHODS, Trainer, World, random_orders, write_study
 
