@@ -86,7 +86,7 @@ def title(study: StudyStatistics) -> str:
     """Returns the name of the study."""
     if study.given is not None:
         return study.given.name
-    return ", ".join(sorted(set(study.results.stages["study"])))
+    return ", ".join(dict.fromkeys(study.results.stages["study"]))
 
 
 def lead(study: StudyStatistics) -> str:

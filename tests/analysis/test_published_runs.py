@@ -116,6 +116,17 @@ def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
     assert places[1] < text.index("<h2>Verdict")
 
 
+def test_the_same_run_under_two_names_counts_once(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_study(tmp_path / name, [EVERY], World(tasks=TASKS), {"er": METHODS["replay"]})
+    results, _, configs, *_ = studies_in(str(tmp_path / "a"), [str(tmp_path / "b")])
+    said = pairing(StudyStatistics(results, configs=configs))
+    assert said.startswith("Methods of the same name have the same results in all studies")
+    write_study(tmp_path / "c", [EVERY], World(tasks=TASKS), {"lwf": METHODS["ewc"]})
+    results, _, configs, *_ = studies_in(str(tmp_path / "a"), [str(tmp_path / "c")])
+    assert pairing(StudyStatistics(results)) == "The studies have no method in common."
+
+
 def test_names_are_as_long_as_need_be(tmp_path: Path) -> None:
     (tmp_path / "er.csv").touch()
     (tmp_path / "er.json").touch()

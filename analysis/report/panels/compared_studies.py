@@ -46,8 +46,12 @@ def pairing(study: StudyStatistics) -> str:
             f"{plural(runs, 'pair')} per method.{seeds}"
         )
     if not study.twins:
+        shared = any(len(origin.studies) > 1 for origin in study.results.origins.values())
+        if not shared:
+            return "The studies have no method in common."
         return (
-            "No method of one name differs between the studies, so nothing is paired between them."
+            "Methods of the same name have the same results in all studies: each counts once, and "
+            "there is nothing to compare between the studies."
         )
     if study.apart:
         return ""
