@@ -1,9 +1,9 @@
 """The public names of the package, for type checkers and for `analysis/__init__.py`."""
 
 from .data.accuracy_matrices import combine, from_matrices
+from .data.final_scores import OrderScores
 from .data.given_results import read_results
 from .data.matrix_files import read_matrices
-from .data.order_scores import OrderScores
 from .data.results import Results, load
 from .data.tiny_study import tiny_study
 from .inference.confidence_sequences import (

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from analysis.data.accuracy_matrices import UNNAMED
+from analysis.data.final_scores import OrderScores
 from analysis.data.formats import facil
 from analysis.data.formats.base import GivenFile
 from analysis.data.formats.order_table import is_order_table, published_paths, read_order_table
 from analysis.data.matrix_files import UNREADABLE, given_file, read_matrices
-from analysis.data.order_scores import OrderScores
 from analysis.data.results import Results, load
 
 TABLES = {".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".npy", ".npz", ".log", ".pyd"}

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from analysis.data.order_scores import OrderScores
+from analysis.data.final_scores import OrderScores
 from analysis.inference.intervals import LEVEL
 
 FEWEST = 3
@@ -98,7 +98,7 @@ def published_orders(scores: OrderScores) -> pd.DataFrame:
         probability), p, rank (1 = the highest of all), p_rank, floor (the least p_rank there can
         be), verdict ("outlier", "within", or "" where the others cannot say).
 
-    >>> from analysis.data.order_scores import ROWS
+    >>> from analysis.data.final_scores import ROWS
     >>> rows = [("er", str(i), 0, v, i == 0) for i, v in enumerate([9.0, 5.0, 5.2, 4.9, 5.1])]
     >>> found = published_orders(OrderScores(pd.DataFrame(rows, columns=ROWS)))
     >>> found[["order", "value", "orders", "verdict"]]
@@ -132,7 +132,7 @@ def methods_by_order(scores: OrderScores) -> pd.DataFrame:
         order: order, value, p of such a difference on one more order (as in `published_orders`),
         agrees (whether its sign is that of the mean).
 
-    >>> from analysis.data.order_scores import ROWS
+    >>> from analysis.data.final_scores import ROWS
     >>> rows = [(m, str(i), 0, i + d, i == 0) for m, d in (("a", 0), ("b", 2)) for i in range(4)]
     >>> found = methods_by_order(OrderScores(pd.DataFrame(rows, columns=ROWS)))
     >>> found[["method", "baseline", "orders", "mean", "ahead", "value"]]

@@ -17,9 +17,9 @@ from pyarrow import fs
 
 from analysis.data.accuracy_matrices import combine
 from analysis.data.comparability import told_apart
+from analysis.data.final_scores import NO_MATRICES, OrderScores
 from analysis.data.given_results import of_study, read_results
 from analysis.data.locations import distinct_names, open_folder
-from analysis.data.order_scores import NO_MATRICES, OrderScores
 from analysis.data.results import Results
 from analysis.report.dataset_card import card
 from analysis.report.markdown import markdown, markdown_of_scores

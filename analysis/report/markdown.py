@@ -5,8 +5,9 @@ from typing import Any
 
 from analysis.orders.comparison import BOUNDS, COMPARED
 from analysis.orders.published import published_orders
-from analysis.report import published_sentences, report_text
+from analysis.report import report_text
 from analysis.report.answers import answers_of
+from analysis.report.panels import published_sentences
 from analysis.report.phrases import interval, perhaps_none
 from analysis.report.report_frames import by_metric, group, rows
 from analysis.report.sentences import findings

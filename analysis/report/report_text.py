@@ -6,16 +6,18 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from analysis.data.final_scores import OrderScores
 from analysis.data.results import Results
 from analysis.inference.replicates import complete_replicates
 from analysis.inference.significance import fewest_flips
-from analysis.report import published_sentences
 from analysis.report.phrases import listed, number, plural
 from analysis.report.study_statistics import StudyStatistics
 from analysis.run_metrics.undefined import undefined_metrics
 from analysis.version import __version__
 
 NEEDS_TWO = "a verdict needs two replicates with all runs complete"
+MOST_NAMED = 4
+"""Published orders named above the page."""
 PACKAGES = ("numpy", "scipy", "pandas", "plotly")
 
 METHODS_TEXT = (
@@ -88,13 +90,13 @@ def title(study: StudyStatistics) -> str:
     """Returns the name of the study."""
     if study.given is not None:
         return study.given.name
-    return ", ".join(sorted(set(study.results.stages["study"])))
+    return ", ".join(dict.fromkeys(study.results.stages["study"]))
 
 
 def lead(study: StudyStatistics) -> str:
     """Returns the question of the study, with its size."""
     if study.given is not None:
-        return published_sentences.lead(study.given)
+        return _lead_of_scores(study.given)
     runs = study.results.runs
     backbones = ", ".join(sorted(set(runs["backbone"])))
     tasks = plural(len(_tasks(study)), "task")
@@ -107,7 +109,7 @@ def lead(study: StudyStatistics) -> str:
 def facts(study: StudyStatistics) -> list[Fact]:
     """Returns the size of the study, as far as it has come."""
     if study.given is not None:
-        return [Fact(*fact) for fact in published_sentences.facts(study.given)]
+        return _facts_of_scores(study.given)
     runs, orders = study.results.runs, study.results.orders
     complete = int((runs["missing"] == 0).sum())
     designs = ", ".join(sorted(set(orders["design"])))
@@ -134,7 +136,7 @@ def _stages(study: StudyStatistics) -> Fact:
 def size(study: StudyStatistics) -> str:
     """Returns the size of the study in one line; runs that are not complete only if there are."""
     if study.given is not None:
-        return published_sentences.lead(study.given)
+        return _lead_of_scores(study.given)
     runs, orders = study.results.runs, study.results.orders
     num_runs = plural(len(runs), "run")
     if study.num_incomplete:
@@ -149,6 +151,29 @@ def size(study: StudyStatistics) -> str:
         f"{'backbone' if len(backbones) == 1 else 'backbones'} {listed(backbones)}",
     ]
     return ", ".join(parts)
+
+
+def _lead_of_scores(scores: OrderScores) -> str:
+    """Returns the question of results with one number per order."""
+    published = listed(scores.published[:MOST_NAMED])
+    return (
+        f"Is the published order an outlier among these? Published: {published}. "
+        f"Score: {scores.score}."
+    )
+
+
+def _facts_of_scores(scores: OrderScores) -> list[Fact]:
+    """Returns the size of results with one number per order."""
+    seeds = scores.means["seeds"]
+    count = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
+    found = [
+        Fact("orders", f"{len(scores.orders)}", f"{len(scores.published)} published"),
+        Fact("scores per order", count, scores.score),
+    ]
+    if len(scores.methods) > 1:
+        found.insert(0, Fact("methods", f"{len(scores.methods)}", ", ".join(scores.methods)))
+    tasks = sorted({task for order in (scores.tasks or {}).values() for task in order})
+    return [*found, Fact("tasks", f"{len(tasks)}", ", ".join(tasks))] if tasks else found
 
 
 def sample(estimates: pd.DataFrame, unit: str = "run", kind: str = "") -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.data.final_scores import OrderScores, order_scores_of, published_in
 from analysis.data.locations import read_mapping
-from analysis.data.order_scores import OrderScores, order_scores_of, published_in
 from analysis.data.results import Results
 from analysis.inference.estimates import compare, summary
 from analysis.inference.replicates import paired

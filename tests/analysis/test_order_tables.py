@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from analysis import Results, write_report
+from analysis.data.final_scores import OrderScores
 from analysis.data.given_results import read_results
-from analysis.data.order_scores import OrderScores
 from analysis.data.published_orders import NAMED, find_published, known_among
 
 ECLIPSE = Path(__file__).parents[2] / "examples" / "eclipse.csv"

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.data.final_scores import ROWS, OrderScores
 from analysis.data.given_results import read_results
-from analysis.data.order_scores import ROWS, OrderScores
 from analysis.orders.published import methods_by_order, place, published_orders
-from analysis.report import published_sentences
+from analysis.report.panels import published_sentences
 
 ECLIPSE = Path(__file__).parents[2] / "examples" / "eclipse.csv"
 

@@ -10,13 +10,14 @@ import yaml
 
 from analysis import from_matrices, load, metrics, write_report
 from analysis.data.comparability import told_apart
+from analysis.data.final_scores import order_scores_of, published_in
 from analysis.data.locations import distinct_names
-from analysis.data.order_scores import order_scores_of, published_in
 from analysis.data.published_orders import NAMED
+from analysis.data.study_settings import differing_settings
 from analysis.orders.published import place
 from analysis.report import studies_in
+from analysis.report.panels.compared_studies import pairing
 from analysis.report.sentences import findings
-from analysis.report.study_settings import differing_settings, pairing
 from analysis.report.study_statistics import StudyStatistics
 from tests.analysis.synthetic import METHODS, Trainer, World, random_orders, write_study
 
@@ -113,6 +114,17 @@ def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
     places = [text.index(f"<h2>{title}") for title in ("What differs", "Between studies")]
     assert places == sorted(places)
     assert places[1] < text.index("<h2>Verdict")
+
+
+def test_the_same_run_under_two_names_counts_once(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_study(tmp_path / name, [EVERY], World(tasks=TASKS), {"er": METHODS["replay"]})
+    results, _, configs, *_ = studies_in(str(tmp_path / "a"), [str(tmp_path / "b")])
+    said = pairing(StudyStatistics(results, configs=configs))
+    assert said.startswith("Methods of the same name have the same results in all studies")
+    write_study(tmp_path / "c", [EVERY], World(tasks=TASKS), {"lwf": METHODS["ewc"]})
+    results, _, configs, *_ = studies_in(str(tmp_path / "a"), [str(tmp_path / "c")])
+    assert pairing(StudyStatistics(results)) == "The studies have no method in common."
 
 
 def test_names_are_as_long_as_need_be(tmp_path: Path) -> None:

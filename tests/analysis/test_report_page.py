@@ -126,6 +126,7 @@ def test_every_figure_has_a_place_a_caption_and_data(out: Path) -> None:
     write_study(out, orders, World(tasks=TASKS))
     write_similarity(out, {"image": np.random.default_rng(0).random((3, 3))}, orders, TASKS)
     write_embeddings(out, orders, ["finetune"], features=True)
+    (out / "study.yaml").write_text("design: {orders: [published]}")
     page = page_of(out)
     ids = {attrs.get("id") for _, attrs in page.elements}
     drawn = json.loads(page.scripts["figures"])
@@ -279,7 +280,7 @@ def test_runs_are_compared_in_one_report(out: Path, tmp_path: Path) -> None:
     found = pd.read_parquet(path.parent / "tables" / "methods.parquet").set_index("method")
     assert found.loc["er", "average_accuracy"] == found.loc["replay", "average_accuracy"]
     assert found.loc["er", "cost"] == pytest.approx(2 / 8)
-    with pytest.raises(ValueError, match="same name"):
+    with pytest.raises(ValueError, match="is given twice"):
         write_report(str(out), str(out))
 
 

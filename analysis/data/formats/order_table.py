@@ -6,9 +6,9 @@ from pathlib import PurePath
 import pandas as pd
 
 from analysis.data.accuracy_matrices import UNNAMED
+from analysis.data.final_scores import ROWS, OrderScores
 from analysis.data.formats.base import GivenFile
 from analysis.data.formats.cells import is_number, name, number
-from analysis.data.order_scores import ROWS, OrderScores
 from analysis.data.published_orders import split_path, write_path
 
 ORDER = ("order", "task_order", "class_order", "order_id", "sequence", "permutation", "curriculum")

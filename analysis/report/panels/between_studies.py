@@ -26,7 +26,9 @@ class BetweenStudies(Panel):
             (f"{backbone}: " if several else "") + between_studies(study, part)
             for backbone, part in study.between_judged.groupby("backbone")
         ]
-        return f"A later study minus an earlier one. {' '.join(said)}".replace("**", "")
+        return f"The study given later minus the one given earlier. {' '.join(said)}".replace(
+            "**", ""
+        )
 
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the table of differences."""

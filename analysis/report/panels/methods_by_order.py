@@ -5,8 +5,9 @@ from html import escape
 import pandas as pd
 
 from analysis.orders.published import methods_by_order
-from analysis.report import html_parts, published_sentences
+from analysis.report import html_parts
 from analysis.report.html_tables import Cell, table
+from analysis.report.panels import published_sentences
 from analysis.report.panels.base import Panel
 from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics

@@ -6,11 +6,12 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.data.order_scores import OrderScores
+from analysis.data.final_scores import OrderScores
 from analysis.orders.published import published_orders
-from analysis.report import html_parts, published_sentences
+from analysis.report import html_parts
 from analysis.report.figure_style import INK, Looks, empty_figure, text
 from analysis.report.html_tables import Cell, number, table
+from analysis.report.panels import published_sentences
 from analysis.report.panels.base import Panel
 from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics

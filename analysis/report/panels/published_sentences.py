@@ -5,13 +5,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.data.order_scores import OrderScores
+from analysis.data.final_scores import OrderScores
 from analysis.inference.intervals import LEVEL
 from analysis.orders.published import FEWEST
-from analysis.report.phrases import listed, plural
+from analysis.report.phrases import plural
 from analysis.report.report_frames import rows
 
-QUESTION = "Is the published order an outlier among these?"
 WORDS = {"outlier": "an outlier", "within": "not shown to be one", "": "cannot say"}
 NEEDED = round(1 / (1 - LEVEL))
 """Orders, the published one included, from which on the rank alone can say that it is one."""
@@ -151,27 +150,6 @@ def unsaid(found: pd.DataFrame, scores: OrderScores) -> list[str]:
             "number and intervals are widened to match (Bonferroni)."
         )
     return said
-
-
-def lead(scores: OrderScores) -> str:
-    """Returns the question of a page of scores, with what it is asked of."""
-    published = listed(scores.published) if len(scores.published) < MOST_NAMED else "several"
-    return f"{QUESTION} Published: {published}. Score: {scores.score}."
-
-
-def facts(scores: OrderScores) -> list[tuple[str, str, str]]:
-    """Returns the size of the results: what, how many, more about it."""
-    orders, published = scores.orders, scores.published
-    seeds = scores.means["seeds"]
-    count = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
-    found = [
-        ("orders", f"{len(orders)}", f"{len(published)} published"),
-        ("scores per order", count, scores.score),
-    ]
-    if len(scores.methods) > 1:
-        found.insert(0, ("methods", f"{len(scores.methods)}", ", ".join(scores.methods)))
-    tasks = sorted({task for order in (scores.tasks or {}).values() for task in order})
-    return [*found, ("tasks", f"{len(tasks)}", ", ".join(tasks))] if tasks else found
 
 
 def differences(found: pd.DataFrame, several_orders: bool) -> list[str]:

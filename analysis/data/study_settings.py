@@ -1,13 +1,10 @@
-"""In which settings studies differ, and which of their runs are paired."""
+"""In which settings studies differ."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-
-from analysis.report.phrases import plural
-from analysis.report.study_statistics import StudyStatistics
 
 Configs = Mapping[str, Mapping[str, Any]]
 """What study.yaml says, by the name of the study."""
@@ -39,40 +36,6 @@ def differing_settings(configs: Configs) -> pd.DataFrame:
         for key in differing_keys(configs)
     ]
     return pd.DataFrame(rows, columns=["key", *configs])
-
-
-def pairing(study: StudyStatistics) -> str:
-    """Returns which runs of several studies are paired, or why none are."""
-    between = study.between[study.between["metric"] == "average_accuracy"]
-    if len(between):
-        runs, seeds = int(between["runs"].max()), _other_seeds(study)
-        return (
-            "Paired are runs of the same backbone, replicate and order, up to "
-            f"{plural(runs, 'pair')} per method.{seeds}"
-        )
-    if not study.twins:
-        return (
-            "No method of one name differs between the studies, so nothing is paired between them."
-        )
-    if study.apart:
-        return ""
-    of_method = study.results.runs.groupby("method")["order"]
-    tasks = {name: {task for order in orders for task in order} for name, orders in of_method}
-    if any(tasks[name] != tasks[twin] for name, twin in study.twins.items()):
-        return "The studies learn different tasks, so no run of one has a partner in the other."
-    return "The studies have no order of a replicate in common, so no run has a partner."
-
-
-def _other_seeds(study: StudyStatistics) -> str:
-    """Returns what to say where paired runs have different seeds; "" where they have the same."""
-    seeds = study.runs[["backbone", "method", "replicate", "order", "seed"]]
-    pairs = seeds.assign(twin=seeds["method"].map(study.twins)).dropna(subset="twin")
-    both = pairs.merge(
-        seeds.rename(columns={"method": "twin"}), on=["backbone", "twin", "replicate", "order"]
-    )
-    if (both["seed_x"] == both["seed_y"]).all():
-        return ""
-    return " Their seeds differ: they have the order in common, not the weights they start from."
 
 
 def setting(config: Mapping[str, Any], key: str) -> Any:
