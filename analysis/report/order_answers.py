@@ -85,8 +85,8 @@ def worst_orders(about: Subject) -> Answer:
     return Answer(
         question,
         words[0].upper() + words[1:],
-        f"Orders with {words} end {gap:.3f} lower; the model behind this explains {100 * r2:.0f} % of "
-        f"the differences in replicates it has not seen. {seen}.",
+        f"Orders with {words} end {gap:.3f} lower; the model behind it explains "
+        f"{100 * r2:.0f} % of the differences in replicates it has not seen. {seen}.",
     )
 
 
