@@ -33,7 +33,7 @@ TEMPLATE = go.layout.Template(
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "margin": {"l": 16, "r": 16, "t": 16, "b": 48},
-        "xaxis": {"zeroline": False, "gridcolor": "rgba(128,128,128,.2)"},
+        "xaxis": {"automargin": True, "zeroline": False, "gridcolor": "rgba(128,128,128,.2)"},
         "yaxis": {"automargin": True, "zeroline": False, "gridcolor": "rgba(128,128,128,.2)"},
         "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
         "hoverlabel": {"align": "left"},

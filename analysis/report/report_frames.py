@@ -38,6 +38,11 @@ def rows(frame: pd.DataFrame) -> Iterator[Any]:
     return frame.itertuples(index=False)
 
 
+def row_with_most(frame: pd.DataFrame, column: str) -> Any:
+    """Returns the row with the largest value of a column, the first of several."""
+    return next(rows(frame.sort_values(column, ascending=False, kind="stable").head(1)))
+
+
 def by_metric(estimates: pd.DataFrame, backbone: str, method: str) -> dict[str, Any]:
     """Returns the rows of one (backbone, method) in a summary or comparison, by metric."""
     return {row.metric: row for row in rows(group(estimates, backbone, method))}

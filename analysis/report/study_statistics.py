@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.data.locations import read_mapping
+from analysis.data.order_scores import OrderScores, order_scores_of, published_in
 from analysis.data.results import Results
 from analysis.inference.estimates import compare, summary
 from analysis.inference.replicates import paired
@@ -44,11 +45,17 @@ class StudyStatistics:
         results: of the study.
         extra: metrics of your own.
         configs: what study.yaml says, by the name of the study, where several are compared.
+        apart: what several studies do not have in common, so that their runs are not paired.
+        published: orders to count as published ones, by name or as "a>b>c".
+        given: scores of orders without accuracy matrices, in place of results.
     """
 
     results: Results
     extra: tuple[Metric, ...] = ()
     configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    apart: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()
+    given: OrderScores | None = None
 
     @cached_property
     def metrics(self) -> dict[str, Metric]:
@@ -157,6 +164,15 @@ class StudyStatistics:
         if not self.twins:
             return self.summary.iloc[:0].assign(baseline="")
         return compare(self.runs, self.twins, extra=self.extra)
+
+    @cached_property
+    def order_scores(self) -> OrderScores:
+        """Returns one number per order and which orders are published: as given, or of the runs."""
+        if self.given is not None:
+            return self.given
+        of_order = report_frames.of_pairs(self.runs, self.moved)
+        published = published_in(self.results, self.published)
+        return order_scores_of(of_order, published, "average_accuracy", "average accuracy")
 
     @cached_property
     def methods_table(self) -> pd.DataFrame:

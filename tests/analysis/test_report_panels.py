@@ -66,10 +66,9 @@ def test_convergence_panels_show_what_was_known(study: StudyStatistics) -> None:
         blocks = runs.groupby("replicate")["average_accuracy"].mean().to_numpy()
         assert list(trace.x) == [1, 2, 3, 4, 5]
         assert list(trace.y) == pytest.approx([blocks[:n].mean() for n in range(1, 6)])
-        for n, (fixed, anytime) in enumerate(trace.customdata, 1):
-            for known, half in ((t_interval, fixed), (anytime_interval, anytime)):
-                found = known(blocks[:n])
-                assert half == pytest.approx(found.high - found.mean, nan_ok=True)
+        for n, bounds in enumerate(trace.customdata, 1):
+            for known, shown in ((t_interval, bounds[:2]), (anytime_interval, bounds[2:])):
+                assert shown == pytest.approx(np.clip(known(blocks[:n])[1:], 0, 1), nan_ok=True)
 
 
 def test_one_replicate_shows_no_convergence(tmp_path: Path) -> None:

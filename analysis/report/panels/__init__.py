@@ -9,16 +9,17 @@ from importlib import import_module
 from analysis.report.panels.base import Panel
 
 _PAGE: dict[str, tuple[str, ...]] = {
+    "Comparison": ("compared_studies:ComparedStudies", "between_studies:BetweenStudies"),
     "Answer": ("verdict:Verdict", "overview:Overview"),
     "Methods": (
         "methods_compared:MethodsCompared",
         "accuracy_over_orders:AccuracyOverOrders",
         "paired_differences:PairedDifferences",
         "method_pairs_matrix:MethodPairsMatrix",
-        "between_studies:BetweenStudies",
         "missing_and_failed:MissingAndFailed",
     ),
     "Orders": (
+        "published_order:PublishedOrder",
         "worst_and_best:WorstAndBest",
         "method_places:MethodPlaces",
         "order_tree:OrderTree",

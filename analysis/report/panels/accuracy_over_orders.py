@@ -92,4 +92,5 @@ def steadiness_table(study: StudyStatistics) -> str:
         for row in rows(shown.sort_values(["backbone", "ratio", "method"]))
     ]
     head = ["method", f"SD over orders, {escape(study.baseline or '')} = 1", "p (Holm)"]
-    return table([*head, f"what {FEW} orders show", "reversed"], lines, True)
+    head += [f"what {FEW} orders show", "reversed"]
+    return table("SD over orders against the baseline", head, lines, True)

@@ -148,7 +148,8 @@ def robust_table(study: StudyStatistics) -> str:
         "runs. Signal: mean^2 / (mean^2 + variance over orders). Same sign: runs up minus down, "
         "without its sign. By position and predecessor: omega^2, explained inside replicates."
     )
-    shown = table(head, lines, sortable=True) + html_parts.caption(caption, "contribution_types")
+    shown = table("Contributions of all kinds", head, lines, sortable=True)
+    shown += html_parts.caption(caption, "contribution_types")
     return html_parts.details("All kinds in one table", shown)
 
 

@@ -20,7 +20,7 @@ from analysis.report.figure_style import (
 from analysis.report.panels.base import Panel
 from analysis.report.panels.robust_contributions import effects_on_others, pair_fact
 from analysis.report.phrases import NOTHING, interval
-from analysis.report.report_frames import group, rows
+from analysis.report.report_frames import group, row_with_most, rows
 from analysis.report.study_statistics import StudyStatistics
 
 
@@ -47,7 +47,7 @@ class ContributionHeatmap(Panel):
         if others.empty:
             return "Learning a task changes the accuracy on no other."
         best = others[others["decided"]] if others["decided"].any() else others
-        row = next(rows(best.loc[[best["mean"].abs().idxmax()]]))
+        row = row_with_most(best.assign(size=best["mean"].abs()), "size")
         does = "helps" if row.mean > 0 else "harms"
         name, value = study.called(row.backbone, row.method), (row.mean, row.low, row.high)
         said = f"Learning {row.trained} {does} {row.task} most, with {name}: "
@@ -70,7 +70,8 @@ class ContributionHeatmap(Panel):
         groups = moved_by_learning(frame, study.baseline_first)
         num = frame["task"].nunique()
         figure = empty_figure(height=160 + 44 * num)
-        limit = max(float(frame["mean"].abs().max()), NOTHING)
+        others = frame.loc[frame["trained"] != frame["task"], "mean"].abs()
+        limit = max(float(others.max()) if len(others) else 1.0, NOTHING)
         for i, (backbone, method) in enumerate(groups):
             part = group(frame, backbone, method)
             tasks = sorted(set(part["task"]))
@@ -100,7 +101,7 @@ class ContributionHeatmap(Panel):
             f"Unit: fraction; {report_text.sample(study.summary)} (hover). Bold: the effect on "
             "another task differs from 0 (t test over replicates, Holm over all pairs of two "
             "tasks of a method). ~: mean below the SD over orders. A column adds up to all that "
-            "its task has gained in the end."
+            "its task has gained in the end; colours end at the largest effect on another task."
         )
 
 

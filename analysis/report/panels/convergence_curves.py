@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -12,6 +11,7 @@ from analysis.report.panels.base import Panel
 from analysis.report.phrases import plural
 from analysis.report.report_frames import group, rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.run_metrics.metric import METRICS
 
 FIRST_SHOWN = 3
 """Replicates from which an interval is drawn; that of two is four times as wide."""
@@ -24,7 +24,8 @@ class ConvergenceCurves(Panel):
 
     def frame(self, study: StudyStatistics) -> pd.DataFrame:
         """Returns what was known when; nothing for a single replicate."""
-        found = convergence(block_means(study.runs, "average_accuracy"))
+        metric = "average_accuracy"
+        found = convergence(block_means(study.runs, metric), METRICS[metric].limits)
         return found if (found["replicates"] > 1).any() else found.iloc[:0]
 
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
@@ -101,15 +102,16 @@ def _plot(
             line={"color": INK, "width": 1, "dash": "dot"}, **where,
         )  # fmt: skip
     bars = part.index.isin(sure.index)
-    half = (part["high"] - part["mean"]).where(bars)
+    above, below = part["high"] - part["mean"], part["mean"] - part["low"]
     figure.add_scatter(
         x=part["replicates"], y=part["mean"], mode="lines+markers", line=looks.line(method),
         marker=looks.marker(method, backbone), showlegend=False,
-        error_y={"array": half.fillna(0), "thickness": 1.5, "width": 4},
-        customdata=np.column_stack([part["high"] - part["mean"],
-                                    part["anytime_high"] - part["mean"]]),
-        hovertemplate="%{x} replicates: %{y:.4f}, t interval +- %{customdata[0]:.4f}, "
-        "confidence sequence +- %{customdata[1]:.4f}<extra></extra>",
+        error_y={"array": above.where(bars).fillna(0), "arrayminus": below.where(bars).fillna(0),
+                 "thickness": 1.5, "width": 4},
+        customdata=part[["low", "high", "anytime_low", "anytime_high"]],
+        hovertemplate="%{x} replicates: %{y:.4f}, t interval %{customdata[0]:.4f} to "
+        "%{customdata[1]:.4f}, confidence sequence %{customdata[2]:.4f} to "
+        "%{customdata[3]:.4f}<extra></extra>",
         **where,
     )  # fmt: skip
     drawn = pd.concat(

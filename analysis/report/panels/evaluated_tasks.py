@@ -44,8 +44,8 @@ class EvaluatedTasks(Panel):
             "Unit: fraction; no interval. After every stage all of these are evaluated; "
             "stage 0 is the untouched backbone."
         )
-        shown = table(head, lines) + html_parts.caption(caption, self.table)
-        return f"<h3>{escape(self.title)}</h3>{shown}"
+        shown = table(self.title, head, lines) + html_parts.caption(caption, self.table)
+        return f"<h4>{escape(self.title)}</h4>{shown}"
 
 
 def _size(sizes: Mapping[str, Any], row: pd.Series, what: str) -> Cell:

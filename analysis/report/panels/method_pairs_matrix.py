@@ -100,8 +100,8 @@ class MethodPairsMatrix(Panel):
             f"Unit: difference of fractions; n = {runs} per pair; 95 % t interval over "
             f"{replicates} (hover), Holm over all pairs of a backbone. Bold: better or worse by "
             f"more than {ROPE}; =: equivalent within {ROPE}; {CHANGES}: each of the two is ahead "
-            "in more than a tenth of the orders. References are left out, so the family is not that "
-            "of the paired differences."
+            "in more than a tenth of the orders. References are left out, so that p and intervals "
+            "are not those of the paired differences."
         )
 
 
@@ -123,10 +123,10 @@ def _cell(found: dict[tuple[str, str], Any], row: str, column: str) -> tuple[Any
         return EMPTY
     value = sign * pair.mean
     shown = MARKS.get(pair.verdict, "{}").format(f"{value:+z.3f}")
-    ends = sorted((sign * pair.verdict_low, sign * pair.verdict_high))
+    low, high = sorted((sign * pair.verdict_low, sign * pair.verdict_high))
     ahead, behind = (pair.wins, pair.losses)[::sign]
     fact = (
-        f"{text(row)} minus {text(column)}: {interval(value, *ends, '+')}<br>"
+        f"{text(row)} minus {text(column)}: {interval(value, low, high, '+')}<br>"
         f"ahead in {ahead} of {pair.runs} runs, behind in {behind}"
     )
     return value, f"{shown} {CHANGES}" if pair.survives == "no" else shown, fact

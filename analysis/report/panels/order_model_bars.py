@@ -9,7 +9,7 @@ from analysis.orders.order_models import order_models
 from analysis.report.figure_style import INK, Looks, many, present, small_multiples, text
 from analysis.report.panels.base import Panel
 from analysis.report.phrases import listed
-from analysis.report.report_frames import group, rows
+from analysis.report.report_frames import group, row_with_most, rows
 from analysis.report.study_statistics import StudyStatistics
 
 LOWEST = -0.5
@@ -39,7 +39,8 @@ class OrderModelBars(Panel):
             models, row=32 + 32 * len(groups), x="variance explained in replicates left out",
             legend=False, shared_yaxes=True, horizontal_spacing=0.04,
         )  # fmt: skip
-        lowest, highest = max(frame["r2"].min(), LOWEST), max(frame["r2"].max(), 0.1)
+        lowest = min(0.0, max(frame["r2"].min(), LOWEST))
+        highest = max(frame["r2"].max(), 0.1)
         margin = 0.12 * (highest - lowest)
         for model, where in zip(models, places, strict=True):
             for place, (backbone, method) in enumerate(groups):
@@ -47,7 +48,7 @@ class OrderModelBars(Panel):
                     _dot(figure, row, place, study.looks, lowest, where)
             figure.add_vline(0, line={"color": INK, "width": 1, "dash": "dot"}, **where)
         figure.update_xaxes(
-            tickformat=".0%", nticks=5, range=[lowest - margin, highest + margin], tickangle=0
+            tickformat=".0%", nticks=3, range=[lowest - margin, highest + margin], tickangle=0
         )
         figure.update_yaxes(
             tickvals=list(range(len(groups))),
@@ -58,18 +59,18 @@ class OrderModelBars(Panel):
 
     def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns which model predicts a method best, and which methods none predicts."""
-        found, none = [], []
+        found: dict[str, list[str]] = {}
+        none = []
         for pair in present(frame, study.groups):
             mine = group(frame, *pair)
             known = mine[mine["r2"] > 0]
             if known.empty:
                 none.append(study.called(*pair))
             else:
-                best = known.loc[known["r2"].idxmax()]
-                found.append(f"{best['model']} for {study.called(*pair)} ({best['r2']:.0%})")
-        said = ""
-        if found:
-            said = f"What predicts most of the variance over orders is {listed(found)}"
+                best = row_with_most(known, "r2")
+                found.setdefault(best.model, []).append(f"{study.called(*pair)} {best.r2:.0%}")
+        models = [f"{model} ({', '.join(best)})" for model, best in found.items()]
+        said = f"What predicts most of the variance over orders: {listed(models)}" if models else ""
         if none:
             said += f"{'; ' if said else ''}{'n' if said else 'N'}othing of the order predicts "
             said += listed(none)

@@ -96,4 +96,5 @@ def comparison_table(judged: pd.DataFrame, study: StudyStatistics) -> str:
             cells += [verdict_cell(row), number(row.p_verdict), number(row.replicates)]
             lines.append([name(study, *pair), *cells, *map(number, counts), rate])
     head = ["method", "minus", "difference", "verdict", "p", "replicates"]
-    return table([*head, "better", "equal", "worse", "win rate"], lines, True)
+    head += ["better", "equal", "worse", "win rate"]
+    return table("Paired differences", head, lines, True)

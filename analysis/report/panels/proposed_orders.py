@@ -109,7 +109,7 @@ def proposal_table(frame: pd.DataFrame, study: StudyStatistics) -> str:
         ]
         for row in rows(frame.sort_values(["p_all", "p"], kind="stable").head(SHOWN))
     ]
-    return table(head, lines, sortable=True)
+    return table("Proposed orders", head, lines, sortable=True)
 
 
 def _fact(row: Any) -> str:

@@ -8,7 +8,7 @@ from analysis.report import report_text
 from analysis.report.figure_style import INK, many, small_multiples, steps, text
 from analysis.report.panels.base import Panel
 from analysis.report.phrases import plural
-from analysis.report.report_frames import rows
+from analysis.report.report_frames import row_with_most, rows
 from analysis.report.study_statistics import StudyStatistics
 
 
@@ -61,7 +61,7 @@ class RankingStability(Panel):
         """Returns how far the largest parts agree."""
         said = []
         for backbone, part in frame.groupby("backbone"):
-            last = next(rows(part.loc[[part["k"].idxmax()]]))
+            last = row_with_most(part, "k")
             on = f" on {backbone}" if many(frame) else ""
             said.append(
                 f"Two studies of {plural(int(last.k), 'replicate')} each{on} would rank the "

@@ -53,7 +53,7 @@ def reproduction(study: StudyStatistics) -> str:
         return ""
     title = report_text.title(study)
     shown = (
-        "<h3>Run it again</h3><p>In the folder of this report; the same seeds give the same "
+        "<h4>Run it again</h4><p>In the folder of this report; the same seeds give the same "
         f"orders and stages:</p>{_copied('sweep run study.yaml --out ../again')}"
     )
     if title in SHIPPED:
@@ -66,7 +66,7 @@ def reproduction(study: StudyStatistics) -> str:
 def cite(study: StudyStatistics) -> str:
     """Returns the BibTeX entry of the software, naming the study."""
     entry = CITATION.format(version=__version__, study=report_text.title(study))
-    return f"<h3>Cite</h3>{_copied(entry)}"
+    return f"<h4>Cite</h4>{_copied(entry)}"
 
 
 def _copied(content: str) -> str:

@@ -64,15 +64,16 @@ class RobustContributions(Panel):
                 line={"color": INK, "width": 1, "dash": "dot"},
             )  # fmt: skip
         # A corner is named where it is large enough for its name.
+        middle = min(max(0, left + 0.25 * (right - left)), right - 0.25 * (right - left))
         for x, y, note in (
             (left, 0, "reliable harm"),
             (right, 0, "reliable help"),
-            (0, top, "the order decides"),
+            (middle, top, "the order decides"),
         ):
-            if not x or abs(x) > 0.3 * reach:
+            if y or abs(x) > 0.3 * reach:
                 figure.add_annotation(
                     x=x, y=y, text=note, showarrow=False, font={"color": INK},
-                    xanchor="left" if x < 0 else "right" if x else "center",
+                    xanchor="center" if y else "left" if x < 0 else "right",
                     yanchor="top" if y else "bottom",
                 )  # fmt: skip
         figure.update_xaxes(

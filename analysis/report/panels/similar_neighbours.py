@@ -43,7 +43,8 @@ class SimilarNeighbours(Panel):
                 f"{interval(row.slope, row.low, row.high, '+')}"
                 for row in rows(part)
             ]
-            parts += [f"{word}, {listed(slopes)}"] * bool(slopes)
+            if slopes:
+                parts.append(f"{word}, {listed(slopes)}")
         return f"Per SD of more similar neighbours, average accuracy changes: {'; '.join(parts)}."
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:

@@ -47,7 +47,7 @@ class StudySetup(Panel):
         labels = list(dict.fromkeys(frame["study"]))
         for label in labels:
             if len(labels) > 1:
-                shown += f"<h3>{escape(label)}</h3>"
+                shown += f"<h4>{escape(label)}</h4>"
             mine = frame[frame["study"] == label]
             shown += method_settings(mine, study) if len(labels) == 1 else ""
             shown += _listed(
@@ -89,7 +89,8 @@ def method_settings(frame: pd.DataFrame, study: StudyStatistics) -> str:
         )
     if not lines:
         return ""
-    return table(["method", "kind", "options", "learning rate", "stages trained"], lines)
+    head = ["method", "kind", "options", "learning rate", "stages trained"]
+    return table("Methods and their options", head, lines)
 
 
 def design(study: StudyStatistics) -> str:
@@ -144,7 +145,8 @@ def trained_with(study: StudyStatistics) -> str:
     versions = manifest.get("versions") or {}
     software = [f"Python {manifest['python']}"] if "python" in manifest else []
     software += [f"{key} {value}" for key, value in versions.items()]
-    devices = sorted({str(worker.get("device")) for worker in manifest.get("workers") or []})
+    workers = manifest.get("workers") or []
+    devices = sorted({str(worker["device"]) for worker in workers if "device" in worker})
     where = f"; device: {listed(devices)}" if devices else ""
     finished = f"; finished {manifest['finished']}" if "finished" in manifest else ""
     return f"{', '.join(software)}{where}{finished}."
@@ -163,14 +165,15 @@ def _listed(entries: Mapping[str, str]) -> str:
 def _joined(frame: pd.DataFrame, part: str) -> str:
     """Returns the settings of a part in one line."""
     mine = frame[frame["part"] == part]
-    named = []
-    for owner, settings in mine.groupby("name", sort=False):
-        listed_ones = ", ".join(
+    parts = []
+    for owner in dict.fromkeys(mine["name"]):
+        own = mine[mine["name"] == owner]
+        settings = ", ".join(
             f"{setting} {value}".strip()
-            for setting, value in zip(settings["setting"], settings["value"], strict=True)
+            for setting, value in zip(own["setting"], own["value"], strict=True)
         )
-        named.append(f"{owner}: {listed_ones}" if owner else listed_ones)
-    return "; ".join(named)
+        parts.append(f"{owner}: {settings}" if owner else settings)
+    return "; ".join(parts)
 
 
 def _settings(config: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:

@@ -17,7 +17,7 @@ from analysis.report.figure_style import (
 from analysis.report.html_tables import Cell, bounded, name, number, table
 from analysis.report.panels.base import Panel
 from analysis.report.phrases import plural
-from analysis.report.report_frames import group
+from analysis.report.report_frames import group, row_with_most
 from analysis.report.study_statistics import StudyStatistics
 
 RESPONSES = {
@@ -77,7 +77,7 @@ class TransitionPredictions(Panel):
                 )  # fmt: skip
         for where in places:
             figure.add_vline(0, line={"color": INK, "width": 1, "dash": "dot"}, **where)
-        figure.update_xaxes(tickformat=".0%", nticks=5, tickangle=0)
+        figure.update_xaxes(tickformat=".0%", nticks=3, tickangle=0)
         figure.update_yaxes(
             tickvals=list(range(len(responses))),
             ticktext=[broken(RESPONSES[name]) for name in responses],
@@ -90,17 +90,15 @@ class TransitionPredictions(Panel):
         known = frame.dropna(subset=["r2_out"])
         if known.empty:
             return "Whether contributions predict transitions cannot be said with one replicate."
-        best = known.loc[known["r2_out"].idxmax()]
-        what = (
-            f"{study.called(best['backbone'], best['method'])}, {RESPONSES[best['response']]}, "
-            f"{best['scores']} scores"
-        )
+        best = row_with_most(known, "r2_out")
+        name = study.called(best.backbone, best.method)
+        what = f"{name}, {RESPONSES[best.response]}, {best.scores} scores"
         count = int((known["r2_out"] > 0).sum())
         if not count:
             return "In replicates left out, contributions predict no change better than the mean."
         return (
             f"In replicates left out, contributions predict {count} of {len(known)} changes better "
-            f"than the mean does, at best {best['r2_out']:.0%} of the variance ({what})."
+            f"than the mean does, at best {best.r2_out:.0%} of the variance ({what})."
         )
 
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
@@ -124,7 +122,9 @@ class TransitionPredictions(Panel):
             "outside: each replicate predicted from the others. Same sign: of predicted and "
             "observed changes."
         )
-        shown = table(head, lines, sortable=True) + html_parts.caption(caption, self.table)
+        shown = table(
+            "Predictions of transitions", head, lines, sortable=True
+        ) + html_parts.caption(caption, self.table)
         return html_parts.details(f"All {plural(len(frame), 'regression')}", shown)
 
 

@@ -71,10 +71,13 @@ class VarianceShares(Panel):
             shares = [
                 f"{EFFECTS[row.effect]} {row.share:.0%}"
                 for row in rows(part.sort_values("share", ascending=False, kind="stable"))
+                if pd.notna(row.share)
             ]
             on = f" on {backbone}" if frame["backbone"].nunique() > 1 else ""
+            if not shares:
+                continue
             said.append(f"Shares of the variance between runs{on}: {listed(shares)}")
-        return f"{'. '.join(said)}."
+        return f"{'. '.join(said) or 'The variance between runs cannot be told apart'}."
 
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns unit, numbers, and what was truncated."""

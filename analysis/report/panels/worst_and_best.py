@@ -49,10 +49,10 @@ def extremes_table(frame: pd.DataFrame, study: StudyStatistics) -> str:
         [
             name(study, row.backbone, row.method),
             Cell(f"{row.which} {row.rank}", css="text"),
+            Cell(f"{path(row.order)}{_command(row.command, row.place)}", css="order"),
             number(row.average_accuracy),
             number(row.forgetting_max),
             number(row.replicate),
-            Cell(f"{path(row.order)}{_command(row.command, row.place)}", css="order"),
         ]
         for pair in study.groups
         for row in rows(group(study.placed(frame), *pair))
@@ -60,12 +60,12 @@ def extremes_table(frame: pd.DataFrame, study: StudyStatistics) -> str:
     head = [
         "method",
         "",
+        "order, and how to train it again",
         "average accuracy",
         "forgetting",
         "replicate",
-        "order, and how to train it again",
     ]
-    return table(head, lines)
+    return table("Worst and best orders", head, lines)
 
 
 def _command(command: str, place: int) -> str:
