@@ -45,7 +45,8 @@ def several(out: Path) -> StudyStatistics:
 
 
 def many_methods(out: Path) -> StudyStatistics:
-    methods = {f"m{i}": Trainer(0.9, 0.02 + 0.06 * i) for i in range(9)}
+    harms = (0.02, 0.06, 0.061, 0.066, 0.072, 0.12, 0.2, 0.25, 0.3)
+    methods = {f"m{i}": Trainer(0.9, harm) for i, harm in enumerate(harms)}
     return _study(write_study(out, ORDERS, WORLD, methods))
 
 
@@ -108,7 +109,7 @@ STUDIES: tuple[Callable[[Path], StudyStatistics], ...] = (
 )
 WORDS = {
     "several": ("On average|Yes", "replay", "4 replicates", "Moves it by 0", ".", "."),
-    "many_methods": ("In part|On average", "m0", "4 replicates", "Moves it by 0", ".", "."),
+    "many_methods": ("Yes|In part|On average", "m0", "4 replicates", "Moves it by 0", ".", "."),
     "one_replicate": (*2 * ("Cannot say",), "Not known", "Moves", "No rule known", "4 more"),
     "one_method": ("Cannot say", "Only replay", "4 replicates", "Moves", ".", "Another method"),
     "one_order": ("Cannot say", "replay", "3 replicates", *2 * ("Cannot say",), "More orders"),
