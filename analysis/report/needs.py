@@ -91,9 +91,12 @@ def choices(runs: pd.DataFrame) -> list[Choice]:
         judged = verdicts(pd.DataFrame(pairs), need.rope)
         if judged["p_verdict"].isna().any():
             continue
-        words = judged["verdict"].to_dict()
-        better = [(a, b) if word == "better" else (b, a)
-                  for (a, b), word in words.items() if word in ("better", "worse")]  # fmt: skip
+        words = dict(zip(pairs, judged["verdict"], strict=True))
+        better = [
+            (a, b) if word == "better" else (b, a)
+            for (a, b), word in words.items()
+            if word in ("better", "worse")
+        ]
         names = list(values.mean().sort_values(ascending=False, kind="stable").index)
         first = undominated(names, better)
         inside = [words.get((a, b), words.get((b, a))) for a, b in combinations(first, 2)]

@@ -213,11 +213,10 @@ def next_step(about: Subject) -> Answer:
 def _advice(about: Subject) -> tuple[str, str]:
     missing, planned = about.incomplete
     if missing:
-        runs = plural(planned, "planned run")
         is_are = "is" if missing == 1 else "are"
         return "What is missing", (
-            f"{number(missing)} of {runs} {is_are} incomplete: run the same command again, and it "
-            "takes up what is left."
+            f"Of {plural(planned, 'planned run')} {number(missing)} {is_are} incomplete: run the "
+            "same command again, and it takes up what is left."
         )
     if len(about.methods) < 2:
         return "Another method", "A ranking takes a second method, under 'methods' in the study."
@@ -254,13 +253,11 @@ def _settle(about: Subject, row: Any, pairs: int) -> tuple[str, str]:
 
 
 def _run_more(about: Subject, replicates: int, why: str, time: str = "") -> tuple[str, str]:
-    more = replicates - about.survival.replicates
-    how = ""
+    how = f"Add replicates, {number(replicates)} in all"
     if about.study.results.folder is not None:
-        how = f": run the study again with --set replicates={replicates}"
-    return f"{number(more)} more replicate{'s' * (more != 1)}", (
-        f"{number(replicates)} replicates in all{time} {why}{how}."
-    )
+        how = f"Run the study again with --set replicates={replicates}"
+    more = replicates - about.survival.replicates
+    return f"{plural(more, 'more replicate')}", f"{how}: that {why}{time}."
 
 
 def _promise(about: Subject) -> tuple[str, str]:
@@ -280,4 +277,6 @@ def _promise(about: Subject) -> tuple[str, str]:
                 f"Averages are decided. How often the order reverses {names}, more replicates "
                 "would only tell more exactly."
             )
-    return _run_more(about, needed, "would show that at most a tenth of the orders reverse them")
+    return _run_more(
+        about, needed, "would show that at most a tenth of the orders reverse what is decided"
+    )

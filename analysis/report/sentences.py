@@ -18,6 +18,7 @@ from analysis.report.verdict_sentences import (
     alike,
     between_studies,
     differing,
+    families,
     not_covered,
     not_moved,
 )
@@ -36,6 +37,7 @@ def findings(study: StudyStatistics) -> list[str]:
             _accuracy(part, study.references),
             alike(mine),
             against_baseline(_of(study.judged, backbone), len(set(study.partners.values())) > 1),
+            families(_of(study.judged, backbone), _of(study.survival, backbone)),
             between_studies(study, _of(study.between_judged, backbone)),
             not_moved(study, backbone),
             *not_covered(study, backbone),

@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.data.study_settings import ABSENT, Configs, differing_keys, setting
 from analysis.report import report_text
-from analysis.report.phrases import interval, listed, plural
+from analysis.report.phrases import bold, interval, listed, plural
 from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics
 from analysis.run_metrics.metric import METRICS
@@ -32,6 +32,33 @@ def against_baseline(judged: pd.DataFrame, several: bool) -> str:
     return (
         f"Against {baselines}{whose} on the same orders, with half a point as the least that "
         f"matters, {_verdicts(accuracy)}."
+    )
+
+
+def families(judged: pd.DataFrame, pairs: pd.DataFrame) -> str:
+    """Returns which verdicts against the baseline are otherwise among all pairs of methods.
+
+    The two are families of their own, each corrected for its number of comparisons.
+
+    Args:
+        judged: `StudyStatistics.judged` of one backbone.
+        pairs: `StudyStatistics.survival` likewise.
+    """
+    words = {}
+    for row in rows(pairs[pairs["verdict_low"].notna()]):
+        opposite = "worse" if row.verdict == "better" else row.verdict
+        words[row.method, row.other], words[row.other, row.method] = row.verdict, opposite
+    other = [
+        row.method
+        for row in rows(_of_accuracy(judged))
+        if row.word != words.get((row.method, row.baseline), row.word)
+    ]
+    if not other:
+        return ""
+    return (
+        f"With {listed(bold(other))} the verdict against the baseline is not the one among all "
+        "pairs of methods: the two families differ in size, and what is decided in one of them "
+        "only is on the edge."
     )
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from analysis import load
+from analysis.report.answers import answers_of
+from analysis.report.panels.overview import Overview
 from analysis.report.sentences import findings
 from analysis.report.study_statistics import StudyStatistics
 from sweep.orders.williams import Williams
@@ -24,6 +26,7 @@ from tests.analysis.synthetic import (
 )
 
 ROPE = 0.005
+BOLD = re.compile(r"\*\*([\w ]+)\*\*")
 NUMBER = r"[+-]?\d\.\d{3}"
 NAMED = re.compile(rf"\*\*([\w ]+)\*\* \(?(?:keeps )?({NUMBER})(?: \[({NUMBER}), ({NUMBER})\])?")
 VERDICT = re.compile(r"(better|equivalent|worse|undecided|not tested)[^:;]*: ([^;]*)")
@@ -125,6 +128,7 @@ def contradictions(study: StudyStatistics) -> list[str]:
         *_ranks_against_verdicts(said),
         *_moved(said, study),
         *_unknown(said, study),
+        *_answers(said, study),
     ]
 
 
@@ -225,6 +229,53 @@ def _unknown(said: Said, study: StudyStatistics) -> list[str]:
     if "nan" in " ".join(said.sentences):
         wrong.append("a number is nan")
     return wrong
+
+
+def _answers(said: Said, study: StudyStatistics) -> list[str]:
+    """Word against sentence, answers against one another, findings, pairs and bars."""
+    found = answers_of(study)
+    if not found:
+        return []
+    ranking, which, sure, *_, following = found
+    whole = " ".join(f"{a.word} {a.sentence} {' '.join(a.detail)}" for a in found)
+    wrong = ["an answer is nan"] if "nan" in whole.split() or "[nan" in whole else []
+    told = {name for answer in (ranking, following) for name in BOLD.findall(answer.sentence)}
+    wrong += [f"{name} is a reference and ranked" for name in told & study.references]
+    (verdict,) = study.survival_verdicts or [None]
+    decided = study.survival["verdict"].isin(["better", "equivalent"]).any()
+    if ranking.word in ("Yes", "On average", "In part") and not decided:
+        wrong.append(f"the ranking is {ranking.word}, and no pair is decided")
+    if ranking.word in ("Yes", "On average", "No difference") and verdict.undecided:
+        wrong.append(f"the ranking is {ranking.word}, and pairs are undecided")
+    if "cannot be told apart" in ranking.sentence and not verdict.undecided:
+        wrong.append("pairs cannot be told apart, and all are decided")
+    if sure.word == "Not known" and ("[" in whole or ranking.word != "Cannot say"):
+        wrong.append("nothing is sure, and there is a verdict or an interval")
+    names = set(BOLD.findall(which.sentence))
+    wrong += [f"{name} is a reference and most accurate" for name in names & study.references]
+    if which.word != "Cannot say":
+        behind = {row.other for row in study.survival.itertuples() if row.verdict == "better"}
+        wrong += [f"{name} is most accurate, and another is better" for name in names & behind]
+        explained = said.names("the verdict against the baseline is not the one")
+        wrong += [
+            f"{name} is most accurate, and worse than the baseline"
+            for name in names - explained
+            if said.verdicts.get(name, ("",))[0] == "worse"
+            and str(study.baseline) not in study.references
+        ]
+    if following.word == "Nothing" and (ranking.word == "In part" or verdict.undecided):
+        wrong.append("nothing is left to run, and pairs are undecided")
+    return wrong + _bars(study)
+
+
+def _bars(study: StudyStatistics) -> list[str]:
+    frame = Overview().frame(study)
+    alike = dict(zip(frame["method"], frame["alike"], strict=True))
+    return [
+        f"{row.method} and {row.other} are {row.verdict}, and joined: {alike}"
+        for row in study.survival[study.survival["verdict_low"].notna()].itertuples()
+        if bool(set(alike[row.method]) & set(alike[row.other])) == (row.verdict == "better")
+    ]
 
 
 @pytest.mark.parametrize("seed", range(16))

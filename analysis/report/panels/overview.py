@@ -60,6 +60,10 @@ class Overview(Panel):
             showgrid=False,
         )
         figure.update_xaxes(title="average accuracy", tickformat=".2f", nticks=6)
+        ends = frame[["mean", "low", "high", "worst", "best"]].to_numpy(float)
+        first, last = float(np.nanmin(ends)), float(np.nanmax(ends))
+        pad = 0.04 * max(last - first, 0.02)  # marks at the ends have a width, too
+        figure.update_xaxes(range=[first - pad, last + pad])
         for backbone, part in frame.groupby("backbone", sort=False):
             at = dict(zip(part["method"], np.array(places)[part.index], strict=True))
             for i, names in enumerate(_groups(part)):
@@ -105,15 +109,16 @@ def _rows(about: Subject) -> list[dict[str, Any]]:
     for i, names in enumerate(groups if compared else []):
         for name in names:
             letters[name] = letters.get(name, "") + _letter(i)
-    ranges = about.study.robustness.set_index(["backbone", "method"])[["worst", "best"]]
+    ranges = {(row.backbone, row.method): row for row in rows(about.study.robustness)}
     found = []
     for name in (*about.methods, *about.references):
         estimate, pair = about.estimates[name], (about.backbone, name)
-        worst, best = ranges.loc[pair] if pair in about.study.moved else (np.nan, np.nan)
+        seen = ranges[pair] if pair in about.study.moved else None
         found.append(
             {"backbone": about.backbone, "method": name, "is_reference": name in about.references}
             | {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
-            | {"worst": worst, "best": best, "alike": letters.get(name, "")}
+            | {"worst": seen.worst if seen else np.nan, "best": seen.best if seen else np.nan}
+            | {"alike": letters.get(name, "")}
         )
     return found
 
