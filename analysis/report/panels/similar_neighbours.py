@@ -48,10 +48,9 @@ class SimilarNeighbours(Panel):
                 "<extra></extra>",
             )  # fmt: skip
             slope = group(frame[frame["measure"] == measure], backbone, method)
-            inside = x.groupby(part["replicate"]).transform(lambda v: v - v.mean())
             if len(slope) and np.isfinite(slope["slope"].iloc[0]):
                 (row,) = rows(slope)
-                per_unit = row.slope / inside.std(ddof=0)
+                per_unit = row.slope / row.sd
                 ends = np.array([x.min(), x.max()])
                 figure.add_scatter(
                     x=ends, y=part["average_accuracy"].mean() + per_unit * (ends - x.mean()),
