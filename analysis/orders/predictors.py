@@ -86,7 +86,9 @@ def dose_response(
         standard deviation of the score), sd (that standard deviation, over all orders of these
         tasks), bend, bend_low, bend_high (coefficient of its square,
         from a second regression; negative: highest in the middle), replicates, runs. Scores that
-        the covariates determine are left out.
+        the covariates determine are left out, and methods with too few runs to tell a score from
+        its covariates where a replicate is left out (as three replicates of Williams squares of six
+        tasks).
 
     >>> import pandas as pd
     >>> from analysis import metrics, tiny_study
@@ -106,6 +108,8 @@ def dose_response(
             continue
         y = group.runs[metric].to_numpy(float)
         covariates = ends(group.runs, group.tasks)
+        if _spare(covariates, replicate) < 2:
+            continue
         for (measure, score), values in _predictors(scores, group):
             sd = _sd_over_orders(values, group.runs)
             if sd <= TINY * np.abs(values).max():
@@ -256,6 +260,14 @@ def ends(runs: pd.DataFrame, tasks: list[str]) -> np.ndarray:
     pairs = [[order[0], order[-1]] for order in runs["order"]]
     dummies = [[end == task for end in pair for task in tasks[1:]] for pair in pairs]
     return np.array(dummies, float)
+
+
+def _spare(covariates: np.ndarray, replicate: np.ndarray) -> int:
+    """Returns how many runs more than means and covariates there are, a replicate left out."""
+    sizes = np.bincount(np.unique(replicate, return_inverse=True)[1])
+    return int(
+        len(replicate) - sizes.max() - (len(sizes) - 1) - np.linalg.matrix_rank(covariates) - 1
+    )
 
 
 def _sd_over_orders(values: np.ndarray, runs: pd.DataFrame) -> float:
