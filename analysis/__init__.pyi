@@ -1,7 +1,9 @@
 """The public names of the package, for type checkers and for `analysis/__init__.py`."""
 
 from .data.accuracy_matrices import combine, from_matrices
+from .data.given_results import read_results
 from .data.matrix_files import read_matrices
+from .data.order_scores import OrderScores
 from .data.results import Results, load
 from .data.tiny_study import tiny_study
 from .inference.confidence_sequences import (
@@ -29,6 +31,7 @@ from .mechanisms.transitions import transition_models, transitions
 from .orders.comparison import comparison, preferred_baseline
 from .orders.order_models import order_models
 from .orders.predictors import dose_response, order_scores, regret
+from .orders.published import published_orders
 from .orders.ranking import rankings, stability
 from .orders.robustness import disparity, robustness
 from .orders.settling import replicate_hours, settling
@@ -46,6 +49,7 @@ __all__ = [
     "FIRST_LOOK",
     "METRICS",
     "Metric",
+    "OrderScores",
     "Panel",
     "Results",
     "agreement",
@@ -81,8 +85,10 @@ __all__ = [
     "precision",
     "preferred_baseline",
     "profiles",
+    "published_orders",
     "rankings",
     "read_matrices",
+    "read_results",
     "regret",
     "replicate_hours",
     "replicates_for",

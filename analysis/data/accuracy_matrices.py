@@ -13,6 +13,8 @@ from analysis.data.results import RESULTS_SCHEMA, RUN, STAGE, Results, once
 from analysis.data.shared_methods import names_of_methods, origins_of
 
 PLANNED = ["backbone", "method", "design", "block", "replicate", "order"]
+UNNAMED = "unnamed"
+"""A method or backbone whose name nobody has said."""
 MOST_NAMED = 3
 """Cells, runs or names that a sentence lists before it only counts."""
 
@@ -27,7 +29,7 @@ class MatrixRun:
     """[T + 1, T], row 0 = the untouched backbone, columns in learning order; NaN = not measured."""
     replicate: int | None = None
     """None: a replicate of its own."""
-    backbone: str = "unnamed"
+    backbone: str = UNNAMED
     unit: str = "auto"
     """As in `in_fractions`."""
 
@@ -41,11 +43,11 @@ class MatrixRun:
 def from_matrices(
     matrices: Sequence[ArrayLike],
     orders: Sequence[Sequence[str]],
-    method: str = "unnamed",
+    method: str = UNNAMED,
     zero_shot: Mapping[str, float] | None = None,
     *,
     replicates: Sequence[int] | None = None,
-    backbone: str = "unnamed",
+    backbone: str = UNNAMED,
     unit: str = "auto",
 ) -> Results:
     """Returns the results that accuracy matrices of one method amount to.

@@ -104,7 +104,7 @@ def read_matrices(
     runs: list[MatrixRun] = []
     notes: list[str] = []
     for file in _files(path):
-        given = _given(file)
+        given = given_file(file)
         chosen = _format_of(given, wanted) if format == "auto" else format
         _check_options(given, chosen, wanted)
         reading = FORMATS[chosen](given, wanted)
@@ -138,7 +138,7 @@ def _files(path: Source | Sequence[Source]) -> Sequence[Source]:
     return path
 
 
-def _given(file: Source) -> GivenFile:
+def given_file(file: Source) -> GivenFile:
     """Returns the content of a file.
 
     Raises:

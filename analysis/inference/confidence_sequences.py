@@ -129,11 +129,14 @@ def stopping_point(means: pd.DataFrame, half_width: float) -> int | None:
     return None
 
 
-def convergence(means: pd.DataFrame) -> pd.DataFrame:
+def convergence(
+    means: pd.DataFrame, limits: tuple[float, float] = (-np.inf, np.inf)
+) -> pd.DataFrame:
     """Returns what was known after every replicate.
 
     Args:
         means: what `block_means` returns.
+        limits: what the means can be, see `Metric.limits`; intervals are cut off there.
 
     Returns:
         One row per (backbone, method, replicates): mean, low, high (t interval, for a number of
@@ -153,8 +156,8 @@ def convergence(means: pd.DataFrame) -> pd.DataFrame:
         values = column[~np.isnan(column)]
         for n in range(1, len(values) + 1):
             head = {"backbone": pair[0], "method": pair[1], "replicates": n}
-            _, low, high = anytime_interval(values[:n])
-            known = t_interval(values[:n])._asdict()
+            _, low, high = anytime_interval(values[:n]).inside(*limits)
+            known = t_interval(values[:n]).inside(*limits)._asdict()
             rows.append(head | known | {"anytime_low": low, "anytime_high": high})
     names = ["backbone", "method", "replicates", "mean", "low", "high"]
     return pd.DataFrame(rows, columns=[*names, "anytime_low", "anytime_high"])

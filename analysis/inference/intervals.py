@@ -118,7 +118,7 @@ def telling(low: ArrayLike, high: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 
 
 def variance_bounds(
-    total: np.ndarray, part: np.ndarray, df_total: int, df_part: int
+    total: np.ndarray, part: np.ndarray, df_total: float, df_part: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns bounds of what a variance exceeds another one by, both estimated with chi^2 laws.
 

@@ -119,6 +119,17 @@ class Blocks:
             drawn = self._residual(values) / self.sizes[0]
         return Variances(inside, order, between, drawn)
 
+    @property
+    def drawn_degrees(self) -> float:
+        """Returns the degrees of freedom of `Variances.drawn`.
+
+        Those of the variance inside replicates; but where it is estimated how much orders balance
+        each other, simulated estimates spread as if there were half a degree per replicate.
+        """
+        n, R = int(self.sizes[0]), len(self.sizes)
+        is_modelled = self.unit > 2 and not self.are_same and n < self.possible
+        return max(1.0, (R - 1) / 2) if is_modelled else float(self.sizes.sum() - R)
+
     def _drawn(self, values: np.ndarray, within: np.ndarray, free: float) -> np.ndarray:
         """Returns the variance of the mean of a block of orders, within one seed."""
         n, unit = int(self.sizes[0]), self.unit

@@ -80,7 +80,8 @@ def spreads(blocks: Blocks, values: np.ndarray) -> pd.DataFrame:
     seeds, runs = len(blocks.sizes), len(values)
     seed = np.full((2, len(order)), np.nan)
     if seeds > 2 and runs > seeds:  # the upper bound from two is more than 30 times as high
-        seed = np.sqrt(variance_bounds(split.between, split.drawn, seeds - 1, runs - seeds))
+        degrees = (seeds - 1, blocks.drawn_degrees)
+        seed = np.sqrt(variance_bounds(split.between, split.drawn, *degrees))
     found = (np.sqrt(order), *order_sd, np.sqrt(np.maximum(0, split.seed)), *seed)
     return pd.DataFrame(dict(zip(Spread._fields, found, strict=True)))
 

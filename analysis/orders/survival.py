@@ -146,6 +146,8 @@ class Survival(NamedTuple):
             at most a tenth of orders reverse it.
         replicates: the fewest of a pair; 0 without pairs.
         runs: likewise.
+        runs_needed: so many runs show, if none of those to come is reversed, that the pairs of
+            `open` hold in nine tenths of orders; 0 if there are none.
     """
 
     backbone: str
@@ -159,6 +161,7 @@ class Survival(NamedTuple):
     open: tuple[tuple[str, str], ...]
     replicates: int
     runs: int
+    runs_needed: int
 
 
 def survival_verdicts(pairs: pd.DataFrame, backbones: Iterable[str] = ()) -> list[Survival]:
@@ -177,8 +180,8 @@ def survival_verdicts(pairs: pd.DataFrame, backbones: Iterable[str] = ()) -> lis
 
     >>> from analysis import metrics, tiny_study
     >>> (found,) = survival_verdicts(method_pairs(metrics(tiny_study())))
-    >>> found.verdict, found.better, found.open, found.runs
-    ('on average', 1, (('replay', 'finetune'),), 24)
+    >>> found.verdict, found.better, found.open, found.runs, found.runs_needed
+    ('on average', 1, (('replay', 'finetune'),), 24, 29)
     """
     names = sorted({*pairs["backbone"], *backbones})
     return [_survival(name, pairs[pairs["backbone"] == name]) for name in names]
@@ -198,6 +201,8 @@ def _survival(backbone: str, pairs: pd.DataFrame) -> Survival:
     else:
         word = "in part" if (better | equivalent).any() else "cannot say"
 
+    unsure = better & (pairs["survives"] != "yes")
+
     def named(chosen: pd.Series) -> tuple[tuple[str, str], ...]:
         part = pairs[chosen]
         return tuple(zip(part["method"], part["other"], strict=True))
@@ -211,7 +216,20 @@ def _survival(backbone: str, pairs: pd.DataFrame) -> Survival:
         equivalent=int(equivalent.sum()),
         changing=named(known & (pairs["survives"] == "no")),
         undecided=named(~better & ~equivalent),
-        open=named(better & (pairs["survives"] != "yes")),
+        open=named(unsure),
         replicates=int(pairs["replicates"].min()) if len(pairs) else 0,
         runs=int(pairs["runs"].min()) if len(pairs) else 0,
+        runs_needed=max(map(runs_needed, pairs.loc[unsure, "reversals"]), default=0),
     )
+
+
+def runs_needed(reversals: int) -> int:
+    """Returns how many runs, so many of them reversed, show that at most a tenth of orders are.
+
+    >>> runs_needed(0), runs_needed(1)
+    (29, 46)
+    """
+    runs = 1
+    while stats.binom.cdf(reversals, runs, TENTH) >= 1 - LEVEL:
+        runs += 1
+    return runs

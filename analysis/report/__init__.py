@@ -1,13 +1,14 @@
 """The report of a study: one page that needs nothing else, and the tables behind it.
 
-In: run folders. Out: report.html, report.md, CARD.md and tables/*.parquet beside them.
+In: run folders, or files of other tools. Out: report.html, report.md, tables/*.parquet.
 """
 
 import io
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -15,13 +16,18 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from analysis.data.accuracy_matrices import combine
-from analysis.data.locations import open_folder
-from analysis.data.results import Results, load
+from analysis.data.comparability import told_apart
+from analysis.data.given_results import of_study, read_results
+from analysis.data.locations import distinct_names, open_folder
+from analysis.data.order_scores import NO_MATRICES, OrderScores
+from analysis.data.results import Results
 from analysis.report.dataset_card import card
-from analysis.report.markdown import markdown
+from analysis.report.markdown import markdown, markdown_of_scores
 from analysis.report.page import Filled, page
 from analysis.report.panels import with_own
 from analysis.report.panels.base import Panel
+from analysis.report.panels.methods_by_order import MethodsByOrder
+from analysis.report.panels.published_order import PublishedOrder
 from analysis.report.study_statistics import StudyStatistics
 from analysis.run_metrics.metric import Metric
 
@@ -30,11 +36,14 @@ IN_MEMORY = "report"
 
 
 def write_report(
-    results: str | Results,
+    results: str | Results | OrderScores,
     *others: str,
     out: str | None = None,
     panels: Iterable[Panel] = (),
     metrics: Iterable[Metric] = (),
+    published: Sequence[str] = (),
+    score: str | None = None,
+    order: Sequence[str] | None = None,
 ) -> str:
     """Writes OUT/report.html, report.md, CARD.md (for the Hub) and tables/*.parquet.
 
@@ -42,67 +51,129 @@ def write_report(
     The same results give the same bytes.
 
     Args:
-        results: a run folder, as a local path or a URI; or results themselves.
-        others: more run folders, to be compared with the first.
-        out: where the report goes. By default into the run folder; for several into a folder
-            beside the first one that is called after all, "a+b+c"; for results themselves into
-            "report", below the working directory.
+        results: a run folder, as a local path or a URI; a file or folder of another tool, see
+            `read_results`; or results themselves.
+        others: more of them, to be compared with the first.
+        out: where the report goes. By default into the run folder; for a file into a folder beside
+            it, "results-report" for results.csv; for several into a folder beside the first one
+            that is called after all, "a+b+c"; for results themselves into "report", below the
+            working directory.
         panels: of your own, which stand on the page where they ask to.
         metrics: of your own, which stand in the table of all metrics.
+        published: orders to hold against the others as published ones: by their label, by the name
+            of a published order such as "mtil-1", or by their tasks as "a>b>c".
+        score: the column of scores, in a file with one number per order.
+        order: names of the tasks in learning order, for files that only number them.
 
     Returns:
         The path or URI of report.html.
 
     Raises:
         FileNotFoundError: a folder holds no results.
-        ValueError: two folders have the same name, or two panels, tables or metrics; or results
-            themselves were to be compared with folders.
+        ValueError: two panels, tables or metrics have the same name; a file cannot be read; there
+            is no order of that label, or none is published in a file with one number per order; or
+            results themselves were to be compared with folders.
 
     >>> write_report('nowhere')
     Traceback (most recent call last):
     ...
     FileNotFoundError: 'nowhere' holds no results: no rows in results/*.parquet.
     """
-    found, home, configs = studies_in(results, others)
+    found, home, configs, marked, apart = studies_in(results, others, score, order)
     home = home if out is None else posixpath.expanduser(str(out))
-    study = StudyStatistics(found, tuple(metrics), configs)
+    if isinstance(found, OrderScores):
+        return _write_scores(found.marked(published), home)
+    study = StudyStatistics(found, tuple(metrics), configs, apart, (*marked, *published))
     filled = [Filled(panel, panel.frame(study)) for panel in with_own(panels)]
     tables = tables_of(study, filled)
-    folder = made_folder(home)
-    folder.create_dir("tables", recursive=True)
-    for name, table in tables.items():
-        _write(folder, f"tables/{name}.parquet", _parquet(table))
+    folder = _with_tables(home, tables)
     _write(folder, "report.md", markdown(study).encode())
     if found.folder is not None:
         _write(folder, "CARD.md", card(study, tables).encode())
-    _write(folder, "report.html", page(study, filled).encode())
+    _write(folder, "report.html", page(study, filled, tables).encode())
     return posixpath.join(home, "report.html")
 
 
+def _write_scores(scores: OrderScores, home: str) -> str:
+    """Writes the report of results with one number per order.
+
+    Raises:
+        ValueError: no order is published, or there is no other.
+    """
+    others = len(scores.orders) - len(scores.published)
+    if not scores.published:
+        raise ValueError(
+            f"'{scores.name}' does not say which order is the published one; mark it in a column "
+            f"'published' (true or false), or with --published '{scores.orders[0]}'."
+        )
+    if not others:
+        raise ValueError(
+            f"All orders of '{scores.name}' are published ones, so there is none to hold them "
+            f"against."
+        )
+    study = StudyStatistics(NO_MATRICES, given=scores)
+    filled = [Filled(panel, panel.frame(study)) for panel in (PublishedOrder(), MethodsByOrder())]
+    tables = {"scores": scores.means} | {panel.table: frame for panel, frame in filled}
+    folder = _with_tables(home, tables)
+    _write(folder, "report.md", markdown_of_scores(study).encode())
+    _write(folder, "report.html", page(study, filled, tables).encode())
+    return posixpath.join(home, "report.html")
+
+
+class Studies(NamedTuple):
+    """Holds what a report is about."""
+
+    results: Results | OrderScores
+    home: str
+    """Where the report goes unless told."""
+    configs: dict[str, dict[str, Any]]
+    """What study.yaml says, by the name of the study, where several are compared."""
+    published: tuple[str, ...] = ()
+    """Orders that files mark as published."""
+    apart: tuple[str, ...] = ()
+    """What the studies do not have in common, so that their runs are not paired."""
+
+
 def studies_in(
-    results: str | Results, others: Sequence[str]
-) -> tuple[Results, str, dict[str, dict[str, Any]]]:
-    """Returns results, where their report goes, and what the study.yaml of several ones says."""
-    if isinstance(results, Results):
+    results: str | Results | OrderScores,
+    others: Sequence[str],
+    score: str | None = None,
+    order: Sequence[str] | None = None,
+) -> Studies:
+    """Returns the results of one study, or of several put together.
+
+    Raises:
+        FileNotFoundError, ValueError: see `write_report`.
+    """
+    if not isinstance(results, str | Path):
         if others:
             raise ValueError(
                 "Results themselves cannot be compared with run folders; put them together with "
                 "`combine` first."
             )
-        return results, IN_MEMORY, {}
+        return Studies(results, IN_MEMORY, {})
     first = posixpath.expanduser(str(results))
     if not others:
-        return load(first), first, {}
-    studies = {_name(path): load(path) for path in (first, *others)}
-    if len(studies) <= len(others):
-        raise ValueError(f"Folders of the same name cannot be compared: {', '.join(studies)}.")
-    named = {
-        name: replace(found, stages=found.stages.assign(study=name))
-        for name, found in studies.items()
-    }
-    home = posixpath.join(posixpath.dirname(first.rstrip("/")), "+".join(studies))
+        found = read_results(first, score=score, order=order)
+        return Studies(found.results, found.home, {}, found.published)
+    paths = [first, *map(str, others)]
+    read = [read_results(path, score=score, order=order) for path in paths]
+    studies = {}
+    for name, path, (content, *_) in zip(distinct_names(paths), paths, read, strict=True):
+        if isinstance(content, OrderScores):
+            raise ValueError(
+                f"'{path}' holds one number per order; to compare methods by such numbers put "
+                f"them into one file, with a column 'method'."
+            )
+        studies[name] = of_study(content, name)
+    joined = "+".join(name.replace("/", "-") for name in studies)
+    home = posixpath.join(posixpath.dirname(first.rstrip("/")), joined)
     configs = {name: config for name, found in studies.items() if (config := found.config)}
-    return combine(named), home, configs
+    published = dict.fromkeys(label for found in read for label in found.published)
+    studies, apart = told_apart(studies)
+    combined = combine(studies)
+    combined = replace(combined, notes=(*apart, *combined.notes))
+    return Studies(combined, home, configs, tuple(published), apart)
 
 
 def tables_of(study: StudyStatistics, filled: Sequence[Filled]) -> dict[str, pd.DataFrame]:
@@ -129,9 +200,13 @@ def made_folder(out: str) -> fs.FileSystem:
     return open_folder(out)
 
 
-def _name(out: str) -> str:
-    """Returns what a run folder is called."""
-    return posixpath.basename(str(out).rstrip("/"))
+def _with_tables(home: str, tables: Mapping[str, pd.DataFrame]) -> fs.FileSystem:
+    """Returns the folder of a report, with its tables written."""
+    folder = made_folder(home)
+    folder.create_dir("tables", recursive=True)
+    for name, table in tables.items():
+        _write(folder, f"tables/{name}.parquet", _parquet(table))
+    return folder
 
 
 def _parquet(table: pd.DataFrame) -> bytes:

@@ -1,7 +1,12 @@
-"""How figures look: one colour and one symbol per method, in every figure."""
+"""How figures look: a colour on the page means one thing.
 
-from collections.abc import Iterable, Sequence
+Hues of COLOURS are methods, SCALE is accuracy, DIVERGING is a difference, and all else is INK in
+several strengths and dashes. Reference points are hollow and dashed.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
 from html import escape
+from textwrap import wrap
 from typing import Any
 
 import pandas as pd
@@ -11,9 +16,10 @@ from plotly.subplots import make_subplots
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C8C8C"]
 """Okabe & Ito (2008), safe for colour-blind readers; without yellow and black, which one of the
 two backgrounds swallows."""
-SYMBOLS = ["circle", "square", "triangle-up", "x", "cross", "star", "triangle-down"]
-SYMBOL_VARIANTS = ["", "-open", "-open-dot", "-dot"]
-"""Of the symbol of a method, one per backbone."""
+SYMBOLS = ["circle", "square", "triangle-up", "x", "triangle-left", "star", "triangle-down"]
+GLYPHS = ["\u25cf", "\u25a0", "\u25b2", "\u2716", "\u25c0", "\u2605", "\u25bc"]
+"""SYMBOLS as characters, for names on axes and in tables."""
+HOLLOW_GLYPHS = ["\u25cb", "\u25a1", "\u25b3", "\u2715", "\u25c1", "\u2606", "\u25bd"]
 SCALE = "Viridis"
 """For accuracies: even in lightness, safe for colour-blind readers."""
 DIVERGING = "RdBu"
@@ -27,7 +33,7 @@ TEMPLATE = go.layout.Template(
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "margin": {"l": 16, "r": 16, "t": 16, "b": 48},
-        "xaxis": {"zeroline": False, "gridcolor": "rgba(128,128,128,.2)"},
+        "xaxis": {"automargin": True, "zeroline": False, "gridcolor": "rgba(128,128,128,.2)"},
         "yaxis": {"automargin": True, "zeroline": False, "gridcolor": "rgba(128,128,128,.2)"},
         "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
         "hoverlabel": {"align": "left"},
@@ -35,6 +41,8 @@ TEMPLATE = go.layout.Template(
 )
 
 
+MOST_NUMBERED = 12
+"""Rows or columns of a heat map up to which its cells hold their numbers."""
 COLUMNS = 3
 """Of small multiples."""
 Multiples = tuple[go.Figure, list[dict[str, int]]]
@@ -42,47 +50,121 @@ Multiples = tuple[go.Figure, list[dict[str, int]]]
 
 
 def small_multiples(
-    titles: Sequence[str], row: int, head: int, gap: float, **axes: Any
+    titles: Sequence[str], row: int, x: str, y: str = "", legend: bool = True, **axes: Any
 ) -> Multiples:
     """Returns plots of equal size, at most COLUMNS beside one another, the legend below them.
 
     Args:
-        titles: of the panels.
-        row: height of a row of panels, in pixels.
-        head: what is above and below all rows.
-        gap: between two rows.
+        titles: of the plots; long ones are broken, so that neighbours do not meet.
+        row: height of a row of plots, in pixels.
+        x: the title of all horizontal axes.
+        y: that of all vertical axes.
+        legend: whether there is one.
         axes: for plotly's `make_subplots`.
     """
     columns = max(1, min(COLUMNS, len(titles)))
     lines = max(1, -(-len(titles) // columns))
-    height = head + row * lines
+    gap, foot = 64, 52 + 44 * legend
+    height = 40 + row * lines + gap * (lines - 1) + foot
+    plots = height - 40 - foot
     figure = make_subplots(
-        lines, columns, subplot_titles=list(titles), vertical_spacing=gap / height, **axes
+        lines,
+        columns,
+        subplot_titles=[broken(title) for title in titles],
+        vertical_spacing=gap / plots,
+        **({"horizontal_spacing": 0.07} | axes),
     )
+    figure.update_annotations(font_size=13)
     figure.update_layout(
         template=TEMPLATE,
         height=height,
-        margin={"t": 36},
-        legend={"y": -40 / height, "yanchor": "top"},
+        margin={"t": 40, "b": foot, "l": 72 if y else 16},
+        legend={"y": -56 / plots, "yanchor": "top"},
     )
+    outer = {"showarrow": False, "xref": "paper", "yref": "paper", "font": {"size": 13}}
+    figure.add_annotation(text=x, x=0.5, y=0, yshift=-26, yanchor="top", **outer)
+    if y:
+        turned = {"xshift": -52, "xanchor": "right", "textangle": -90}
+        figure.add_annotation(text=y, x=0, y=0.5, **turned, **outer)
     places = [{"row": i // columns + 1, "col": i % columns + 1} for i in range(len(titles))]
     return figure, places
 
 
-class Looks:
-    """Gives every method a colour and a symbol."""
+def broken(title: str, width: int = 16) -> str:
+    """Returns a title on several lines.
 
-    def __init__(self, methods: Iterable[str]) -> None:
+    >>> broken("Cosine of matching pairs")
+    'Cosine of<br>matching pairs'
+    """
+    return "<br>".join(wrap(title, width, break_long_words=False, break_on_hyphens=False))
+
+
+def steps(values: Iterable[float], most: int = 6) -> dict[str, int]:
+    """Returns the ticks of an axis of whole numbers: each of them, or as many as there is room for.
+
+    >>> steps(range(12))
+    {'dtick': 2}
+    """
+    found = list(values)
+    return {"dtick": max(1, -(-int(max(found) - min(found) + 1) // most))}
+
+
+class Looks:
+    """Gives every method a colour and a symbol.
+
+    Attributes:
+        references: methods that are no contenders: hollow, and dashed.
+    """
+
+    def __init__(
+        self,
+        methods: Iterable[str],
+        references: Collection[str] = (),
+        backbones: Iterable[str] = (),
+    ) -> None:
         self._places = {method: i for i, method in enumerate(sorted(set(methods)))}
+        self._backbones = sorted(set(backbones))
+        self.references = frozenset(references)
 
     def colour(self, method: str) -> str:
         """Returns a hex colour; colours repeat after seven methods, with other symbols."""
         return COLOURS[self._places[method] % len(COLOURS)]
 
-    def symbol(self, method: str) -> str:
-        """Returns a plotly marker symbol."""
+    def symbol(self, method: str, backbone: str = "") -> str:
+        """Returns a plotly marker symbol; every second backbone has a dot in it."""
+        is_second = backbone in self._backbones and self._backbones.index(backbone) % 2
+        hollow = "-open" if method in self.references else ""
+        return SYMBOLS[self._shape(method)] + hollow + ("-dot" if is_second else "")
+
+    def marker(self, method: str, backbone: str = "", size: int = 6) -> dict[str, Any]:
+        """Returns a plotly marker."""
+        symbol = self.symbol(method, backbone)
+        larger = 2 * (method in self.references)  # hollow marks look smaller than full ones
+        return {"color": self.colour(method), "symbol": symbol, "size": size + larger}
+
+    def line(self, method: str, width: float = 1.5) -> dict[str, Any]:
+        """Returns a plotly line."""
+        dash = "dash" if method in self.references else "solid"
+        return {"color": self.colour(method), "width": width, "dash": dash}
+
+    def glyph(self, method: str) -> str:
+        """Returns the symbol as a character, as HTML in the colour of the method."""
+        shapes = HOLLOW_GLYPHS if method in self.references else GLYPHS
+        return f'<span style="color:{self.colour(method)}">{shapes[self._shape(method)]}</span>'
+
+    def tick(self, backbone: str, method: str, with_backbone: bool) -> str:
+        """Returns a method as axes call it: symbol, name, and backbone below."""
+        return f"{self.glyph(method)} {label(backbone, method, with_backbone, '<br>')}"
+
+    @property
+    def note(self) -> str:
+        """Returns the sentence on hollow marks and dashed lines, for captions; "" without any."""
+        shown = sorted(self.references & set(self._places))
+        return f" Hollow or dashed: reference points ({', '.join(shown)})." if shown else ""
+
+    def _shape(self, method: str) -> int:
         place = self._places[method]
-        return SYMBOLS[(place + place // len(COLOURS)) % len(SYMBOLS)]
+        return (place + place // len(COLOURS)) % len(SYMBOLS)
 
 
 def text(name: str, width: int = 24) -> str:

@@ -17,6 +17,10 @@ ARROWS = {True: "&uarr;", False: "&darr;"}
 """By whether higher is better."""
 
 
+EXPORTED = {"csv": "CSV", "tex": "LaTeX"}
+"""What a table can be saved as: as it is seen, with values and intervals."""
+
+
 class Cell(NamedTuple):
     """Holds a table cell: HTML, what it sorts by, and its CSS class."""
 
@@ -25,19 +29,32 @@ class Cell(NamedTuple):
     css: str = ""
 
 
-def table(head: Sequence[str], lines: Sequence[Sequence[Cell]], sortable: bool = False) -> str:
-    """Returns an HTML table; headings and cells are HTML already."""
+def table(
+    title: str, head: Sequence[str], lines: Sequence[Sequence[Cell]], sortable: bool = False
+) -> str:
+    """Returns an HTML table whose first column names the rows.
+
+    Args:
+        title: what it is called by programs that read the page aloud, and in LaTeX; plain.
+        head: headings, HTML already.
+        lines: cells.
+        sortable: whether a click on a heading sorts.
+    """
     kinds = [cell.css for cell in lines[0]] if lines else [""] * len(head)
     titles = (f"<button>{title}</button>" if sortable else title for title in head)
     top = "".join(
         f'<th scope="col"{_css("text" if css in ("text", "order") else "")}>{title}</th>'
         for title, css in zip(titles, kinds, strict=True)
     )
-    body = "".join(f"<tr>{''.join(_td(cell) for cell in row)}</tr>" for row in lines)
+    body = "".join(
+        f"<tr>{_th(row[0])}{''.join(_td(cell) for cell in row[1:])}</tr>" for row in lines
+    )
     css = ' class="sortable"' if sortable else ""
     return (
-        f'<div class="scroll"><table{css}><thead><tr>{top}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(title)}">'
+        f'<table{css}><caption class="hidden">{escape(title)}</caption>'
+        f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<div class="exports">{"".join(map(_export, ("csv", "tex")))}</div>'
     )
 
 
@@ -94,6 +111,14 @@ def estimate(found: Any, sign: str = "") -> Cell:
     return Cell(
         f"{found.mean:{sign}z.3f}{'' if math.isnan(found.low) else bounds}", str(found.mean)
     )
+
+
+def _export(kind: str) -> str:
+    return f'<button class="export" data-format="{kind}">{EXPORTED[kind]}</button>'
+
+
+def _th(cell: Cell) -> str:
+    return f'<th scope="row"{_css(cell.css)} data-value="{cell.value}">{cell.html}</th>'
 
 
 def _td(cell: Cell) -> str:

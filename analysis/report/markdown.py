@@ -4,7 +4,8 @@ import re
 from typing import Any
 
 from analysis.orders.comparison import BOUNDS, COMPARED
-from analysis.report import report_text
+from analysis.orders.published import published_orders
+from analysis.report import published_sentences, report_text
 from analysis.report.phrases import interval, perhaps_none
 from analysis.report.report_frames import by_metric, group, rows
 from analysis.report.sentences import findings
@@ -53,6 +54,30 @@ def markdown(study: StudyStatistics) -> str:
     ]
     parts += ["\n".join(f"- {metric.title}: {metric.formula}" for metric in study.metrics.values())]
     return "\n\n".join([*parts, f"Written by {report_text.versions(study)}."]) + "\n"
+
+
+def markdown_of_scores(study: StudyStatistics) -> str:
+    """Returns the report of results with one number per order."""
+    scores, found = study.order_scores, published_orders(study.order_scores)
+    columns = [name for name in found.columns if found[name].notna().any()]
+    lines = [[literal(_plain(row[name])) for name in columns] for row in found.to_dict("records")]
+    parts = [
+        f"# {literal(report_text.title(study))}",
+        literal(report_text.lead(study)),
+        f"**{published_sentences.short_answer(found)}**",
+        "\n".join(f"- {literal(said)}" for said in published_sentences.verdicts(found, scores)),
+        table(columns, lines),
+        "## What this cannot say",
+        "\n".join(
+            f"- {literal(said)}"
+            for said in [*published_sentences.unsaid(found, scores), *scores.notes]
+        ),
+    ]
+    return "\n\n".join([*parts, f"Written by {report_text.versions(study)}."]) + "\n"
+
+
+def _plain(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def table(head: list[str], lines: list[list[str]]) -> str:

@@ -1,7 +1,7 @@
 """The page: panels in the order in which they are read, put into one template."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
 from string import Template
@@ -11,9 +11,15 @@ import pandas as pd
 from plotly.offline import get_plotlyjs
 
 from analysis.report import html_parts, report_text
+from analysis.report.embedded_data import embedded, packed
 from analysis.report.figure_style import INK
 from analysis.report.panels.base import Panel
 from analysis.report.study_statistics import StudyStatistics
+
+FIRST = "Answer"
+"""The chapter of the first screen, which has no heading to be seen."""
+CLOSED = ("Similarity", "Certainty", "Runs", "Setup")
+"""Chapters to look things up in: their panels open on a click."""
 
 
 class Filled(NamedTuple):
@@ -28,40 +34,78 @@ class Filled(NamedTuple):
         return self.panel.is_always_shown or not self.frame.empty
 
 
-def page(study: StudyStatistics, filled: Sequence[Filled]) -> str:
-    """Returns the report as one HTML document that loads nothing from elsewhere."""
+def page(
+    study: StudyStatistics, filled: Sequence[Filled], tables: Mapping[str, pd.DataFrame]
+) -> str:
+    """Returns the report as one HTML document that loads nothing from elsewhere.
+
+    Args:
+        study: what it is about.
+        filled: its panels.
+        tables: what is written beside it, by file name; the page holds what it refers to itself.
+    """
     shown = [part for part in filled if part.is_shown]
     drawn = {part.panel.key: part.panel.draw(part.frame, study) for part in shown}
     figures = {
         key: json.loads(found.to_json()) for key, found in drawn.items() if found is not None
     }
-    sections: dict[str, list[Filled]] = {}
-    for part in shown:
-        home = part.panel.section
-        sections.setdefault(home if home in sections else part.panel.key, []).append(part)
+    chapters = in_chapters(shown)
+    main = "".join(
+        _chapter(study, name, sections, set(figures)) for name, sections in chapters.items()
+    )
+    data = embedded(tables, used=html_parts.tables_in(main))
     here = resources.files("analysis.report")
     return Template((here / "template.html").read_text("utf-8")).substitute(
         title=escape(report_text.title(study)),
-        lead=escape(report_text.lead(study)),
-        tiles="".join(map(html_parts.tile, report_text.facts(study))),
-        nav="".join(f'<a href="#{key}">{key.capitalize()}</a>' for key in sections),
-        sections="".join(_section(study, parts, set(figures)) for parts in sections.values()),
+        size=escape(report_text.size(study)),
+        nav="".join(f'<a href="#{html_parts.chapter_id(name)}">{name}</a>' for name in chapters),
+        main=main,
         figures=html_parts.as_json(figures),
         ink=INK,
         browser=html_parts.as_json(study.browser),
+        tables=html_parts.as_json(data),
         footer=f"Written by {escape(report_text.versions(study))}.",
         css=(here / "style.css").read_text("utf-8"),
+        reading=(here / "reading.js").read_text("utf-8"),
         script=(here / "report.js").read_text("utf-8"),
-        plotly=get_plotlyjs(),
+        plotly=packed(get_plotlyjs()),
     )
 
 
-def _section(study: StudyStatistics, parts: Sequence[Filled], drawn: set[str]) -> str:
+Sections = dict[str, list[Filled]]
+"""Panels that share a heading, by the key of the first."""
+
+
+def in_chapters(shown: Sequence[Filled]) -> dict[str, Sections]:
+    """Returns the sections of every chapter that has any, in the order of the page."""
+    chapters: dict[str, Sections] = {}
+    chapter = FIRST
+    for part in shown:
+        chapter = part.panel.chapter or chapter
+        sections = chapters.setdefault(chapter, {})
+        home = part.panel.section
+        sections.setdefault(home if home in sections else part.panel.key, []).append(part)
+    return chapters
+
+
+def _chapter(study: StudyStatistics, name: str, sections: Sections, drawn: set[str]) -> str:
+    """Returns a heading and what stands below it."""
+    css = " hidden" if name == FIRST else ""
+    heading = f'<h2 class="chapter{css}">{name}</h2>'
+    bodies = (_section(study, name, parts, drawn) for parts in sections.values())
+    place = html_parts.chapter_id(name)
+    return f'<section class="chapter" id="{place}">{heading}{"".join(bodies)}</section>'
+
+
+def _section(study: StudyStatistics, chapter: str, parts: Sequence[Filled], drawn: set[str]) -> str:
     """Returns the heading of the first panel, and then all of them."""
     first = parts[0].panel
     body = "".join(_body(study, part, part.panel.key in drawn) for part in parts)
-    title = f"<h2>{escape(first.title)}</h2>"
-    return f'<section id="{first.key}" class="{first.key}">{title}{body}</section>'
+    title = f"<h3>{escape(first.title)}</h3>"
+    if chapter == FIRST:
+        return f'<div id="{first.key}" class="panel {first.key}">{title}{body}</div>'
+    is_open = chapter not in CLOSED and first.is_open(parts[0].frame, study)
+    return html_parts.panel(first.key, title, body, is_open)
 
 
 def _body(study: StudyStatistics, part: Filled, is_drawn: bool) -> str:
@@ -70,6 +114,6 @@ def _body(study: StudyStatistics, part: Filled, is_drawn: bool) -> str:
     shown = html_parts.about(about) if about else ""
     shown += f'<div class="controls">{controls}</div>' if controls else ""
     if is_drawn:
-        text = panel.caption(frame, study)
-        shown += html_parts.figure(panel.key, panel.title, text, panel.table)
+        text, finding = panel.caption(frame, study), panel.finding(frame, study)
+        shown += html_parts.figure(panel.key, panel.title, text, panel.table, finding)
     return shown + panel.below(frame, study)

@@ -1,6 +1,5 @@
 "use strict";
 
-const read = (id) => JSON.parse(document.getElementById(id).textContent);
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const escaped = (name) => name.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 const short = (name, width) =>
@@ -8,15 +7,14 @@ const short = (name, width) =>
 
 // Figures: drawn from data, and drawn again when the reader turns from light to dark.
 
-const CONFIG = { responsive: true, displaylogo: false, modeBarButtons: [["toImage"]] };
+const CONFIG = { responsive: true, displayModeBar: false };
 const figures = document.getElementById("figures");
 const contents = JSON.parse(figures.textContent);
-const study = read("browser");
+const study = JSON.parse(document.getElementById("browser").textContent);
 
 function themed(layout) {
   const copy = { ...layout, paper_bgcolor: "transparent", plot_bgcolor: "transparent" };
   copy.font = { family: getComputedStyle(document.body).fontFamily, size: 13, color: css("--ink") };
-  copy.modebar = { bgcolor: "transparent", color: css("--muted"), activecolor: css("--accent") };
   copy.hoverlabel = { align: "left", bgcolor: css("--card"), bordercolor: css("--line"),
     font: { color: css("--ink") } };
   for (const axis of ["xaxis", "yaxis", ...Object.keys(layout)].filter((key) => /^[xy]axis/.test(key))) {
@@ -29,18 +27,23 @@ function themed(layout) {
 }
 
 function draw(id, data, layout) {
-  Plotly.react(id, data, themed(layout), CONFIG);
+  return Plotly.react(id, data, themed(layout), CONFIG);
 }
 
 // A figure is drawn when it comes near the window, so that the page is there at once.
 
 const drawnFigures = new Map();
+const BROWSED = ["figure-matrix", "figure-curves"];
 const near = new IntersectionObserver((entries) => entries
   .filter((entry) => entry.isIntersecting && !drawnFigures.has(entry.target.id))
   .forEach((entry) => drawFigure(entry.target)), { rootMargin: "800px" });
 
 function drawFigure(target) {
   const name = target.id.replace("figure-", "");
+  if (BROWSED.includes(target.id)) {
+    drawnFigures.set(target.id, target);
+    return showRun();
+  }
   const inked = JSON.stringify(contents[name]).replaceAll(figures.dataset.ink, css("--ink"));
   const { data, layout } = JSON.parse(inked);
   const pick = document.querySelector(`select[data-traces="${name}"]`);
@@ -51,13 +54,14 @@ function drawFigure(target) {
     trace.unselected = { marker: { opacity: 0.12 } };
     trace.selected = { marker: { opacity: 1, size: 11 } };
   }
-  draw(target.id, traces, layout);
+  const drawing = draw(target.id, traces, layout);
   if (!drawnFigures.has(target.id)) {
     target.on("plotly_click", ({ points: [point] }) => {
       if (point.data.meta === "runs") select(point.customdata === selected ? null : point.customdata);
     });
   }
   drawnFigures.set(target.id, target);
+  return drawing;
 }
 
 function drawFigures() {
@@ -106,33 +110,6 @@ for (const button of document.querySelectorAll("button.mark")) {
   button.addEventListener("click", () => select(Number(button.dataset.place)));
 }
 
-// Tables: a click on a heading sorts.
-
-for (const heading of document.querySelectorAll("table.sortable th")) {
-  heading.querySelector("button").addEventListener("click", () => {
-    const body = heading.closest("table").tBodies[0];
-    const falling = heading.getAttribute("aria-sort") !== "descending";
-    const key = (row) => row.cells[heading.cellIndex].dataset.value;
-    const compare = (a, b) => {
-      const [x, y] = [key(a), key(b)];
-      if (x === "" || y === "") return (x === "") - (y === "");
-      const way = isNaN(x) || isNaN(y) ? x.localeCompare(y) : x - y;
-      return falling ? -way : way;
-    };
-    heading.parentElement.querySelectorAll("th").forEach((th) => th.removeAttribute("aria-sort"));
-    heading.setAttribute("aria-sort", falling ? "descending" : "ascending");
-    body.append(...[...body.rows].sort(compare));
-  });
-}
-
-for (const button of document.querySelectorAll("button.copy")) {
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(button.dataset.text);
-    button.textContent = "copied";
-    setTimeout(() => { button.textContent = "copy"; }, 1200);
-  });
-}
-
 // Accuracy matrices: put together from stages, which are stored once for all orders through them.
 
 const choose = Object.fromEntries(["method", "replicate", "order"]
@@ -170,11 +147,12 @@ function listOrders() {
 }
 
 function showRun() {
+  if (!drawnFigures.has(BROWSED[0])) return undefined;
   const order = choose.order.value.split(".").map(Number);
   const names = order.map((task) => study.tasks[task]);
   const values = matrix(order);
   drawMatrix(names, values);
-  drawCurves(names, values, study.groups[choose.method.value].colour);
+  return drawCurves(names, values, study.groups[choose.method.value].colour);
 }
 
 function drawMatrix(names, values) {
@@ -219,25 +197,63 @@ function drawCurves(names, values, colour) {
         symbol: stages.map((k) => (k === i + 1 ? "star" : "circle")) },
       hovertemplate: `${escaped(name)}<br>stage %{x}: %{y:.3f}<extra></extra>` };
   });
-  draw("figure-curves", data, layout);
+  return draw("figure-curves", data, layout);
 }
 
-function drawAll() {
-  drawFigures();
-  showRun();
+// Figures leave the page on white paper, whatever the page looks like.
+
+async function asImage(target, format) {
+  document.documentElement.classList.add("on-paper");
+  await drawFigure(target);
+  const { clientWidth: width, clientHeight: height } = target;
+  const scale = format === "png" ? 3 : 1;
+  const image = await Plotly.toImage(target, { format, width, height, scale });
+  document.documentElement.classList.remove("on-paper");
+  await drawFigure(target);
+  return image;
+}
+
+async function exportFigure(name, format) {
+  const target = document.getElementById(`figure-${name}`);
+  if (format !== "pdf") return save(await asImage(target, format), `${name}.${format}`);
+  const figure = target.closest("figure");
+  document.body.classList.add("one-figure");
+  figure.classList.add("chosen");
+  print();
+  document.body.classList.remove("one-figure");
+  return figure.classList.remove("chosen");
+}
+
+for (const button of document.querySelectorAll("button.export[data-figure]")) {
+  button.addEventListener("click", () =>
+    exportFigure(button.dataset.figure, button.dataset.format));
 }
 
 for (const query of ["(prefers-color-scheme: dark)", "print"]) {
-  matchMedia(query).addEventListener("change", drawAll);
+  matchMedia(query).addEventListener("change", drawFigures);
 }
 for (const pick of document.querySelectorAll("select[data-traces]")) {
   pick.addEventListener("change", () =>
     drawFigure(document.getElementById(`figure-${pick.dataset.traces}`)));
 }
-choose.method.addEventListener("change", listOrders);
-choose.replicate.addEventListener("change", listOrders);
-choose.order.addEventListener("change", showRun);
-for (const name of Object.keys(contents)) near.observe(document.getElementById(`figure-${name}`));
-addEventListener("beforeprint", () => Object.keys(contents).forEach((name) =>
-  drawFigure(document.getElementById(`figure-${name}`))));
-listOrders();
+if (choose.method !== null) {
+  choose.method.addEventListener("change", listOrders);
+  choose.replicate.addEventListener("change", listOrders);
+  choose.order.addEventListener("change", showRun);
+  listOrders();
+}
+
+// Plotly is unpacked after the page has been painted, so that the answer does not wait for it.
+
+const plots = [...document.querySelectorAll(".plot")];
+
+async function loadPlotly() {
+  const script = document.createElement("script");
+  script.textContent = await unpacked(document.getElementById("plotly").textContent);
+  document.head.append(script);
+  plots.forEach((plot) => near.observe(plot));
+  addEventListener("beforeprint", () => plots
+    .filter((plot) => plot.checkVisibility()).forEach(drawFigure));
+}
+
+requestAnimationFrame(() => setTimeout(loadPlotly));

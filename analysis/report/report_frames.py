@@ -8,8 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from analysis.data.results import Results
+from analysis.inference.intervals import LEVEL
+from analysis.inference.significance import holm
+from analysis.report.phrases import NOTHING
 
 MAX_DOTS = 1000
 """Runs of one method drawn in a figure."""
@@ -32,6 +36,11 @@ def group(frame: pd.DataFrame, backbone: str, method: str) -> pd.DataFrame:
 def rows(frame: pd.DataFrame) -> Iterator[Any]:
     """Returns the rows of a frame, its columns as attributes."""
     return frame.itertuples(index=False)
+
+
+def row_with_most(frame: pd.DataFrame, column: str) -> Any:
+    """Returns the row with the largest value of a column, the first of several."""
+    return next(rows(frame.sort_values(column, ascending=False, kind="stable").head(1)))
 
 
 def by_metric(estimates: pd.DataFrame, backbone: str, method: str) -> dict[str, Any]:
@@ -124,6 +133,28 @@ def command(method: str, order: tuple[str, ...], replicate: int, backbone: str |
     ]
     words += ["--replicate", str(replicate)]
     return shlex.join([*words, *(["--backbone", backbone] if backbone else [])])
+
+
+def decided(gains: pd.DataFrame, every: pd.DataFrame) -> pd.DataFrame:
+    """Returns gains with p_holm of the effects on other tasks, and decided: whether it is < 0.05.
+
+    Args:
+        gains: what `of_gains` returns.
+        every: the contributions that it was made of, with their numbers of replicates.
+    """
+    head = ["backbone", "method", "player", "target"]
+    replicates = every[every["kind"] == "gain"].set_index(head)["replicates"]
+    found = gains.assign(p_holm=np.nan)
+    for _, part in found[found["trained"] != found["task"]].groupby(["backbone", "method"]):
+        keys = pd.MultiIndex.from_frame(part[["backbone", "method", "trained", "task"]])
+        dof = replicates.loc[keys].to_numpy(float) - 1
+        half = ((part["high"] - part["low"]) / 2).to_numpy()
+        known = np.isfinite(half)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = part["mean"].abs().to_numpy() / half * stats.t.ppf((1 + LEVEL) / 2, dof)
+        p = np.where(part["mean"].abs() < NOTHING, 1, 2 * stats.t.sf(t, dof))[known]
+        found.loc[part.index[known], "p_holm"] = holm(p)
+    return found.assign(decided=found["p_holm"] < 1 - LEVEL)
 
 
 def progress(results: Results) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 from analysis.data.results import Results
 from analysis.inference.replicates import complete_replicates
 from analysis.inference.significance import fewest_flips
+from analysis.report import published_sentences
 from analysis.report.phrases import listed, number, plural
 from analysis.report.study_statistics import StudyStatistics
 from analysis.run_metrics.undefined import undefined_metrics
@@ -81,11 +82,15 @@ class Fact(NamedTuple):
 
 def title(study: StudyStatistics) -> str:
     """Returns the name of the study."""
+    if study.given is not None:
+        return study.given.name
     return ", ".join(sorted(set(study.results.stages["study"])))
 
 
 def lead(study: StudyStatistics) -> str:
     """Returns the question of the study, with its size."""
+    if study.given is not None:
+        return published_sentences.lead(study.given)
     runs = study.results.runs
     backbones = ", ".join(sorted(set(runs["backbone"])))
     tasks = plural(len(_tasks(study)), "task")
@@ -97,6 +102,8 @@ def lead(study: StudyStatistics) -> str:
 
 def facts(study: StudyStatistics) -> list[Fact]:
     """Returns the size of the study, as far as it has come."""
+    if study.given is not None:
+        return [Fact(*fact) for fact in published_sentences.facts(study.given)]
     runs, orders = study.results.runs, study.results.orders
     trained = sum(bool(prefix) for *_, prefix in study.results.scores.rows)
     naive = int(runs["order"].map(len).sum())
@@ -110,6 +117,30 @@ def facts(study: StudyStatistics) -> list[Fact]:
         Fact("complete runs", number(complete), f"of {number(len(runs))} planned"),
         Fact("stages", number(trained), f"distinct; {number(naive)} without shared prefixes"),
     ]
+
+
+def size(study: StudyStatistics) -> str:
+    """Returns the size of the study in one line.
+
+    Runs that are not complete are only mentioned where there are some.
+    """
+    found = {fact.label: fact for fact in facts(study)}
+    runs = plural(len(study.results.runs), "run")
+    if study.num_incomplete:
+        runs = f"{found['complete runs'].value} of {runs}"
+    backbones = sorted(set(study.results.runs["backbone"]))
+    replicates = plural(int(found["replicates"].value), "replicate")
+    return ", ".join(
+        [
+            plural(len(study.methods), "method"),
+            plural(len(_tasks(study)), "task"),
+            f"{plural(int(study.results.orders['order'].nunique()), 'order')} in {replicates}",
+            runs,
+            f"backbone {listed(backbones)}"
+            if len(backbones) == 1
+            else f"backbones {listed(backbones)}",
+        ]
+    )
 
 
 def sample(estimates: pd.DataFrame, unit: str = "run", kind: str = "") -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.data.locations import read_mapping
+from analysis.data.order_scores import OrderScores, order_scores_of, published_in
 from analysis.data.results import Results
 from analysis.inference.estimates import compare, summary
 from analysis.inference.replicates import paired
@@ -30,6 +31,7 @@ from analysis.orders.survival import Survival, method_pairs, survival_verdicts
 from analysis.orders.variance import task_factors, variance_components
 from analysis.report import report_frames
 from analysis.report.browser import browser_data, places
+from analysis.report.figure_style import Looks
 from analysis.report.phrases import plural
 from analysis.run_metrics.metric import Metric, with_extra
 from analysis.run_metrics.metrics_table import metrics
@@ -43,11 +45,17 @@ class StudyStatistics:
         results: of the study.
         extra: metrics of your own.
         configs: what study.yaml says, by the name of the study, where several are compared.
+        apart: what several studies do not have in common, so that their runs are not paired.
+        published: orders to count as published ones, by name or as "a>b>c".
+        given: scores of orders without accuracy matrices, in place of results.
     """
 
     results: Results
     extra: tuple[Metric, ...] = ()
     configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    apart: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()
+    given: OrderScores | None = None
 
     @cached_property
     def metrics(self) -> dict[str, Metric]:
@@ -83,6 +91,16 @@ class StudyStatistics:
     def contenders(self) -> list[tuple[str, str]]:
         """(backbone, method) with complete runs, references left out, best first."""
         return [pair for pair in self.groups if pair[1] not in self.references]
+
+    @cached_property
+    def looks(self) -> Looks:
+        """Returns the colours and symbols of the methods, the same in all figures and tables."""
+        return Looks(self.methods, self.references, self.results.runs["backbone"])
+
+    def called(self, backbone: str, method: str) -> str:
+        """Returns how a sentence calls a method: with its backbone where there are several."""
+        several = self.results.runs["backbone"].nunique() > 1
+        return f"{method} on {backbone}" if several else method
 
     @cached_property
     def partners(self) -> dict[str, str]:
@@ -148,6 +166,15 @@ class StudyStatistics:
         return compare(self.runs, self.twins, extra=self.extra)
 
     @cached_property
+    def order_scores(self) -> OrderScores:
+        """Returns one number per order and which orders are published: as given, or of the runs."""
+        if self.given is not None:
+            return self.given
+        of_order = report_frames.of_pairs(self.runs, self.moved)
+        published = published_in(self.results, self.published)
+        return order_scores_of(of_order, published, "average_accuracy", "average accuracy")
+
+    @cached_property
     def methods_table(self) -> pd.DataFrame:
         """Returns every method on one line."""
         return comparison(self.runs, self.partners or None, self.extra)
@@ -164,8 +191,8 @@ class StudyStatistics:
 
     @cached_property
     def contributions(self) -> pd.DataFrame:
-        """Returns what learning one task does to another."""
-        return of_gains(self.contribution_table)
+        """Returns what learning one task does to another, and which effects are decided."""
+        return report_frames.decided(of_gains(self.contribution_table), self.contribution_table)
 
     @cached_property
     def contribution_table(self) -> pd.DataFrame:
@@ -266,6 +293,11 @@ class StudyStatistics:
     def manifest(self) -> dict[str, Any]:
         """Returns the run's manifest.json; {} while the study runs."""
         return read_mapping(self.results.folder, "manifest.json")
+
+    @cached_property
+    def plan(self) -> dict[str, Any]:
+        """Returns the run's plan.json; {} where there is none."""
+        return read_mapping(self.results.folder, "plan.json")
 
     @cached_property
     def browsed(self) -> list[tuple[str, str]]:

@@ -1,14 +1,13 @@
 """What comparisons say, in sentences: against the baseline and between studies."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
 from analysis.report import report_text
 from analysis.report.phrases import interval, listed, plural
 from analysis.report.report_frames import rows
+from analysis.report.study_settings import ABSENT, Configs, differing_keys, setting
 from analysis.report.study_statistics import StudyStatistics
 from analysis.run_metrics.metric import METRICS
 
@@ -145,7 +144,7 @@ def not_covered(study: StudyStatistics, backbone: object) -> list[str]:
     return said
 
 
-def differing(configs: Mapping[str, Mapping[str, Any]]) -> str:
+def differing(configs: Configs) -> str:
     """Returns the keys of study.yaml in which studies differ, with their values.
 
     >>> one, other = {"seed": 1, "training": {"lr": 0.1}}, {"seed": 1, "training": {"lr": 0.2}}
@@ -154,60 +153,20 @@ def differing(configs: Mapping[str, Mapping[str, Any]]) -> str:
     """
     if len(configs) < 2:
         return ""
-    flat = [_flat(config) for config in configs.values()]
-    keys = dict.fromkeys(key for one in flat for key in one)
-    keys = {key: None for key in keys if key != "name"}
-    found = [key for key in keys if any(one.get(key) != flat[0].get(key) for one in flat[1:])]
     names = listed([f"**{name}**" for name in configs])
-    if not found:
+    whole = differing_keys(configs)
+    if not whole:
         return f"{names} have the same settings."
-    # A part that only some studies have says so once, not with all of its settings.
-    whole = dict.fromkeys(_whole(key, configs) for key in found)
-    said = [f"{key} ({_values(key, configs)})" for key in list(whole)[:MAX_NAMED]]
+    said = [f"{key} ({_values(key, configs)})" for key in whole[:MAX_NAMED]]
     more = f" and {len(whole) - MAX_NAMED} more" if len(whole) > MAX_NAMED else ""
     return f"{names} differ in {', '.join(said)}{more}."
 
 
-def _flat(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Returns the settings of a study by their dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            found |= _flat(value, f"{above}{key}.")
-        else:
-            found[f"{above}{key}"] = value
-    return found
-
-
-_ABSENT = object()
-
-
-def _at(config: Mapping[str, Any], key: str) -> Any:
-    """Returns the setting of a dotted key; _ABSENT where there is none."""
-    found: Any = config
-    for part in key.split("."):
-        if not isinstance(found, Mapping) or part not in found:
-            return _ABSENT
-        found = found[part]
-    return found
-
-
-def _whole(key: str, configs: Mapping[str, Mapping[str, Any]]) -> str:
-    """Returns the shortest beginning of a key that some study does not have at all."""
-    parts = key.split(".")
-    for end in range(1, len(parts)):
-        start = ".".join(parts[:end])
-        there = [_at(config, start) for config in configs.values()]
-        if any(value is _ABSENT or not isinstance(value, Mapping) for value in there):
-            return start
-    return key
-
-
-def _values(key: str, configs: Mapping[str, Mapping[str, Any]]) -> str:
+def _values(key: str, configs: Configs) -> str:
     """Returns what every study says about a key, or which studies say anything."""
-    values = {name: _at(config, key) for name, config in configs.items()}
-    if _ABSENT in values.values():
-        return f"only {listed([name for name, value in values.items() if value is not _ABSENT])}"
+    values = {name: setting(config, key) for name, config in configs.items()}
+    if ABSENT in values.values():
+        return f"only {listed([name for name, value in values.items() if value is not ABSENT])}"
     return "; ".join(json.dumps(value).strip('"') for value in values.values())
 
 

@@ -18,6 +18,20 @@ class Listed(NamedTuple):
     """"shipped", or the distribution that brings it."""
 
 
+ABOUT = {
+    "methods": "how a model learns one task after another",
+    "benchmarks": "tasks, with their images and choices",
+    "backbones": "pretrained models that methods start from",
+    "references": "captioned images that some methods look at beside the task",
+    "generators": "images made from captions, for methods that replay what they generate",
+    "designs": "which orders are run",
+    "measures": "how similar two tasks are, before anything is trained",
+    "diagnostics": "what is evaluated besides accuracy",
+    "metrics": "what a run is summarised by",
+    "panels": "parts of the report",
+    "studies": "shipped studies, to run or to start from",
+}
+"""What every kind is."""
 LISTS = (*KINDS, "backbones", "studies")
 NOTES = {
     "methods": "In brackets: what the result of one training depends on.",

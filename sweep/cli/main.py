@@ -160,13 +160,39 @@ def status(
 def report(
     directories: Annotated[
         list[str],
-        typer.Argument(metavar="DIR", help="Folder or URI of a run; several to compare."),
+        typer.Argument(
+            metavar="DIR",
+            help="Folder or URI of a run, or a file or folder with results of another tool; "
+            "several to compare.",
+        ),
     ],
+    out: Annotated[
+        str | None,
+        typer.Option("--out", help="Folder of the report; default: in the run, or beside a file."),
+    ] = None,
+    published: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A published order, to be held against the others: its label, its tasks, or a "
+            "name such as mtil-1. May be repeated."
+        ),
+    ] = None,
+    score: Annotated[
+        str | None, typer.Option(help="Column of scores, in a table with a number per order.")
+    ] = None,
+    order: Annotated[
+        str | None,
+        typer.Option(help="Tasks in learning order, for files of other tools that number them."),
+    ] = None,
 ) -> None:
-    """Write the report of a run, finished or still running; or one that compares several runs."""
+    """Write the report of a run, finished or still running; or one that compares several runs.
+
+    Also of results of other tools: accuracy matrices, or a table with one number per order.
+    """
     from sweep.cli.report import report as write_report
 
-    say("Open the report: ", (write_report(*directories), "bold"))
+    path = write_report(*directories, out=out, published=published or (), score=score, order=order)
+    say("Open the report: ", (path, "bold"))
 
 
 @app.command()
@@ -223,7 +249,11 @@ def order(
     ] = None,
     set_: SetOption = None,
 ) -> None:
-    """Print the order that a similarity score predicts to be best, or worst, before training."""
+    """Print the order that a similarity score predicts to be best, or worst, before training.
+
+    What is known of such predictions goes to stderr, so that stdout is the order alone.
+    """
+    from sweep.cli.proposal_text import remarks
     from sweep.measuring.measure import proposed
     from sweep.orders.order import write_order
     from sweep.study.schema import Study
@@ -234,19 +264,29 @@ def order(
         raise InputError(f"Give either --best SCORE or --worst SCORE; SCORE is one of {SCORES}.")
     loaded = Study.load(study, tuple(set_ or ()))
     found = proposed(loaded, measure, score, best is not None, backbone)
-    typer.echo(write_order(found))
+    typer.echo(write_order(found.order))
+    for remark in remarks(found, measure, score, study, set_):
+        say(remark, to=errors)
 
 
 @app.command("list")
 def list_(
     kind: Annotated[
-        str,
-        typer.Argument(metavar="KIND", help=f"{', '.join([*KINDS, 'backbones'])} or studies."),
-    ],
+        str | None,
+        typer.Argument(
+            metavar="[KIND]",
+            help=f"{', '.join([*KINDS, 'backbones'])} or studies; default: what these are.",
+        ),
+    ] = None,
 ) -> None:
     """List what a study can name, and where it comes from."""
-    from sweep.cli.catalogue import NOTES, catalogue
+    from sweep.cli.catalogue import ABOUT, NOTES, catalogue
 
+    if kind is None:
+        for name, about in ABOUT.items():
+            say((name, "bold"), f"  {about}")
+        say("What there is of a kind: ", ("sweep list KIND", "bold"))
+        return
     listed = catalogue(kind)
     if kind in NOTES:
         say((NOTES[kind], "dim"))

@@ -1,7 +1,9 @@
 """Measures similarity for a study's design, for a proposed order, and for the run folder."""
 
 import json
+from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from sweep.errors import unknown
@@ -10,6 +12,7 @@ from sweep.orders.by_similarity import Similarity
 from sweep.orders.order import Order
 from sweep.plan.plan import Plan
 from sweep.registry import check
+from sweep.similarity.bands import TINY, NullLaw
 from sweep.similarity.order_scores import SCORES
 from sweep.similarity.proposals import propose
 from sweep.storage.folder import Folder
@@ -54,7 +57,27 @@ def resolve_design(study: Study, pinned: Pinned) -> Study:
     return study.model_copy(update={"design": design.model_copy(update={"matrix": matrix})})
 
 
-def proposed(study: Study, measure: str, score: str, best: bool, backbone: str | None) -> Order:
+class Proposal(NamedTuple):
+    """Holds the order that a score proposes, and how the score compares with that of others."""
+
+    order: Order
+    is_best: bool
+    """Whether the score calls it the best order, rather than the worst."""
+    value: float
+    """Its score."""
+    lower: float
+    """Share of orders with a lower score."""
+    higher: float
+    mean: float
+    """Over these orders."""
+    sd: float
+    orders: int
+    """How many they are."""
+    is_complete: bool
+    """Whether they are all orders of these tasks, rather than a random sample."""
+
+
+def proposed(study: Study, measure: str, score: str, best: bool, backbone: str | None) -> Proposal:
     """Returns the order of a study's tasks that a score of one measure calls best or worst.
 
     Raises:
@@ -67,7 +90,22 @@ def proposed(study: Study, measure: str, score: str, best: bool, backbone: str |
     label = _label(study, backbone)
     pinned = pin(study)
     S = similarities(study, label, pinned, [measure])[measure]
-    return tuple(pinned.tasks[i] for i in propose(S, score, best))
+    places = propose(S, score, best)
+    law = NullLaw(S)
+    value = float(SCORES[score](S, np.array([places]))[0])
+    values = SCORES[score](S, law.orders)
+    near = TINY * max(1.0, float(np.abs(values).max()))
+    return Proposal(
+        tuple(pinned.tasks[i] for i in places),
+        best,
+        value,
+        float(np.mean(values < value - near)),
+        float(np.mean(values > value + near)),
+        float(values.mean()),
+        float(values.std()),
+        len(values),
+        law.complete,
+    )
 
 
 def _label(study: Study, backbone: str | None) -> str:

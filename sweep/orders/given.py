@@ -6,40 +6,10 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
+from analysis.data.published_orders import NAMED, NUMBERED, bare
 from sweep.errors import InputError, unknown
 from sweep.orders.base import Design
 from sweep.orders.order import Order
-
-_NAMED = {
-    # Order I and Order II of Zheng et al., "Preventing Zero-Shot Transfer Degradation in Continual
-    # Learning of Vision-Language Models" (ICCV 2023, arXiv 2303.06628).
-    "mtil-1": "Aircraft Caltech101 CIFAR100 DTD EuroSAT Flowers Food MNIST OxfordPet StanfordCars "
-    "SUN397",
-    "mtil-2": "StanfordCars Food MNIST OxfordPet Flowers SUN397 Aircraft Caltech101 DTD EuroSAT "
-    "CIFAR100",
-    # Chen et al., "CoIN: A Benchmark of Continual Instruction Tuning" (NeurIPS 2024, 2403.08350);
-    # the order is that of the authors' training scripts.
-    "coin": "ScienceQA TextVQA ImageNet GQA VizWiz Grounding VQAv2 OCRVQA",
-    # The benchmark UCIT of Guo et al., "HiDe-LLaVA" (ACL 2025, 2503.12941); the order is the one
-    # in which public code for it names the tasks.
-    "ucit": "ImageNet-R ArxivQA VizWiz IconQA CLEVR-Math Flickr30k",
-}
-NAMED: dict[str, Order] = {name: tuple(order.split()) for name, order in _NAMED.items()}
-"""Published orders of named tasks; case and punctuation of the names do not matter."""
-
-_NUMBERED = {
-    # Orders A to E of the ten tasks of CIFAR-100-Split in Yoon et al., "Scalable and Order-robust
-    # Continual Learning with Additive Parameter Decomposition" (ICLR 2020, arXiv 1902.09432).
-    "apd-a": "0123456789",
-    "apd-b": "1745208693",
-    "apd-c": "7051843629",
-    "apd-d": "5829403761",
-    "apd-e": "2954806137",
-}
-NUMBERED: dict[str, tuple[int, ...]] = {
-    name: tuple(map(int, order)) for name, order in _NUMBERED.items()
-}
-"""Published orders of unnamed tasks: indices into the benchmark's list of tasks."""
 
 
 class Fixed(Design):
@@ -99,15 +69,11 @@ def published(name: str, tasks: Sequence[str]) -> Order:
         return tuple(tasks[place] for place in places)
     if name not in NAMED:
         raise unknown("published order", name, [*NAMED, *NUMBERED])
-    known = {_bare(task): task for task in tasks}
-    missing = [task for task in NAMED[name] if _bare(task) not in known]
+    known = {bare(task): task for task in tasks}
+    missing = [task for task in NAMED[name] if bare(task) not in known]
     if missing:
         raise InputError(
             f"design 'fixed': order '{name}' needs a task '{missing[0]}'; "
             f"the benchmark has {', '.join(tasks)}."
         )
-    return tuple(known[_bare(task)] for task in NAMED[name])
-
-
-def _bare(task: str) -> str:
-    return "".join(letter for letter in task.casefold() if letter.isalnum())
+    return tuple(known[bare(task)] for task in NAMED[name])

@@ -22,6 +22,12 @@ FLAGS = [
     "--hide-scrollbars",
 ]
 PATIENCE = 60
+NEXT_UNDRAWN = """(() => {
+  const next = [...document.querySelectorAll(".plot")].find((plot) =>
+    plot.checkVisibility() && plot.querySelector(".main-svg") === null);
+  next?.scrollIntoView({ behavior: "instant" });
+  return next === undefined;
+})()"""
 
 
 class Browser:
@@ -114,3 +120,11 @@ def browser(profile: Path) -> Iterator[Browser]:
         process.wait(PATIENCE)
         os.close(to)
         os.close(back)
+
+
+def read_whole(tab: Browser, is_opened: bool = True) -> None:
+    """Go to each figure until it is there: they are drawn when they come near the window."""
+    tab.wait("window.Plotly !== undefined")
+    if is_opened and tab.run("openAll.textContent === 'Open all'"):
+        tab.run("openAll.click()")
+    tab.wait(NEXT_UNDRAWN)

@@ -14,7 +14,7 @@ from analysis import METRICS, from_matrices, load, metrics, write_report
 from analysis.data.results import ORDERS_SCHEMA
 from analysis.report.sentences import findings
 from analysis.report.study_statistics import StudyStatistics
-from tests.analysis.chromium import CHROMIUM, Browser, browser
+from tests.analysis.chromium import CHROMIUM, Browser, browser, read_whole
 from tests.analysis.mtil import mtil
 from tests.analysis.synthetic import (
     METHODS,
@@ -25,7 +25,6 @@ from tests.analysis.synthetic import (
     write_rows,
     write_study,
 )
-from tests.analysis.test_report_in_chromium import read_whole
 from tests.analysis.test_report_page import Page
 
 TASKS = ("a", "b", "c")

@@ -129,3 +129,19 @@ def test_both_variances_are_unbiased_for_every_design(name: str) -> None:
     assert seed == pytest.approx(1, abs=0.3)
     if name == "Williams, even":
         assert plain > 1.08  # what the variance inside replicates alone would say
+
+
+def test_what_balance_leaves_is_known_as_roughly_as_it_says() -> None:
+    """The variance of a chi^2 estimate is 2 / degrees times its square."""
+    rng = np.random.default_rng(7)
+    here = world(rng, tasks=6, own=0.04)
+    for design, most in ((Williams(), 3.0), (Random(num_orders=6), 1.5)):
+        pool = drawn_blocks(design, here.names, 200, rng)
+        found = []
+        for _ in range(80):
+            drawn = pool[rng.integers(0, len(pool), 5)]
+            blocks = Blocks(np.repeat(np.arange(5), 6), [here.names[i] for i in drawn.ravel()])
+            values = here.study(drawn, rng)[:1].reshape(1, -1).T
+            found.append(blocks.split(values).drawn[0])
+        spread = 2 * np.mean(found) ** 2 / np.var(found)
+        assert 1 / most < spread / blocks.drawn_degrees < most

@@ -7,17 +7,11 @@ from typing import Any
 import pytest
 
 from analysis import write_report
-from tests.analysis.chromium import CHROMIUM, Browser, browser
+from tests.analysis.chromium import CHROMIUM, Browser, browser, read_whole
 from tests.analysis.synthetic import World, random_orders, write_study
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 TASKS = ("a", "b", "c")
-NEXT_UNDRAWN = """(() => {
-  const next = [...document.querySelectorAll(".plot")].find((plot) =>
-    plot.querySelector(".main-svg") === null);
-  next?.scrollIntoView({ behavior: "instant" });
-  return next === undefined;
-})()"""
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +25,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tab(tmp_path: Path) -> Iterator[Browser]:
     with browser(tmp_path) as opened:
         yield opened
-
-
-def read_whole(tab: Browser) -> None:
-    """Figures are drawn when they come near the window: go to each until it is there."""
-    tab.wait(NEXT_UNDRAWN)
 
 
 @pytest.mark.parametrize("look", [{}, {"dark": True}, {"width": 390, "height": 800}])

@@ -110,7 +110,7 @@ def test_the_page_and_the_tables_hold_everything(out: Path) -> None:
     models = pd.read_parquet(out / "tables" / "transition_models.parquet")
     assert set(models["response"]) == set(transition_predictions.RESPONSES)
     kinds = pd.read_parquet(out / "tables" / "contribution_types.parquet")
-    assert set(kinds["kind"]) == {*all_contributions.KINDS, "text_image", "method"}
+    assert set(kinds["kind"]) == {*all_contributions.KINDS, "gain", "text_image", "method"}
     assert len(pd.read_parquet(out / "tables" / "alignment_drift.parquet")) == 2 * 4 * 2 * 4
 
 

@@ -59,17 +59,16 @@ def test_every_place_is_taken_once_per_run(study: StudyStatistics) -> None:
 
 def test_convergence_panels_show_what_was_known(study: StudyStatistics) -> None:
     figure = ConvergenceCurves().draw(ConvergenceCurves().frame(study), study)
-    means = [trace for trace in figure.data if trace.mode == "lines+markers"]
+    means = [trace for trace in figure.data if trace.customdata is not None]
     assert len(means) == len(study.groups) == 5
     for (_, method), trace in zip(study.groups, means, strict=True):
         runs = study.runs[study.runs["method"] == method]
         blocks = runs.groupby("replicate")["average_accuracy"].mean().to_numpy()
         assert list(trace.x) == [1, 2, 3, 4, 5]
         assert list(trace.y) == pytest.approx([blocks[:n].mean() for n in range(1, 6)])
-        for n, (fixed, anytime) in enumerate(trace.customdata, 1):
-            for known, half in ((t_interval, fixed), (anytime_interval, anytime)):
-                found = known(blocks[:n])
-                assert half == pytest.approx(found.high - found.mean, nan_ok=True)
+        for n, bounds in enumerate(trace.customdata, 1):
+            for known, shown in ((t_interval, bounds[:2]), (anytime_interval, bounds[2:])):
+                assert shown == pytest.approx(np.clip(known(blocks[:n])[1:], 0, 1), nan_ok=True)
 
 
 def test_one_replicate_shows_no_convergence(tmp_path: Path) -> None:

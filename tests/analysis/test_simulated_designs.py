@@ -33,8 +33,7 @@ def test_statistics_are_worth_what_they_say(kind: str, name: str, replicates: in
     assert abs(found.g_median) < 0.05
     assert abs(found.tau) < 0.05
     assert (0.82 if tails else 0.88) <= found.seed_held <= 0.985
-    if kind == "weak interaction":
-        assert abs(found.g) < 0.05
+    assert abs(found.g) < 0.05 + 0.015  # of which the latter is the error of 600 studies
 
 
 def test_a_few_williams_studies_do() -> None:

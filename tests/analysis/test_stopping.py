@@ -132,3 +132,13 @@ def test_convergence_ends_with_what_is_known() -> None:
     )
     sequence = anytime_interval(table.mean(axis=1))
     assert (last["anytime_low"], last["anytime_high"]) == pytest.approx(sequence[1:])
+
+
+def test_no_interval_on_the_way_goes_beyond_what_can_be() -> None:
+    table = np.array([[0.97], [1.0], [0.99], [1.0], [0.9]])
+    means = block_means(runs_of({"a": table}), "average_accuracy")
+    free, cut = convergence(means), convergence(means, (0.0, 1.0))
+    bounds = ["low", "high", "anytime_low", "anytime_high"]
+    assert (free[bounds].max() > 1).any()
+    assert cut[bounds].to_numpy() == pytest.approx(np.clip(free[bounds], 0, 1), nan_ok=True)
+    assert cut["mean"].equals(free["mean"])

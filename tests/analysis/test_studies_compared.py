@@ -34,7 +34,7 @@ def two_studies(home: Path, second: dict[str, Trainer], config: dict) -> StudySt
     for name, methods, content in (("A", first, CONFIG), ("B", second, config)):
         write_study(home / name, ORDERS, World(tasks=TASKS), methods)
         (home / name / "study.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    results, out, configs = studies_in(str(home / "A"), [str(home / "B")])
+    results, out, configs, *_ = studies_in(str(home / "A"), [str(home / "B")])
     assert out == str(home / "A+B")
     return StudyStatistics(results, configs=configs)
 
@@ -106,7 +106,7 @@ def test_studies_without_common_orders_say_that_there_are_no_pairs(tmp_path: Pat
     first = {"er": FROM_REPLAY, "lwf": METHODS["ewc"]}
     write_study(tmp_path / "A", [[TASKS]], World(tasks=TASKS), first)
     write_study(tmp_path / "B", [[TASKS[::-1]]], World(tasks=TASKS), {"er": WORSE})
-    results, _, configs = studies_in(str(tmp_path / "A"), [str(tmp_path / "B")])
+    results, _, configs, *_ = studies_in(str(tmp_path / "A"), [str(tmp_path / "B")])
     study = StudyStatistics(results, configs=configs)
     assert any("**er (B)** has no complete run in common" in said for said in findings(study))
     assert study.partners == {"lwf": "er (A)"}

@@ -114,7 +114,9 @@ def test_yes_takes_29_runs_and_no_reversal() -> None:
         base = np.random.default_rng(2).random((29, 1))
         d = 0.1 + 0.001 * np.arange(29)[:, None]
         values = {"a": base[:orders], "b": (base - d)[:orders]}
-        assert verdict_of(values).verdict == expected
+        found = verdict_of(values)
+        assert found.verdict == expected
+        assert found.runs_needed == (0 if expected == "yes" else 29)
 
 
 def test_one_replicate_decides_nothing() -> None:

@@ -12,7 +12,7 @@ from statsmodels.stats.anova import anova_lm
 
 from analysis import d_study, load, metrics, task_factors, variance_components
 from analysis.orders.blocks import Blocks
-from analysis.orders.variance import components, method_variance, reliability
+from analysis.orders.variance import CENTRE, components, method_variance, reliability
 from benchmarks.order_statistics import CASES, drawn_blocks, world
 from tests.analysis.invented_runs import runs_of
 from tests.analysis.synthetic import World, random_orders, write_study
@@ -94,7 +94,7 @@ def test_one_replicate_says_nothing_about_the_reliability() -> None:
 def test_the_variance_of_methods_has_the_quantiles_of_its_law() -> None:
     value, low, high = method_variance(5.0, 0.8, methods=4, replicates=5)
     F, top, bottom = 5.0 / 0.8, 3, 12
-    for tail, found in ((0.5, value), (0.975, low), (0.025, high)):
+    for tail, found in ((CENTRE, value), (0.975, low), (0.025, high)):
         assert stats.ncf.cdf(F, top, bottom, top * found / 0.8) == pytest.approx(tail)
     assert method_variance(0.5, 0.8, 4, 5)[:2] == (0, 0)
     assert method_variance(0.5, 0.0, 4, 5) == (0.5, 0.5, 0.5)

@@ -95,7 +95,7 @@ def test_the_best_order_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture
     study = Study.from_dict(GOOD)
     for order, way in zip(printed, ways, strict=True):
         best = way[0] == "--best"
-        assert order == proposed(study, "centroid", way[1], best, None)
+        assert order == proposed(study, "centroid", way[1], best, None).order
         assert sorted(order) == sorted(study.benchmark.task_names())
     assert printed[0] != printed[1]
 

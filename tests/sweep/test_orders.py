@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 import methods.testing.toy  # noqa: F401  (registers the benchmark)
+from analysis.data.published_orders import NAMED, NUMBERED
 from sweep.errors import InputError
 from sweep.orders import DESIGNS
 from sweep.orders.balance import balance, ranges, sentence
@@ -19,7 +20,7 @@ from sweep.orders.base import Design
 from sweep.orders.coa import ComponentOrthogonalArray
 from sweep.orders.drawn import Antithetic, Random
 from sweep.orders.exhaustive import Exhaustive
-from sweep.orders.given import NAMED, NUMBERED, Fixed
+from sweep.orders.given import Fixed
 from sweep.orders.order import Order
 from sweep.orders.subsets import Subsets
 from sweep.orders.williams import Williams

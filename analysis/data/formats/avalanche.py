@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.data.accuracy_matrices import MatrixRun
+from analysis.data.accuracy_matrices import UNNAMED, MatrixRun
 from analysis.data.formats.base import GivenFile, Reading, Wanted, named
 from analysis.data.formats.cells import number
 
@@ -53,7 +53,7 @@ def read_avalanche(given: GivenFile, wanted: Wanted) -> Reading:
     R = np.full((len(order) + 1, len(order)), np.nan)
     for (stage, experience), value in scores.items():
         R[stage, places.index(experience)] = value
-    method, backbone = wanted.method or "unnamed", wanted.backbone or "unnamed"
+    method, backbone = wanted.method or UNNAMED, wanted.backbone or UNNAMED
     return Reading([MatrixRun(method, order, R, None, backbone, "fraction")])
 
 

@@ -67,8 +67,8 @@ def named(order: Sequence[str] | None, count: int, file: str) -> tuple[str, ...]
     """
     if order is None:
         raise ValueError(
-            f"'{file}' does not name its {count} tasks; give their names in learning order as "
-            f"order=[...]."
+            f"'{file}' does not name its {count} tasks; give their names in learning order "
+            f"(order=[...], or --order A,B)."
         )
     if len(order) != count:
         raise ValueError(f"'{file}' holds {count} tasks, but the order names {len(order)}.")

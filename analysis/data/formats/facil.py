@@ -10,7 +10,7 @@ tables that hold no accuracies by task.
 import re
 from pathlib import PurePath
 
-from analysis.data.accuracy_matrices import MatrixRun
+from analysis.data.accuracy_matrices import UNNAMED, MatrixRun
 from analysis.data.formats.base import GivenFile, Reading, Wanted, named, padded
 from analysis.data.formats.cells import number
 
@@ -29,5 +29,5 @@ def read_facil(given: GivenFile, wanted: Wanted) -> Reading:
             f"results/acc_taw-*.txt (task known) or results/acc_tag-*.txt."
         )
     order = named(wanted.order, T, given.name)
-    method, backbone = wanted.method or "unnamed", wanted.backbone or "unnamed"
+    method, backbone = wanted.method or UNNAMED, wanted.backbone or UNNAMED
     return Reading([MatrixRun(method, order, padded(rows, T), None, backbone, "fraction")])

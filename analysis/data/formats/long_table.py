@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from analysis.data.accuracy_matrices import MatrixRun
+from analysis.data.accuracy_matrices import UNNAMED, MatrixRun
 from analysis.data.formats.base import GivenFile, Reading, Wanted, name_of, unknown_task
 from analysis.data.formats.cells import name, numbers
 
@@ -92,8 +92,8 @@ def _run(row: list[str], at: dict[str, int], wanted: Wanted) -> Run:
     def of(column: str, default: str) -> str:
         return name(row[at[column]]) if column in at and row[at[column]] else default
 
-    method = wanted.method or of("method", "unnamed")
-    return wanted.backbone or of("backbone", "unnamed"), method, of("replicate", "0"), order
+    method = wanted.method or of("method", UNNAMED)
+    return wanted.backbone or of("backbone", UNNAMED), method, of("replicate", "0"), order
 
 
 def _whole(cell: str, column: str, line: int, file: str) -> int:

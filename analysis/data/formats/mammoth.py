@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from analysis.data.accuracy_matrices import MatrixRun
+from analysis.data.accuracy_matrices import UNNAMED, MatrixRun
 from analysis.data.formats.base import GivenFile, Reading, Wanted, name_of, named
 from analysis.data.formats.cells import number
 
@@ -50,8 +50,8 @@ def read_mammoth(given: GivenFile, wanted: Wanted) -> Reading:
         R = np.full((T + 1, T), np.nan)
         for (stage, task), value in cells.items():
             R[stage, task - 1] = value
-        method = called or entry.get("model") or "unnamed"
-        backbone = wanted.backbone or entry.get("backbone") or "unnamed"
+        method = called or entry.get("model") or UNNAMED
+        backbone = wanted.backbone or entry.get("backbone") or UNNAMED
         order = named(wanted.order, T, given.name)
         runs.append(MatrixRun(method, order, R, None, backbone, "percent"))
         seeds.append((method, backbone, entry.get("seed", "")))

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from analysis.data.accuracy_matrices import MatrixRun
+from analysis.data.accuracy_matrices import UNNAMED, MatrixRun
 from analysis.data.formats.base import GivenFile, Reading, Wanted, named, unknown_task
 from analysis.data.formats.cells import is_number, name, number, numbers
 from analysis.data.given_units import looks_transposed
@@ -124,7 +124,7 @@ def _run(
             f"'{given.name}' holds nothing but zeros below its diagonal, as if its rows were tasks "
             f"and its columns stages; say layout='tasks_by_stages' if so, else 'stages_by_tasks'."
         )
-    method, backbone = wanted.method or "unnamed", wanted.backbone or "unnamed"
+    method, backbone = wanted.method or UNNAMED, wanted.backbone or UNNAMED
     return MatrixRun(method, order, R, None, backbone, unit), dropped
 
 

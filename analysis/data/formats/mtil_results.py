@@ -12,7 +12,7 @@ import json
 
 import numpy as np
 
-from analysis.data.accuracy_matrices import MatrixRun
+from analysis.data.accuracy_matrices import UNNAMED, MatrixRun
 from analysis.data.formats.base import GivenFile, Reading, Wanted, named, padded, unknown_task
 
 TASKS = (
@@ -43,7 +43,7 @@ def read_zscl(given: GivenFile, wanted: Wanted) -> Reading:
     order = named(wanted.order, len(TASKS), given.name)
     places = [TASKS.index(task) for task in order]
     R = np.delete(given.arrays[0].reshape(11, 12), CIFAR10, axis=1)[places][:, places]
-    method, backbone = wanted.method or "unnamed", wanted.backbone or "unnamed"
+    method, backbone = wanted.method or UNNAMED, wanted.backbone or UNNAMED
     return Reading([MatrixRun(method, order, padded(R.tolist(), 11), None, backbone, "percent")])
 
 
@@ -61,7 +61,7 @@ def read_continuum(given: GivenFile, wanted: Wanted) -> Reading:
             f"holds {', '.join(str(len(stage)) for stage in stages)}."
         )
     order = named(wanted.order, len(stages), given.name)
-    method, backbone = wanted.method or "unnamed", wanted.backbone or "unnamed"
+    method, backbone = wanted.method or UNNAMED, wanted.backbone or UNNAMED
     return Reading(
         [MatrixRun(method, order, padded(stages, len(order)), None, backbone, "percent")]
     )

@@ -14,7 +14,7 @@ measured; it is not needed. The first versions wrote fractions, later ones perce
 import re
 from collections.abc import Iterator
 
-from analysis.data.accuracy_matrices import MatrixRun
+from analysis.data.accuracy_matrices import UNNAMED, MatrixRun
 from analysis.data.formats.base import GivenFile, Reading, Wanted, named, padded
 from analysis.data.formats.cells import number
 
@@ -52,9 +52,9 @@ def read_pycil(given: GivenFile, wanted: Wanted) -> Reading:
                 )
         names = [f"{low}-{high}" for low, high, _ in groups]
         order = named(wanted.order, len(names), given.name) if wanted.order else tuple(names)
-        method = wanted.method or setting.get("model_name", "unnamed")
+        method = wanted.method or setting.get("model_name", UNNAMED)
         method = f"{method} {classifier}" if len(classifiers) > 1 else method
-        backbone = setting.get("backbone_type") or setting.get("convnet_type") or "unnamed"
+        backbone = setting.get("backbone_type") or setting.get("convnet_type") or UNNAMED
         backbone = wanted.backbone or backbone
         seed = setting.get("seed", "")
         if seed and (method, backbone, seed) in seen:

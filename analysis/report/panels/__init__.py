@@ -8,57 +8,68 @@ from importlib import import_module
 
 from analysis.report.panels.base import Panel
 
-CHAPTERS = (
-    "Answer",
-    "Methods",
-    "Orders",
-    "Tasks",
-    "Similarity",
-    "Certainty",
-    "Runs",
-    "Setup",
-)
+_PAGE: dict[str, tuple[str, ...]] = {
+    "Comparison": ("compared_studies:ComparedStudies", "between_studies:BetweenStudies"),
+    "Answer": ("verdict:Verdict",),
+    "Methods": (
+        "methods_compared:MethodsCompared",
+        "accuracy_over_orders:AccuracyOverOrders",
+        "paired_differences:PairedDifferences",
+        "method_pairs_matrix:MethodPairsMatrix",
+        "missing_and_failed:MissingAndFailed",
+    ),
+    "Orders": (
+        "published_order:PublishedOrder",
+        "worst_and_best:WorstAndBest",
+        "method_places:MethodPlaces",
+        "order_tree:OrderTree",
+        "position_profiles:PositionProfiles",
+        "order_model_bars:OrderModelBars",
+    ),
+    "Tasks": (
+        "contribution_heatmap:ContributionHeatmap",
+        "robust_contributions:RobustContributions",
+        "forgetting_and_learning:ForgettingAndLearning",
+        "all_contributions:AllContributions",
+        "failure_mode_curves:FailureModeCurves",
+        "feature_paths:FeaturePaths",
+        "transition_predictions:TransitionPredictions",
+    ),
+    "Similarity": (
+        "similar_neighbours:SimilarNeighbours",
+        "similar_pairs:SimilarPairs",
+        "proposed_orders:ProposedOrders",
+    ),
+    "Certainty": (
+        "ranking_stability:RankingStability",
+        "variance_shares:VarianceShares",
+        "ranking_reliability:RankingReliability",
+        "convergence_curves:ConvergenceCurves",
+    ),
+    "Runs": ("matrix_browser:MatrixBrowser",),
+    "Setup": (
+        "study_setup:StudySetup",
+        "evaluated_tasks:EvaluatedTasks",
+        "repeat_and_cite:RepeatAndCite",
+        "how_computed:HowComputed",
+    ),
+}
+"""The page, from top to bottom: chapters, and file and class of what stands in them; a new panel is
+one line here."""
+CHAPTERS = tuple(_PAGE)
 """What the page tells, in the order in which it is read."""
-_PAGE = (
-    "verdict:Verdict",
-    "methods_compared:MethodsCompared",
-    "accuracy_over_orders:AccuracyOverOrders",
-    "paired_differences:PairedDifferences",
-    "between_studies:BetweenStudies",
-    "contribution_heatmap:ContributionHeatmap",
-    "robust_contributions:RobustContributions",
-    "all_contributions:AllContributions",
-    "position_profiles:PositionProfiles",
-    "forgetting_and_learning:ForgettingAndLearning",
-    "failure_mode_curves:FailureModeCurves",
-    "feature_paths:FeaturePaths",
-    "transition_predictions:TransitionPredictions",
-    "order_tree:OrderTree",
-    "order_model_bars:OrderModelBars",
-    "similar_neighbours:SimilarNeighbours",
-    "similar_pairs:SimilarPairs",
-    "proposed_orders:ProposedOrders",
-    "method_places:MethodPlaces",
-    "ranking_stability:RankingStability",
-    "convergence_curves:ConvergenceCurves",
-    "variance_shares:VarianceShares",
-    "ranking_reliability:RankingReliability",
-    "worst_and_best:WorstAndBest",
-    "matrix_browser:MatrixBrowser",
-    "missing_and_failed:MissingAndFailed",
-    "evaluated_tasks:EvaluatedTasks",
-    "how_computed:HowComputed",
-)
-"""The page, from top to bottom: file and class; a new panel is one line here."""
 
 
-def _made(path: str) -> Panel:
+def _made(path: str, chapter: str) -> Panel:
     file, _, name = path.partition(":")
     panel: Panel = getattr(import_module(f"{__name__}.{file}"), name)()
+    panel.chapter = chapter
     return panel
 
 
-PANELS: tuple[Panel, ...] = tuple(map(_made, _PAGE))
+PANELS: tuple[Panel, ...] = tuple(
+    _made(path, chapter) for chapter, paths in _PAGE.items() for path in paths
+)
 
 
 def with_own(panels: Iterable[Panel]) -> list[Panel]:

@@ -1,6 +1,7 @@
 """The distribution of average accuracy over orders, and how steady methods are."""
 
 from html import escape
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -10,7 +11,8 @@ from analysis.report import html_parts, report_text
 from analysis.report.figure_style import many
 from analysis.report.html_tables import Cell, bounded, name, number, table
 from analysis.report.panels.base import Panel
-from analysis.report.report_frames import rows
+from analysis.report.phrases import interval, listed
+from analysis.report.report_frames import of_pairs, rows
 from analysis.report.run_clouds import MIN_DENSITY, clouds, rows_of
 from analysis.report.study_statistics import StudyStatistics
 
@@ -26,19 +28,33 @@ class AccuracyOverOrders(Panel):
 
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what to look at."""
-        return "What one method reaches depends on the order in which it meets the tasks."
+        return "How much does what a method reaches depend on the order of the tasks?"
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns clouds of dots."""
-        figure = rows_of(study.groups, "average accuracy after the last task", many(frame))
-        return clouds(figure, study.dots(frame), study.summary, study.groups)
+        title = "average accuracy after the last task"
+        figure = rows_of(study.groups, title, many(frame), study.looks)
+        return clouds(figure, study.dots(frame), study.summary, study.groups, study.looks)
+
+    def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns which method the order moves most, and which least."""
+        moving = list(rows(of_pairs(study.robustness, study.moved)))
+        if not moving:
+            return "No method ends differently with another order of the same seed."
+        moving.sort(key=lambda row: -row.order_sd)
+        said = f"The order moves {_moved(study, moving[0])}"
+        if len(moving) > 1:
+            said = said.replace("The order moves", "The order moves most", 1)
+            said += f"; least, {_moved(study, moving[-1])}"
+        still = f"; it does not move {listed(study.unmoved)}" if study.unmoved else ""
+        return f"{said}{still}."
 
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what a dot is."""
         return (
             f"Unit: fraction; {report_text.sample(study.summary)}. {study.dot} Diamond and bar: "
             f"mean and interval. Curve: density, for {MIN_DENSITY} runs or more, of methods that "
-            "the order moves."
+            f"the order moves.{study.looks.note}"
         )
 
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
@@ -53,6 +69,12 @@ class AccuracyOverOrders(Panel):
             "listed: methods that no order moves.",
             "steadiness",
         )
+
+
+def _moved(study: StudyStatistics, row: Any) -> str:
+    sd = interval(row.order_sd, row.order_sd_low, row.order_sd_high)
+    name = study.called(row.backbone, row.method)
+    return f"{name} (runs from {row.worst:.3f} to {row.best:.3f}, SD over orders {sd})"
 
 
 def steadiness_table(study: StudyStatistics) -> str:
@@ -70,4 +92,5 @@ def steadiness_table(study: StudyStatistics) -> str:
         for row in rows(shown.sort_values(["backbone", "ratio", "method"]))
     ]
     head = ["method", f"SD over orders, {escape(study.baseline or '')} = 1", "p (Holm)"]
-    return table([*head, f"what {FEW} orders show", "reversed"], lines, True)
+    head += [f"what {FEW} orders show", "reversed"]
+    return table("SD over orders against the baseline", head, lines, True)

@@ -1,4 +1,4 @@
-"""Contributions of all types, with how robust each is."""
+"""Contributions between images, texts, modalities and towers, with how robust each is."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from analysis.report import html_parts, report_text
 from analysis.report.figure_style import (
     DIVERGING,
+    MOST_NUMBERED,
     Groups,
     empty_figure,
     label,
@@ -17,12 +18,11 @@ from analysis.report.figure_style import (
 )
 from analysis.report.html_tables import Cell, name, number, table
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import interval, perhaps_none
+from analysis.report.phrases import interval, listed, perhaps_none
 from analysis.report.report_frames import group, rows
 from analysis.report.study_statistics import StudyStatistics
 
 KINDS = {
-    "gain": "task to accuracy on a task",
     "image_text": "images of a task to texts of a task",
     "image_image": "images of a task to images of a task",
     "text_text": "texts of a task to texts of a task",
@@ -30,15 +30,14 @@ KINDS = {
     "mm_shap": "modality to the fit of image and text (MM-SHAP)",
     "tower": "update of a tower to accuracy on a task",
 }
-"""Kinds that are shown as heat maps; "text_image" is "image_text" with its axes exchanged."""
-MOST_NUMBERED = 12
-"""Players or targets up to which cells hold their number."""
+"""Kinds that are shown here as heat maps, besides those of tasks, which have a figure of their own;
+"text_image" is "image_text" with its axes exchanged."""
 
 
 class AllContributions(Panel):
-    """Shows every contribution with its robustness; a trace per kind and method."""
+    """Shows the other contributions with their robustness; a trace per kind and method."""
 
-    key, title, table = "pairs", "How robust contributions are", "contribution_table"
+    key, title, table = "pairs", "Contributions of all kinds", "contribution_table"
 
     def frame(self, study: StudyStatistics) -> pd.DataFrame:
         """Returns all contributions."""
@@ -46,10 +45,16 @@ class AllContributions(Panel):
 
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what ~ means."""
+        if not traces_of(frame, study.baseline_first):
+            return "How robust are the contributions of each kind over orders and seeds?"
         return (
-            "A contribution is worth knowing if another order would show it, too. ~ marks those "
-            "that the order moves more than they amount to; hover for all that is known of one."
+            "What do images, texts, modalities and towers contribute, and would another order show "
+            "it, too? ~ marks what the order moves more than it amounts to."
         )
+
+    def is_open(self, frame: pd.DataFrame, study: StudyStatistics) -> bool:
+        """Returns whether there are other contributions than those of tasks to accuracies."""
+        return bool(traces_of(frame, study.baseline_first))
 
     def controls(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the choice of kind and method."""
@@ -89,9 +94,21 @@ class AllContributions(Panel):
                 colorbar={"thickness": 12, "tickformat": ".2f"},
                 name=f"{KINDS[kind]}: {label(backbone, method, many(frame))}",
             )  # fmt: skip
-        figure.update_xaxes(title="to", showgrid=False)
-        figure.update_yaxes(title="of", autorange="reversed", showgrid=False)
+        figure.update_xaxes(title="contribution to", showgrid=False)
+        figure.update_yaxes(title="contribution of", autorange="reversed", showgrid=False)
         return figure
+
+    def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns what part of each kind is robust."""
+        shown = frame[frame["kind"].isin(KINDS)]
+        parts = [
+            f"{(part['signal'] < 0.5).sum()} of {len(part)} {name}"
+            for kind, name in KINDS.items()
+            if len(part := shown[(shown["kind"] == kind) & shown["signal"].notna()])
+        ]
+        if not parts:
+            return ""
+        return f"The order moves more than they amount to: {listed(parts)}."
 
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns units and numbers."""
@@ -131,8 +148,9 @@ def robust_table(study: StudyStatistics) -> str:
         "runs. Signal: mean^2 / (mean^2 + variance over orders). Same sign: runs up minus down, "
         "without its sign. By position and predecessor: omega^2, explained inside replicates."
     )
-    shown = table(head, lines, sortable=True) + html_parts.caption(caption, "contribution_types")
-    return html_parts.details("All kinds", shown)
+    shown = table("Contributions of all kinds", head, lines, sortable=True)
+    shown += html_parts.caption(caption, "contribution_types")
+    return html_parts.details("All kinds in one table", shown)
 
 
 def _short(row: Any) -> str:

@@ -32,7 +32,7 @@ class Panel:
     """
 
     key: str
-    """Its anchor in the page, and its name in the menu."""
+    """Its anchor in the page."""
     title: str
     """Its heading."""
     table: str = ""
@@ -42,7 +42,7 @@ class Panel:
     after: str = ""
     """Where a panel of your own stands: after the one with this key; "": at the end."""
     chapter: str = ""
-    """The chapter of the page that it belongs to, one of `panels.CHAPTERS`; "": the last one."""
+    """The chapter of the page that it belongs to; "": that of the panel before it."""
     is_always_shown: bool = False
     """Whether it is on the page even where its frame is empty."""
 

@@ -6,24 +6,27 @@ from analysis.report import html_parts, report_text
 from analysis.report.panels.base import Panel
 from analysis.report.panels.paired_differences import EXPLAINED, WIDENED, comparison_table
 from analysis.report.study_statistics import StudyStatistics
-from analysis.report.verdict_sentences import differing
+from analysis.report.verdict_sentences import between_studies
 
 
 class BetweenStudies(Panel):
     """Shows a method of a later study minus that of the same name in an earlier one."""
 
     key, title, table = "between", "Between studies", "between_studies"
+    chapter = "Answer"
 
     def frame(self, study: StudyStatistics) -> pd.DataFrame:
         """Returns the comparison; nothing unless studies have runs in common."""
         return study.between
 
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
-        """Returns what is compared, and what the studies differ in."""
-        return (
-            "What do other settings do to a method? Runs of the same replicate and order, a later "
-            f"study minus an earlier one. {differing(study.configs)}"
-        ).replace("**", "")
+        """Returns the verdicts."""
+        several = frame["backbone"].nunique() > 1
+        said = [
+            (f"{backbone}: " if several else "") + between_studies(study, part)
+            for backbone, part in study.between_judged.groupby("backbone")
+        ]
+        return f"A later study minus an earlier one. {' '.join(said)}".replace("**", "")
 
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the table of differences."""

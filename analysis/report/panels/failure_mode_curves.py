@@ -1,13 +1,15 @@
 """Failure modes, stage by stage."""
 
+from html import escape
+
 import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.mechanisms.failure_modes import MEASURES, failure_modes
-from analysis.report import report_text
-from analysis.report.figure_style import Looks, label, many, present, small_multiples, text
+from analysis.report import html_parts, report_text
+from analysis.report.figure_style import label, many, present, small_multiples, steps, text
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import interval
+from analysis.report.phrases import NOTHING, interval, listed
 from analysis.report.report_frames import group, rows
 from analysis.report.study_statistics import StudyStatistics
 
@@ -24,16 +26,15 @@ class FailureModeCurves(Panel):
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the questions."""
         return (
-            "Do image and text features drift apart, do tasks interfere, does zero-shot ability "
-            "erode? Every failure mode has measures of its own."
+            "What goes wrong on the way: do image and text features drift apart, do tasks "
+            "interfere, does zero-shot ability erode?"
         )
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns a line per method."""
         measures = [name for name in MEASURES if name in set(frame["measure"])]
         titles = [MEASURES[name].label for name in measures]
-        figure, places = small_multiples(titles, row=210, head=90, gap=62, horizontal_spacing=0.07)
-        looks = Looks(method for _, method in study.groups)
+        figure, places = small_multiples(titles, row=170, x="stage: number of tasks learnt")
         for backbone, method in present(frame, study.groups):
             part = group(frame, backbone, method)
             for place, name in enumerate(measures):
@@ -43,21 +44,55 @@ class FailureModeCurves(Panel):
                     x=mine["stage"], y=mine["mean"], mode="lines+markers",
                     name=label(backbone, method, many(frame)), legendgroup=f"{backbone} {method}",
                     showlegend=place == 0, **places[place],
-                    line={"color": looks.colour(method), "width": 1.5},
-                    marker={"symbol": looks.symbol(method), "size": 6},
+                    line=study.looks.line(method), marker=study.looks.marker(method, backbone),
                     text=bounds, customdata=mine[["order_sd", "runs"]].to_numpy(),
                     hovertemplate="stage %{x}: %{text}<br>SD over orders %{customdata[0]:.3f}, "
                     f"%{{customdata[1]}} runs<extra>{text(method)}</extra>",
                 )  # fmt: skip
-        figure.update_xaxes(dtick=1)
+        figure.update_xaxes(**steps(frame["stage"]))
         figure.update_yaxes(tickformat=".2f")
         return figure
 
+    def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns which contender ends furthest from the untouched backbone, by measure."""
+        furthest: dict[str, list[str]] = {}
+        measures = [name for name in MEASURES if name in set(frame["measure"])]
+        for measure in measures:
+            part = frame[frame["measure"] == measure]
+            moved = [
+                (*_moved(group(part, *pair)), pair) for pair in present(part, study.contenders)
+            ]
+            if moved and (best := max(moved))[0] >= NOTHING:
+                said = f"{MEASURES[measure].label} {best[1]}"
+                furthest.setdefault(study.called(*best[2]), []).append(said)
+        if not furthest:
+            return "No measure changes while tasks are learnt."
+        parts = [
+            f"{name} in {len(shown)} of {len(measures)} measures ({listed(shown[-2:])})"
+            for name, shown in sorted(furthest.items(), key=lambda item: -len(item[1]))
+        ]
+        return f"Furthest from the untouched backbone after the last stage: {'; '.join(parts)}."
+
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
-        """Returns the formulas of the measures shown."""
-        there = [name for name in MEASURES if name in set(frame["measure"])]
-        formulas = "; ".join(f"{MEASURES[name].label}: {MEASURES[name].formula}" for name in there)
+        """Returns units and numbers."""
         return (
             f"Unit: cosine, distance of unit vectors or fraction, by stage; "
-            f"{report_text.sample(study.summary)} (hover). {formulas}."
+            f"{report_text.sample(study.summary)} (hover).{study.looks.note}"
         )
+
+    def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns the formulas of the measures shown, to be opened."""
+        formulas = "".join(
+            f"<dt>{escape(measure.label)}</dt><dd>{escape(measure.formula)}</dd>"
+            for name, measure in MEASURES.items()
+            if name in set(frame["measure"])
+        )
+        return html_parts.details("Formulas", f'<dl class="formulas">{formulas}</dl>')
+
+
+def _moved(curve: pd.DataFrame) -> tuple[float, str]:
+    """Returns how far a measure is from where it began, and its value at the last stage."""
+    by_stage = curve.set_index("stage")
+    start = by_stage["mean"].get(0, 0.0)  # what was lost of the task before begins at 0
+    last = by_stage.loc[by_stage.index.max()]
+    return abs(last["mean"] - start), interval(*last[["mean", "low", "high"]])

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from analysis.mechanisms.feature_motion import feature_maps
 from analysis.report import html_parts
-from analysis.report.figure_style import COLOURS, Groups, empty_figure, label, many, present, text
+from analysis.report.figure_style import INK, Groups, empty_figure, label, many, present, text
 from analysis.report.panels.base import Panel
 from analysis.report.report_frames import group
 from analysis.report.study_statistics import StudyStatistics
@@ -50,7 +50,8 @@ class FeaturePaths(Panel):
             figure.add_scatter(
                 x=x, y=y, mode="lines+markers", visible=i == 0, showlegend=False,
                 line={"color": "rgba(128,128,128,.35)", "width": 1},
-                marker=_markers(mine), customdata=_facts(mine),
+                marker=_markers(mine, study.looks.colour(method)), customdata=_facts(mine),
+                name=f"{label(backbone, method, many(frame))}: {text(task)}",
                 hovertemplate="%{customdata}<extra></extra>",
             )  # fmt: skip
         figure.update_xaxes(showticklabels=False)
@@ -64,7 +65,23 @@ class FeaturePaths(Panel):
             "Unit: none; t-SNE of both moments together, where only neighbourhoods mean anything; "
             f"one run per method, the worst on average over methods: {' > '.join(run['order'])}, "
             f"replicate {run['replicate']}; no interval. Circles: images, stars: texts of choices; "
-            "small and open: before, large and full: at the end; colours: classes."
+            "small and open: before, large and full: at the end; classes: hover."
+        )
+
+    def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns how many images have their own class nearest, before and at the end."""
+        found = []
+        for pair in present(frame, study.baseline_first):
+            mine = group(frame, *pair)
+            parts = [part for _, part in mine.groupby("task") if (part["modality"] == "text").any()]
+            if parts:
+                before, after = (_own_nearest(parts, end) for end in ("", "_end"))
+                found.append(f"{before:.0%} and {after:.0%} with {study.called(*pair)}")
+        if not found:
+            return ""
+        return (
+            "Images whose nearest text in the picture is that of their class, right after the task "
+            f"was learnt and after the last one: {'; '.join(found)}."
         )
 
 
@@ -74,14 +91,28 @@ def traces_of(frame: pd.DataFrame, groups: Groups) -> list[tuple[str, str, str]]
     return [(*pair, task) for pair in pairs for task in group(frame, *pair)["task"].unique()]
 
 
-def _markers(samples: pd.DataFrame) -> dict[str, list[object]]:
-    """Returns the looks of samples before, at the end, and of the gap to the next sample."""
+def _own_nearest(parts: list[pd.DataFrame], end: str) -> float:
+    """Returns the share of images, over all tasks, whose nearest text is that of their class."""
+    hits = []
+    for part in parts:
+        images, texts = (part[part["modality"] == name] for name in ("image", "text"))
+        mine, others = (side[[f"x{end}", f"y{end}"]].to_numpy() for side in (images, texts))
+        nearest = ((mine[:, None] - others[None]) ** 2).sum(axis=2).argmin(axis=1)
+        hits += list(texts["choice"].to_numpy()[nearest] == images["choice"].to_numpy())
+    return float(np.mean(hits))
+
+
+def _markers(samples: pd.DataFrame, colour: str) -> dict[str, list[object]]:
+    """Returns the looks of samples before, at the end, and of the gap to the next sample.
+
+    Images have the colour of their method, texts that of ink.
+    """
     looks: dict[str, list[object]] = {"symbol": [], "color": [], "size": []}
-    for modality, choice in zip(samples["modality"], samples["choice"], strict=True):
-        symbol, colour = SYMBOLS[modality], COLOURS[choice % len(COLOURS)]
+    for modality in samples["modality"]:
+        symbol = SYMBOLS[modality]
         size = 12 if modality == "text" else 8
         looks["symbol"] += [f"{symbol}-open", symbol, symbol]
-        looks["color"] += [colour] * 3
+        looks["color"] += [INK if modality == "text" else colour] * 3
         looks["size"] += [size - 2, size, size]
     return looks
 

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report.figure_style import INK, SYMBOL_VARIANTS, Looks, empty_figure, label, many
+from analysis.report.figure_style import INK, empty_figure, label, many
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import plural
-from analysis.report.report_frames import group
-from analysis.report.run_clouds import dots, hover
+from analysis.report.phrases import interval, plural
+from analysis.report.report_frames import by_metric, group
+from analysis.report.run_clouds import hover
 from analysis.report.study_statistics import StudyStatistics
 
 
@@ -23,7 +23,10 @@ class ForgettingAndLearning(Panel):
 
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what right and up mean."""
-        return "Right: new tasks are learnt better. Up: more of it is lost afterwards."
+        return (
+            "Does a method end low because it learns little, or because it forgets? Right: new "
+            "tasks are learnt better. Up: more of it is lost afterwards."
+        )
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns a dot per run in which every task was measured when it was learnt."""
@@ -33,22 +36,39 @@ class ForgettingAndLearning(Panel):
         lengths = runs["order"].map(len).unique()
         if len(lengths) == 1 and lengths[0] > 1:
             _iso_lines(figure, runs, lengths[0])
-        looks = Looks(frame["method"])
-        backbones = list(dict.fromkeys(backbone for backbone, _ in groups))
         for backbone, method in groups:
             part = group(runs, backbone, method)
-            variant = SYMBOL_VARIANTS[backbones.index(backbone) % len(SYMBOL_VARIANTS)]
             figure.add_scatter(
                 x=part["learning_accuracy"],
                 y=part["forgetting_last"],
                 mode="markers",
                 name=label(backbone, method, many(runs)),
-                marker=dots(looks, method, variant),
+                marker=study.looks.marker(method, backbone) | {"opacity": 0.7},
                 **hover(part, "learning accuracy %{x:.3f}<br>forgetting %{y:.3f}"),
             )
         figure.update_xaxes(title="learning accuracy (just after each task)", tickformat=".2f")
         figure.update_yaxes(title="forgetting (lost since)", tickformat=".2f")
+        figure.update_layout(margin={"r": 48}, legend={"y": 1.06})
         return figure
+
+    def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns which contender forgets most, and which learns most."""
+        contenders = study.contenders or study.groups
+        shown = []
+        for metric, what in (("forgetting_last", "forgets"), ("learning_accuracy", "learns")):
+            known = [
+                (by_metric(study.summary, *pair)[metric], pair)
+                for pair in contenders
+                if metric in by_metric(study.summary, *pair)
+                and pd.notna(by_metric(study.summary, *pair)[metric].mean)
+            ]
+            if known:
+                row, pair = max(known, key=lambda item: item[0].mean)
+                most = " most" if len(known) > 1 else ""
+                value = interval(row.mean, row.low, row.high)
+                shown.append(f"{study.called(*pair)} {what}{most}: {value}")
+        said = "; ".join(shown)
+        return f"{said}." if said else ""
 
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what dots and lines are."""
@@ -56,7 +76,7 @@ class ForgettingAndLearning(Panel):
         return (
             f"Unit: fraction; {plural(int(known.sum()), 'run')}, no interval. {study.dot} Runs on "
             "one dotted line end with the average accuracy written on it: AA = learning - (T-1)/T "
-            "x forgetting."
+            f"x forgetting.{study.looks.note}"
         )
 
 
@@ -66,16 +86,18 @@ def _iso_lines(figure: go.Figure, runs: pd.DataFrame, length: int) -> None:
     left, right = _padded(runs["learning_accuracy"])
     bottom, top = _padded(runs["forgetting_last"])
     lowest, highest = left - ratio * top, right - ratio * bottom
-    step = next(size for size in (0.01, 0.02, 0.05, 0.1, 0.2) if highest - lowest < 12 * size)
+    step = next(size for size in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if highest - lowest < 7 * size)
     for level in np.arange(0, 1 + step / 2, step):
         crossings = [(left, (left - level) / ratio), (right, (right - level) / ratio)]
         crossings += [(level + ratio * bottom, bottom), (level + ratio * top, top)]
         inside = [(x, y) for x, y in crossings if left <= x <= right and bottom <= y <= top]
         if len(inside) >= 2:
             ends = [min(inside), max(inside)]
+            at_side = ends[1][0] >= right - 1e-9
             figure.add_scatter(
                 x=[x for x, _ in ends], y=[y for _, y in ends], mode="lines+text",
-                text=["", f"{level:.2f}"], textposition="bottom left", textfont={"color": INK},
+                text=["", f"{level:.2f}"], textfont={"color": INK},
+                textposition="middle right" if at_side else "top center", cliponaxis=False,
                 line={"color": INK, "width": 1, "dash": "dot"}, opacity=0.6,
                 showlegend=False, hoverinfo="skip",
             )  # fmt: skip

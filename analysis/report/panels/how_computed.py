@@ -20,6 +20,10 @@ class HowComputed(Panel):
         """Returns the runs whose metrics are explained."""
         return study.runs
 
+    def is_open(self, frame: pd.DataFrame, study: StudyStatistics) -> bool:
+        """Returns False: it is looked up, not read."""
+        return False
+
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns paragraphs and formulas."""
         text = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in METHODS_TEXT)

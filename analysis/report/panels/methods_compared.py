@@ -77,7 +77,7 @@ def method_table(frame: pd.DataFrame, study: StudyStatistics) -> str:
         cells += [bounded(row, metric) for metric in known[1:]]
         cells += [bounded(row, "cost", 2)] * costs
         lines.append([name(study, row.backbone, row.method), *cells, number(row.runs)])
-    return table(head, lines, sortable=True)
+    return table("Methods compared", head, lines, sortable=True)
 
 
 def verdict_cell(compared: Any) -> Cell:
@@ -100,4 +100,4 @@ def all_metrics(study: StudyStatistics) -> str:
         for key, metric in study.metrics.items()
         if any(key in found for found in by_group)
     ]
-    return table(head, lines)
+    return table("All metrics", head, lines)

@@ -35,6 +35,10 @@ class MissingAndFailed(Panel):
             "statistics. Incomplete replicates:"
         )
 
+    def is_open(self, frame: pd.DataFrame, study: StudyStatistics) -> bool:
+        """Returns whether anything is missing."""
+        return study.num_incomplete > 0
+
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the tables of replicates and of failed stages."""
         if not study.num_incomplete:
@@ -43,7 +47,7 @@ class MissingAndFailed(Panel):
         failures = study.results.failures
         if len(failures):
             stages = plural(len(failures), "failed stage")
-            shown += f"<h3>Failed stages</h3>{failures_table(study)}"
+            shown += f"<h4>Failed stages</h4>{failures_table(study)}"
             shown += html_parts.caption(
                 f"{min(MAX_FAILURES, len(failures))} of {stages}.", "failures"
             )
@@ -61,7 +65,7 @@ def progress_table(frame: pd.DataFrame, study: StudyStatistics) -> str:
         if row.complete < row.planned
     ]
     head = ["method", "replicate", "planned runs", "complete", "with a failed stage"]
-    return table(head, lines)
+    return table("Replicates that are not complete", head, lines)
 
 
 def failures_table(study: StudyStatistics) -> str:
@@ -75,4 +79,4 @@ def failures_table(study: StudyStatistics) -> str:
         ]
         for row in rows(study.results.failures.head(MAX_FAILURES))
     ]
-    return table(["method", "replicate", "stage", "error"], lines)
+    return table("Failed stages", ["method", "replicate", "stage", "error"], lines)

@@ -1,17 +1,23 @@
 """What of an order matters to how a run ends."""
 
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.orders.order_models import order_models
-from analysis.report.figure_style import COLOURS, empty_figure, label, many, present, text
+from analysis.report.figure_style import INK, Looks, many, present, small_multiples, text
 from analysis.report.panels.base import Panel
-from analysis.report.report_frames import group, rows
+from analysis.report.phrases import listed
+from analysis.report.report_frames import group, row_with_most, rows
 from analysis.report.study_statistics import StudyStatistics
+
+LOWEST = -0.5
+"""R2 below which a model is no worse in any way that matters, and the axis ends."""
 
 
 class OrderModelBars(Panel):
-    """Shows the out-of-sample R2 of every model of the order, a group of bars per method."""
+    """Shows the out-of-sample R2 of every model of the order, a dot per method."""
 
     key, title, table = "models", "What about the order matters", "order_models"
 
@@ -23,41 +29,82 @@ class OrderModelBars(Panel):
         """Returns what the models are."""
         return (
             "Does it matter which task comes before which (precedence), which place a task takes "
-            "(position), or which task follows which (adjacency)? Each replicate is predicted by a "
-            "model of the others; 0 = no better than the mean. Hover for the order that a model "
-            "calls best or worst."
+            "(position), or which task follows which (adjacency)?"
         )
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
-        """Returns bars."""
-        groups = present(frame, study.groups)
-        figure = empty_figure(height=110 + 62 * len(groups), barmode="group")
-        for i, model in enumerate(dict.fromkeys(frame["model"])):
-            shown = pd.concat([group(frame, *pair) for pair in groups])
-            shown = shown[shown["model"] == model]
-            figure.add_bar(
-                y=[label(row.backbone, row.method, many(frame), "<br>") for row in rows(shown)],
-                x=shown["r2"].clip(lower=-0.1),
-                orientation="h",
-                name=model,
-                marker={"color": COLOURS[i % len(COLOURS)]},
-                text=[f"best: {_path(row.best_order)}<br>worst: {_path(row.worst_order)}"
-                      for row in rows(shown)],
-                textposition="none",
-                customdata=shown["r2"],
-                hovertemplate=f"{model}: R2 %{{customdata:.3f}}<br>predicted %{{text}}"
-                "<extra></extra>",
-            )  # fmt: skip
-        figure.update_xaxes(title="share of the variance explained", tickformat=".0%")
-        figure.update_yaxes(autorange="reversed")
+        """Returns a plot per model, with a dot per method."""
+        groups, models = present(frame, study.groups), list(dict.fromkeys(frame["model"]))
+        figure, places = small_multiples(
+            models, row=32 + 32 * len(groups), x="variance explained in replicates left out",
+            legend=False, shared_yaxes=True, horizontal_spacing=0.04,
+        )  # fmt: skip
+        lowest = min(0.0, max(frame["r2"].min(), LOWEST))
+        highest = max(frame["r2"].max(), 0.1)
+        margin = 0.12 * (highest - lowest)
+        for model, where in zip(models, places, strict=True):
+            for place, (backbone, method) in enumerate(groups):
+                for row in rows(group(frame[frame["model"] == model], backbone, method)):
+                    _dot(figure, row, place, study.looks, lowest, where)
+            figure.add_vline(0, line={"color": INK, "width": 1, "dash": "dot"}, **where)
+        figure.update_xaxes(
+            tickformat=".0%", nticks=3, range=[lowest - margin, highest + margin], tickangle=0
+        )
+        figure.update_yaxes(
+            tickvals=list(range(len(groups))),
+            ticktext=[study.looks.tick(*pair, many(frame)) for pair in groups],
+            range=[len(groups) - 0.5, -0.5],
+        )
         return figure
+
+    def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns which model predicts a method best, and which methods none predicts."""
+        found: dict[str, list[str]] = {}
+        none = []
+        for pair in present(frame, study.groups):
+            mine = group(frame, *pair)
+            known = mine[mine["r2"] > 0]
+            if known.empty:
+                none.append(study.called(*pair))
+            else:
+                best = row_with_most(known, "r2")
+                found.setdefault(best.model, []).append(f"{study.called(*pair)} {best.r2:.0%}")
+        models = [f"{model} ({', '.join(best)})" for model, best in found.items()]
+        said = f"What predicts most of the variance over orders: {listed(models)}" if models else ""
+        if none:
+            said += f"{'; ' if said else ''}{'n' if said else 'N'}othing of the order predicts "
+            said += listed(none)
+        return f"{said}."
 
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns unit and numbers."""
+        cut = frame["r2"].min() < LOWEST
+        below = f" At the arrows: below {LOWEST:.0%}, as written." if cut else ""
         return (
-            "Unit: R2 of the average accuracy inside replicates; "
-            f"n = {frame['runs'].max()} runs per method; no interval. Bars end at -10 %."
+            "Unit: R2 of the average accuracy inside replicates, each predicted by a model of the "
+            f"others; 0: no better than the mean; n = {frame['runs'].max()} runs per method; no "
+            f"interval. Orders that a model calls best and worst: hover.{below}"
         )
+
+
+def _dot(
+    figure: go.Figure, row: Any, place: int, looks: Looks, lowest: float, where: dict[str, int]
+) -> None:
+    """Draws one R2; an arrow with its number where the axis does not reach it."""
+    is_below = row.r2 < lowest
+    marker = looks.marker(row.method, row.backbone, 9)
+    figure.add_scatter(
+        x=[max(row.r2, lowest)],
+        y=[place],
+        mode="markers+text" if is_below else "markers",
+        marker=marker | ({"symbol": "arrow-left"} if is_below else {}),
+        text=[f" {row.r2:.0%}"],
+        textposition="middle right",
+        showlegend=False,
+        hovertemplate=f"{row.model}: R2 {row.r2:.3f}<br>predicted best: {_path(row.best_order)}<br>"
+        f"worst: {_path(row.worst_order)}<extra>{text(row.method)}</extra>",
+        **where,
+    )
 
 
 def _path(order: tuple[str, ...] | None) -> str:

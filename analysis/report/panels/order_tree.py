@@ -4,7 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.report import html_parts, report_text
-from analysis.report.figure_style import SCALE, empty_figure, label, labels, many, text
+from analysis.report.figure_style import SCALE, Groups, empty_figure, label, labels, many, text
 from analysis.report.panels.base import Panel
 from analysis.report.phrases import plural
 from analysis.report.report_frames import group, of_pairs
@@ -27,14 +27,14 @@ class OrderTree(Panel):
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what path and colour are."""
         return (
-            "Every path from the top is an order; the colour of a prefix is the mean average "
-            "accuracy at which the runs through it end. A click zooms in."
+            "Which first tasks lead to a good end? Every path from the top is an order; the colour "
+            "of a prefix is where the runs through it end on average. A click zooms in."
         )
 
     def controls(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the choice of a method."""
         return html_parts.select(
-            "tree-traces", "method", labels(study.moved_groups), traces=self.key
+            "tree-traces", "method", labels(most_moved(study)), traces=self.key
         )
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
@@ -44,10 +44,12 @@ class OrderTree(Panel):
         names = sorted({t for p in shown["prefix"] for t in p})
         tasks = {task: str(i) for i, task in enumerate(names)}
 
+        ends = shown["average_accuracy"]
+
         def node(prefix: tuple[str, ...]) -> str:
             return ".".join(["", *(tasks[task] for task in prefix)]) or "."
 
-        for i, (backbone, method) in enumerate(study.moved_groups):
+        for i, (backbone, method) in enumerate(most_moved(study)):
             part = group(shown, backbone, method)
             figure.add_trace(
                 go.Icicle(
@@ -65,8 +67,10 @@ class OrderTree(Panel):
                     marker={
                         "colors": part["average_accuracy"],
                         "colorscale": SCALE,
+                        "cmin": ends.min(),
+                        "cmax": ends.max(),
                         "showscale": True,
-                        "colorbar": {"thickness": 12, "tickformat": ".3f", "len": 0.9, "y": 0.45},
+                        "colorbar": {"thickness": 12, "tickformat": ".2f", "len": 0.9, "y": 0.45},
                         "line": {"width": 1},
                     },
                     hovertemplate="%{label}<br>%{value} runs through here end at %{text}"
@@ -78,14 +82,36 @@ class OrderTree(Panel):
         figure.update_layout(uniformtext={"minsize": 9, "mode": "hide"})
         return figure
 
+    def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns which first task leads to the best and which to the worst end."""
+        pair = most_moved(study)[0]
+        mine = group(frame, *pair)
+        first = mine[mine["prefix"].map(len) == 1].sort_values("average_accuracy")
+        worst, best = first.iloc[0], first.iloc[-1]
+        every = mine.loc[mine["prefix"].map(len) == 0, "average_accuracy"].iloc[0]
+        said = f"With {study.called(*pair)} the {plural(int(mine['runs'].max()), 'run')} end at"
+        if len(first) == 1:
+            return f"{said} {every:.3f} on average; all of them begin with {best['prefix'][0]}."
+        return (
+            f"{said} {every:.3f} on average, those that begin with {best['prefix'][0]} at "
+            f"{best['average_accuracy']:.3f}, those with {worst['prefix'][0]} at "
+            f"{worst['average_accuracy']:.3f}."
+        )
+
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns unit and numbers."""
         return (
             f"Unit: fraction; mean over the runs through a prefix, "
             f"{plural(len(of_pairs(study.runs, study.moved)), 'run')} in all methods and "
-            "replicates, no interval; width: number of runs. Every method has its own colour "
-            f"range.{report_text.left_out(study)}"
+            "replicates, no interval; width: number of runs. All methods have the same colours."
+            f"{report_text.left_out(study)}"
         )
+
+
+def most_moved(study: StudyStatistics) -> Groups:
+    """Returns every (backbone, method) that the order moves, by falling SD over orders."""
+    spread = study.robustness.set_index(["backbone", "method"])["order_sd"]
+    return sorted(study.moved_groups, key=lambda pair: -spread[pair])
 
 
 def shallow(trie: pd.DataFrame) -> pd.DataFrame:

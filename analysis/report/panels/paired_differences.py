@@ -11,7 +11,8 @@ from analysis.report.figure_style import INK, many, present, text
 from analysis.report.html_tables import Cell, estimate, name, number, table
 from analysis.report.panels.base import Panel
 from analysis.report.panels.methods_compared import verdict_cell
-from analysis.report.report_frames import by_metric
+from analysis.report.phrases import interval, listed
+from analysis.report.report_frames import by_metric, group, rows
 from analysis.report.run_clouds import clouds, rows_of
 from analysis.report.study_statistics import StudyStatistics
 
@@ -26,6 +27,10 @@ EXPLAINED = (
 """What a table of verdicts shows."""
 
 
+WORDS = ("better", "worse", "equivalent", "undecided", "not tested")
+"""Verdicts, clear ones first."""
+
+
 class PairedDifferences(Panel):
     """Shows average accuracy minus the baseline's on the same order and replicate."""
 
@@ -38,25 +43,38 @@ class PairedDifferences(Panel):
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what a dot is."""
         return (
-            f"Each dot is a method minus {study.baseline}{report_text.of_its_study(study)} on the "
-            "same order and replicate; right of the line the method is better."
+            f"Is a method better than {study.baseline}{report_text.of_its_study(study)} on the "
+            "same order and replicate? Right of the line it is."
         )
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns clouds of dots, and a band of differences that do not matter."""
         baseline, groups = str(study.baseline), present(frame, study.groups)
         title = f"average accuracy, minus {text(baseline)}"
-        figure = rows_of(groups, title, many(frame))
+        figure = rows_of(groups, title, many(frame), study.looks)
         figure.add_vrect(-ROPE, ROPE, fillcolor=INK, opacity=0.15, line_width=0)
         figure.add_vline(0, line={"color": INK, "width": 1, "dash": "dot"})
-        others = study.partners.values()
-        return clouds(figure, study.dots(frame), study.judged, groups, others)
+        return clouds(figure, study.dots(frame), study.judged, groups, study.looks)
+
+    def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns the verdicts, each with its methods."""
+        judged = study.judged[study.judged["metric"] == "average_accuracy"]
+        by_verdict: dict[str, list[str]] = {}
+        for pair in study.groups:
+            for row in rows(group(judged, *pair)):
+                said = f"{study.called(*pair)} ({interval(row.mean, row.low, row.high, '+')})"
+                by_verdict.setdefault(row.word, []).append(said)
+        found = "; ".join(
+            f"{word}: {listed(by_verdict[word])}" for word in WORDS if word in by_verdict
+        )
+        return f"Against {study.baseline}{report_text.of_its_study(study)}, {found}."
 
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what the band is."""
         return (
             f"Unit: difference of fractions; {report_text.sample(study.judged, 'pair', WIDENED)}. "
-            f"Grey band: up to {ROPE} either way, differences that do not matter."
+            f"Dot: one pair. Grey band: up to {ROPE} either way, differences that do not matter."
+            f"{study.looks.note}"
         )
 
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
@@ -78,4 +96,5 @@ def comparison_table(judged: pd.DataFrame, study: StudyStatistics) -> str:
             cells += [verdict_cell(row), number(row.p_verdict), number(row.replicates)]
             lines.append([name(study, *pair), *cells, *map(number, counts), rate])
     head = ["method", "minus", "difference", "verdict", "p", "replicates"]
-    return table([*head, "better", "equal", "worse", "win rate"], lines, True)
+    head += ["better", "equal", "worse", "win rate"]
+    return table("Paired differences", head, lines, True)

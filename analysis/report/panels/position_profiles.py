@@ -4,9 +4,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.mechanisms.task_contributions import profiles
-from analysis.report.figure_style import Looks, label, many, present, small_multiples, text
+from analysis.report.figure_style import label, many, present, small_multiples, steps, text
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import plural
+from analysis.report.phrases import listed, plural
 from analysis.report.report_frames import group
 from analysis.report.study_statistics import StudyStatistics
 
@@ -22,16 +22,15 @@ class PositionProfiles(Panel):
 
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the question."""
-        return "Is a task better learnt early or late? Accuracy on it at the end, by its position."
+        return "Is a task better learnt early or late?"
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns a line per method."""
         tasks = sorted(set(frame["task"]))
         figure, places = small_multiples(
-            [text(task, 22) for task in tasks], row=190, head=90, gap=22.5,
-            shared_xaxes=True, shared_yaxes=True, horizontal_spacing=0.04,
+            [text(task, 22) for task in tasks], row=170, x="position of the task in the order",
+            y="accuracy on it at the end", shared_yaxes="all",
         )  # fmt: skip
-        looks = Looks(method for _, method in study.groups)
         for backbone, method in present(frame, study.groups):
             part = group(frame, backbone, method)
             for place, task in enumerate(tasks):
@@ -40,20 +39,32 @@ class PositionProfiles(Panel):
                     x=mine["position"], y=mine["final"], mode="lines+markers",
                     name=label(backbone, method, many(frame)), legendgroup=f"{backbone} {method}",
                     showlegend=place == 0, **places[place],
-                    line={"color": looks.colour(method), "width": 1.5},
-                    marker={"symbol": looks.symbol(method), "size": 6},
+                    line=study.looks.line(method), marker=study.looks.marker(method, backbone),
                     customdata=mine[["gain", "lost", "runs"]].to_numpy(),
                     hovertemplate=f"{text(task)} in place %{{x}}: %{{y:.3f}} in the end<br>gained "
                     "%{customdata[0]:.3f}, lost since %{customdata[1]:.3f}, %{customdata[2]} runs"
                     f"<extra>{text(method)}</extra>",
                 )  # fmt: skip
-        figure.update_xaxes(dtick=1)
-        figure.update_yaxes(tickformat=".1f")
+        figure.update_xaxes(**steps(frame["position"]))
+        figure.update_yaxes(tickformat=".2f")
         return figure
+
+    def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns what learning a task last rather than first is worth, by method."""
+        found = []
+        for pair in present(frame, study.moved_groups):
+            final = group(frame, *pair).pivot(index="task", columns="position", values="final")
+            worth = (final[final.columns.max()] - final[final.columns.min()]).mean()
+            if pd.notna(worth):
+                found.append((worth, study.called(*pair)))
+        if not found:
+            return "No method is moved by the position of a task."
+        said = listed([f"{worth:+z.3f} with {name}" for worth, name in sorted(found)[::-1]])
+        return f"A task learnt last rather than first ends higher by {said} (mean over tasks)."
 
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns unit and numbers."""
         return (
             "Unit: fraction; mean over the runs with the task in that place (hover for n), of "
-            f"{plural(len(study.runs), 'run')}; no interval."
+            f"{plural(len(study.runs), 'run')}; no interval.{study.looks.note}"
         )

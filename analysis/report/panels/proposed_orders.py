@@ -5,11 +5,11 @@ from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
+from analysis.inference.intervals import LEVEL
 from analysis.orders.predictors import order_scores, regret
 from analysis.report import html_parts
-from analysis.report.figure_style import INK, TEMPLATE, Looks, label, many, present, text
+from analysis.report.figure_style import INK, label, many, present, small_multiples, text
 from analysis.report.html_tables import Cell, name, number, table
 from analysis.report.panels.base import Panel
 from analysis.report.phrases import interval, plural
@@ -32,27 +32,30 @@ class ProposedOrders(Panel):
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what left of the line means."""
         return (
-            "Every score of every measure of similarity proposes the order that it calls easiest. "
-            "Left of the dotted line it is better than a random order; at the left edge it is the "
-            "best."
+            "Is the order that a score of similarity calls easiest a good one? Left of the dotted "
+            "line it is better than a random order; at the left edge it is the best."
+        )
+
+    def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns the proposal that is least like chance, and whether it is beyond chance."""
+        row = next(rows(frame.sort_values(["p_all", "p"], kind="stable").head(1)))
+        beyond = int((frame["p_all"] < 1 - LEVEL).sum())
+        count = f"{beyond or 'No'} of {len(frame)} proposals" if beyond else "No proposal"
+        return (
+            f"{count} {'is' if beyond < 2 else 'are'} better or worse than chance would make the "
+            f"best of them; least like chance: {row.measure}, {row.score.replace('_', ' ')}, "
+            f"{row.proposal} order with {study.called(row.backbone, row.method)} "
+            f"({row.better:.0%} of all orders are better, p {row.p_all:.3f} for all proposals)."
         )
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns a plot per score, with a dot per measure and method."""
         easiest = frame[frame["proposal"] == "easiest"]
         scores, measures = (list(dict.fromkeys(easiest[name])) for name in ("score", "measure"))
-        figure = make_subplots(
-            1, len(scores), shared_yaxes=True, horizontal_spacing=0.03,
-            subplot_titles=[score.replace("_", " ") for score in scores],
+        figure, places = small_multiples(
+            [score.replace("_", " ") for score in scores], row=50 + 24 * len(measures),
+            x="share of all orders that are better", shared_yaxes=True, horizontal_spacing=0.04,
         )  # fmt: skip
-        height = 150 + 24 * len(measures)
-        figure.update_layout(
-            template=TEMPLATE,
-            height=height,
-            margin={"t": 36},
-            legend={"y": -50 / height, "yanchor": "top"},
-        )
-        looks = Looks(method for _, method in study.groups)
         for backbone, method in present(easiest, study.groups):
             part = group(easiest, backbone, method)
             for i, score in enumerate(scores):
@@ -60,14 +63,13 @@ class ProposedOrders(Panel):
                 figure.add_scatter(
                     x=mine["better"], y=[text(measure) for measure in mine["measure"]],
                     mode="markers", name=label(backbone, method, many(frame)),
-                    legendgroup=f"{backbone} {method}", showlegend=i == 0, row=1, col=i + 1,
-                    marker={"color": looks.colour(method), "symbol": looks.symbol(method),
-                            "size": 8},
+                    legendgroup=f"{backbone} {method}", showlegend=i == 0, **places[i],
+                    marker=study.looks.marker(method, backbone, 8),
                     text=[_fact(row) for row in rows(mine)],
                     hovertemplate=f"%{{text}}<extra>{text(method)}</extra>",
                 )  # fmt: skip
         figure.add_vline(0.5, line={"color": INK, "width": 1, "dash": "dot"})
-        figure.update_xaxes(range=[-0.04, 1.04], tickformat=".0%", title="orders that are better")
+        figure.update_xaxes(range=[-0.04, 1.04], tickformat=".0%", tickvals=[0, 0.5, 1])
         figure.update_yaxes(autorange="reversed")
         return figure
 
@@ -107,7 +109,7 @@ def proposal_table(frame: pd.DataFrame, study: StudyStatistics) -> str:
         ]
         for row in rows(frame.sort_values(["p_all", "p"], kind="stable").head(SHOWN))
     ]
-    return table(head, lines, sortable=True)
+    return table("Proposed orders", head, lines, sortable=True)
 
 
 def _fact(row: Any) -> str:

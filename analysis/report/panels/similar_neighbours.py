@@ -5,9 +5,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.report import report_text
-from analysis.report.figure_style import Looks, empty_figure, label, many, text
+from analysis.report.figure_style import empty_figure, label, many, text
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import interval
+from analysis.report.phrases import interval, listed
 from analysis.report.report_frames import group, rows
 from analysis.report.study_statistics import StudyStatistics
 
@@ -25,15 +25,33 @@ class SimilarNeighbours(Panel):
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what left and right are."""
         return (
-            "Left and right: orders whose neighbours differ, and orders whose neighbours are "
-            "alike, as the untouched backbone sees the tasks. Below: pairs of tasks."
+            "Do orders whose neighbours are alike, as the untouched backbone sees the tasks, end "
+            "better or worse?"
         )
+
+    def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns the slopes of the measure shown, those that are decided first."""
+        measure = study.adjacencies["measure"].iloc[0]
+        known = frame[(frame["measure"] == measure) & frame["low"].notna()]
+        if known.empty:
+            return "Whether similar neighbours help cannot be said: it takes two replicates."
+        decided = (known["low"] > 0) | (known["high"] < 0)
+        parts = []
+        for part, word in ((known[decided], "decided"), (known[~decided], "undecided")):
+            slopes = [
+                f"{study.called(row.backbone, row.method)} "
+                f"{interval(row.slope, row.low, row.high, '+')}"
+                for row in rows(part)
+            ]
+            if slopes:
+                parts.append(f"{word}, {listed(slopes)}")
+        return f"Per SD of more similar neighbours, average accuracy changes: {'; '.join(parts)}."
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns the runs of methods that the order moves, with their regression lines."""
         runs, scores = study.dots(study.runs), study.adjacencies
         figure = empty_figure(height=460)
-        looks, measure = Looks(runs["method"]), scores["measure"].iloc[0]
+        looks, measure = study.looks, scores["measure"].iloc[0]
         for backbone, method in study.moved_groups:
             part = group(runs, backbone, method)
             mine = scores[(scores["backbone"] == backbone) & (scores["measure"] == measure)]
@@ -41,8 +59,7 @@ class SimilarNeighbours(Panel):
             name = label(backbone, method, many(runs))
             figure.add_scatter(
                 x=x, y=part["average_accuracy"], mode="markers", name=name, legendgroup=name,
-                marker={"color": looks.colour(method), "symbol": looks.symbol(method), "size": 6,
-                        "opacity": 0.7},
+                marker=looks.marker(method, backbone) | {"opacity": 0.7},
                 customdata=list(part["place"]), meta="runs",
                 hovertemplate="similarity %{x:.3f}, average accuracy %{y:.3f}<br>%{text}"
                 "<extra></extra>",
@@ -54,7 +71,7 @@ class SimilarNeighbours(Panel):
                 ends = np.array([x.min(), x.max()])
                 figure.add_scatter(
                     x=ends, y=part["average_accuracy"].mean() + per_unit * (ends - x.mean()),
-                    mode="lines", line={"color": looks.colour(method), "width": 2},
+                    mode="lines", line=looks.line(method, 2),
                     legendgroup=name, showlegend=False, hoverinfo="text",
                     hovertext=f"{name}: {interval(row.slope, row.low, row.high, '+')} "
                     "per SD of similarity",

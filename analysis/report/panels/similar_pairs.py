@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report.figure_style import INK, Looks, empty_figure, label, many, text
+from analysis.report.figure_style import INK, empty_figure, label, many, text
 from analysis.report.panels.base import Panel
 from analysis.report.panels.similar_neighbours import measured_by
-from analysis.report.phrases import NOTHING
+from analysis.report.phrases import NOTHING, listed
 from analysis.report.report_frames import group, rows
 from analysis.report.study_statistics import StudyStatistics
 
@@ -22,12 +22,28 @@ class SimilarPairs(Panel):
         pairs = study.similarity_pairs
         return pairs if len(study.adjacencies) else pairs.iloc[:0]
 
+    def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns the question."""
+        return "Do similar tasks harm or help each other more?"
+
+    def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns the correlations of the measure shown."""
+        tests = study.similarity[study.similarity["measure"] == frame["measure"].iloc[0]]
+        known = [
+            f"{study.called(row.backbone, row.method)} {row.r:+.2f} (p {row.p:.3f})"
+            for row in rows(tests)
+            if np.isfinite(row.r)
+        ]
+        if not known:
+            return "No correlation of similarity and contribution can be computed."
+        said = "Correlation of the similarity of two tasks with what one does to the other"
+        return f"{said}: {listed(known)}."
+
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns a dot per pair of tasks, by the study's first measure."""
         figure = empty_figure(height=420)
         measure = frame["measure"].iloc[0]
         pairs, tests = (known[known["measure"] == measure] for known in (frame, study.similarity))
-        looks = Looks(method for _, method in study.groups)
         for backbone, method in study.groups:
             part = group(pairs, backbone, method)
             if part.empty or part["contribution"].abs().max() < NOTHING:
@@ -37,7 +53,7 @@ class SimilarPairs(Panel):
             figure.add_scatter(
                 x=part["similarity"], y=part["contribution"], mode="markers",
                 name=label(backbone, method, many(pairs)) + known,
-                marker={"color": looks.colour(method), "symbol": looks.symbol(method), "size": 8},
+                marker=study.looks.marker(method, backbone, 8),
                 text=[f"learning {text(row.trained)}, accuracy on {text(row.task)}"
                       for row in rows(part)],
                 hovertemplate="%{text}<br>similarity %{x:.3f}, contribution %{y:.3f}"

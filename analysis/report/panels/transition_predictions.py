@@ -1,12 +1,23 @@
 """Whether contributions between images and texts predict what a transition does."""
 
 import pandas as pd
+import plotly.graph_objects as go
 
 from analysis.mechanisms.transitions import transition_models, transitions
 from analysis.report import html_parts
+from analysis.report.figure_style import (
+    INK,
+    broken,
+    label,
+    many,
+    present,
+    small_multiples,
+    text,
+)
 from analysis.report.html_tables import Cell, bounded, name, number, table
 from analysis.report.panels.base import Panel
 from analysis.report.phrases import plural
+from analysis.report.report_frames import group, row_with_most
 from analysis.report.study_statistics import StudyStatistics
 
 RESPONSES = {
@@ -15,6 +26,8 @@ RESPONSES = {
     "loss_before": "loss, task before",
     "loss_new": "loss, new task",
 }
+LOWEST = -0.5
+"""R2 below which a model is no worse in any way that matters, and the axis ends."""
 
 
 class TransitionPredictions(Panel):
@@ -33,19 +46,86 @@ class TransitionPredictions(Panel):
             "one's texts, and of its texts to the next one's images, predict what changes?"
         )
 
+    def is_open(self, frame: pd.DataFrame, study: StudyStatistics) -> bool:
+        """Returns whether anything is predicted in replicates left out."""
+        return bool((frame["r2_out"] > 0).any())
+
+    def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
+        """Returns a plot by kind of scores: R2 in replicates left out, by what changes."""
+        groups, kinds = present(frame, study.groups), list(dict.fromkeys(frame["scores"]))
+        responses = [name for name in RESPONSES if name in set(frame["response"])]
+        figure, places = small_multiples(
+            [f"{kind} scores" for kind in kinds], row=40 + 44 * len(responses),
+            x="variance explained in replicates left out", shared_yaxes=True,
+        )  # fmt: skip
+        shown = frame.dropna(subset=["r2_out"])
+        lowest = max(float(shown["r2_out"].min()), LOWEST) if len(shown) else 0.0
+        for i, (backbone, method) in enumerate(groups):
+            part, lift = group(shown, backbone, method), 0.5 * ((i + 0.5) / len(groups) - 0.5)
+            for kind, where in zip(kinds, places, strict=True):
+                mine = part[part["scores"] == kind]
+                figure.add_scatter(
+                    x=mine["r2_out"].clip(lower=lowest),
+                    y=[responses.index(name) + lift for name in mine["response"]],
+                    mode="markers", name=label(backbone, method, many(frame)),
+                    legendgroup=f"{backbone} {method}", showlegend=where is places[0],
+                    marker=study.looks.marker(method, backbone, 9),
+                    customdata=mine[["r2_out", "r2"]].to_numpy(),
+                    hovertemplate="R2 %{customdata[0]:.3f} in replicates left out, "
+                    f"%{{customdata[1]:.3f}} in those fitted<extra>{text(method)}</extra>",
+                    **where,
+                )  # fmt: skip
+        for where in places:
+            figure.add_vline(0, line={"color": INK, "width": 1, "dash": "dot"}, **where)
+        figure.update_xaxes(tickformat=".0%", nticks=3, tickangle=0)
+        figure.update_yaxes(
+            tickvals=list(range(len(responses))),
+            ticktext=[broken(RESPONSES[name]) for name in responses],
+            range=[len(responses) - 0.5, -0.5],
+        )
+        return figure
+
+    def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns how much is predicted at best, and how many slopes are decided."""
+        known = frame.dropna(subset=["r2_out"])
+        if known.empty:
+            return "Whether contributions predict transitions cannot be said with one replicate."
+        best = row_with_most(known, "r2_out")
+        name = study.called(best.backbone, best.method)
+        what = f"{name}, {RESPONSES[best.response]}, {best.scores} scores"
+        count = int((known["r2_out"] > 0).sum())
+        if not count:
+            return "In replicates left out, contributions predict no change better than the mean."
+        return (
+            f"In replicates left out, contributions predict {count} of {len(known)} changes better "
+            f"than the mean does, at best {best.r2_out:.0%} of the variance ({what})."
+        )
+
+    def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns unit and numbers."""
+        cut = f" Dots at {LOWEST:.0%}: there or below." if frame["r2_out"].min() < LOWEST else ""
+        return (
+            "Unit: R2, each replicate predicted from the others (0: no better than the mean); "
+            f"{plural(int(frame['transitions'].max()), 'transition')} per method at most; no "
+            "interval. Frozen: scores of the untouched backbone; adaptive: just before the stage."
+            f"{cut}{study.looks.note}"
+        )
+
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
-        """Returns the table of regressions."""
+        """Returns the table of regressions, to be opened."""
         lines = [_regression(study, row) for _, row in frame.iterrows()]
         head = ["method", "change of", "scores", "image to text", "text to image", "R2"]
         head += ["R2 outside", "same sign", "transitions"]
         caption = (
-            f"Unit: change of accuracy (fraction) or loss (nats) per unit of cosine; "
-            f"{plural(int(frame['transitions'].max()), 'transition')} per method at most; 95 % t "
-            "interval over replicates, each fitted by itself. Frozen: scores of the untouched "
-            "backbone, adaptive: just before the stage. R2 outside: each replicate predicted from "
-            "the others. Same sign: of predicted and observed changes."
+            "Unit: change of accuracy (fraction) or loss (nats) per unit of cosine; 95 % t "
+            "interval over replicates, each fitted by itself, not corrected for their number. R2 "
+            "outside: each replicate predicted from the others. Same sign: of predicted and "
+            "observed changes."
         )
-        return table(head, lines, sortable=True) + html_parts.caption(caption, self.table)
+        shown = table(
+            "Predictions of transitions", head, lines, sortable=True
+        ) + html_parts.caption(caption, self.table)
+        return html_parts.details(f"All {plural(len(frame), 'regression')}", shown)
 
 
 def _regression(study: StudyStatistics, row: pd.Series) -> list[Cell]:

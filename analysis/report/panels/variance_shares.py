@@ -1,19 +1,23 @@
 """Where the differences between runs come from."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.report import report_text
-from analysis.report.figure_style import COLOURS, empty_figure, text
+from analysis.report.figure_style import INK, broken, small_multiples, text
 from analysis.report.panels.base import Panel
+from analysis.report.phrases import listed
+from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics
 
 EFFECTS = {
     "method": "method",
     "order": "order",
     "seed": "seed",
-    "method:order": "method x order, and noise",
+    "method:order": "method x order with noise",
     "method:seed": "method x seed",
 }
 """How the sources of variance are called."""
@@ -30,29 +34,50 @@ class VarianceShares(Panel):
 
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the questions of this and the next panel."""
-        return (
-            "Where differences between runs come from, and which size of study tells methods apart."
-        )
+        return "Where do differences between runs come from, and what size tells methods apart?"
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
-        """Returns a stacked bar per backbone."""
-        figure = empty_figure(height=170 + 46 * frame["backbone"].nunique(), barmode="stack")
-        for i, effect in enumerate(key for key in EFFECTS if key in set(frame["effect"])):
-            part = frame[frame["effect"] == effect]
+        """Returns a plot per backbone, with a bar per source."""
+        backbones = list(dict.fromkeys(frame["backbone"]))
+        effects = [key for key in EFFECTS if key in set(frame["effect"])]
+        titles = [text(backbone) for backbone in backbones] if len(backbones) > 1 else [""]
+        figure, places = small_multiples(
+            titles, row=30 + 34 * len(effects), x="share of the variance", legend=False,
+            shared_yaxes=True,
+        )  # fmt: skip
+        for backbone, where in zip(backbones, places, strict=True):
+            part = frame[frame["backbone"] == backbone].set_index("effect").reindex(effects)
             figure.add_bar(
-                y=[text(backbone) for backbone in part["backbone"]],
+                y=[broken(EFFECTS[effect]) for effect in effects],
                 x=part["share"],
                 orientation="h",
-                name=EFFECTS[effect],
-                marker={"color": COLOURS[i % len(COLOURS)]},
-                text=[f"{share:.0%}" if share >= 0.04 else "" for share in part["share"]],
+                showlegend=False,
+                marker={"color": INK, "opacity": 0.75},
+                text=[_written(row) for row in rows(part)],
+                textposition="outside",
+                cliponaxis=False,
                 customdata=np.sqrt(part["variance"]),
-                hovertemplate=f"{EFFECTS[effect]}: %{{x:.1%}}, SD %{{customdata:.3f}}"
-                "<extra></extra>",
+                hovertemplate="%{y}: %{x:.1%}, SD %{customdata:.3f}<extra></extra>",
+                **where,
             )
-        figure.update_xaxes(tickformat=".0%", range=[0, 1.001], title="share of the variance")
-        figure.update_layout(legend={"traceorder": "normal"})
+        figure.update_xaxes(tickformat=".0%", range=[0, 1.12], tickvals=[0, 0.25, 0.5, 0.75, 1])
+        figure.update_yaxes(autorange="reversed", showgrid=False)
         return figure
+
+    def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+        """Returns the shares, the largest first."""
+        said = []
+        for backbone, part in frame.groupby("backbone"):
+            shares = [
+                f"{EFFECTS[row.effect]} {row.share:.0%}"
+                for row in rows(part.sort_values("share", ascending=False, kind="stable"))
+                if pd.notna(row.share)
+            ]
+            on = f" on {backbone}" if frame["backbone"].nunique() > 1 else ""
+            if not shares:
+                continue
+            said.append(f"Shares of the variance between runs{on}: {listed(shares)}")
+        return f"{'. '.join(said) or 'The variance between runs cannot be told apart'}."
 
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns unit, numbers, and what was truncated."""
@@ -64,3 +89,10 @@ class VarianceShares(Panel):
             f"{size.seeds} seeds x {size.orders} orders; no interval.{cut}"
             f"{report_text.counted(study)}"
         )
+
+
+def _written(row: Any) -> str:
+    """Returns a share as it stands beside its bar."""
+    if pd.isna(row.share):
+        return ""
+    return f"{row.share:.0%}{' (estimated below 0)' if row.truncated else ''}"

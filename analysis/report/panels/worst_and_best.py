@@ -24,14 +24,23 @@ class WorstAndBest(Panel):
         """Returns where the commands work."""
         if study.results.folder is None:
             return (
-                "The commands that train these runs again are in the reports of the single studies."
+                "Which orders break a method, and which suit it? The commands that train these "
+                "runs again are in the reports of the single studies."
             )
-        return "The command trains one of these runs again; start it in the folder of this report."
+        return (
+            "Which orders break a method, and which suit it? The command trains a run again; start "
+            "it in the folder of this report."
+        )
 
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the table of runs."""
-        caption = f"Unit: fraction; single runs.{report_text.left_out(study)}"
-        return extremes_table(frame, study) + html_parts.caption(caption, self.table)
+        caption = f"Unit: fraction; single runs, no interval.{report_text.left_out(study)}"
+        first, others = frame[frame["rank"] == 1], frame[frame["rank"] > 1]
+        shown = extremes_table(first, study) + html_parts.caption(caption, self.table)
+        if others.empty:
+            return shown
+        more = html_parts.details(f"The next {len(others)}", extremes_table(others, study))
+        return shown + more
 
 
 def extremes_table(frame: pd.DataFrame, study: StudyStatistics) -> str:
@@ -40,10 +49,10 @@ def extremes_table(frame: pd.DataFrame, study: StudyStatistics) -> str:
         [
             name(study, row.backbone, row.method),
             Cell(f"{row.which} {row.rank}", css="text"),
+            Cell(f"{path(row.order)}{_command(row.command, row.place)}", css="order"),
             number(row.average_accuracy),
             number(row.forgetting_max),
             number(row.replicate),
-            Cell(f"{path(row.order)}{_command(row.command, row.place)}", css="order"),
         ]
         for pair in study.groups
         for row in rows(group(study.placed(frame), *pair))
@@ -51,12 +60,12 @@ def extremes_table(frame: pd.DataFrame, study: StudyStatistics) -> str:
     head = [
         "method",
         "",
+        "order, and how to train it again",
         "average accuracy",
         "forgetting",
         "replicate",
-        "order, and how to train it again",
     ]
-    return table(head, lines)
+    return table("Worst and best orders", head, lines)
 
 
 def _command(command: str, place: int) -> str:
