@@ -13,13 +13,13 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from analysis.inference.intervals import LEVEL
-from analysis.inference.significance import holm
 from analysis.mechanisms.contribution_table import Contributions, contribution_table
+from analysis.mechanisms.task_contributions import of_gains
 from analysis.orders.order_models import adjacency, order_models, position
 from analysis.orders.steadiness import steadiness
+from analysis.report.report_frames import decided
 from benchmarks import order_designs
 from benchmarks.order_statistics import CASES, REPLICATES
 from benchmarks.similarity_statistics import (
@@ -62,17 +62,10 @@ def contribution_cells(studies: Studies) -> Iterator[Row]:
     for name, features in (("position", position), ("predecessor", _predecessor)):
         truth = _explained(studies.orders, every, features) / spread.reshape(T, T) ** 2
         yield Row(f"contribution: by {name}", float((found[name] - truth.ravel())[off].mean()))
-    null = replace(part, values=values - mean.reshape(T, T))
-    table = contribution_table([null])
-    yield Row("contribution: marks", false=float(_marked(table, off).any()))
-
-
-def _marked(table: pd.DataFrame, chosen: np.ndarray) -> np.ndarray:
-    """Returns which of the chosen effects differ from 0, by Holm's procedure for all of them."""
-    mean, half, m = (table.loc[chosen, c].to_numpy(float) for c in ("mean", "high", "replicates"))
-    t = np.abs(mean) / (half - mean) * stats.t.ppf((1 + LEVEL) / 2, m - 1)
-    found: np.ndarray = holm(2 * stats.t.sf(t, m - 1)) < ALPHA
-    return found
+    # What is left when the truth is taken away is what studies find where there is nothing.
+    nothing = {column: found[column] - mean for column in ("mean", "low", "high")}
+    marks = decided(of_gains(found.assign(**nothing)), found)["decided"]
+    yield Row("contribution: marks", false=float(marks.any()))
 
 
 def _predecessor(orders: np.ndarray) -> np.ndarray:
@@ -147,7 +140,7 @@ def measure(
     rng = np.random.default_rng([tasks, replicates, seed])
     studies = Studies(tasks, design, replicates, rng, law)
     rows = [row for _ in range(num) for row in STATISTICS[name](studies)]
-    return pd.DataFrame(rows).groupby("statistic", sort=False).mean()
+    return pd.DataFrame(rows, columns=Row._fields).groupby("statistic", sort=False).mean()
 
 
 def cases(name: str) -> list[tuple[str, int, str]]:

@@ -1,4 +1,4 @@
-"""What docs/statistics.md promises of contributions, similarity, predictors and models of orders."""
+"""What docs/statistics.md promises of contributions, similarity, predictors and order models."""
 
 from itertools import permutations
 
