@@ -22,6 +22,7 @@ import pandas as pd
 from analysis.data.results import Results
 from analysis.inference.intervals import t_interval
 from analysis.inference.replicates import are_complete, centred
+from analysis.inference.significance import holm
 from analysis.mechanisms.embedding_alignment import Space, spaces
 from analysis.orders.relabelling import share_as_large, task_permutations
 
@@ -110,7 +111,8 @@ def transition_models(found: pd.DataFrame) -> pd.DataFrame:
         all counts as one half), means over replicates; r2_out (every replicate predicted by the
         mean of the others' coefficients; NaN for one replicate); p (the share of permutations of
         the tasks of the scores with an r2 as large; NaN for adaptive scores, which are others in
-        every run, and where a pair of tasks has no transition); transitions, replicates.
+        every run, and where a pair of tasks has no transition), p_holm (the same, corrected for
+        all of a backbone); transitions, replicates.
 
     >>> from analysis import metrics, tiny_study
     >>> results = tiny_study()
@@ -135,7 +137,10 @@ def transition_models(found: pd.DataFrame) -> pd.DataFrame:
                     rows.append(head | {"response": response} | fitted)
     bounded = [column + end for column in _COEFFICIENTS for end in ("", "_low", "_high")]
     names = ["backbone", "method", "scores", "response", *bounded, "r2", "sign", "r2_out", "p"]
-    return pd.DataFrame(rows, columns=[*names, "transitions", "replicates"])
+    table = pd.DataFrame(rows, columns=[*names, "transitions", "replicates"])
+    corrected = table.dropna(subset="p").groupby("backbone")["p"].transform(holm)
+    table.insert(table.columns.get_loc("p") + 1, "p_holm", corrected.reindex(table.index))
+    return table
 
 
 def _fitted(found: pd.DataFrame, predictors: list[str], response: str) -> dict[str, object]:
