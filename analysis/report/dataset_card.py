@@ -6,13 +6,12 @@ from collections.abc import Mapping
 import pandas as pd
 
 from analysis.report import report_text
-from analysis.report.markdown import literal
-from analysis.report.sentences import findings
+from analysis.report.markdown import answered, literal
 from analysis.report.study_statistics import StudyStatistics
 
 
 def card(study: StudyStatistics, tables: Mapping[str, pd.DataFrame]) -> str:
-    """Returns CARD.md: front matter that the Hub reads, what is inside, the verdict, how to use it.
+    """Returns CARD.md: front matter that the Hub reads, what is inside, the answers, how to use it.
 
     It names no licence: the authors of the study choose it, and it follows neither from this
     project's licence nor from those of backbones and data.
@@ -39,7 +38,7 @@ def _body(study: StudyStatistics) -> list[str]:
         "",
         literal(report_text.lead(study)),
         "",
-        *(f"- {literal(sentence)}" for sentence in findings(study)),
+        *answered(study),
         "",
         "`results/` holds one row per stage, evaluation and metric; `tables/` what the report",
         "shows, `report.html` the report. Read them with `analysis.load`, run the study again with",

@@ -6,6 +6,7 @@ from typing import Any
 from analysis.orders.comparison import BOUNDS, COMPARED
 from analysis.orders.published import published_orders
 from analysis.report import published_sentences, report_text
+from analysis.report.answers import answers_of
 from analysis.report.phrases import interval, perhaps_none
 from analysis.report.report_frames import by_metric, group, rows
 from analysis.report.sentences import findings
@@ -19,10 +20,11 @@ MARKUP = re.compile(r"[\\`<|]|\](?=\()|(?<!\*)\*(?!\*)|(?<!\w)_|_(?!\w)")
 
 
 def markdown(study: StudyStatistics) -> str:
-    """Returns facts, findings, all metrics, worst and best orders, gaps, and how it is computed."""
+    """Returns answers, findings, all metrics, worst and best orders, gaps, how it is computed."""
     parts = [
         f"# {literal(report_text.title(study))}",
         literal(report_text.lead(study)),
+        "\n".join(answered(study)),
         table(
             ["", "", ""],
             [
@@ -78,6 +80,18 @@ def markdown_of_scores(study: StudyStatistics) -> str:
 
 def _plain(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def answered(study: StudyStatistics) -> list[str]:
+    """Returns one line per answer, with its details below it."""
+    said = answers_of(study)
+    several = len({answer.backbone for answer in said}) > 1
+    lines = []
+    for answer in said:
+        where = f"{answer.backbone}: " if several else ""
+        line = f"{where}{answer.question} **{answer.word}.** {answer.sentence}"
+        lines += [f"- {literal(line)}", *(f"  - {literal(more)}" for more in answer.detail)]
+    return lines
 
 
 def table(head: list[str], lines: list[list[str]]) -> str:

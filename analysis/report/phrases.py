@@ -24,6 +24,40 @@ def listed(names: Sequence[object]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def either(names: Sequence[object]) -> str:
+    """Returns names as a sentence offers them.
+
+    >>> either(["a", "b", "c"])
+    'a, b or c'
+    """
+    *first, last = map(str, names)
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def bold(names: Sequence[str], most: int = 4) -> list[str]:
+    """Returns names, emphasised; of more than `most` the first ones, and how many there are.
+
+    >>> bold(["a", "b"]), bold(["a", "b", "c", "d"], most=3)
+    (['**a**', '**b**'], ['**a**', '**b**', '2 more'])
+    """
+    kept = names if len(names) <= most else names[: most - 1]
+    rest = [f"{len(names) - len(kept)} more"] if len(kept) < len(names) else []
+    return [*(f"**{name}**" for name in kept), *rest]
+
+
+def about_hours(hours: float) -> str:
+    """Returns a span of time, roughly.
+
+    >>> about_hours(0.2), about_hours(1.2), about_hours(30), about_hours(200)
+    ('12 minutes', '1.2 hours', '30 hours', '8 days')
+    """
+    if hours < 0.9:
+        return plural(max(1, round(hours * 60)), "minute")
+    if hours < 9.5:
+        return f"{hours:.1f} hours"
+    return plural(round(hours), "hour") if hours < 72 else plural(round(hours / 24), "day")
+
+
 def perhaps_none(value: float, low: float, high: float) -> str:
     """Returns a standard deviation with its interval, or what it is below where it may be 0.
 

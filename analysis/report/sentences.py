@@ -1,5 +1,6 @@
 """What the numbers say, in sentences."""
 
+from collections.abc import Collection
 from typing import Any
 
 import pandas as pd
@@ -21,14 +22,18 @@ from analysis.report.verdict_sentences import (
     not_moved,
 )
 
+ZERO_SHOT = ("zero_shot_erosion", "zero-shot accuracy on held-out probes")
+RETRIEVAL = ("retrieval_erosion", "retrieval recall at 1")
+
 
 def findings(study: StudyStatistics) -> list[str]:
     """Returns sentences on accuracy, order, ranking, size, zero-shot loss, gaps; names **bold**."""
     found = [differing(study.configs)]
     for backbone, part in study.summary.groupby("backbone"):
         mine = study.runs[study.runs["backbone"] == backbone]
+        contending = mine[~mine["method"].isin(study.references)]
         said = [
-            _accuracy(part),
+            _accuracy(part, study.references),
             alike(mine),
             against_baseline(_of(study.judged, backbone), len(set(study.partners.values())) > 1),
             between_studies(study, _of(study.between_judged, backbone)),
@@ -37,10 +42,10 @@ def findings(study: StudyStatistics) -> list[str]:
             _moved(mine, _of(study.robustness, backbone)),
             _steadier(_of(study.steadiness, backbone)),
             worst_seen(of_pairs(_of(study.robustness, backbone), study.moved)),
-            ranking_agreement(mine, _of(study.stability, backbone)),
+            ranking_agreement(contending, _of(study.stability, backbone)),
             next_runs(_of(study.variance, backbone), *mine[["replicate", "method"]].nunique()),
-            _lost(part, "zero_shot_erosion", "zero-shot accuracy on held-out probes"),
-            _lost(part, "retrieval_erosion", "retrieval recall at 1"),
+            _lost(part, *ZERO_SHOT, study.references),
+            _lost(part, *RETRIEVAL, study.references),
         ]
         where = f"{backbone}: " if study.summary["backbone"].nunique() > 1 else ""
         found += [where + sentence for sentence in said if sentence]
@@ -52,13 +57,18 @@ def _of(frame: pd.DataFrame, backbone: object) -> pd.DataFrame:
     return frame[frame["backbone"] == backbone]
 
 
-def _accuracy(summary: pd.DataFrame) -> str:
+def _accuracy(summary: pd.DataFrame, references: Collection[str]) -> str:
+    """Returns what methods keep, the best first, and after them what references do."""
     best = summary[summary["metric"] == "average_accuracy"]
-    best = best.sort_values(["mean", "method"], ascending=[False, True])
+    best = best.assign(is_reference=best["method"].isin(references))
+    best = best.sort_values(
+        ["is_reference", "mean", "method"], ascending=[True, False, True], ignore_index=True
+    )
     sizes = {(row.runs, row.replicates): _size(row.runs, row.replicates) for row in rows(best)}
     alike = len(sizes) == 1
     start = f"Over {_size(best['runs'].iloc[0], best['replicates'].iloc[0], ' per method')}, "
     named = [
+        f"{'as a reference ' if row.is_reference else ''}"
         f"**{row.method}** {'keeps ' if i == 0 else ''}{_interval(row)}"
         f"{' average accuracy' if i == 0 else ''}"
         f"{'' if alike else f' (over {sizes[row.runs, row.replicates]})'}"
@@ -125,15 +135,16 @@ def _steadier(steadiness: pd.DataFrame) -> str:
     )
 
 
-def _lost(summary: pd.DataFrame, metric: str, what: str) -> str:
+def _lost(summary: pd.DataFrame, metric: str, what: str, references: Collection[str]) -> str:
     """Returns what the method that loses most loses, and what the most accurate method loses."""
     lost = {row.method: row for row in rows(summary[summary["metric"] == metric])}
     most = max(lost.values(), key=lambda row: row.mean, default=None)
     if most is None or most.mean < NOTHING:
         return ""
     accuracy = summary[(summary["metric"] == "average_accuracy") & summary["method"].isin(lost)]
-    best = lost[accuracy["method"].iloc[accuracy["mean"].argmax()]]
     sentence = f"The {what} falls most with **{most.method}**, by {_interval(most)}"
+    accuracy = accuracy[~accuracy["method"].isin(references)]
+    best = lost[accuracy["method"].iloc[accuracy["mean"].argmax()]] if len(accuracy) else most
     if best is most:
         return f"{sentence}."
     return f"{sentence}; with **{best.method}**, the most accurate method, by {_interval(best)}."

@@ -65,6 +65,7 @@ def run(
     from sweep.cli.failed import say_failures
     from sweep.cli.progress import ProgressBar
     from sweep.cli.report import report as write_report
+    from sweep.cli.report import verdict
     from sweep.engine.driver import run as run_study
     from sweep.measuring.measure import make_plan
     from sweep.study.schema import Study
@@ -83,6 +84,7 @@ def run(
     if finished.failed:
         say_failures(finished.failures, study, set_)
         say("Retry them with: ", (again, "bold"))
+    say(verdict(finished.out))
     say("Open the report: ", (path, "bold"))
     if finished.failed:
         raise typer.Exit(EXIT_FAILED)
@@ -190,8 +192,11 @@ def report(
     Also of results of other tools: accuracy matrices, or a table with one number per order.
     """
     from sweep.cli.report import report as write_report
+    from sweep.cli.report import verdict
 
     path = write_report(*directories, out=out, published=published or (), score=score, order=order)
+    if len(directories) == 1:
+        say(verdict(directories[0], published or (), score, order))
     say("Open the report: ", (path, "bold"))
 
 

@@ -7,7 +7,14 @@ from typing import Any
 import yaml
 
 from analysis import write_report
-from analysis.data.given_results import TABLES
+from analysis.data.given_results import TABLES, read_results
+from analysis.data.order_scores import OrderScores
+from analysis.orders.published import published_orders
+from analysis.report.answers import spoken
+from analysis.report.published_sentences import short_answer
+from analysis.report.ranking_answers import survives
+from analysis.report.study_statistics import StudyStatistics
+from analysis.report.subject import subjects
 from sweep.errors import InputError
 from sweep.orders.order import read_order
 from sweep.storage.folder import Folder
@@ -58,6 +65,22 @@ def report(
         )  # fmt: skip
     except (FileNotFoundError, ValueError) as error:
         raise InputError(str(error)) from None
+
+
+def verdict(
+    source: str, published: Sequence[str] = (), score: str | None = None, order: str | None = None
+) -> str:
+    """Returns the first answer of a report, in a line per backbone.
+
+    That is whether the ranking survives another order, or for a file with one number per order
+    whether the published one is like the others.
+    """
+    tasks = None if order is None else read_order(order)
+    found = read_results(source, score=score, order=tasks).results
+    if isinstance(found, OrderScores):
+        return short_answer(published_orders(found.marked(published)))
+    said = [survives(about) for about in subjects(StudyStatistics(found))]
+    return "\n".join(spoken(answer, len(said) > 1) for answer in said)
 
 
 def _study_in(folder: Folder) -> dict[str, Any]:

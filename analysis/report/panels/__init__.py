@@ -10,7 +10,7 @@ from analysis.report.panels.base import Panel
 
 _PAGE: dict[str, tuple[str, ...]] = {
     "Comparison": ("compared_studies:ComparedStudies", "between_studies:BetweenStudies"),
-    "Answer": ("verdict:Verdict",),
+    "Answer": ("verdict:Verdict", "overview:Overview"),
     "Methods": (
         "methods_compared:MethodsCompared",
         "accuracy_over_orders:AccuracyOverOrders",

@@ -1,17 +1,22 @@
-"""The panel that says in sentences what the numbers say."""
+"""The panel that answers the questions of a reader."""
+
+from html import escape
 
 import pandas as pd
 
+from analysis.report import html_parts
+from analysis.report.answers import answers_of
 from analysis.report.html_parts import emphasised
 from analysis.report.panels.base import Panel
 from analysis.report.sentences import findings
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.subject import Answer
 
 
 class Verdict(Panel):
-    """Shows the findings, one sentence each."""
+    """Shows a sentence per question, and all findings behind a click."""
 
-    key, title = "findings", "Verdict"
+    key, title = "findings", "Answer"
     is_always_shown = True
 
     def frame(self, study: StudyStatistics) -> pd.DataFrame:
@@ -19,10 +24,26 @@ class Verdict(Panel):
         return study.runs
 
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
-        """Returns the list of sentences."""
+        """Returns the answers, and the list of findings."""
+        said = answers_of(study)
+        several = len({answer.backbone for answer in said}) > 1
+        parts = []
+        for i, answer in enumerate(said):
+            if several and (i == 0 or said[i - 1].backbone != answer.backbone):
+                parts.append(f"<h3>{escape(answer.backbone)}</h3>")
+            parts.append(_answered(answer, "h4" if several else "h3"))
         items = "".join(f"<li>{emphasised(sentence)}</li>" for sentence in findings(study))
         if frame.empty:
             items = (
                 f"<li>No run is complete yet; what has been measured so far is below.</li>{items}"
             )
-        return f"<ul>{items}</ul>"
+        return "".join(parts) + html_parts.details("All findings", f"<ul>{items}</ul>")
+
+
+def _answered(answer: Answer, heading: str) -> str:
+    more = "".join(f"<li>{emphasised(sentence)}</li>" for sentence in answer.detail)
+    return (
+        f'<div class="answer"><{heading}>{escape(answer.question)}</{heading}>'
+        f'<p><strong class="word">{escape(answer.word)}.</strong> {emphasised(answer.sentence)}</p>'
+        f"{f'<ul>{more}</ul>' if more else ''}</div>"
+    )

@@ -1,0 +1,71 @@
+"""What a reader asks of a study, answered in a sentence each."""
+
+from analysis.data.results import Results, load
+from analysis.report.method_answers import which_method
+from analysis.report.order_answers import order_effect, worst_orders
+from analysis.report.phrases import bold, listed
+from analysis.report.ranking_answers import certainty, next_step, survives
+from analysis.report.report_frames import rows
+from analysis.report.study_statistics import StudyStatistics
+from analysis.report.subject import Answer, subjects
+
+ANSWERS = (survives, which_method, certainty, order_effect, worst_orders, next_step)
+"""What answers the questions of a reader on one backbone, in the order in which they are asked."""
+
+
+def answers(results: str | Results) -> list[Answer]:
+    """Returns what the report of a study opens with: every question of a reader, and its answer.
+
+    Args:
+        results: a run folder, as a local path or a URI; or results themselves.
+
+    >>> from analysis import tiny_study
+    >>> for answer in answers(tiny_study())[:3]:
+    ...     print(answer.question, answer.word)
+    Does the ranking survive another task order? On average
+    Which method for which need? replay
+    How sure is that? 4 replicates
+    """
+    return answers_of(StudyStatistics(results if isinstance(results, Results) else load(results)))
+
+
+def answers_of(study: StudyStatistics) -> list[Answer]:
+    """Returns the answers for every backbone; if studies are compared, how they differ is first."""
+    return [
+        answer._replace(backbone=about.backbone)
+        for about in subjects(study)
+        for answer in (*_studies_differ(study, about.backbone), *(ask(about) for ask in ANSWERS))
+    ]
+
+
+def spoken(answer: Answer, with_backbone: bool = False) -> str:
+    """Returns an answer as one line of plain text.
+
+    >>> spoken(Answer("Who?", "lora", "**lora** is the most accurate."))
+    'Who? lora. lora is the most accurate.'
+    """
+    start = f"{answer.backbone}: " if with_backbone else ""
+    return f"{start}{answer.question} {answer.word}. {answer.sentence}".replace("**", "")
+
+
+def _studies_differ(study: StudyStatistics, backbone: str) -> list[Answer]:
+    """Returns whether methods of the same name differ between studies that are compared."""
+    if not study.twins:
+        return []
+    question = "Do the studies differ?"
+    found = study.between_judged
+    found = found[(found["backbone"] == backbone) & (found["metric"] == "average_accuracy")]
+    known = found[found["word"] != "not tested"]
+    if known.empty:
+        return [Answer(question, "Cannot say", "They share too few complete runs to compare.")]
+    parts = {
+        word: [row.method for row in rows(known[known["word"] == word])]
+        for word in ("better", "worse", "undecided", "equivalent")
+    }
+    changed = len(parts["better"]) + len(parts["worse"])
+    if not changed:
+        word = "Cannot say" if parts["undecided"] else "No"
+    else:
+        word = "Yes" if changed == len(known) else "In part"
+    said = "; ".join(f"{kind}: {listed(bold(names))}" for kind, names in parts.items() if names)
+    return [Answer(question, word, f"On the same orders and seeds, {said}.")]

@@ -1,0 +1,143 @@
+"""What the order does to the most accurate method, and which orders are worst for it."""
+
+from collections.abc import Callable, Sequence
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.inference.replicates import centred, complete_replicates
+from analysis.orders.order_models import order_models
+from analysis.report.phrases import NOTHING, interval
+from analysis.report.report_frames import group, rows
+from analysis.report.subject import Answer, Subject
+
+EXPLAINED = 0.4
+"""R2 out of sample from which a model of orders counts as a rule: the best of the three models
+reaches it for less than 1 % of methods that no order moves (3 to 5 replicates of 6 to 8 orders)."""
+MOST_TASKS = 6
+"""Tasks up to which an order is written out."""
+Holds = Callable[[tuple[str, ...]], bool]
+
+
+def order_effect(about: Subject) -> Answer:
+    """Returns what the order does to the contender with the highest mean."""
+    if not about.methods:
+        return Answer("What does the order do?", "Cannot say", "No contender has a complete run.")
+    best = about.methods[0]
+    question = f"What does the order do to {best}?"
+    if about.orders_per_seed < 2:
+        return Answer(question, "Cannot say", _single(about))
+    if (about.backbone, best) not in about.study.moved:
+        return Answer(question, "Nothing", f"With **{best}** all orders of a seed end alike.")
+    blocks = _runs(about, best).groupby("replicate")["average_accuracy"]
+    apart = float((blocks.max() - blocks.min()).mean())
+    usual = " on average" if len(blocks) > 1 else ""
+    said = f"The best and the worst order of a seed are {apart:.3f} apart{usual}."
+    spread = next(rows(group(about.study.robustness, about.backbone, best)))
+    if spread.order_sd == spread.order_sd:
+        sd = interval(spread.order_sd, spread.order_sd_low, spread.order_sd_high)
+        said += f" The SD over orders is {sd}{_lead(about, best)}."
+    return Answer(question, f"Moves it by {apart:.3f}", said)
+
+
+def _single(about: Subject) -> str:
+    if about.orders < 2:
+        return "All runs have the same order."
+    return "Every seed has a single order, so order and seed cannot be told apart."
+
+
+def _lead(about: Subject, best: str) -> str:
+    """Returns how far the best one is ahead of the next, on the same runs."""
+    others = [name for name in about.methods if name != best]
+    mine = about.pairs[(about.pairs["method"] == best) & about.pairs["other"].isin(others[:1])]
+    return f"; its lead over **{others[0]}** is {mine['mean'].iloc[0]:.3f}" if len(mine) else ""
+
+
+def worst_orders(about: Subject) -> Answer:
+    """Returns the worst order of the contender with the highest mean, and what bad ones share."""
+    if not about.methods:
+        return Answer("Which orders are worst?", "Cannot say", "No contender has a complete run.")
+    best = about.methods[0]
+    question = f"Which orders are worst for {best}?"
+    if about.orders_per_seed < 2:
+        return Answer(question, "Cannot say", _single(about))
+    if (about.backbone, best) not in about.study.moved:
+        return Answer(question, "None", f"With **{best}** all orders of a seed end alike.")
+    runs = _runs(about, best)
+    worst = next(rows(runs.sort_values(["average_accuracy", "replicate", "order"])))
+    seen = f"The worst seen is {_written(worst.order)}, at {worst.average_accuracy:.3f}"
+    if runs["replicate"].nunique() < 3:
+        return Answer(
+            question,
+            "No rule known",
+            f"{seen}. What bad orders share takes three replicates to find out.",
+        )
+    found = rule(runs)
+    if found is None:
+        return Answer(
+            question,
+            "No rule found",
+            f"{seen}. No model of the order predicts well how those of other replicates end.",
+        )
+    words, gap, r2 = found
+    return Answer(
+        question,
+        words[0].upper() + words[1:],
+        f"Orders with {words} end {gap:.3f} lower; the model behind this explains {100 * r2:.0f} % of "
+        f"the differences in replicates it has not seen. {seen}.",
+    )
+
+
+def rule(runs: pd.DataFrame) -> tuple[str, float, float] | None:
+    """Returns what bad orders share, how much lower they end, and R2 out of sample; None: nothing.
+
+    The best of the three models has to explain EXPLAINED; of the statements that it is made of the
+    one is given whose orders end lowest against all others.
+
+    Args:
+        runs: of one method, of complete replicates.
+    """
+    models = order_models(runs)
+    if models.empty or not models["r2"].max() >= EXPLAINED:
+        return None
+    top: Any = models.loc[models["r2"].idxmax()]
+    y = centred(runs["average_accuracy"].to_numpy(float), runs["replicate"].to_numpy())
+    found = []
+    for words, holds in _statements(str(top["model"]), sorted(runs["order"].iloc[0])):
+        there = np.array([holds(order) for order in runs["order"]])
+        if 2 <= there.sum() <= len(there) - 2:
+            found.append((float(y[~there].mean() - y[there].mean()), words))
+    gap, words = max(found, default=(0.0, ""))
+    return (words, gap, float(top["r2"])) if gap >= NOTHING else None
+
+
+def _statements(model: str, tasks: Sequence[str]) -> list[tuple[str, Holds]]:
+    """Returns what a model can say of an order, with the test of whether it holds."""
+    if model == "position":
+        ends = (("first", 0), ("last", -1))
+        return [
+            (f"{task} {word}", lambda order, task=task, place=place: order[place] == task)
+            for task in tasks
+            for word, place in ends
+        ]
+    if model == "precedence":
+        return [
+            (f"{a} before {b}", lambda order, a=a, b=b: order.index(a) < order.index(b))
+            for a, b in permutations(tasks, 2)
+        ]
+    return [
+        (f"{b} right after {a}", lambda order, a=a, b=b: order.index(b) == order.index(a) + 1)
+        for a, b in permutations(tasks, 2)
+    ]
+
+
+def _runs(about: Subject, method: str) -> pd.DataFrame:
+    return complete_replicates(about.runs[about.runs["method"] == method])
+
+
+def _written(order: Sequence[str]) -> str:
+    if len(order) > MOST_TASKS:
+        order = (*order[:3], "\u2026", *order[-2:])
+    return " \u2192 ".join(order)

@@ -1,0 +1,114 @@
+"""What answers are about: the methods that compete on one backbone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from analysis.orders.survival import Survival
+from analysis.report.report_frames import rows
+from analysis.report.study_statistics import StudyStatistics
+
+
+class Answer(NamedTuple):
+    """Holds the answer to a question of a reader; names in it are **bold**.
+
+    Attributes:
+        question: as a reader asks it.
+        word: the answer in a few words.
+        sentence: the answer in one or two sentences.
+        detail: further sentences, each one short.
+        backbone: that it is about.
+    """
+
+    question: str
+    word: str
+    sentence: str
+    detail: tuple[str, ...] = ()
+    backbone: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """Holds what is known of the contenders on one backbone.
+
+    Attributes:
+        study: that they are in.
+        backbone: its name.
+    """
+
+    study: StudyStatistics
+    backbone: str
+
+    @cached_property
+    def methods(self) -> list[str]:
+        """Returns the contenders with complete runs, most accurate first."""
+        return [method for backbone, method in self.study.contenders if backbone == self.backbone]
+
+    @cached_property
+    def references(self) -> list[str]:
+        """Returns the reference points with complete runs, most accurate first."""
+        groups = [method for backbone, method in self.study.groups if backbone == self.backbone]
+        return [method for method in groups if method in self.study.references]
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """Returns the runs of the contenders."""
+        runs = self.study.runs
+        return runs[(runs["backbone"] == self.backbone) & runs["method"].isin(self.methods)]
+
+    @cached_property
+    def pairs(self) -> pd.DataFrame:
+        """Returns the contenders against each other."""
+        return self.study.survival[self.study.survival["backbone"] == self.backbone]
+
+    @cached_property
+    def survival(self) -> Survival:
+        """Returns the verdict on the ranking."""
+        return next(v for v in self.study.survival_verdicts if v.backbone == self.backbone)
+
+    @cached_property
+    def estimates(self) -> dict[str, Any]:
+        """Returns mean, low, high, replicates and runs of the average accuracy by method."""
+        found = self.study.summary
+        found = found[
+            (found["metric"] == "average_accuracy") & (found["backbone"] == self.backbone)
+        ]
+        return {str(row.method): row for row in rows(found)}
+
+    @cached_property
+    def better(self) -> list[tuple[str, str]]:
+        """Returns the pairs of which the first one is better on average."""
+        found = self.pairs[self.pairs["verdict"] == "better"]
+        return list(zip(found["method"], found["other"], strict=True))
+
+    @cached_property
+    def orders(self) -> int:
+        """Returns how many different orders the contenders' runs have."""
+        return int(self.runs["order"].nunique())
+
+    @cached_property
+    def orders_per_seed(self) -> int:
+        """Returns the most orders of one seed."""
+        sizes = self.runs.groupby(["method", "replicate"]).size()
+        return int(sizes.max()) if len(sizes) else 0
+
+    @cached_property
+    def has_verdicts(self) -> bool:
+        """Returns whether some pair has been tested."""
+        return bool(self.pairs["verdict_low"].notna().any())
+
+    @cached_property
+    def incomplete(self) -> tuple[int, int]:
+        """Returns how many of the planned runs on this backbone are incomplete, and of how many."""
+        planned = self.study.results.runs
+        planned = planned[planned["backbone"] == self.backbone]
+        return int((planned["missing"] > 0).sum()), len(planned)
+
+
+def subjects(study: StudyStatistics) -> Iterator[Subject]:
+    """Yields one subject per backbone."""
+    for backbone in sorted(set(study.results.runs["backbone"])):
+        yield Subject(study, str(backbone))
