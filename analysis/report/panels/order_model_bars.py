@@ -105,7 +105,8 @@ def _dot(
         textposition="middle right",
         showlegend=False,
         hovertemplate=f"{row.model}: R2 {row.r2:.3f}, p {row.p_holm:.3f}<br>"
-        f"predicted best: {_path(row.best_order)}<br>worst: {_path(row.worst_order)}<extra>{text(row.method)}</extra>",
+        f"predicted best: {_path(row.best_order)}<br>worst: {_path(row.worst_order)}"
+        f"<extra>{text(row.method)}</extra>",
         **where,
     )
 
