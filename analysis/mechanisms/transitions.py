@@ -135,12 +135,16 @@ def transition_models(found: pd.DataFrame) -> pd.DataFrame:
                     p = _p(defined, predictors, response) if scores == "frozen" else np.nan
                     fitted |= {"p": p}
                     rows.append(head | {"response": response} | fitted)
-    bounded = [column + end for column in _COEFFICIENTS for end in ("", "_low", "_high")]
-    names = ["backbone", "method", "scores", "response", *bounded, "r2", "sign", "r2_out", "p"]
-    table = pd.DataFrame(rows, columns=[*names, "transitions", "replicates"])
+    table = pd.DataFrame(rows, columns=[name for name in _COLUMNS if name != "p_holm"])
     corrected = table.dropna(subset="p").groupby("backbone")["p"].transform(holm)
-    table.insert(table.columns.get_loc("p") + 1, "p_holm", corrected.reindex(table.index))
-    return table
+    return table.assign(p_holm=corrected.reindex(table.index))[_COLUMNS]
+
+
+_COLUMNS = [
+    *("backbone", "method", "scores", "response"),
+    *(column + end for column in _COEFFICIENTS for end in ("", "_low", "_high")),
+    *("r2", "sign", "r2_out", "p", "p_holm", "transitions", "replicates"),
+]
 
 
 def _fitted(found: pd.DataFrame, predictors: list[str], response: str) -> dict[str, object]:

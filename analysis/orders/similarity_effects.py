@@ -81,7 +81,8 @@ def effects(runs: pd.DataFrame, scores: pd.DataFrame, pairs: pd.DataFrame) -> pd
         )
         varied = min(np.nanstd(similar), np.nanstd(gained)) > 1e-9
         r, p = mantel(similar, gained, 999) if len(similar) > 2 and varied else (np.nan, np.nan)
-        chance = _p_slope(used[key[:2]], similar) if key[:2] in used else np.nan
+        own = used.get((key[0], key[1]))
+        chance = np.nan if own is None else _p_slope(own, similar)
         found.append(dict(zip(HEAD, key, strict=True)) | {"r": r, "p": p, "p_slope": chance})
     tests = pd.DataFrame(found, columns=[*HEAD, "r", "p", "p_slope"])
     slopes = dose_response(runs, scores).drop(columns=["metric", "score"])

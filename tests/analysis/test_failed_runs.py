@@ -35,7 +35,7 @@ def changed(out: Path, kind: str, value: float = float("nan")) -> Results:
             head |= {"replicate": replicate, "seed": 1000 + 17 * replicate}
             rows.append(failed_row(head, prefix, "CUDA out of memory") | {"value": value})
         for row in rows:
-            if (row["method"], row["replicate"], row["eval_task"]) == ("lora", 1, "a"):
+            if (row["method"], row["replicate"], row.get("eval_task")) == ("lora", 1, "a"):
                 row["value"] = float("nan") if tuple(row["prefix"]) == broken[1] else row["value"]
     else:
         methods = {"replay"} if kind == "unmeasured in a method" else {r["method"] for r in rows}
@@ -71,3 +71,10 @@ def test_what_a_failed_stage_holds_counts_for_nothing(tmp_path: Path) -> None:
     failed = missing.summary[missing.summary["method"] == "ewc"]
     assert failed["low"].isna().all()
     assert (failed["min"] > 0).any()
+
+
+def test_a_run_without_an_average_accuracy_is_not_the_best(tmp_path: Path) -> None:
+    study = StudyStatistics(changed(tmp_path, "failed"))
+    assert study.runs["average_accuracy"].isna().any()
+    assert study.extremes["average_accuracy"].notna().all()
+    assert study.dots(study.runs)["average_accuracy"].notna().all()
