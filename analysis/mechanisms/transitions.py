@@ -10,6 +10,10 @@ stage that learns t right after s, Delta is the change from just before to just 
 what happens to s (the task before: interference) and to t (the new task) are looked at, in accuracy
 and, where recorded, in loss (of the image-text similarities). The scores
 are those of the untouched backbone ("frozen") or of the model just before the stage ("adaptive").
+
+All replicates go through the same pairs of tasks, so two scores that are made up explain a part of
+what is the same in all of them, and predict it in replicates left out. Whether the scores have
+anything to do with it is said by p: the share of permutations of their tasks that explain as much.
 """
 
 import numpy as np
@@ -17,8 +21,10 @@ import pandas as pd
 
 from analysis.data.results import Results
 from analysis.inference.intervals import t_interval
-from analysis.inference.replicates import are_complete
+from analysis.inference.replicates import are_complete, centred
+from analysis.inference.significance import holm
 from analysis.mechanisms.embedding_alignment import Space, spaces
+from analysis.orders.relabelling import share_as_large, task_permutations
 
 SCORES = ("frozen", "adaptive")
 RESPONSES = {
@@ -31,6 +37,8 @@ RESPONSES = {
 task's score."""
 WAYS = ("image_text", "text_image")
 _COEFFICIENTS = ("alpha", *WAYS)
+PERMUTATIONS = 499
+"""Of the tasks, where there are too many to try all."""
 
 
 def transitions(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
@@ -101,7 +109,10 @@ def transition_models(found: pd.DataFrame) -> pd.DataFrame:
         text_image, each the mean over replicates with its t interval, X_low and X_high; r2 and
         sign (share of transitions whose change has the sign that the fit gives it; no change at
         all counts as one half), means over replicates; r2_out (every replicate predicted by the
-        mean of the others' coefficients; NaN for one replicate); transitions, replicates.
+        mean of the others' coefficients; NaN for one replicate); p (the share of permutations of
+        the tasks of the scores with an r2 as large; NaN for adaptive scores, which are others in
+        every run, and where a pair of tasks has no transition), p_holm (the same, corrected for
+        all of a backbone); transitions, replicates.
 
     >>> from analysis import metrics, tiny_study
     >>> results = tiny_study()
@@ -118,12 +129,22 @@ def transition_models(found: pd.DataFrame) -> pd.DataFrame:
             for response in RESPONSES:
                 defined = group.dropna(subset=response)
                 head = {"backbone": backbone, "method": method, "scores": scores}
-                fitted = _fitted(defined, [f"{scores}_{way}" for way in WAYS], response)
+                predictors = [f"{scores}_{way}" for way in WAYS]
+                fitted = _fitted(defined, predictors, response)
                 if fitted:
+                    p = _p(defined, predictors, response) if scores == "frozen" else np.nan
+                    fitted |= {"p": p}
                     rows.append(head | {"response": response} | fitted)
-    bounded = [column + end for column in _COEFFICIENTS for end in ("", "_low", "_high")]
-    names = ["backbone", "method", "scores", "response", *bounded, "r2", "sign", "r2_out"]
-    return pd.DataFrame(rows, columns=[*names, "transitions", "replicates"])
+    table = pd.DataFrame(rows, columns=[name for name in _COLUMNS if name != "p_holm"])
+    corrected = table.dropna(subset="p").groupby("backbone")["p"].transform(holm)
+    return table.assign(p_holm=corrected.reindex(table.index))[_COLUMNS]
+
+
+_COLUMNS = [
+    *("backbone", "method", "scores", "response"),
+    *(column + end for column in _COEFFICIENTS for end in ("", "_low", "_high")),
+    *("r2", "sign", "r2_out", "p", "p_holm", "transitions", "replicates"),
+]
 
 
 def _fitted(found: pd.DataFrame, predictors: list[str], response: str) -> dict[str, object]:
@@ -145,6 +166,30 @@ def _fitted(found: pd.DataFrame, predictors: list[str], response: str) -> dict[s
         row |= {column: mean, f"{column}_low": low, f"{column}_high": high}
     row |= {"r2_out": _r2_out(blocks), "transitions": sum(len(y) for _, y, _ in blocks)}
     return row | {"replicates": len(blocks)}
+
+
+def _p(found: pd.DataFrame, predictors: list[str], response: str) -> float:
+    """Returns the share of permutations of the tasks of the scores that explain as much."""
+    tasks = sorted({*found["before"], *found["new"]})
+    s, t = (found[name].map(tasks.index).to_numpy(int) for name in ("before", "new"))
+    T = len(tasks)
+    tables = np.full((len(predictors), T, T), np.nan)
+    tables[:, s, t] = found[predictors].to_numpy(float).T
+    if np.isnan(tables[:, ~np.eye(T, dtype=bool)]).any():
+        return np.nan
+    names, replicate = task_permutations(T, PERMUTATIONS), found["replicate"].to_numpy()
+    y = centred(found[response].to_numpy(float), replicate)
+    r2 = np.zeros(len(names))
+    for r in np.unique(replicate):
+        mine = replicate == r
+        pairs = names[:, s[mine]], names[:, t[mine]]
+        X = np.stack([table[pairs] for table in tables], axis=2)  # [permutations, transitions, 2]
+        X = X - X.mean(axis=1, keepdims=True)
+        gram, product = X.swapaxes(1, 2) @ X, np.einsum("kij,i->kj", X, y[mine])
+        solution = np.linalg.pinv(gram, rcond=1e-9, hermitian=True) @ product[:, :, None]
+        explained, total = (product * solution[:, :, 0]).sum(axis=1), (y[mine] ** 2).sum()
+        r2 += explained / total if total > 0 else 0
+    return share_as_large(r2)
 
 
 def _r2(y: np.ndarray, predicted: np.ndarray) -> float:

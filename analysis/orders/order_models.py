@@ -8,7 +8,9 @@ by ridge regression on y minus its replicate's mean:
     adjacency   y = sum over neighbours of a_(i, j), j learnt just after i
 
 R2 is out of sample: every replicate is predicted by a model of the others, so a model with many
-parameters cannot look better than it is. It may be negative: worse than the mean.
+parameters cannot look better than it is. It may be negative: worse than the mean. Where the order
+does nothing it is negative on average, but in single studies positive; whether it means anything
+is what p says (see `relabelling.model_p`).
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +19,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.inference.replicates import centred, with_same_tasks
+from analysis.inference.significance import holm
+from analysis.orders.relabelling import model_p
 from analysis.run_metrics.metric import METRICS
 
 PENALTIES = np.geomspace(1e-3, 1e3, 13)
@@ -65,8 +69,10 @@ def order_models(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.Dat
     Returns:
         One row per (backbone, method, model) of methods with at least three complete replicates
         whose orders hold the same tasks, and whose metric the order moves: r2 (out of sample, of
-        the variance inside replicates), penalty, parameters, best_order and worst_order
-        (predicted; None where there are too many tasks to search), runs.
+        the variance inside replicates), p (of no effect of the order that a model could see, see
+        `relabelling.model_p`), p_holm (the same, corrected for all models and methods of a
+        backbone), penalty, parameters, best_order and worst_order (predicted; None where there
+        are too many tasks to search), runs.
 
     >>> from analysis import metrics, tiny_study
     >>> runs = metrics(tiny_study())
@@ -89,7 +95,7 @@ def order_models(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.Dat
             ends = _extreme_orders(name, sign * weights, len(tasks))
             rows.append(
                 {name: used[name].iloc[0] for name in ("backbone", "method")}
-                | {"model": name, "r2": r2}
+                | {"model": name, "r2": r2, "p": _p(name, orders, y, replicate)}
                 | {"penalty": PENALTIES[penalty], "parameters": X.shape[1]}
                 | {
                     which: None if order is None else tuple(tasks[i] for i in order)
@@ -97,8 +103,23 @@ def order_models(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.Dat
                 }
                 | {"runs": len(y)}
             )
-    names = ["backbone", "method", "model", "r2", "penalty", "parameters"]
-    return pd.DataFrame(rows, columns=[*names, "best_order", "worst_order", "runs"])
+    found = pd.DataFrame(rows, columns=[name for name in _COLUMNS if name != "p_holm"])
+    corrected = found.groupby("backbone")["p"].transform(holm).astype(float)
+    return found.assign(p_holm=corrected)[_COLUMNS]
+
+
+_COLUMNS = ["backbone", "method", "model", "r2", "p", "p_holm", "penalty", "parameters"]
+_COLUMNS += ["best_order", "worst_order", "runs"]
+
+
+def _p(model: str, orders: np.ndarray, y: np.ndarray, replicate: np.ndarray) -> float:
+    """Returns the p value of a model; precedences as a table of tasks and tasks."""
+    X, T = MODELS[model](orders), orders.shape[1]
+    if model == "precedence":
+        table = np.zeros((len(X), T, T))
+        table[:, *np.triu_indices(T, 1)] = X
+        X = table - table.swapaxes(1, 2)
+    return model_p(X.reshape(-1, T, T), y, replicate, axes=1 if model == "position" else 2)
 
 
 def _ridge(X: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from scipy import stats
 from analysis.data.results import Results
 from analysis.inference.intervals import LEVEL, correlation, t_interval
 from analysis.inference.replicates import centred, with_same_tasks
+from analysis.orders.blocks import Blocks
 from analysis.run_metrics.metric import METRICS
 
 LARGEST = 6
@@ -71,7 +72,8 @@ def dose_response(
     Least squares inside replicates, with the first and the last task as covariates: both are far
     from uniform among orders with similar or dissimilar neighbours, and what is learnt last is
     forgotten least. The interval leaves out one replicate after another (jackknife), because runs
-    of one replicate share stages.
+    of one replicate share stages. It is about these tasks: that a slope is not 0 does not say that
+    a score that is made up would have none (see `relabelling`).
 
     Args:
         runs: what `metrics` returns.
@@ -81,9 +83,12 @@ def dose_response(
     Returns:
         One row per (backbone, method, measure, score) of methods with at least two complete
         replicates whose orders hold the same tasks: metric, slope, low, high (of the metric per
-        standard deviation of the score), bend, bend_low, bend_high (coefficient of its square,
+        standard deviation of the score), sd (that standard deviation, over all orders of these
+        tasks), bend, bend_low, bend_high (coefficient of its square,
         from a second regression; negative: highest in the middle), replicates, runs. Scores that
-        the covariates determine are left out.
+        the covariates determine are left out, and methods with too few runs to tell a score from
+        its covariates where a replicate is left out (as three replicates of Williams squares of six
+        tasks).
 
     >>> import pandas as pd
     >>> from analysis import metrics, tiny_study
@@ -102,20 +107,26 @@ def dose_response(
         if len(set(replicate)) < 2:
             continue
         y = group.runs[metric].to_numpy(float)
-        ends = _ends(group)
+        covariates = ends(group.runs, group.tasks)
+        if _spare(covariates, replicate) < 2:
+            continue
         for (measure, score), values in _predictors(scores, group):
-            x = _standardised(values, replicate)
-            if x is None or _determined(x, ends, replicate):
+            sd = _sd_over_orders(values, group.runs)
+            if sd <= TINY * np.abs(values).max():
                 continue
-            slope = _jackknife(np.column_stack([x, ends]), y, replicate)
-            bend = _jackknife(np.column_stack([x**2, x, ends]), y, replicate)
+            x = (values - values.mean()) / sd
+            if _determined(x, covariates, replicate):
+                continue
+            slope = _jackknife(np.column_stack([x, covariates]), y, replicate)
+            bend = _jackknife(np.column_stack([x**2, x, covariates]), y, replicate)
             rows.append(
                 dict(zip(HEAD, (*group[:2], metric, measure, score), strict=True))
                 | dict(zip(("slope", "low", "high"), slope, strict=True))
+                | {"sd": sd}
                 | dict(zip(("bend", "bend_low", "bend_high"), bend, strict=True))
                 | {"replicates": len(set(replicate)), "runs": len(y)}
             )
-    names = ["slope", "low", "high", "bend", "bend_low", "bend_high", "replicates", "runs"]
+    names = ["slope", "low", "high", "sd", "bend", "bend_low", "bend_high", "replicates", "runs"]
     return pd.DataFrame(rows, columns=[*HEAD, *names])
 
 
@@ -244,24 +255,30 @@ def _predictors(
             yield (str(key[0]), str(key[1])), values.to_numpy(float)
 
 
-def _ends(group: Group) -> np.ndarray:
-    """Returns dummies of the first and the last task: [runs, 2 (T - 1)]."""
-    ends = [[order[0], order[-1]] for order in group.runs["order"]]
-    dummies = [[end == task for end in pair for task in group.tasks[1:]] for pair in ends]
+def ends(runs: pd.DataFrame, tasks: list[str]) -> np.ndarray:
+    """Returns dummies of the first and the last task of every run: [runs, 2 (T - 1)]."""
+    pairs = [[order[0], order[-1]] for order in runs["order"]]
+    dummies = [[end == task for end in pair for task in tasks[1:]] for pair in pairs]
     return np.array(dummies, float)
 
 
-def _standardised(values: np.ndarray, replicate: np.ndarray) -> np.ndarray | None:
-    """Returns values less their mean, by the SD inside replicates; None if there is none."""
-    deviation = centred(values, replicate).std()
-    flat = deviation <= TINY * np.abs(values).max()
-    return None if flat else (values - values.mean()) / deviation
+def _spare(covariates: np.ndarray, replicate: np.ndarray) -> int:
+    """Returns how many runs more than means and covariates there are, a replicate left out."""
+    sizes = np.bincount(np.unique(replicate, return_inverse=True)[1])
+    return int(
+        len(replicate) - sizes.max() - (len(sizes) - 1) - np.linalg.matrix_rank(covariates) - 1
+    )
 
 
-def _determined(x: np.ndarray, ends: np.ndarray, replicate: np.ndarray) -> bool:
+def _sd_over_orders(values: np.ndarray, runs: pd.DataFrame) -> float:
+    """Returns the SD of a score over all orders; that of the orders drawn depends on the design."""
+    return float(max(0.0, Blocks.of(runs).split(values[:, None]).order[0]) ** 0.5)
+
+
+def _determined(x: np.ndarray, covariates: np.ndarray, replicate: np.ndarray) -> bool:
     """Returns whether the covariates leave (almost) nothing of x."""
-    x, ends = centred(x, replicate), centred(ends, replicate)
-    left = x - ends @ np.linalg.lstsq(ends, x, rcond=None)[0]
+    x, covariates = centred(x, replicate), centred(covariates, replicate)
+    left = x - covariates @ np.linalg.lstsq(covariates, x, rcond=None)[0]
     return bool((left**2).sum() < 1e-6 * (x**2).sum())
 
 

@@ -1,12 +1,12 @@
 """Do similar tasks harm or help each other more? Over pairs of tasks, and over orders.
 
 Cells of a matrix of task pairs that share a task are not independent, so tasks, not cells, are
-permuted: rows and columns together.
+permuted: rows and columns together. What similarity does over orders is tested in the same way: the
+interval of a slope over replicates is about these tasks, and a similarity that is made up has a
+slope for them, too (see `relabelling`).
 """
 
 from collections.abc import Mapping
-from itertools import permutations
-from math import factorial
 
 import numpy as np
 import pandas as pd
@@ -16,10 +16,11 @@ from pyarrow import fs
 
 from analysis.data.results import Results
 from analysis.inference.intervals import correlation
-from analysis.orders.predictors import dose_response, order_scores
+from analysis.inference.replicates import centred, with_same_tasks
+from analysis.orders.order_models import adjacency
+from analysis.orders.predictors import dose_response, ends, order_scores
+from analysis.orders.relabelling import share_as_large, slope_p, task_permutations
 
-EXACT = 6
-"""Tasks up to which all permutations are tried."""
 SCORE = "adjacent"
 """Mean similarity of neighbours in the order."""
 HEAD = ["backbone", "method", "measure"]
@@ -64,9 +65,14 @@ def effects(runs: pd.DataFrame, scores: pd.DataFrame, pairs: pd.DataFrame) -> pd
 
     Returns:
         One row per (backbone, method, measure): r and p (Mantel, of similarity and contribution
-        over pairs of three or more tasks), slope, low, high (of average accuracy per standard
-        deviation of the similarity of neighbours, see `dose_response`), replicates, runs.
+        over pairs of three or more tasks), slope, low, high, sd (of average accuracy per standard
+        deviation of the similarity of neighbours, see `dose_response`), p_slope (the share of
+        permutations of the tasks with which similarity would explain as much), replicates, runs.
     """
+    used = {
+        (part["backbone"].iloc[0], part["method"].iloc[0]): part
+        for part, _ in with_same_tasks(runs)
+    }
     found = []
     for key, part in pairs.groupby(HEAD, sort=False):
         similar, gained = (
@@ -75,18 +81,35 @@ def effects(runs: pd.DataFrame, scores: pd.DataFrame, pairs: pd.DataFrame) -> pd
         )
         varied = min(np.nanstd(similar), np.nanstd(gained)) > 1e-9
         r, p = mantel(similar, gained, 999) if len(similar) > 2 and varied else (np.nan, np.nan)
-        found.append(dict(zip(HEAD, key, strict=True)) | {"r": r, "p": p})
-    tests = pd.DataFrame(found, columns=[*HEAD, "r", "p"])
+        own = used.get((key[0], key[1]))
+        chance = np.nan if own is None else _p_slope(own, similar)
+        found.append(dict(zip(HEAD, key, strict=True)) | {"r": r, "p": p, "p_slope": chance})
+    tests = pd.DataFrame(found, columns=[*HEAD, "r", "p", "p_slope"])
     slopes = dose_response(runs, scores).drop(columns=["metric", "score"])
-    names = [*HEAD, "r", "p", "slope", "low", "high", "replicates", "runs"]
-    return tests.merge(slopes, how="outer", on=HEAD, sort=False)[names]
+    names = [*HEAD, "r", "p", "slope", "low", "high", "sd", "p_slope", "replicates", "runs"]
+    both = tests.merge(slopes, how="outer", on=HEAD, sort=False)[names]
+    return both.assign(p_slope=both["p_slope"].where(both["slope"].notna()))
+
+
+def _p_slope(runs: pd.DataFrame, similar: np.ndarray) -> float:
+    """Returns the p value of what the similarity of neighbours does to average accuracy."""
+    tasks = sorted(runs["order"].iloc[0])
+    if len(similar) != len(tasks):
+        return np.nan
+    replicate = runs["replicate"].to_numpy()
+    orders = np.array([[tasks.index(task) for task in order] for order in runs["order"]])
+    columns = [adjacency(orders), ends(runs, tasks), runs[["average_accuracy"]].to_numpy(float)]
+    x, covariates, y = (centred(column, replicate) for column in columns)
+    x, y = (part - covariates @ np.linalg.lstsq(covariates, part)[0] for part in (x, y))
+    return slope_p(x, similar, y[:, 0]) if y.std() > 1e-9 else np.nan
 
 
 def mantel(x: ArrayLike, y: ArrayLike, num: int = 4999) -> tuple[float, float]:
     """Returns Mantel's r of two matrices of task pairs, and its two-sided p.
 
     r is the Pearson correlation of the off-diagonal cells; p the share of permutations of the
-    tasks of x with |r| as large, the identity included. Matrices need not be symmetric.
+    tasks of x with |r| as large, the identity included. Matrices need not be symmetric. NaN where
+    a cell is missing, or where all cells of a matrix are the same.
 
     Args:
         x: [T, T], for example similarities; the diagonal is ignored.
@@ -100,9 +123,11 @@ def mantel(x: ArrayLike, y: ArrayLike, num: int = 4999) -> tuple[float, float]:
     """
     x, y = np.asarray(x, float), np.asarray(y, float)
     off = ~np.eye(len(x), dtype=bool)
-    r = correlation(x[off], y[off])
-    others = [correlation(x[np.ix_(p, p)][off], y[off]) for p in _permutations(len(x), num)]
-    return r, float(np.mean(np.abs(others) >= abs(r) - 1e-12))
+    if not (np.ptp(x[off]) > 0 and np.ptp(y[off]) > 0):  # a missing cell is neither
+        return np.nan, np.nan
+    names = task_permutations(len(x), num)
+    others = [correlation(x[np.ix_(p, p)][off], y[off]) for p in names]
+    return others[0], share_as_large(np.abs(others))
 
 
 def mrqap(y: ArrayLike, predictors: Mapping[str, ArrayLike], num: int = 1999) -> pd.DataFrame:
@@ -140,21 +165,12 @@ def mrqap(y: ArrayLike, predictors: Mapping[str, ArrayLike], num: int = 1999) ->
         left = np.zeros_like(y)
         left[off] = X[name][off] - design @ fitted
         found = []
-        for p in _permutations(len(y), num):
+        for p in task_permutations(len(y), num):
             permuted = np.column_stack([left[np.ix_(p, p)][off], *others])
             found.append(_least_squares(permuted, y[off])[1][0])
-        share = float(np.mean(np.abs(found) >= abs(t[i]) - 1e-9))
-        rows.append({"predictor": name, "coefficient": coefficients[i], "t": t[i], "p": share})
+        p = share_as_large(np.abs([t[i], *found[1:]]))
+        rows.append({"predictor": name, "coefficient": coefficients[i], "t": t[i], "p": p})
     return pd.DataFrame(rows).set_index("predictor").assign(r2=r2)
-
-
-def _permutations(num_tasks: int, num: int) -> np.ndarray:
-    """Returns permutations of the tasks, the identity first: all of them, or so many at random."""
-    if num_tasks <= EXACT or factorial(num_tasks) <= num:
-        return np.array(list(permutations(range(num_tasks))))
-    rng = np.random.default_rng(0)
-    drawn = [rng.permutation(num_tasks) for _ in range(num)]
-    return np.array([np.arange(num_tasks), *drawn])
 
 
 def _least_squares(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:

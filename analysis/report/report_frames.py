@@ -49,8 +49,11 @@ def by_metric(estimates: pd.DataFrame, backbone: str, method: str) -> dict[str, 
 
 
 def thinned(runs: pd.DataFrame) -> pd.DataFrame:
-    """Returns at most MAX_DOTS runs per (backbone, method), evenly by rank, both ends included."""
-    parts = []
+    """Returns at most MAX_DOTS runs per (backbone, method), evenly by rank, both ends included.
+
+    Runs without an average accuracy have no rank.
+    """
+    parts, runs = [], runs.dropna(subset="average_accuracy")
     for _, part in runs.sort_values("average_accuracy").groupby(["backbone", "method"]):
         chosen = np.linspace(0, len(part) - 1, min(len(part), MAX_DOTS)).round().astype(int)
         parts.append(part.iloc[chosen])
@@ -96,7 +99,7 @@ def extremes(runs: pd.DataFrame, in_folder: bool = True) -> pd.DataFrame:
         forgetting_max, replicate, order, command (which trains the run again; "" if unknown).
     """
     pair = ["backbone", "method"]
-    rising = of_pairs(runs, moved(runs))
+    rising = of_pairs(runs, moved(runs)).dropna(subset="average_accuracy")
     rising = rising.sort_values([*pair, "average_accuracy", "replicate", "order"])
     place = rising.groupby(pair).cumcount()
     size = rising.groupby(pair)["order"].transform("size")

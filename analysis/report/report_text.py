@@ -185,6 +185,8 @@ def sample(estimates: pd.DataFrame, unit: str = "run", kind: str = "") -> str:
         kind: what else there is to say about the interval.
     """
     accuracy = estimates[estimates["metric"] == "average_accuracy"]
+    if accuracy.empty:
+        return "no run has an average accuracy"
     low, high = accuracy["runs"].min(), accuracy["runs"].max()
     runs = plural(high, unit) if low == high else f"{low} to {plural(high, unit)}"
     if accuracy["low"].isna().all():

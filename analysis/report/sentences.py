@@ -66,6 +66,8 @@ def _accuracy(summary: pd.DataFrame, references: Collection[str]) -> str:
     best = best.sort_values(
         ["is_reference", "mean", "method"], ascending=[True, False, True], ignore_index=True
     )
+    if best.empty:
+        return "No run has a score on each of its tasks, so there is no average accuracy."
     sizes = {(row.runs, row.replicates): _size(row.runs, row.replicates) for row in rows(best)}
     alike = len(sizes) == 1
     start = f"Over {_size(best['runs'].iloc[0], best['replicates'].iloc[0], ' per method')}, "
@@ -87,7 +89,7 @@ def _size(runs: int, replicates: int, per: str = "") -> str:
 def _moved(runs: pd.DataFrame, robustness: pd.DataFrame) -> str:
     """Returns the method that the order moves most, within one replicate."""
     accuracy = runs.groupby(["method", "replicate"])["average_accuracy"]
-    ranges = accuracy.max() - accuracy.min()
+    ranges = (accuracy.max() - accuracy.min()).dropna()
     if ranges.empty or ranges.max() < NOTHING:
         return ""
     # The most moved is the one of which the table of methods says so, not that of the widest range.

@@ -218,17 +218,17 @@ def test_first_tasks_of_the_method_that_the_order_moves_most() -> None:
 
 def test_models_that_predict_and_methods_that_none_does() -> None:
     models = frame(
-        "method model r2",
-        *(("er", "position", 0.1), ("er", "precedence", 0.3)),
-        *(("lora", "position", -0.2), ("lora", "precedence", NAN)),
+        "method model r2 p_holm",
+        *(("er", "position", 0.4, 0.06), ("er", "precedence", 0.3, 0.04)),
+        *(("lora", "position", -0.2, 0.01), ("lora", "precedence", 0.1, 0.2)),
     )
     panel = OrderModelBars()
     assert panel.finding(models, known()) == (
         "What predicts most of the variance over orders: precedence (er 30%); nothing of the "
-        "order predicts lora."
+        "order is shown to predict lora."
     )
     lora = models[models["method"] == "lora"]
-    assert panel.finding(lora, known()) == "Nothing of the order predicts lora."
+    assert panel.finding(lora, known()) == "Nothing of the order is shown to predict lora."
 
 
 def test_pairs_by_what_is_known_of_them() -> None:
@@ -293,17 +293,17 @@ def test_certainty() -> None:
 
 
 def test_similarity() -> None:
-    columns = "method measure r p slope low high"
+    columns = "method measure r p slope low high p_slope"
     found = frame(
         columns,
-        ("er", "near", 0.5, 0.01, 0.02, 0.01, 0.03),
-        ("lora", "near", NAN, NAN, -0.01, -0.03, 0.01),
-        ("er", "far", -0.5, 0.01, 0.09, 0.08, 0.1),
+        ("er", "near", 0.5, 0.01, 0.02, 0.01, 0.03, 0.04),
+        ("lora", "near", NAN, NAN, -0.01, -0.03, 0.01, 0.5),
+        ("er", "far", -0.5, 0.01, 0.09, 0.08, 0.1, 0.01),
     )
     study = known(adjacencies=pd.DataFrame({"measure": ["near", "far"]}), similarity=found)
     assert SimilarNeighbours().finding(found, study) == (
-        "Per SD of more similar neighbours, average accuracy changes: decided, er +0.020 [+0.010, "
-        "+0.030]; undecided, lora -0.010 [-0.030, +0.010]."
+        "Per SD of more similar neighbours, average accuracy changes: er +0.020 [+0.010, +0.030] "
+        "(p 0.040) and lora -0.010 [-0.030, +0.010] (p 0.500)."
     )
     single = found.assign(slope=NAN, low=NAN, high=NAN)
     assert "takes two replicates" in SimilarNeighbours().finding(single, study)
@@ -329,18 +329,22 @@ def test_proposals_beyond_chance() -> None:
 
 
 def test_transitions() -> None:
-    columns = "method response scores r2_out"
+    columns = "method response scores r2_out p_holm"
     found = frame(
         columns,
-        ("er", "accuracy_new", "frozen", 0.25),
-        ("er", "loss_new", "frozen", -0.3),
-        ("lora", "loss_new", "adaptive", NAN),
+        ("er", "accuracy_new", "frozen", 0.25, 0.04),
+        ("er", "loss_new", "frozen", -0.3, 0.5),
+        ("lora", "loss_new", "adaptive", NAN, NAN),
     )
     panel = TransitionPredictions()
     assert panel.finding(found, known()) == (
         "In replicates left out, contributions predict 1 of 2 changes better than the mean does, "
-        "at best 25% of the variance (er, accuracy, new task, frozen scores)."
+        "at best 25% of the variance (er, accuracy, new task, frozen scores). 1 of the 2 with "
+        "frozen scores explains more than these scores with their tasks permuted."
     )
+    chance = found.assign(p_holm=[0.06, 0.5, NAN])
+    assert "None of the 2 with" in panel.finding(chance, known())
+    assert "cannot be said" in panel.finding(found.assign(p_holm=NAN), known())
     assert panel.is_open(found, known())
     worse = found.assign(r2_out=-1.0)
     assert "predict no change better than the mean" in panel.finding(worse, known())

@@ -3,6 +3,7 @@
 from html import escape
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -41,6 +42,9 @@ class AccuracyOverOrders(Panel):
         moving = list(rows(of_pairs(study.robustness, study.moved)))
         if not moving:
             return "No method ends differently with another order of the same seed."
+        moving = [row for row in moving if np.isfinite(row.order_sd)]
+        if not moving:
+            return "How far orders move a method takes a complete replicate; there is none."
         moving.sort(key=lambda row: -row.order_sd)
         said = f"The order moves {_moved(study, moving[0])}"
         if len(moving) > 1:

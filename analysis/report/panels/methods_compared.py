@@ -58,6 +58,8 @@ def method_table(frame: pd.DataFrame, study: StudyStatistics) -> str:
     """Returns one row per method."""
     known = [metric for metric in COMPARED if frame[metric].notna().any()]
     robust = study.robustness.set_index(["backbone", "method"])
+    # A method without a score on one of its tasks has no average accuracy: its cells are empty.
+    robust = robust.reindex(pd.MultiIndex.from_frame(frame[["backbone", "method"]]))
     head = ["method", heading(METRICS["average_accuracy"]), f"vs {escape(study.baseline or '')}"]
     head += ["SD over orders", "SD over seeds", "range of 5 orders", "worst tenth"]
     head += [heading(METRICS[metric]) for metric in known[1:]]

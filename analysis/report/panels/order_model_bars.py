@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.inference.intervals import LEVEL
 from analysis.orders.order_models import order_models
 from analysis.report.figure_style import INK, Looks, many, present, small_multiples, text
 from analysis.report.panels.base import Panel
@@ -63,7 +64,7 @@ class OrderModelBars(Panel):
         none = []
         for pair in present(frame, study.groups):
             mine = group(frame, *pair)
-            known = mine[mine["r2"] > 0]
+            known = mine[(mine["r2"] > 0) & (mine["p_holm"] < 1 - LEVEL)]
             if known.empty:
                 none.append(study.called(*pair))
             else:
@@ -72,8 +73,8 @@ class OrderModelBars(Panel):
         models = [f"{model} ({', '.join(best)})" for model, best in found.items()]
         said = f"What predicts most of the variance over orders: {listed(models)}" if models else ""
         if none:
-            said += f"{'; ' if said else ''}{'n' if said else 'N'}othing of the order predicts "
-            said += listed(none)
+            said += f"{'; ' if said else ''}{'n' if said else 'N'}othing of the order is shown to "
+            said += f"predict {listed(none)}"
         return f"{said}."
 
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
@@ -83,7 +84,9 @@ class OrderModelBars(Panel):
         return (
             "Unit: R2 of the average accuracy inside replicates, each predicted by a model of the "
             f"others; 0: no better than the mean; n = {frame['runs'].max()} runs per method; no "
-            f"interval. Orders that a model calls best and worst: hover.{below}"
+            "interval. Shown to predict: p below 0.05, of replicates that agree as well when tasks "
+            "are called otherwise in each (Holm over models and methods). Hover: p, and the orders "
+            f"that a model calls best and worst.{below}"
         )
 
 
@@ -101,8 +104,9 @@ def _dot(
         text=[f" {row.r2:.0%}"],
         textposition="middle right",
         showlegend=False,
-        hovertemplate=f"{row.model}: R2 {row.r2:.3f}<br>predicted best: {_path(row.best_order)}<br>"
-        f"worst: {_path(row.worst_order)}<extra>{text(row.method)}</extra>",
+        hovertemplate=f"{row.model}: R2 {row.r2:.3f}, p {row.p_holm:.3f}<br>"
+        f"predicted best: {_path(row.best_order)}<br>worst: {_path(row.worst_order)}"
+        f"<extra>{text(row.method)}</extra>",
         **where,
     )
 

@@ -1,5 +1,7 @@
 """Whether orders of similar neighbours end better or worse."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -30,22 +32,16 @@ class SimilarNeighbours(Panel):
         )
 
     def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
-        """Returns the slopes of the measure shown, those that are decided first."""
+        """Returns the slopes of the measure shown."""
         measure = study.adjacencies["measure"].iloc[0]
         known = frame[(frame["measure"] == measure) & frame["low"].notna()]
         if known.empty:
-            return "Whether similar neighbours help cannot be said: it takes two replicates."
-        decided = (known["low"] > 0) | (known["high"] < 0)
-        parts = []
-        for part, word in ((known[decided], "decided"), (known[~decided], "undecided")):
-            slopes = [
-                f"{study.called(row.backbone, row.method)} "
-                f"{interval(row.slope, row.low, row.high, '+')}"
-                for row in rows(part)
-            ]
-            if slopes:
-                parts.append(f"{word}, {listed(slopes)}")
-        return f"Per SD of more similar neighbours, average accuracy changes: {'; '.join(parts)}."
+            return (
+                "Whether similar neighbours help cannot be said: it takes two replicates, and more "
+                "runs than first and last tasks."
+            )
+        slopes = [f"{study.called(row.backbone, row.method)} {_slope(row)}" for row in rows(known)]
+        return f"Per SD of more similar neighbours, average accuracy changes: {listed(slopes)}."
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns the runs of methods that the order moves, with their regression lines."""
@@ -65,17 +61,15 @@ class SimilarNeighbours(Panel):
                 "<extra></extra>",
             )  # fmt: skip
             slope = group(frame[frame["measure"] == measure], backbone, method)
-            inside = x.groupby(part["replicate"]).transform(lambda v: v - v.mean())
             if len(slope) and np.isfinite(slope["slope"].iloc[0]):
                 (row,) = rows(slope)
-                per_unit = row.slope / inside.std(ddof=0)
+                per_unit = row.slope / row.sd
                 ends = np.array([x.min(), x.max()])
                 figure.add_scatter(
                     x=ends, y=part["average_accuracy"].mean() + per_unit * (ends - x.mean()),
                     mode="lines", line=looks.line(method, 2),
                     legendgroup=name, showlegend=False, hoverinfo="text",
-                    hovertext=f"{name}: {interval(row.slope, row.low, row.high, '+')} "
-                    "per SD of similarity",
+                    hovertext=f"{name}: {_slope(row)} per SD of similarity",
                 )  # fmt: skip
         figure.update_xaxes(title=f"mean similarity of neighbours ({text(measure)})")
         figure.update_yaxes(title="average accuracy", tickformat=".2f")
@@ -86,15 +80,23 @@ class SimilarNeighbours(Panel):
         replicates = frame["replicates"].max()
         kind = (
             f"line: least squares inside replicates, first and last task held; its slope per SD of "
-            f"similarity with a 95 % jackknife interval over {replicates:.0f} replicates (hover)"
+            f"similarity with a 95 % jackknife interval over {replicates:.0f} replicates, which is "
+            "about these tasks; p: the share of permutations of the tasks with which similarity "
+            "explains as much, not corrected for several methods (hover)"
             if np.isfinite(replicates)
-            else "no line and no interval (they need two complete replicates)"
+            else "no line and no interval (they need two complete replicates, and more runs than "
+            "first and last tasks in all but one)"
         )
         runs = int(study.similarity_pairs["runs"].max())
         return (
             f"Unit: fraction against similarity, {measured_by(study)} Dot: one run, n = {runs} "
             f"per method; {kind}.{report_text.left_out(study)}"
         )
+
+
+def _slope(row: Any) -> str:
+    known = f" (p {row.p_slope:.3f})" if np.isfinite(row.p_slope) else ""
+    return interval(row.slope, row.low, row.high, "+") + known
 
 
 def measured_by(study: StudyStatistics) -> str:

@@ -3,6 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.inference.intervals import LEVEL
 from analysis.mechanisms.transitions import transition_models, transitions
 from analysis.report import html_parts
 from analysis.report.figure_style import (
@@ -98,7 +99,8 @@ class TransitionPredictions(Panel):
             return "In replicates left out, contributions predict no change better than the mean."
         return (
             f"In replicates left out, contributions predict {count} of {len(known)} changes better "
-            f"than the mean does, at best {best.r2_out:.0%} of the variance ({what})."
+            f"than the mean does, at best {best.r2_out:.0%} of the variance ({what}). "
+            f"{_beyond_chance(frame)}"
         )
 
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
@@ -115,17 +117,31 @@ class TransitionPredictions(Panel):
         """Returns the table of regressions, to be opened."""
         lines = [_regression(study, row) for _, row in frame.iterrows()]
         head = ["method", "change of", "scores", "image to text", "text to image", "R2"]
-        head += ["R2 outside", "same sign", "transitions"]
+        head += ["R2 outside", "same sign", "p", "transitions"]
         caption = (
             "Unit: change of accuracy (fraction) or loss (nats) per unit of cosine; 95 % t "
             "interval over replicates, each fitted by itself, not corrected for their number. R2 "
             "outside: each replicate predicted from the others. Same sign: of predicted and "
-            "observed changes."
+            "observed changes. p: the share of permutations of the tasks of frozen scores that "
+            "explain as much, Holm over the regressions of a backbone."
         )
         shown = table(
             "Predictions of transitions", head, lines, sortable=True
         ) + html_parts.caption(caption, self.table)
         return html_parts.details(f"All {plural(len(frame), 'regression')}", shown)
+
+
+def _beyond_chance(frame: pd.DataFrame) -> str:
+    """Returns how many regressions explain more than scores whose tasks are permuted."""
+    tested = frame["p_holm"].dropna()
+    if tested.empty:
+        return "Whether scores that are made up would do as well cannot be said."
+    count = int((tested < 1 - LEVEL).sum())
+    does = "explains" if count < 2 else "explain"
+    return (
+        f"{count or 'None'} of the {len(tested)} with frozen scores {does} more than these scores "
+        "with their tasks permuted."
+    )
 
 
 def _regression(study: StudyStatistics, row: pd.Series) -> list[Cell]:
@@ -134,6 +150,6 @@ def _regression(study: StudyStatistics, row: pd.Series) -> list[Cell]:
         Cell(RESPONSES[row["response"]], css="text"),
         Cell(row["scores"], css="text"),
         *(bounded(row, column) for column in ("image_text", "text_image")),
-        *(number(row[column]) for column in ("r2", "r2_out", "sign")),
+        *(number(row[column]) for column in ("r2", "r2_out", "sign", "p_holm")),
         number(int(row["transitions"])),
     ]
