@@ -51,9 +51,9 @@ def variance_components(runs: pd.DataFrame, metric: str = "average_accuracy") ->
     >>> runs = metrics(tiny_study())
     >>> variance_components(runs)[["effect", "share", "in_replicate"]].round(4)
              effect   share  in_replicate
-    0        method  0.8914        0.0092
-    1         order  0.1049        0.0000
-    2          seed  0.0027        0.0000
+    0        method  0.9017        0.0103
+    1         order  0.0950        0.0000
+    2          seed  0.0025        0.0000
     3  method:order  0.0008        0.0000
     4   method:seed  0.0001        0.0000
     """
