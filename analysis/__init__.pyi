@@ -40,9 +40,9 @@ from .orders.steadiness import steadiness
 from .orders.survival import method_pairs, survival_verdicts
 from .orders.variance import d_study, task_factors, variance_components
 from .report import write_report
-from .report.answers import answers
 from .report.panels.base import Panel
-from .report.subject import Answer
+from .report.text.answers import answers
+from .report.text.subject import Answer
 from .run_metrics.metric import METRICS, Metric
 from .run_metrics.metrics_table import metrics
 from .run_metrics.undefined import undefined_metrics

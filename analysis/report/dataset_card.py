@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from analysis.report import report_text
 from analysis.report.markdown import answered, literal
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import report_text
 
 
 def card(study: StudyStatistics, tables: Mapping[str, pd.DataFrame]) -> str:

@@ -9,8 +9,8 @@ import pandas as pd
 
 from analysis.orders.comparison import BOUNDS
 from analysis.report.figure_style import Looks
-from analysis.report.phrases import NOTHING, rounded_up
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.phrases import NOTHING, rounded_up
 from analysis.run_metrics.metric import Metric
 
 ARROWS = {True: "&uarr;", False: "&darr;"}

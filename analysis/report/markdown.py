@@ -5,13 +5,12 @@ from typing import Any
 
 from analysis.orders.comparison import BOUNDS, COMPARED
 from analysis.orders.published import published_orders
-from analysis.report import report_text
-from analysis.report.answers import answers_of
-from analysis.report.panels import published_sentences
-from analysis.report.phrases import interval, perhaps_none
 from analysis.report.report_frames import by_metric, group, rows
-from analysis.report.sentences import findings
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import published_sentences, report_text
+from analysis.report.text.answers import answers_of
+from analysis.report.text.phrases import interval, perhaps_none
+from analysis.report.text.sentences import findings
 from analysis.run_metrics.metric import METRICS
 
 ARROWS = {True: "(up)", False: "(down)"}

@@ -10,11 +10,12 @@ from typing import NamedTuple
 import pandas as pd
 from plotly.offline import get_plotlyjs
 
-from analysis.report import html_parts, report_text
+from analysis.report import html_parts
 from analysis.report.embedded_data import embedded, packed
 from analysis.report.figure_style import INK
 from analysis.report.panels.base import Panel
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import report_text
 
 FIRST = "Answer"
 """The chapter of the first screen, which has no heading to be seen."""

@@ -13,7 +13,7 @@ from scipy import stats
 from analysis.data.results import Results
 from analysis.inference.intervals import LEVEL
 from analysis.inference.significance import holm
-from analysis.report.phrases import NOTHING
+from analysis.report.text.phrases import NOTHING
 
 MAX_DOTS = 1000
 """Runs of one method drawn in a figure."""

@@ -5,8 +5,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.report.figure_style import INK, Groups, Looks, empty_figure, text
-from analysis.report.phrases import interval
 from analysis.report.report_frames import by_metric, group, moved
+from analysis.report.text.phrases import interval
 
 MIN_DENSITY = 12
 """Runs below which a density curve would suggest more than is known."""

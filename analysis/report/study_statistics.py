@@ -32,7 +32,7 @@ from analysis.orders.variance import task_factors, variance_components
 from analysis.report import report_frames
 from analysis.report.browser import browser_data, places
 from analysis.report.figure_style import Looks
-from analysis.report.phrases import plural
+from analysis.report.text.phrases import plural
 from analysis.run_metrics.metric import Metric, with_extra
 from analysis.run_metrics.metrics_table import metrics
 

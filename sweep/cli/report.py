@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from analysis.data.final_scores import OrderScores
 
 from analysis import write_report
 from analysis.data.given_results import TABLES, read_results
-from analysis.data.order_scores import OrderScores
 from analysis.orders.published import published_orders
-from analysis.report.answers import spoken
-from analysis.report.published_sentences import short_answer
-from analysis.report.ranking_answers import survives
 from analysis.report.study_statistics import StudyStatistics
-from analysis.report.subject import subjects
+from analysis.report.text.answers import spoken
+from analysis.report.text.published_sentences import short_answer
+from analysis.report.text.ranking_answers import survives
+from analysis.report.text.subject import subjects
 from sweep.errors import InputError
 from sweep.orders.order import read_order
 from sweep.storage.folder import Folder

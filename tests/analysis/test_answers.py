@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from analysis import Answer, answers, combine, from_matrices, load, write_report
-from analysis.report.answers import answers_of, spoken
-from analysis.report.needs import choices, groups_alike
-from analysis.report.order_answers import rule
 from analysis.report.panels.overview import Overview
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.answers import answers_of, spoken
+from analysis.report.text.needs import choices, groups_alike
+from analysis.report.text.order_answers import rule
 from tests.analysis.mtil import mtil
 from tests.analysis.synthetic import (
     METHODS,

@@ -12,8 +12,8 @@ import pytest
 
 from analysis import METRICS, from_matrices, load, metrics, write_report
 from analysis.data.results import ORDERS_SCHEMA
-from analysis.report.sentences import findings
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.sentences import findings
 from tests.analysis.chromium import CHROMIUM, Browser, browser, read_whole
 from tests.analysis.mtil import mtil
 from tests.analysis.synthetic import (

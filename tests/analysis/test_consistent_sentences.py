@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from analysis import load
-from analysis.report.answers import answers_of
 from analysis.report.panels.overview import Overview
-from analysis.report.sentences import findings
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.answers import answers_of
+from analysis.report.text.sentences import findings
 from sweep.orders.williams import Williams
 from tests.analysis.synthetic import (
     Prefix,

@@ -10,7 +10,7 @@ import pytest
 from analysis.data.final_scores import ROWS, OrderScores
 from analysis.data.given_results import read_results
 from analysis.orders.published import methods_by_order, place, published_orders
-from analysis.report.panels import published_sentences
+from analysis.report.text import published_sentences
 
 ECLIPSE = Path(__file__).parents[2] / "examples" / "eclipse.csv"
 

@@ -17,8 +17,8 @@ from analysis.data.study_settings import differing_settings
 from analysis.orders.published import place
 from analysis.report import studies_in
 from analysis.report.panels.compared_studies import pairing
-from analysis.report.sentences import findings
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.sentences import findings
 from tests.analysis.synthetic import METHODS, Trainer, World, random_orders, write_study
 
 TASKS = ("a", "b", "c")

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from analysis import robustness, stability, variance_components
-from analysis.report.phrases import perhaps_none
-from analysis.report.ranking_sentences import next_runs, ranking_agreement, worst_seen
+from analysis.report.text.phrases import perhaps_none
+from analysis.report.text.ranking_sentences import next_runs, ranking_agreement, worst_seen
 from tests.analysis.invented_runs import runs_of
 
 

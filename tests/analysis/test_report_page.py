@@ -22,9 +22,9 @@ from analysis.report.panels import PANELS
 from analysis.report.panels.accuracy_over_orders import AccuracyOverOrders
 from analysis.report.panels.forgetting_and_learning import ForgettingAndLearning
 from analysis.report.panels.order_tree import OrderTree
-from analysis.report.phrases import interval
-from analysis.report.sentences import findings
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.phrases import interval
+from analysis.report.text.sentences import findings
 from tests.analysis.embedded import write_embeddings
 from tests.analysis.synthetic import (
     METHODS,

@@ -13,8 +13,8 @@ from analysis.report.panels.convergence_curves import ConvergenceCurves
 from analysis.report.panels.method_places import MethodPlaces
 from analysis.report.panels.similar_neighbours import SimilarNeighbours
 from analysis.report.panels.similar_pairs import SimilarPairs
-from analysis.report.sentences import findings
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.sentences import findings
 from tests.analysis.invented_runs import runs_of
 from tests.analysis.synthetic import World, random_orders, write_similarity, write_study
 

@@ -11,9 +11,9 @@ import yaml
 from analysis import combine, compare, from_matrices, load, metrics, write_report
 from analysis.orders.comparison import preferred_baselines
 from analysis.report import studies_in
-from analysis.report.sentences import findings
 from analysis.report.study_statistics import StudyStatistics
-from analysis.report.verdict_sentences import differing
+from analysis.report.text.sentences import findings
+from analysis.report.text.verdict_sentences import differing
 from tests.analysis.synthetic import METHODS, Trainer, World, random_orders, write_study
 
 TASKS = ("a", "b", "c")

@@ -8,14 +8,15 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.orders.steadiness import FEW
-from analysis.report import html_parts, report_text
+from analysis.report import html_parts
 from analysis.report.figure_style import many
 from analysis.report.html_tables import Cell, bounded, name, number, table
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import interval, listed
 from analysis.report.report_frames import of_pairs, rows
 from analysis.report.run_clouds import MIN_DENSITY, clouds, rows_of
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import report_text
+from analysis.report.text.phrases import interval, listed
 
 
 class AccuracyOverOrders(Panel):

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report import html_parts, report_text
+from analysis.report import html_parts
 from analysis.report.figure_style import (
     DIVERGING,
     MOST_NUMBERED,
@@ -18,9 +18,10 @@ from analysis.report.figure_style import (
 )
 from analysis.report.html_tables import Cell, name, number, table
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import interval, listed, perhaps_none
 from analysis.report.report_frames import group, rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import report_text
+from analysis.report.text.phrases import interval, listed, perhaps_none
 
 KINDS = {
     "image_text": "images of a task to texts of a task",

@@ -2,11 +2,12 @@
 
 import pandas as pd
 
-from analysis.report import html_parts, report_text
+from analysis.report import html_parts
 from analysis.report.panels.base import Panel
 from analysis.report.panels.paired_differences import EXPLAINED, WIDENED, comparison_table
 from analysis.report.study_statistics import StudyStatistics
-from analysis.report.verdict_sentences import between_studies
+from analysis.report.text import report_text
+from analysis.report.text.verdict_sentences import between_studies
 
 
 class BetweenStudies(Panel):

@@ -8,9 +8,9 @@ from analysis.data.study_settings import differing_settings
 from analysis.report import html_parts
 from analysis.report.html_tables import Cell, table
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import plural
 from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.phrases import plural
 
 
 class ComparedStudies(Panel):

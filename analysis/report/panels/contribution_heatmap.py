@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report import html_parts, report_text
+from analysis.report import html_parts
 from analysis.report.figure_style import (
     DIVERGING,
     MOST_NUMBERED,
@@ -19,9 +19,10 @@ from analysis.report.figure_style import (
 )
 from analysis.report.panels.base import Panel
 from analysis.report.panels.robust_contributions import effects_on_others, pair_fact
-from analysis.report.phrases import NOTHING, interval
 from analysis.report.report_frames import group, row_with_most, rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import report_text
+from analysis.report.text.phrases import NOTHING, interval
 
 
 class ContributionHeatmap(Panel):

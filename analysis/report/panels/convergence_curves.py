@@ -8,9 +8,9 @@ import plotly.graph_objects as go
 from analysis.inference.confidence_sequences import FIRST_LOOK, block_means, convergence
 from analysis.report.figure_style import INK, Looks, label, many, present, small_multiples, steps
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import plural
 from analysis.report.report_frames import group, rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.phrases import plural
 from analysis.run_metrics.metric import METRICS
 
 FIRST_SHOWN = 3

@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.mechanisms.failure_modes import MEASURES, failure_modes
-from analysis.report import html_parts, report_text
+from analysis.report import html_parts
 from analysis.report.figure_style import (
     decimals,
     label,
@@ -17,9 +17,10 @@ from analysis.report.figure_style import (
     text,
 )
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import NOTHING, interval, listed
 from analysis.report.report_frames import group, rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import report_text
+from analysis.report.text.phrases import NOTHING, interval, listed
 
 
 class FailureModeCurves(Panel):

@@ -6,10 +6,10 @@ import plotly.graph_objects as go
 
 from analysis.report.figure_style import INK, empty_figure, label, many
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import interval, plural
 from analysis.report.report_frames import by_metric, group
 from analysis.report.run_clouds import hover
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.phrases import interval, plural
 
 
 class ForgettingAndLearning(Panel):

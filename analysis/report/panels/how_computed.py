@@ -6,8 +6,8 @@ import pandas as pd
 
 from analysis.report.html_tables import heading
 from analysis.report.panels.base import Panel
-from analysis.report.report_text import METHODS_TEXT
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.report_text import METHODS_TEXT
 
 
 class HowComputed(Panel):

@@ -5,9 +5,9 @@ import pandas as pd
 from analysis.report import html_parts
 from analysis.report.figure_style import labels
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import plural
 from analysis.report.report_frames import accuracies
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.phrases import plural
 
 
 class MatrixBrowser(Panel):

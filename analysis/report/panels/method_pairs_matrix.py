@@ -9,9 +9,9 @@ from analysis.inference.estimates import ROPE
 from analysis.report import html_parts
 from analysis.report.figure_style import DIVERGING, MOST_NUMBERED, empty_figure, text
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import NOTHING, interval, listed, plural
 from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.phrases import NOTHING, interval, listed, plural
 
 MOST_NAMED = 3
 """Pairs of a kind that a sentence names; of more it gives the number."""

@@ -5,12 +5,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.orders.ranking import rank_shares
-from analysis.report import report_text
 from analysis.report.figure_style import INK, empty_figure, many
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import listed, plural
 from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import report_text
+from analysis.report.text.phrases import listed, plural
 
 
 class MethodPlaces(Panel):

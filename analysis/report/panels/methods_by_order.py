@@ -7,10 +7,10 @@ import pandas as pd
 from analysis.orders.published import methods_by_order
 from analysis.report import html_parts
 from analysis.report.html_tables import Cell, table
-from analysis.report.panels import published_sentences
 from analysis.report.panels.base import Panel
 from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import published_sentences
 
 
 class MethodsByOrder(Panel):

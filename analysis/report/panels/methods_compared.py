@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.orders.comparison import COMPARED
-from analysis.report import html_parts, report_text
+from analysis.report import html_parts
 from analysis.report.html_tables import (
     Cell,
     bounded,
@@ -18,9 +18,10 @@ from analysis.report.html_tables import (
     table,
 )
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import interval
 from analysis.report.report_frames import by_metric, rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import report_text
+from analysis.report.text.phrases import interval
 from analysis.run_metrics.metric import METRICS
 
 

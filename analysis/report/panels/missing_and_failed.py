@@ -7,9 +7,9 @@ import pandas as pd
 from analysis.report import html_parts
 from analysis.report.html_tables import Cell, name, number, path, table
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import plural
 from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.phrases import plural
 
 MAX_FAILURES = 50
 """Failed stages shown on the page: enough to see what went wrong; the table holds all."""

@@ -9,9 +9,9 @@ from analysis.inference.intervals import LEVEL
 from analysis.orders.order_models import order_models
 from analysis.report.figure_style import INK, Looks, many, present, small_multiples, text
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import listed
 from analysis.report.report_frames import group, row_with_most, rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.phrases import listed
 
 LOWEST = -0.5
 """R2 below which a model is no worse in any way that matters, and the axis ends."""

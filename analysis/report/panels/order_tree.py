@@ -3,12 +3,13 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report import html_parts, report_text
+from analysis.report import html_parts
 from analysis.report.figure_style import SCALE, Groups, empty_figure, label, labels, many, text
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import plural
 from analysis.report.report_frames import group, of_pairs
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import report_text
+from analysis.report.text.phrases import plural
 
 ROOT = "stage 0"
 MAX_NODES = 12_000

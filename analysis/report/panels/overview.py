@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report import report_text
 from analysis.report.figure_style import INK, empty_figure, many, text
-from analysis.report.needs import groups_alike
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import interval, listed
 from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics
-from analysis.report.subject import Subject, subjects
+from analysis.report.text import report_text
+from analysis.report.text.needs import groups_alike
+from analysis.report.text.phrases import interval, listed
+from analysis.report.text.subject import BackboneResults, subjects
 
 BAR = 11
 """Pixels from one bar that joins methods to the next."""
@@ -101,7 +101,7 @@ class Overview(Panel):
         )
 
 
-def _rows(about: Subject) -> list[dict[str, Any]]:
+def _rows(about: BackboneResults) -> list[dict[str, Any]]:
     letters: dict[str, str] = {}
     tested = about.pairs[about.pairs["verdict_low"].notna()]
     compared = {*tested["method"], *tested["other"]}

@@ -6,15 +6,16 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.inference.estimates import ROPE
-from analysis.report import html_parts, report_text
+from analysis.report import html_parts
 from analysis.report.figure_style import INK, many, present, text
 from analysis.report.html_tables import Cell, estimate, name, number, table
 from analysis.report.panels.base import Panel
 from analysis.report.panels.methods_compared import verdict_cell
-from analysis.report.phrases import interval, listed
 from analysis.report.report_frames import by_metric, group, rows
 from analysis.report.run_clouds import clouds, rows_of
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import report_text
+from analysis.report.text.phrases import interval, listed
 
 WIDENED = ", widened for the number of methods (Holm)"
 EXPLAINED = (

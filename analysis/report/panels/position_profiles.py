@@ -6,9 +6,9 @@ import plotly.graph_objects as go
 from analysis.mechanisms.task_contributions import profiles
 from analysis.report.figure_style import label, many, present, small_multiples, steps, text
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import listed, plural
 from analysis.report.report_frames import group
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.phrases import listed, plural
 
 
 class PositionProfiles(Panel):

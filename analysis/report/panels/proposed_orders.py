@@ -12,9 +12,9 @@ from analysis.report import html_parts
 from analysis.report.figure_style import INK, label, many, present, small_multiples, text
 from analysis.report.html_tables import Cell, name, number, table
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import interval, plural
 from analysis.report.report_frames import group, rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.phrases import interval, plural
 
 SHOWN = 12
 """Proposals in the table, the most remarkable ones first; the data hold all."""

@@ -11,10 +11,10 @@ from analysis.orders.published import published_orders
 from analysis.report import html_parts
 from analysis.report.figure_style import INK, Looks, empty_figure, text
 from analysis.report.html_tables import Cell, number, table
-from analysis.report.panels import published_sentences
 from analysis.report.panels.base import Panel
 from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import published_sentences
 
 
 class PublishedOrder(Panel):

@@ -6,9 +6,9 @@ import plotly.graph_objects as go
 from analysis.orders.variance import d_study
 from analysis.report.figure_style import INK, many, small_multiples, steps, text
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import interval, plural
 from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.phrases import interval, plural
 
 LINES = (("dot", "circle-open"), ("solid", "circle"), ("dash", "square-open"))
 """Dash and symbol by number of orders: fewest, this study's, most."""

@@ -4,12 +4,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.orders.ranking import DRAWS
-from analysis.report import report_text
 from analysis.report.figure_style import INK, many, small_multiples, steps, text
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import plural
 from analysis.report.report_frames import row_with_most, rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import report_text
+from analysis.report.text.phrases import plural
 
 
 class RankingStability(Panel):

@@ -4,9 +4,9 @@ from html import escape
 
 import pandas as pd
 
-from analysis.report import report_text
 from analysis.report.panels.base import Panel
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import report_text
 from analysis.version import __version__
 
 SHIPPED = (

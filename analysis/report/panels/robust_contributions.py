@@ -5,12 +5,12 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report import report_text
 from analysis.report.figure_style import INK, decimals, empty_figure, label, many, present, text
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import NOTHING, interval, plural
 from analysis.report.report_frames import group, rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import report_text
+from analysis.report.text.phrases import NOTHING, interval, plural
 
 
 class RobustContributions(Panel):

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report import report_text
 from analysis.report.figure_style import empty_figure, label, many, text
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import interval, listed
 from analysis.report.report_frames import group, rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import report_text
+from analysis.report.text.phrases import interval, listed
 
 
 class SimilarNeighbours(Panel):

@@ -7,9 +7,9 @@ import plotly.graph_objects as go
 from analysis.report.figure_style import INK, empty_figure, label, many, text
 from analysis.report.panels.base import Panel
 from analysis.report.panels.similar_neighbours import measured_by
-from analysis.report.phrases import NOTHING, listed
 from analysis.report.report_frames import group, rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.phrases import NOTHING, listed
 
 
 class SimilarPairs(Panel):

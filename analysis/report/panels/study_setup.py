@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.report import html_parts, report_text
+from analysis.report import html_parts
 from analysis.report.html_tables import Cell, name, number, table
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import listed, plural
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import report_text
+from analysis.report.text.phrases import listed, plural
 
 HEADINGS = {
     "benchmark": "Benchmark",

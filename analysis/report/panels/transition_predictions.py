@@ -17,9 +17,9 @@ from analysis.report.figure_style import (
 )
 from analysis.report.html_tables import Cell, bounded, name, number, table
 from analysis.report.panels.base import Panel
-from analysis.report.phrases import plural
 from analysis.report.report_frames import group, row_with_most
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.phrases import plural
 
 RESPONSES = {
     "accuracy_before": "accuracy, task before",

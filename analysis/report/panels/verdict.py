@@ -5,12 +5,12 @@ from html import escape
 import pandas as pd
 
 from analysis.report import html_parts
-from analysis.report.answers import answers_of
 from analysis.report.html_parts import emphasised
 from analysis.report.panels.base import Panel
-from analysis.report.sentences import findings
 from analysis.report.study_statistics import StudyStatistics
-from analysis.report.subject import Answer
+from analysis.report.text.answers import answers_of
+from analysis.report.text.sentences import findings
+from analysis.report.text.subject import Answer
 
 
 class Verdict(Panel):

@@ -4,11 +4,12 @@ from html import escape
 
 import pandas as pd
 
-from analysis.report import html_parts, report_text
+from analysis.report import html_parts
 from analysis.report.html_tables import Cell, name, number, path, table
 from analysis.report.panels.base import Panel
 from analysis.report.report_frames import group, rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import report_text
 
 
 class WorstAndBest(Panel):

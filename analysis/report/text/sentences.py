@@ -8,11 +8,11 @@ import pandas as pd
 from analysis.data.results import Results
 from analysis.inference.intervals import LEVEL
 from analysis.orders.steadiness import FEW
-from analysis.report.phrases import NOTHING, interval, perhaps_none, plural
-from analysis.report.ranking_sentences import next_runs, ranking_agreement, worst_seen
 from analysis.report.report_frames import of_pairs, rows
 from analysis.report.study_statistics import StudyStatistics
-from analysis.report.verdict_sentences import (
+from analysis.report.text.phrases import NOTHING, interval, perhaps_none, plural
+from analysis.report.text.ranking_sentences import next_runs, ranking_agreement, worst_seen
+from analysis.report.text.verdict_sentences import (
     MAX_NAMED,
     against_baseline,
     alike,

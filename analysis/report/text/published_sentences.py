@@ -8,8 +8,8 @@ import pandas as pd
 from analysis.data.final_scores import OrderScores
 from analysis.inference.intervals import LEVEL
 from analysis.orders.published import FEWEST
-from analysis.report.phrases import plural
 from analysis.report.report_frames import rows
+from analysis.report.text.phrases import plural
 
 WORDS = {"outlier": "an outlier", "within": "not shown to be one", "": "cannot say"}
 NEEDED = round(1 / (1 - LEVEL))

@@ -9,9 +9,9 @@ import pandas as pd
 
 from analysis.inference.replicates import centred, complete_replicates
 from analysis.orders.order_models import order_models
-from analysis.report.phrases import NOTHING, interval
 from analysis.report.report_frames import group, rows
-from analysis.report.subject import Answer, Subject
+from analysis.report.text.phrases import NOTHING, interval
+from analysis.report.text.subject import Answer, BackboneResults
 
 EXPLAINED = 0.4
 """R2 out of sample from which a model of orders counts as a rule: the best of the three models
@@ -21,7 +21,7 @@ MOST_TASKS = 6
 Holds = Callable[[Sequence[str]], bool]
 
 
-def order_effect(about: Subject) -> Answer:
+def order_effect(about: BackboneResults) -> Answer:
     """Returns what the order does to the contender with the highest mean."""
     if not about.methods:
         return Answer("What does the order do?", "Cannot say", "No contender has a complete run.")
@@ -42,20 +42,20 @@ def order_effect(about: Subject) -> Answer:
     return Answer(question, f"Moves it by {apart:.3f}", said)
 
 
-def _single(about: Subject) -> str:
+def _single(about: BackboneResults) -> str:
     if about.orders < 2:
         return "All runs have the same order."
     return "Every seed has a single order, so order and seed cannot be told apart."
 
 
-def _lead(about: Subject, best: str) -> str:
+def _lead(about: BackboneResults, best: str) -> str:
     """Returns how far the best one is ahead of the next, on the same runs."""
     others = [name for name in about.methods if name != best]
     mine = about.pairs[(about.pairs["method"] == best) & about.pairs["other"].isin(others[:1])]
     return f"; its lead over **{others[0]}** is {mine['mean'].iloc[0]:.3f}" if len(mine) else ""
 
 
-def worst_orders(about: Subject) -> Answer:
+def worst_orders(about: BackboneResults) -> Answer:
     """Returns the worst order of the contender with the highest mean, and what bad ones share."""
     if not about.methods:
         return Answer("Which orders are worst?", "Cannot say", "No contender has a complete run.")
@@ -137,7 +137,7 @@ def _follows(a: str, b: str, order: Sequence[str]) -> bool:
     return order.index(b) == order.index(a) + 1
 
 
-def _runs(about: Subject, method: str) -> pd.DataFrame:
+def _runs(about: BackboneResults, method: str) -> pd.DataFrame:
     return complete_replicates(about.runs[about.runs["method"] == method])
 
 

@@ -10,8 +10,8 @@ from analysis.data.final_scores import OrderScores
 from analysis.data.results import Results
 from analysis.inference.replicates import complete_replicates
 from analysis.inference.significance import fewest_flips
-from analysis.report.phrases import listed, number, plural
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.phrases import listed, number, plural
 from analysis.run_metrics.undefined import undefined_metrics
 from analysis.version import __version__
 

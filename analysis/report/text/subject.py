@@ -31,7 +31,7 @@ class Answer(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class BackboneResults:
     """Holds what is known of the contenders on one backbone.
 
     Attributes:
@@ -108,7 +108,7 @@ class Subject:
         return int((planned["missing"] > 0).sum()), len(planned)
 
 
-def subjects(study: StudyStatistics) -> Iterator[Subject]:
+def subjects(study: StudyStatistics) -> Iterator[BackboneResults]:
     """Yields one subject per backbone."""
     for backbone in sorted(set(study.results.runs["backbone"])):
-        yield Subject(study, str(backbone))
+        yield BackboneResults(study, str(backbone))

@@ -1,13 +1,13 @@
 """Which method is best for which need."""
 
-from analysis.report.needs import Choice, choices, undominated
-from analysis.report.phrases import bold, either, interval, listed
-from analysis.report.subject import Answer, Subject
+from analysis.report.text.needs import Choice, choices, undominated
+from analysis.report.text.phrases import bold, either, interval, listed
+from analysis.report.text.subject import Answer, BackboneResults
 
 UNDECIDED = "cannot be told apart"
 
 
-def which_method(about: Subject) -> Answer:
+def which_method(about: BackboneResults) -> Answer:
     """Returns the most accurate contenders, who serves other needs best, and the references."""
     question = "Which method for which need?"
     if not about.methods:
@@ -41,7 +41,7 @@ def which_method(about: Subject) -> Answer:
     return Answer(question, *_most_accurate(about), (*needs, *reached))
 
 
-def most_accurate(about: Subject) -> list[str]:
+def most_accurate(about: BackboneResults) -> list[str]:
     """Returns the contenders that have been compared and that no other one is better than."""
     tested = about.pairs[about.pairs["verdict_low"].notna()]
     compared = {*tested["method"], *tested["other"]}
@@ -49,7 +49,7 @@ def most_accurate(about: Subject) -> list[str]:
     return undominated(names, about.better) if names else []
 
 
-def _most_accurate(about: Subject) -> tuple[str, str]:
+def _most_accurate(about: BackboneResults) -> tuple[str, str]:
     first = most_accurate(about)
     if len(first) == 1:
         return first[0], f"**{first[0]}** is the most accurate, at {_mean(about, first[0])}."
@@ -65,7 +65,7 @@ def _most_accurate(about: Subject) -> tuple[str, str]:
     return word, f"{names} are the most accurate and {how}; {span}."
 
 
-def _are_equivalent(about: Subject, names: list[str]) -> bool:
+def _are_equivalent(about: BackboneResults, names: list[str]) -> bool:
     inside = about.pairs[about.pairs["method"].isin(names) & about.pairs["other"].isin(names)]
     return bool((inside["verdict"] == "equivalent").all())
 
@@ -77,13 +77,13 @@ def _chosen(choice: Choice) -> str:
     return f"{either(bold(choice.methods))} ({alike})"
 
 
-def _references(about: Subject) -> tuple[str, ...]:
+def _references(about: BackboneResults) -> tuple[str, ...]:
     """Returns the sentence on what marks the reach of methods, if anything does."""
     named = [f"**{name}** {_mean(about, name)}" for name in about.references]
     return (f"For reference: {listed(named)}.",) if named else ()
 
 
-def _mean(about: Subject, name: str) -> str:
+def _mean(about: BackboneResults, name: str) -> str:
     row = about.estimates[name]
     if row.low == row.high:
         return f"{row.mean:.3f}"  # the same in all replicates, as what is not trained

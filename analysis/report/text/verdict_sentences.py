@@ -5,10 +5,10 @@ import json
 import pandas as pd
 
 from analysis.data.study_settings import ABSENT, Configs, differing_keys, setting
-from analysis.report import report_text
-from analysis.report.phrases import bold, interval, listed, plural
 from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import report_text
+from analysis.report.text.phrases import bold, interval, listed, plural
 from analysis.run_metrics.metric import METRICS
 
 MAX_NAMED = 6

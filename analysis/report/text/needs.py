@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.inference.estimates import ROPE
 from analysis.inference.replicates import complete_replicates, has_complete
 from analysis.inference.significance import verdicts
-from analysis.report.phrases import NOTHING
+from analysis.report.text.phrases import NOTHING
 
 SIMILAR_TIME = float(np.log(1.1))
 """Training times less than a tenth apart count as the same."""

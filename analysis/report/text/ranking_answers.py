@@ -9,9 +9,9 @@ from scipy import stats
 from analysis.inference.expected_precision import t_factor
 from analysis.inference.intervals import LEVEL
 from analysis.orders.survival import TENTH
-from analysis.report.phrases import about_hours, listed, number, plural
 from analysis.report.report_frames import rows
-from analysis.report.subject import Answer, Subject
+from analysis.report.text.phrases import about_hours, listed, number, plural
+from analysis.report.text.subject import Answer, BackboneResults
 
 FEW = 5
 """Replicates advised to those who have too few for a verdict."""
@@ -30,7 +30,7 @@ WORDS = {
 """How a verdict of `survival` is said."""
 
 
-def survives(about: Subject) -> Answer:
+def survives(about: BackboneResults) -> Answer:
     """Returns whether the ranking of the contenders survives another order."""
     question = SURVIVES
     reason = _nothing_to_rank(about)
@@ -42,7 +42,7 @@ def survives(about: Subject) -> Answer:
     return Answer(question, WORDS[verdict], _RANKING[verdict](about))
 
 
-def _nothing_to_rank(about: Subject) -> str:
+def _nothing_to_rank(about: BackboneResults) -> str:
     """Returns why there is no ranking; "" if there is one."""
     if not about.methods:
         few = "No run is complete yet." if not about.references else ""
@@ -54,7 +54,7 @@ def _nothing_to_rank(about: Subject) -> str:
     return ""
 
 
-def _lasting(about: Subject) -> str:
+def _lasting(about: BackboneResults) -> str:
     found = about.survival
     every = "The difference between the two methods is"
     if found.methods > 2:
@@ -65,7 +65,7 @@ def _lasting(about: Subject) -> str:
     )
 
 
-def _on_average(about: Subject) -> str:
+def _on_average(about: BackboneResults) -> str:
     found = about.survival
     what = "it is decided which of the two methods is better"
     if found.methods > 2:
@@ -73,7 +73,7 @@ def _on_average(about: Subject) -> str:
     return f"Averaged over orders, {what}; {_few_promise(about)}."
 
 
-def _few_promise(about: Subject) -> str:
+def _few_promise(about: BackboneResults) -> str:
     open_ = [_pair(about, *pair) for pair in about.survival.open]
     runs, worst = min(row.runs for row in open_), max(open_, key=lambda row: row.reversals)
     if not worst.reversals:
@@ -84,7 +84,7 @@ def _few_promise(about: Subject) -> str:
     )
 
 
-def _in_part(about: Subject) -> str:
+def _in_part(about: BackboneResults) -> str:
     found = about.survival
     decided = found.better + found.equivalent
     is_are = "is" if decided == 1 else "are"
@@ -101,14 +101,14 @@ def _open_pairs(pairs: tuple[tuple[str, str], ...]) -> str:
     return f"the others, such as **{one}** and **{other}**, cannot be told apart"
 
 
-def _alike(about: Subject) -> str:
+def _alike(about: BackboneResults) -> str:
     return (
         f"Averaged over orders, the {about.survival.methods} methods are within half a point of "
         "one another, so there is nothing to rank."
     )
 
 
-def _changing(about: Subject) -> str:
+def _changing(about: BackboneResults) -> str:
     found = about.survival
     one, other = found.changing[0]
     row = _pair(about, one, other)
@@ -134,7 +134,7 @@ def _changing(about: Subject) -> str:
     )
 
 
-def _unknown(about: Subject) -> str:
+def _unknown(about: BackboneResults) -> str:
     found = about.survival
     if found.replicates == 1:
         return (
@@ -149,7 +149,7 @@ def _unknown(about: Subject) -> str:
     return f"With {plural(found.replicates, 'replicate')}, {what} decided."
 
 
-_RANKING: dict[str, Callable[[Subject], str]] = {
+_RANKING: dict[str, Callable[[BackboneResults], str]] = {
     "yes": _lasting,
     "on average": _on_average,
     "in part": _in_part,
@@ -159,16 +159,16 @@ _RANKING: dict[str, Callable[[Subject], str]] = {
 }
 
 
-def _pairs(about: Subject) -> list[tuple[str, str]]:
+def _pairs(about: BackboneResults) -> list[tuple[str, str]]:
     return list(zip(about.pairs["method"], about.pairs["other"], strict=True))
 
 
-def _pair(about: Subject, one: str, other: str) -> Any:
+def _pair(about: BackboneResults, one: str, other: str) -> Any:
     chosen = (about.pairs["method"] == one) & (about.pairs["other"] == other)
     return next(rows(about.pairs[chosen]))
 
 
-def certainty(about: Subject) -> Answer:
+def certainty(about: BackboneResults) -> Answer:
     """Returns what the answers rest on, and what one more replicate would do."""
     question = "How sure is that?"
     known = [row for m, row in about.estimates.items() if m in about.methods and row.low == row.low]
@@ -205,12 +205,12 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def next_step(about: Subject) -> Answer:
+def next_step(about: BackboneResults) -> Answer:
     """Returns what to run next."""
     return Answer("What should I run next?", *_advice(about))
 
 
-def _advice(about: Subject) -> tuple[str, str]:
+def _advice(about: BackboneResults) -> tuple[str, str]:
     missing, planned = about.incomplete
     if missing:
         is_are = "is" if missing == 1 else "are"
@@ -238,7 +238,7 @@ def _advice(about: Subject) -> tuple[str, str]:
     return "Nothing", "No pair of methods is open; more replicates would only narrow the intervals."
 
 
-def _settle(about: Subject, row: Any, pairs: int) -> tuple[str, str]:
+def _settle(about: BackboneResults, row: Any, pairs: int) -> tuple[str, str]:
     """Returns what would settle the pair that takes least."""
     which = f"**{row.method}** against **{row.other}**"
     what = f"settle {which}" + (f", the closest to it of {pairs} open pairs" if pairs > 1 else "")
@@ -252,7 +252,7 @@ def _settle(about: Subject, row: Any, pairs: int) -> tuple[str, str]:
     return _run_more(about, int(row.replicates), f"can be expected to {what}", time)
 
 
-def _run_more(about: Subject, replicates: int, why: str, time: str = "") -> tuple[str, str]:
+def _run_more(about: BackboneResults, replicates: int, why: str, time: str = "") -> tuple[str, str]:
     how = f"Add replicates, {number(replicates)} in all"
     if about.study.results.folder is not None:
         how = f"Run the study again with --set replicates={replicates}"
@@ -260,7 +260,7 @@ def _run_more(about: Subject, replicates: int, why: str, time: str = "") -> tupl
     return f"{plural(more, 'more replicate')}", f"{how}: that {why}{time}."
 
 
-def _promise(about: Subject) -> tuple[str, str]:
+def _promise(about: BackboneResults) -> tuple[str, str]:
     """Returns how many replicates would show that the order reverses few differences."""
     open_ = about.pairs[(about.pairs["verdict"] == "better") & (about.pairs["survives"] != "yes")]
     needed = 0

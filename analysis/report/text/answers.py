@@ -1,13 +1,13 @@
 """What a reader asks of a study, answered in a sentence each."""
 
 from analysis.data.results import Results, load
-from analysis.report.method_answers import which_method
-from analysis.report.order_answers import order_effect, worst_orders
-from analysis.report.phrases import bold, listed
-from analysis.report.ranking_answers import certainty, next_step, survives
 from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics
-from analysis.report.subject import Answer, subjects
+from analysis.report.text.method_answers import which_method
+from analysis.report.text.order_answers import order_effect, worst_orders
+from analysis.report.text.phrases import bold, listed
+from analysis.report.text.ranking_answers import certainty, next_step, survives
+from analysis.report.text.subject import Answer, subjects
 
 ANSWERS = (survives, which_method, certainty, order_effect, worst_orders, next_step)
 """What answers the questions of a reader on one backbone, in the order in which they are asked."""

@@ -7,8 +7,8 @@ import pandas as pd
 
 from analysis.orders.robustness import tolerance
 from analysis.orders.variance import reliability
-from analysis.report.phrases import NOTHING, interval, plural
 from analysis.report.report_frames import rows
+from analysis.report.text.phrases import NOTHING, interval, plural
 
 MOST = 6
 """Methods named in the sentence on unseen orders."""
