@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from analysis.data.final_scores import OrderScores
 
 from analysis import write_report
+from analysis.data.final_scores import OrderScores
 from analysis.data.given_results import TABLES, read_results
 from analysis.orders.published import published_orders
 from analysis.report.study_statistics import StudyStatistics

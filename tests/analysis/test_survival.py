@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from analysis import method_pairs, settling, survival_verdicts
 from analysis.inference.intervals import clustered_share
@@ -190,3 +191,12 @@ def test_what_simulated_studies_say_is_true(kind: str, name: str, replicates: in
     most = stats.binom.ppf(0.999, 400, 0.05) / 400
     assert max(found.false_yes, found.false_no, found.false_pair) <= most
     assert found.share_held >= 0.94
+
+
+def test_what_changes_with_the_order_is_corrected_for_all_pairs() -> None:
+    turned = {f"m{i}": BASE - (i % 2) * TURNED - 0.001 * i for i in range(4)}
+    found = method_pairs(runs_of(turned))
+    numbers = found[["method", "other"]].map(lambda name: int(name[1]))
+    both_ways = np.where(numbers.sum(axis=1) % 2, 16, 0)
+    alone = stats.binom.sf(both_ways - 1, 40, 0.1)
+    assert found["p_changes"].to_numpy() == pytest.approx(multipletests(alone, method="holm")[1])
