@@ -27,14 +27,10 @@ class PublishedOrder(Panel):
         """Returns where every published order lies; nothing where there is none among others."""
         return published_orders(study.order_scores).query("orders > 0")
 
-    def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
+    def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the verdict."""
         said = published_sentences.verdicts(frame, study.order_scores)
         return " ".join([published_sentences.short_answer(frame), *said])
-
-    def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
-        """Returns the verdict."""
-        return self.about(frame, study)
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns a row per method: all orders, the published one, what the others predict."""
