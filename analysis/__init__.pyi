@@ -40,6 +40,7 @@ from .orders.steadiness import steadiness
 from .orders.survival import method_pairs, survival_verdicts
 from .orders.variance import d_study, task_factors, variance_components
 from .report import write_report
+from .report.latex import to_latex
 from .report.panels.base import Panel
 from .report.text.answers import answers
 from .report.text.subject import Answer
@@ -107,6 +108,7 @@ __all__ = [
     "t_interval",
     "task_factors",
     "tiny_study",
+    "to_latex",
     "transition_models",
     "transitions",
     "undefined_metrics",

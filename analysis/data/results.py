@@ -14,7 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyarrow import fs
 
+from analysis.data.described import described, described_as_html
 from analysis.data.locations import open_folder, read_mapping
+from analysis.data.part_files import as_frame, read_parts
 from analysis.data.score_array import RunKey, ScoreArray
 
 RESULTS_SCHEMA = pa.schema(
@@ -97,7 +99,6 @@ RUN = ["backbone", "method", "replicate", "order"]
 """What identifies a run."""
 REFERENCES = ("zero_shot", "individual", "joint")
 """Methods that know no order: the untouched backbone, an expert per task, all tasks at once."""
-SEPARATOR = "\x1f"
 
 
 class Origin(NamedTuple):
@@ -107,7 +108,7 @@ class Origin(NamedTuple):
     studies: tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Results:
     """Holds what a study has measured so far.
 
@@ -183,9 +184,9 @@ class Results:
     def _embeddings(self, chosen: pc.Expression) -> pd.DataFrame:
         if self.folder is None:
             return pd.DataFrame(columns=EMBEDDINGS_SCHEMA.names)
-        table = _read(self.folder, "embeddings", EMBEDDINGS_SCHEMA, chosen)
+        table = read_parts(self.folder, "embeddings", EMBEDDINGS_SCHEMA, chosen)
         once = [*STAGE, "eval_task", "modality", "sample"]
-        return _frame(table, "prefix").drop_duplicates(once)
+        return as_frame(table, "prefix").drop_duplicates(once)
 
     @cached_property
     def costs(self) -> pd.DataFrame:
@@ -194,8 +195,8 @@ class Results:
             return self.recorded
         if self.folder is None:
             return pd.DataFrame(columns=COSTS_SCHEMA.names)
-        table = _read(self.folder, "costs", COSTS_SCHEMA)
-        return _frame(table, "prefix").drop_duplicates(STAGE, keep="last")
+        table = read_parts(self.folder, "costs", COSTS_SCHEMA)
+        return as_frame(table, "prefix").drop_duplicates(STAGE, keep="last")
 
     def train_seconds(self, runs: Sequence[RunKey]) -> np.ndarray:
         """Returns what training the stages of each run takes, [runs]; NaN where not recorded."""
@@ -243,6 +244,14 @@ class Results:
             if origin.method == method and home & set(origin.studies)
         )
         return next(named, method)
+
+    def __repr__(self) -> str:
+        """Returns the study and its size in a line."""
+        return described(self)
+
+    def _repr_html_(self) -> str:
+        """Returns the same as a table, for notebooks."""
+        return described_as_html(self)
 
     @property
     def failures(self) -> pd.DataFrame:
@@ -294,15 +303,15 @@ def load(out: str | Path) -> Results:
             f"other tools see analysis.read_matrices."
         )
     folder = open_folder(str(out))
-    table = _read(folder, "results", RESULTS_SCHEMA)
+    table = read_parts(folder, "results", RESULTS_SCHEMA)
     if table.num_rows == 0:
         raise FileNotFoundError(f"'{out}' holds no results: no rows in results/*.parquet.")
     if folder.get_file_info("orders.parquet").type != fs.FileType.File:
         raise FileNotFoundError(f"'{out}' holds no orders.parquet, so its runs are unknown.")
     orders = ds.dataset("orders.parquet", ORDERS_SCHEMA, filesystem=folder).to_table()
     return Results(
-        once(_frame(table, "prefix")),
-        _frame(orders, "order").drop_duplicates(["replicate", "order"], ignore_index=True),
+        once(as_frame(table, "prefix")),
+        as_frame(orders, "order").drop_duplicates(["replicate", "order"], ignore_index=True),
         folder,
     )
 
@@ -310,30 +319,6 @@ def load(out: str | Path) -> Results:
 def as_runs(runs: pd.DataFrame) -> list[RunKey]:
     """Returns the rows of a frame of runs, as keys."""
     return [RunKey(*row) for row in zip(*(runs[column] for column in RUN), strict=True)]
-
-
-def _read(
-    folder: fs.FileSystem, part: str, schema: pa.Schema, chosen: pc.Expression | None = None
-) -> pa.Table:
-    """Returns all (or the chosen) rows of a folder of part files that are complete."""
-    files = folder.get_file_info(fs.FileSelector(part, allow_not_found=True))
-    paths = sorted(
-        file.path
-        for file in files
-        if file.extension == "parquet" and not file.base_name.startswith((".", "_"))
-    )
-    return ds.dataset(paths, schema, format="parquet", filesystem=folder).to_table(filter=chosen)
-
-
-def _frame(table: pa.Table, sequence: str) -> pd.DataFrame:
-    """Returns a table as DataFrame, its list column `sequence` as tuples (equal ones shared)."""
-    texts = pc.binary_join(table[sequence], SEPARATOR).to_pandas()
-    codes, unique = pd.factorize(texts)
-    tuples = np.empty(len(unique), object)
-    tuples[:] = [tuple(text.split(SEPARATOR)) if text else () for text in unique]
-    frame: pd.DataFrame = table.drop_columns([sequence]).to_pandas()
-    frame[sequence] = pd.Series(tuples[codes], dtype=object)
-    return frame[list(table.column_names)]
 
 
 def once(stages: pd.DataFrame) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+import plotly.graph_objects as go
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
@@ -22,6 +23,7 @@ from analysis.data.given_results import of_study, read_results
 from analysis.data.locations import distinct_names, open_folder
 from analysis.data.results import Results
 from analysis.report.dataset_card import card
+from analysis.report.export import check_formats, images, texts
 from analysis.report.markdown import markdown, markdown_of_scores
 from analysis.report.page import Filled, page
 from analysis.report.panels import with_own
@@ -44,6 +46,8 @@ def write_report(
     published: Sequence[str] = (),
     score: str | None = None,
     order: Sequence[str] | None = None,
+    figure_formats: Sequence[str] = (),
+    table_formats: Sequence[str] = (),
 ) -> str:
     """Writes OUT/report.html, report.md, CARD.md (for the Hub) and tables/*.parquet.
 
@@ -64,13 +68,16 @@ def write_report(
             of a published order such as "mtil-1", or by their tasks as "a>b>c".
         score: the column of scores, in a file with one number per order.
         order: names of the tasks in learning order, for files that only number them.
+        figure_formats: in which figures are also written into OUT/figures: "svg", "pdf", "png".
+        table_formats: in which tables are written beside their parquet files: "csv", "tex".
 
     Returns:
         The path or URI of report.html.
 
     Raises:
         FileNotFoundError: a folder holds no results.
-        ValueError: two panels, tables or metrics have the same name; a file cannot be read; there
+        ValueError: two panels, tables or metrics have the same name; a format is unknown, or what
+            writes figures is not installed; a file cannot be read; there
             is no order of that label, or none is published in a file with one number per order; or
             results themselves were to be compared with folders.
 
@@ -79,14 +86,16 @@ def write_report(
     ...
     FileNotFoundError: 'nowhere' holds no results: no rows in results/*.parquet.
     """
+    check_formats(figure_formats, table_formats)
     found, home, configs, marked, apart = studies_in(results, others, score, order)
     home = home if out is None else posixpath.expanduser(str(out))
     if isinstance(found, OrderScores):
-        return _write_scores(found.marked(published), home)
+        return _write_scores(found.marked(published), home, figure_formats, table_formats)
     study = StudyStatistics(found, tuple(metrics), configs, apart, (*marked, *published))
     filled = [Filled(panel, panel.frame(study)) for panel in with_own(panels)]
     tables = tables_of(study, filled)
     folder = _with_tables(home, tables)
+    _export(folder, study, filled, tables, figure_formats, table_formats)
     _write(folder, "report.md", markdown(study).encode())
     if found.folder is not None:
         _write(folder, "CARD.md", card(study, tables).encode())
@@ -94,7 +103,9 @@ def write_report(
     return posixpath.join(home, "report.html")
 
 
-def _write_scores(scores: OrderScores, home: str) -> str:
+def _write_scores(
+    scores: OrderScores, home: str, figure_formats: Sequence[str], table_formats: Sequence[str]
+) -> str:
     """Writes the report of results with one number per order.
 
     Raises:
@@ -115,6 +126,7 @@ def _write_scores(scores: OrderScores, home: str) -> str:
     filled = [Filled(panel, panel.frame(study)) for panel in (PublishedOrder(), MethodsByOrder())]
     tables = {"scores": scores.means} | {panel.table: frame for panel, frame in filled}
     folder = _with_tables(home, tables)
+    _export(folder, study, filled, tables, figure_formats, table_formats)
     _write(folder, "report.md", markdown_of_scores(study).encode())
     _write(folder, "report.html", page(study, filled, tables).encode())
     return posixpath.join(home, "report.html")
@@ -207,6 +219,32 @@ def _with_tables(home: str, tables: Mapping[str, pd.DataFrame]) -> fs.FileSystem
     for name, table in tables.items():
         _write(folder, f"tables/{name}.parquet", _parquet(table))
     return folder
+
+
+def _export(
+    folder: fs.FileSystem,
+    study: StudyStatistics,
+    filled: Sequence[Filled],
+    tables: Mapping[str, pd.DataFrame],
+    figure_formats: Sequence[str],
+    table_formats: Sequence[str],
+) -> None:
+    """Writes figures and tables in further formats."""
+    if figure_formats:
+        drawn = {part.panel.key: _alone(part, study) for part in filled if part.is_shown}
+        folder.create_dir("figures", recursive=True)
+        for name, content in images({k: f for k, f in drawn.items() if f}, figure_formats):
+            _write(folder, f"figures/{name}", content)
+    for name, text in texts(tables, table_formats):
+        _write(folder, f"tables/{name}", text.encode())
+
+
+def _alone(part: Filled, study: StudyStatistics) -> go.Figure | None:
+    """Returns the figure of a panel with what the page shows of it first."""
+    figure = part.panel.draw(part.frame, study)
+    if figure is not None and part.panel.options(part.frame, study):
+        figure.data = figure.data[:1]
+    return figure
 
 
 def _parquet(table: pd.DataFrame) -> bytes:

@@ -186,6 +186,12 @@ def report(
         str | None,
         typer.Option(help="Tasks in learning order, for files of other tools that number them."),
     ] = None,
+    figures: Annotated[
+        str, typer.Option(help="Formats of figures, written into figures/: svg, pdf, png.")
+    ] = "",
+    tables: Annotated[
+        str, typer.Option(help="Formats of tables, beside the parquet files: csv, tex.")
+    ] = "",
 ) -> None:
     """Write the report of a run, finished or still running; or one that compares several runs.
 
@@ -194,7 +200,15 @@ def report(
     from sweep.cli.report import report as write_report
     from sweep.cli.report import verdict
 
-    path = write_report(*directories, out=out, published=published or (), score=score, order=order)
+    path = write_report(
+        *directories,
+        out=out,
+        published=published or (),
+        score=score,
+        order=order,
+        figures=_listed(figures),
+        tables=_listed(tables),
+    )
     if len(directories) == 1:
         say(verdict(directories[0], published or (), score, order))
     say("Open the report: ", (path, "bold"))
@@ -332,6 +346,11 @@ def pretrain(
         say(f"{name}: {value:.3f}")
     made = yaml.safe_dump({"backbones": {"mine": {"path": str(out)}}}, default_flow_style=True)
     say("Use it: ", (made.strip().removeprefix("{").removesuffix("}"), "bold"))
+
+
+def _listed(given: str) -> list[str]:
+    """Returns the words of an option, which are separated by commas."""
+    return [word.strip().lower() for word in given.split(",") if word.strip()]
 
 
 def _quiet() -> None:

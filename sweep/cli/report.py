@@ -29,6 +29,8 @@ def report(
     published: Sequence[str] = (),
     score: str | None = None,
     order: str | None = None,
+    figures: Sequence[str] = (),
+    tables: Sequence[str] = (),
 ) -> str:
     """Writes report.html, report.md and tables/; returns the report's path.
 
@@ -42,6 +44,8 @@ def report(
         published: Orders that count as published ones.
         score: The column of scores, in a file with one number per order.
         order: Tasks in learning order, for files that only number them, as `read_order` reads it.
+        figures: Formats in which figures are written as files, too.
+        tables: Likewise.
 
     Raises:
         InputError: there are no results, or they cannot be read.
@@ -60,7 +64,7 @@ def report(
         return str(
             write_report(
                 *sources, out=out, panels=panels, metrics=metrics, published=tuple(published),
-                score=score, order=tasks,
+                score=score, order=tasks, figure_formats=figures, table_formats=tables,
             )
         )  # fmt: skip
     except (FileNotFoundError, ValueError) as error:

@@ -68,6 +68,11 @@ class AllContributions(Panel):
             return ""
         return html_parts.select("pair-traces", "contribution", names, css="wide", traces=self.key)
 
+    def options(self, frame: pd.DataFrame, study: StudyStatistics) -> list[dict[str, str]]:
+        """Returns kinds and methods."""
+        traces = traces_of(frame, study.baseline_first)
+        return [{"kind": str(k), "backbone": b, "method": m} for k, b, m in traces]
+
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure | None:
         """Returns heat maps, of which the first is visible; None for contributions to metrics."""
         traces = traces_of(frame, study.baseline_first)

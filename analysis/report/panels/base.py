@@ -66,6 +66,10 @@ class Panel:
         """Returns HTML above the figure, such as a choice of traces (`html_parts.select`)."""
         return ""
 
+    def options(self, frame: pd.DataFrame, study: StudyStatistics) -> list[dict[str, str]]:
+        """Returns what each trace shows, where the page shows one of them; else nothing."""
+        return []
+
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure | None:
         """Returns the figure, drawn from the frame; None: there is none."""
         return None

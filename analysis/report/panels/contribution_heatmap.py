@@ -66,6 +66,11 @@ class ContributionHeatmap(Panel):
         shown = labels(moved_by_learning(frame, study.baseline_first))
         return html_parts.select("contribution-traces", "method", shown, traces=self.key)
 
+    def options(self, frame: pd.DataFrame, study: StudyStatistics) -> list[dict[str, str]]:
+        """Returns the methods."""
+        groups = moved_by_learning(frame, study.baseline_first)
+        return [{"backbone": backbone, "method": method} for backbone, method in groups]
+
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns heat maps, of which the first is visible."""
         groups = moved_by_learning(frame, study.baseline_first)

@@ -39,6 +39,11 @@ class FeaturePaths(Panel):
             "feature-traces", "method, task", names, css="wide", traces=self.key
         )
 
+    def options(self, frame: pd.DataFrame, study: StudyStatistics) -> list[dict[str, str]]:
+        """Returns methods and tasks."""
+        traces = traces_of(frame, study.baseline_first)
+        return [{"backbone": b, "method": m, "task": task} for b, m, task in traces]
+
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns a trace per method and task, of which the first is visible."""
         figure = empty_figure(height=560)

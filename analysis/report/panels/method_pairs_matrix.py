@@ -50,6 +50,10 @@ class MethodPairsMatrix(Panel):
             return ""
         return html_parts.select("method-pair-traces", "backbone", backbones, traces=self.key)
 
+    def options(self, frame: pd.DataFrame, study: StudyStatistics) -> list[dict[str, str]]:
+        """Returns the backbones."""
+        return [{"backbone": backbone} for backbone in _names(frame, study)]
+
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns a heat map per backbone, of which the first is visible."""
         most = max(len(part) for part in _names(frame, study).values())

@@ -1,5 +1,6 @@
 """The table of methods, and that of all metrics."""
 
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -66,21 +67,43 @@ def method_table(frame: pd.DataFrame, study: StudyStatistics) -> str:
     head += [heading(METRICS[metric]) for metric in known[1:]]
     costs = bool(frame["cost"].notna().any())
     head += ["training time"] * costs + ["runs"]
-    lines = []
+    lines, best = [], best_of(frame, known, study)
     for row in rows(frame):
         spread = robust.loc[(row.backbone, row.method)]
         compared = by_metric(study.judged, row.backbone, row.method).get("average_accuracy")
-        cells = [bounded(row, "average_accuracy"), verdict_cell(compared)]
+        cells = [
+            with_best(bounded(row, "average_accuracy"), row, "average_accuracy", best),
+            verdict_cell(compared),
+        ]
         cells += [
             bounded(row, "order_sd"),
             perhaps_none(spread, "seed_sd"),
             bounded(spread, "range_5"),
         ]
         cells.append(number(spread["bad_order_average"]))
-        cells += [bounded(row, metric) for metric in known[1:]]
+        cells += [with_best(bounded(row, metric), row, metric, best) for metric in known[1:]]
         cells += [bounded(row, "cost", 2)] * costs
         lines.append([name(study, row.backbone, row.method), *cells, number(row.runs)])
     return table("Methods compared", head, lines, sortable=True)
+
+
+def best_of(
+    frame: pd.DataFrame, metrics: Sequence[str], study: StudyStatistics
+) -> dict[tuple[str, str], float]:
+    """Returns the best value of every metric on every backbone, references left out."""
+    competing = frame[~frame["method"].isin(list(study.references))]
+    found = {}
+    for backbone, part in competing.groupby("backbone"):
+        for metric in metrics:
+            higher = METRICS[metric].higher_is_better
+            found[str(backbone), metric] = part[metric].max() if higher else part[metric].min()
+    return found
+
+
+def with_best(cell: Cell, row: Any, metric: str, best: Mapping[tuple[str, str], float]) -> Cell:
+    """Returns a cell, marked if its value is the best of its backbone."""
+    is_best = getattr(row, metric) == best.get((row.backbone, metric))
+    return cell._replace(css="best") if is_best else cell
 
 
 def verdict_cell(compared: Any) -> Cell:

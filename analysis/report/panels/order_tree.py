@@ -38,6 +38,11 @@ class OrderTree(Panel):
             "tree-traces", "method", labels(most_moved(study)), traces=self.key
         )
 
+    def options(self, frame: pd.DataFrame, study: StudyStatistics) -> list[dict[str, str]]:
+        """Returns the methods."""
+        groups = most_moved(study)
+        return [{"backbone": backbone, "method": method} for backbone, method in groups]
+
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns one trace per (backbone, method), of which the first is visible."""
         figure = empty_figure(height=620, margin={"l": 8, "r": 8, "t": 8, "b": 8})
