@@ -23,10 +23,12 @@ TEXTS = {
 }
 """Pages, by the file that they show."""
 PACKAGES = ("sweep", "methods", "analysis")
-WHOLE_MODULES = {"methods": ("methods.data",)}
+WHOLE_MODULES = {"methods": ("methods.data",), "analysis": ("analysis.figures",)}
 """Modules that those who extend a package import from, beside what the package exports."""
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!https?:|#)([^)#\s]+)(#[^)\s]+)?\)")
 """A link to another file of the repository: its text, path and section."""
+PICTURE = re.compile(r"(!\[[^\]]*\])\(docs/")
+"""A picture, up to where it lies in the folder of the site."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -49,7 +51,7 @@ def with_links_of_the_site(text: str, source: str) -> str:
         is_page = target in TEXTS or (target.startswith("docs/") and target.endswith(".md"))
         return f"[{name}]({page}{section})" if is_page else name
 
-    return LINK.sub(link, text)
+    return LINK.sub(link, PICTURE.sub(r"\1(", text))
 
 
 def reference(package: str) -> str:

@@ -19,7 +19,16 @@ FORBIDDEN = {
     "methods": {"analysis", "sweep", "ray"},
 }
 ROOMS = {
-    "analysis": ("version", "data", "run_metrics", "inference", "orders", "mechanisms", "report")
+    "analysis": (
+        "version",
+        "data",
+        "run_metrics",
+        "inference",
+        "orders",
+        "mechanisms",
+        "report",
+        "figures",
+    )
 }
 """Of a package, from the ground up: a room imports from itself and from those before it."""
 FILES = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]

@@ -247,11 +247,11 @@ class Results:
 
     def __repr__(self) -> str:
         """Returns the study and its size in a line."""
-        return described(self)
+        return described(self.stages, self.runs)
 
     def _repr_html_(self) -> str:
         """Returns the same as a table, for notebooks."""
-        return described_as_html(self)
+        return described_as_html(self.stages, self.runs)
 
     @property
     def failures(self) -> pd.DataFrame:

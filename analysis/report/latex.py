@@ -61,7 +61,7 @@ def to_latex(
 
     >>> from analysis import tiny_study
     >>> print(to_latex(tiny_study()).splitlines()[6])
-    replay & \textbf{0.714} {\scriptsize [0.701, 0.727]} & ...
+    replay & \textbf{0.742} {\scriptsize [0.731, 0.752]} & ...
     """
     if isinstance(results, pd.DataFrame):
         return _table(results, caption, digits, best, frozenset())

@@ -105,7 +105,7 @@ class Preview:
         shown: dict[str, tuple[str, Callable[[Any], str]]] = {
             "runs": ("runs", "{:,}".format),
             "trained": ("trainings", "{:,}".format),
-            "without sharing": ("trainings_unshared", "{:,}".format),
+            "unshared": ("trainings_unshared", "{:,}".format),
             "saved": ("shared", "{:.0%}".format),
             "combined": ("combinations", "{:,}".format),
             "left": ("trainings_to_do", "{:,}".format),

@@ -119,12 +119,12 @@ def test_a_page_says_what_it_cannot_say(name: str, tmp_path: Path) -> None:
     markdown = (path.parent / "report.md").read_text()
     for words in SAYS[name]:
         assert re.search(words, text), words
-    verdict = text[text.index("Verdict") : text.index("Methods compared")]
+    verdict = text[: text.index("Methods compared")]
     for words in NEVER[name]:
         assert not re.search(words, verdict), words
     assert "nan" not in text
     assert "nan" not in markdown
-    sections = {attributes.get("id") for tag, attributes in page.elements if tag == "section"}
+    sections = {attributes.get("id") for _, attributes in page.elements}
     assert ({"tree", "extremes"} <= sections) == (name not in ("one_order", "published_percent"))
 
 

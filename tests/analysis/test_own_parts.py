@@ -101,10 +101,10 @@ def test_a_metric_is_in_the_report(out: Path) -> None:
 
 def test_a_panel_is_on_the_page_where_it_asks_to_stand(out: Path) -> None:
     html = Path(write_report(str(out), panels=[FinalByTask()])).read_text()
-    sections = re.findall(r'<section id="(\w+)"', html)
+    sections = re.findall(r'<div id="(\w+)" class="panel', html)
     assert sections[sections.index("by_task") - 1] == "orders"
-    assert "<h2>Final &lt;accuracy&gt;</h2>" in html
-    assert 'a &lt; b. <a href="tables/by_task.parquet">data</a>' in html
+    assert "<h3>Final &lt;accuracy&gt;</h3>" in html
+    assert 'a &lt; b. <a data-table="by_task" href="tables/by_task.parquet">data</a>' in html
     (content,) = re.findall(r'id="figures"[^>]*>(.*?)</script>', html)
     (bar,) = json.loads(content)["by_task"]["data"]
     written = pd.read_parquet(out / "tables" / "by_task.parquet")

@@ -111,9 +111,9 @@ def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
         "Paired are runs of the same backbone, replicate and order, up to 12 pairs per method."
     )
     text = Path(write_report(str(tmp_path / "a/x"), str(tmp_path / "b/x"))).read_text()
-    places = [text.index(f"<h2>{title}") for title in ("What differs", "Between studies")]
+    places = [text.index(f"<h3>{title}") for title in ("What differs", "Between studies")]
     assert places == sorted(places)
-    assert places[1] < text.index("<h2>Verdict")
+    assert places[1] < text.index('<div id="findings"')
 
 
 def test_the_same_run_under_two_names_counts_once(tmp_path: Path) -> None:

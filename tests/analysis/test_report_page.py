@@ -356,7 +356,7 @@ def test_the_card_is_one_that_the_hub_can_read(out: Path) -> None:
     assert facts["configs"][0]["data_files"] == "results/*.parquet"
     for config in facts["configs"]:
         assert list(out.glob(config["data_files"]))
-    assert "average accuracy" in body
+    assert "Does the ranking survive another task order? **" in body
 
 
 def test_tables_can_be_read_back(out: Path) -> None:

@@ -86,9 +86,9 @@ def inside(folder: Path) -> Path:
     assert function
     formulas.write_text(formulas.read_text("utf-8") + "\n\n" + function[0].rstrip() + "\n", "utf-8")
     for where, line in LINES.items():
-        file, table = where.split(", ")
+        file, *_, table = where.replace('"', "").split(", ")
         text = (tree / file).read_text("utf-8")
-        start = re.search(rf"^{table}\b.*[{{(]\n", text, re.MULTILINE)
+        start = re.search(rf'^ *"?{table}\b.*[{{(]\n', text, re.MULTILINE)
         assert start, f"{file} has no table {table}"
         assert len(line.splitlines()) == 1
         text = text[: start.end()] + line + text[start.end() :]

@@ -244,5 +244,4 @@ def test_a_plan_says_what_was_found(tmp_path: Path) -> None:
         ),
         "Left out because only train/ and test/ of a task are read: 1, such as 'alpha/notes.txt'.",
     )
-    assert shown.found() == expected
     assert shown.as_dict()["data"] == list(expected)

@@ -162,6 +162,7 @@ def test_failed_stages_are_an_exit_code_and_a_report(
     finished = Finished("out", None, {"key": "e"}, True, "", "", failures=(FAILURE,))
     monkeypatch.setattr("sweep.engine.driver.run", lambda *_, **__: finished)
     monkeypatch.setattr("sweep.cli.report.report", lambda out: f"{out}/report.html")
+    monkeypatch.setattr("sweep.cli.report.verdict", lambda out: "It does.")
     assert main(["run", "s.yaml"]) == 1
     said = capsys.readouterr().out
     assert "3 stages failed: RuntimeError" in said

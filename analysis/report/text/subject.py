@@ -21,6 +21,9 @@ class Answer(NamedTuple):
         sentence: the answer in one or two sentences.
         detail: further sentences, each one short.
         backbone: that it is about.
+
+    >>> Answer("Which method is the most accurate?", "lora", "**lora** is.").word
+    'lora'
     """
 
     question: str
