@@ -73,6 +73,6 @@ def _copied(content: str) -> str:
     """Returns text to be copied, with a button that does it."""
     shown = escape(content)
     return (
-        f'<pre tabindex="0"><code>{shown}</code></pre><p><button class="copy" data-text="{shown}">copy</button>'
-        "</p>"
+        f'<pre tabindex="0"><code>{shown}</code></pre>'
+        f'<p><button class="copy" data-text="{shown}">copy</button></p>'
     )
