@@ -38,7 +38,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, models:
 def test_an_error_is_kept_and_said_in_full(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "s.yaml", "--out", "a[b]", "--set", "training.steps=2"]) == 1
     said = capsys.readouterr().out
-    first, second, frame, where, again = said.splitlines()[-7:-2]
+    first, second, frame, where, again = said.splitlines()[-8:-3]
     assert first == f"3 stages failed: RuntimeError: {MESSAGE.splitlines()[0]}"
     assert second == "second line"
     assert frame.startswith("  at tests/faulty.py:")
