@@ -7,7 +7,7 @@ In: results, or where they lie. Out: plotly figures that stand alone.
 False
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -15,7 +15,8 @@ import plotly.graph_objects as go
 from analysis.data.final_scores import OrderScores
 from analysis.data.given_results import read_results
 from analysis.data.results import Results
-from analysis.report.figure_style import SCALE, empty_figure, text
+from analysis.report.export import alone
+from analysis.report.figure_style import SCALE, empty_figure, text, titled
 from analysis.report.panels import PANELS
 from analysis.report.study_statistics import StudyStatistics
 
@@ -56,6 +57,8 @@ class NothingToDraw(ValueError):
 
 _PANELS = {panel.key: panel for panel in PANELS}
 _STATISTICS = "_statistics"
+KNOWN = 8
+"""Names that an error lists."""
 
 
 def overview(results: Source) -> go.Figure:
@@ -198,51 +201,55 @@ def matrix(
     results: Source,
     method: str | None = None,
     replicate: int | None = None,
-    order: tuple[str, ...] | None = None,
+    order: str | Sequence[str] | None = None,
     backbone: str | None = None,
 ) -> go.Figure:
     """Draws the accuracy matrix of one run, a frame around the task just learnt.
 
-    What is not chosen is that of the worst run that fits.
+    What is not chosen is that of the worst run that fits; an order is tasks, or "a>b>c".
 
     Raises:
         ValueError: no complete run fits.
     """
     study = statistics(results)
     chosen: dict[str, object] = {"method": method, "replicate": replicate, "backbone": backbone}
-    chosen["order"] = None if order is None else tuple(order)
+    tasks = order.split(">") if isinstance(order, str) else order
+    chosen["order"] = None if tasks is None else tuple(task.strip() for task in tasks)
     runs = study.runs
     for column, value in chosen.items():
         if value is None:
             continue
         fits = [found == value for found in runs[column]]
         if not any(fits):
-            known = ", ".join(dict.fromkeys(map(_said, runs[column].head(50)))) or "none"
+            known = [_said(found) for found in runs[column].unique()]
+            more = f" and {len(known) - KNOWN} more" if len(known) > KNOWN else ""
             raise ValueError(
-                f"There is no complete run of {column} {_said(value)!r}; there are: {known}."
+                f"There is no complete run of {column} {_said(value)!r}; there are: "
+                f"{', '.join(known[:KNOWN]) or 'none'}{more}."
             )
         runs = runs[fits]
     if runs.empty:
         raise ValueError("There is no complete run yet, so there is no accuracy matrix to draw.")
     run = runs.sort_values("average_accuracy", kind="stable").iloc[0]
     found = study.results.matrix(run["backbone"], run["method"], run["replicate"], run["order"])
-    tasks = [text(task) for task in found.columns]
-    stages = ["before", *(f"after {task}" for task in tasks)]
+    names = [text(task) for task in found.columns]
+    stages = ["before", *(f"after {task}" for task in names)]
     figure = empty_figure(height=160 + 40 * len(stages))
     figure.add_heatmap(
-        x=list(range(len(tasks))), y=list(range(len(stages))), z=found.to_numpy(), zmin=0, zmax=1,
+        x=list(range(len(names))), y=list(range(len(stages))), z=found.to_numpy(), zmin=0, zmax=1,
         colorscale=SCALE, texttemplate="%{z:.2f}", colorbar={"title": {"text": "accuracy"}},
         name=text(run["method"]),
     )  # fmt: skip
-    for i in range(len(tasks)):
+    for i in range(len(names)):
         figure.add_shape(type="rect", x0=i - 0.5, x1=i + 0.5, y0=i + 0.5, y1=i + 1.5)
     ticks = {"tickmode": "array", "showgrid": False}
-    figure.update_xaxes(title="task", tickvals=list(range(len(tasks))), ticktext=tasks, **ticks)
+    figure.update_xaxes(title="task", tickvals=list(range(len(names))), ticktext=names, **ticks)
     figure.update_yaxes(
         title="stage", tickvals=list(range(len(stages))), ticktext=stages, autorange="reversed",
         **ticks,
     )  # fmt: skip
-    return figure
+    run_name = f"{text(run['method'])}, replicate {run['replicate']}"
+    return titled(figure, f"Accuracy matrix: {run_name}")
 
 
 def statistics(results: Source) -> StudyStatistics:
@@ -271,14 +278,12 @@ def _drawn(key: str, results: Source, **chosen: str | None) -> go.Figure:
         ValueError: there is no such choice.
     """
     panel, study = _PANELS[key], statistics(results)
-    frame = panel.frame(study)
-    figure = None if frame.empty else panel.draw(frame, study)
+    frame, figure = panel.frame(study), None
+    if not frame.empty:
+        options = panel.options(frame, study)
+        figure = alone(panel, frame, study, _place(options, chosen) if options else 0)
     if figure is None:
         raise NothingToDraw(f"These results hold nothing to draw in '{key}' ({panel.title}).")
-    options = panel.options(frame, study)
-    if options:
-        figure.data = (figure.data[_place(options, chosen)],)
-        figure.data[0].visible = True
     return figure
 
 

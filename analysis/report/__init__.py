@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-import plotly.graph_objects as go
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
@@ -23,7 +22,7 @@ from analysis.data.given_results import of_study, read_results
 from analysis.data.locations import distinct_names, open_folder
 from analysis.data.results import Results
 from analysis.report.dataset_card import card
-from analysis.report.export import check_formats, images, texts
+from analysis.report.export import alone, check_formats, images, texts
 from analysis.report.markdown import markdown, markdown_of_scores
 from analysis.report.page import Filled, page
 from analysis.report.panels import with_own
@@ -94,8 +93,8 @@ def write_report(
     study = StudyStatistics(found, tuple(metrics), configs, apart, (*marked, *published))
     filled = [Filled(panel, panel.frame(study)) for panel in with_own(panels)]
     tables = tables_of(study, filled)
-    folder = _with_tables(home, tables)
-    _export(folder, study, filled, tables, figure_formats, table_formats)
+    drawn = _images(filled, study, figure_formats)  # may fail, so before anything is written
+    folder = _with_parts(home, tables, table_formats, drawn)
     _write(folder, "report.md", markdown(study).encode())
     if found.folder is not None:
         _write(folder, "CARD.md", card(study, tables).encode())
@@ -125,8 +124,8 @@ def _write_scores(
     study = StudyStatistics(NO_MATRICES, given=scores)
     filled = [Filled(panel, panel.frame(study)) for panel in (PublishedOrder(), MethodsByOrder())]
     tables = {"scores": scores.means} | {panel.table: frame for panel, frame in filled}
-    folder = _with_tables(home, tables)
-    _export(folder, study, filled, tables, figure_formats, table_formats)
+    drawn = _images(filled, study, figure_formats)
+    folder = _with_parts(home, tables, table_formats, drawn)
     _write(folder, "report.md", markdown_of_scores(study).encode())
     _write(folder, "report.html", page(study, filled, tables).encode())
     return posixpath.join(home, "report.html")
@@ -212,39 +211,37 @@ def made_folder(out: str) -> fs.FileSystem:
     return open_folder(out)
 
 
-def _with_tables(home: str, tables: Mapping[str, pd.DataFrame]) -> fs.FileSystem:
-    """Returns the folder of a report, with its tables written."""
+def _with_parts(
+    home: str,
+    tables: Mapping[str, pd.DataFrame],
+    table_formats: Sequence[str],
+    drawn: Sequence[tuple[str, bytes]],
+) -> fs.FileSystem:
+    """Returns the folder of a report, with its tables and figures written."""
     folder = made_folder(home)
     folder.create_dir("tables", recursive=True)
     for name, table in tables.items():
         _write(folder, f"tables/{name}.parquet", _parquet(table))
+    for name, text in texts(tables, table_formats):
+        _write(folder, f"tables/{name}", text.encode())
+    if drawn:
+        folder.create_dir("figures", recursive=True)
+    for name, content in drawn:
+        _write(folder, f"figures/{name}", content)
     return folder
 
 
-def _export(
-    folder: fs.FileSystem,
-    study: StudyStatistics,
-    filled: Sequence[Filled],
-    tables: Mapping[str, pd.DataFrame],
-    figure_formats: Sequence[str],
-    table_formats: Sequence[str],
-) -> None:
-    """Writes figures and tables in further formats."""
-    if figure_formats:
-        drawn = {part.panel.key: _alone(part, study) for part in filled if part.is_shown}
-        folder.create_dir("figures", recursive=True)
-        for name, content in images({k: f for k, f in drawn.items() if f}, figure_formats):
-            _write(folder, f"figures/{name}", content)
-    for name, text in texts(tables, table_formats):
-        _write(folder, f"tables/{name}", text.encode())
+def _images(
+    filled: Sequence[Filled], study: StudyStatistics, formats: Sequence[str]
+) -> list[tuple[str, bytes]]:
+    """Returns the figures of the page as files; what the page offers a choice of, as it opens.
 
-
-def _alone(part: Filled, study: StudyStatistics) -> go.Figure | None:
-    """Returns the figure of a panel with what the page shows of it first."""
-    figure = part.panel.draw(part.frame, study)
-    if figure is not None and part.panel.options(part.frame, study):
-        figure.data = figure.data[:1]
-    return figure
+    Raises:
+        ValueError: there is no browser to draw with.
+    """
+    shown = [part for part in filled if part.is_shown] if formats else []
+    drawn = {part.panel.key: alone(part.panel, part.frame, study) for part in shown}
+    return list(images({key: figure for key, figure in drawn.items() if figure}, formats))
 
 
 def _parquet(table: pd.DataFrame) -> bytes:

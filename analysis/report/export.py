@@ -10,12 +10,17 @@ import plotly.graph_objects as go
 import plotly.io
 
 from analysis.report.embedded_data import as_csv
+from analysis.report.figure_style import HEIGHT, text, titled
 from analysis.report.latex import to_latex
+from analysis.report.panels.base import Panel
+from analysis.report.study_statistics import StudyStatistics
 
 FIGURES = ("svg", "pdf", "png")
 TABLES = ("csv", "tex")
 WIDTH = 900
 """Of a figure, in pixels."""
+SCALE = 2
+"""Pixels of a PNG for one of the figure, so that it is sharp in print."""
 LARGEST = 300
 """Rows of a table that is still written as LaTeX."""
 INSTALL = "pip install 'task-order-sweep[figures]'"
@@ -44,6 +49,30 @@ def check_formats(figures: Sequence[str], tables: Sequence[str]) -> None:
         )
 
 
+def alone(
+    panel: Panel, frame: pd.DataFrame, study: StudyStatistics, place: int = 0
+) -> go.Figure | None:
+    """Returns the figure of a panel as it stands outside of the page; None: there is none.
+
+    Args:
+        panel: of the page.
+        frame: what it shows.
+        study: what the frame is of.
+        place: which of the panel's options is shown, where the page offers a choice.
+    """
+    figure = panel.draw(frame, study)
+    if figure is None:
+        return None
+    options, title = panel.options(frame, study), panel.title
+    if options:
+        figure.data = (figure.data[place],)
+        figure.data[0].visible = True
+        one_backbone = len({option.get("backbone") for option in options}) == 1
+        chosen = {k: v for k, v in options[place].items() if k != "backbone" or not one_backbone}
+        title += f": {text(', '.join(chosen.values()), 60)}" if chosen else ""
+    return titled(figure, title)
+
+
 def images(figures: Mapping[str, go.Figure], formats: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     """Yields every figure in every format, as name of a file and content, on white paper.
 
@@ -54,14 +83,17 @@ def images(figures: Mapping[str, go.Figure], formats: Sequence[str]) -> Iterator
     if not names:
         return
     drawn = [
-        go.Figure(figure).update_layout(paper_bgcolor="white", width=WIDTH)
+        go.Figure(figure).update_layout(paper_bgcolor="white")
         for figure in figures.values()
         for _ in formats
     ]
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / name for name in names]
+        # Of several figures at once, plotly does not read the heights by itself.
+        heights = [figure.layout.height or HEIGHT for figure in drawn]
+        scales = [SCALE if path.suffix == ".png" else 1 for path in paths]
         try:
-            plotly.io.write_images(fig=drawn, file=paths)
+            plotly.io.write_images(fig=drawn, file=paths, width=WIDTH, height=heights, scale=scales)
         except RuntimeError as error:
             raise ValueError(
                 f"Writing figures takes Chrome or Chromium: {str(error).strip().splitlines()[0]}"

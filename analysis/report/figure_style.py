@@ -42,6 +42,10 @@ TEMPLATE = go.layout.Template(
 )
 
 
+TITLE = 40
+"""Height of a title, in pixels."""
+HEIGHT = 450
+"""Of a figure that does not say its own, in pixels."""
 MOST_NUMBERED = 12
 """Rows or columns of a heat map up to which its cells hold their numbers."""
 COLUMNS = 3
@@ -191,6 +195,22 @@ Groups = Sequence[tuple[str, str]]
 def empty_figure(**layout: object) -> go.Figure:
     """Returns a figure with the look of all others and nothing in it."""
     return go.Figure(layout={"template": TEMPLATE, **layout})
+
+
+def titled(figure: go.Figure, title: str) -> go.Figure:
+    """Returns a figure with a title, which the page says in a heading; plots keep their size."""
+    if figure.layout.title.text:
+        return figure
+    top = figure.layout.margin.t
+    if top is None:
+        top = figure.layout.template.layout.margin.t or 0
+    place = {"x": 0, "y": 1, "xref": "container", "yref": "container", "yanchor": "top"}
+    figure.update_layout(
+        title={"text": title, "font": {"size": 16}, "pad": {"l": 16, "t": 14}, **place},
+        margin={"t": top + TITLE},
+        height=(figure.layout.height or HEIGHT) + TITLE,
+    )
+    return figure
 
 
 def present(frame: pd.DataFrame, groups: Groups) -> Groups:

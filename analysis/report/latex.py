@@ -13,6 +13,21 @@ from analysis.run_metrics.metric import METRICS
 
 ARROWS = {True: r"$\uparrow$", False: r"$\downarrow$"}
 """By whether higher is better."""
+GREEK = {
+    "\u03b1": "alpha",
+    "\u03b2": "beta",
+    "\u03b3": "gamma",
+    "\u03b4": "delta",
+    "\u03b5": "varepsilon",
+    "\u03b7": "eta",
+    "\u03bb": "lambda",
+    "\u03bc": "mu",
+    "\u03c1": "rho",
+    "\u03c3": "sigma",
+    "\u03c4": "tau",
+    "\u0394": "Delta",
+}
+"""Letters that stand in names of methods and options."""
 MARKS = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -26,10 +41,24 @@ MARKS = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "\u00a0": "~",
+    "\u2190": r"$\leftarrow$",
+    "\u2191": r"$\uparrow$",
     "\u2192": r"$\rightarrow$",
+    "\u2193": r"$\downarrow$",
+    "\u2212": "$-$",
+    "\u2248": r"$\approx$",
+    "\u2264": r"$\leq$",
+    "\u2265": r"$\geq$",
+    "\u2013": "--",
+    "\u2014": "---",
+    "\u2018": "`",
+    "\u2019": "'",
+    "\u201c": "``",
+    "\u201d": "''",
     "\u2026": r"\ldots{}",
-}
-"""What LaTeX would read as something else."""
+} | {letter: rf"$\{name}$" for letter, name in GREEK.items()}
+"""What LaTeX would read as something else, or pdflatex not at all; the page reads them, too."""
 
 
 def escaped(text: object) -> str:
@@ -56,8 +85,8 @@ def to_latex(
             their title and an arrow.
         caption: below the table; for results by default what the numbers rest on. Plain text.
         digits: after the point.
-        best: columns in which the best value is bold; by default all metrics of the table. The
-            methods of a study that are references are never the best.
+        best: columns in which the best value of each backbone is bold; by default all metrics of
+            the table. The methods of a study that are references are never the best.
 
     >>> from analysis import tiny_study
     >>> print(to_latex(tiny_study()).splitlines()[6])
@@ -71,7 +100,8 @@ def to_latex(
     names = ["backbone"] * bool(frame["backbone"].nunique() > 1) + ["method"]
     chosen = [column + end for column in wanted for end in BOUNDS if column + end in frame]
     sample = report_text.sample(study.summary)
-    said = f"{sample[0].upper()}{sample[1:]}."
+    sample = sample if sample.startswith("n = ") else f"{sample[0].upper()}{sample[1:]}"
+    said = f"{sample}. Bold: the best mean, whether or not the others are decided to be worse."
     if study.references:
         there = sorted(study.references & set(frame["method"]))
         said += f" For reference only: {listed(there)}." if there else ""
@@ -85,15 +115,16 @@ def _table(
     best: Collection[str] | None,
     references: Collection[str],
 ) -> str:
+    frame = frame.reset_index(drop=True)  # rows of tables put together may share their index
     there = [str(column) for column in frame.columns]
     bounds = {c + end for c in there for end in BOUNDS[1:] if {c + e for e in BOUNDS} <= {*there}}
     columns = [column for column in there if column not in bounds]
     chosen = [c for c in columns if c in METRICS] if best is None else list(best)
-    bold = {column: _best(frame, column, references) for column in chosen}
-    lines = [
-        " & ".join(_cell(row, column, digits, index in bold.get(column, ())) for column in columns)
-        for index, row in frame.iterrows()
+    cells = [
+        _cells(frame, column, digits, _best(frame, column, references) if column in chosen else [])
+        for column in columns
     ]
+    lines = [" & ".join(row) for row in zip(*cells, strict=True)]
     kinds = "".join("r" if pd.api.types.is_numeric_dtype(frame[c]) else "l" for c in columns)
     return "\n".join(
         [
@@ -120,29 +151,36 @@ def _heading(column: str) -> str:
 
 
 def _best(frame: pd.DataFrame, column: str, references: Collection[str]) -> list[object]:
-    """Returns the rows with the best value."""
+    """Returns the rows with the best value of their backbone."""
     competing = frame[~frame["method"].isin(list(references))] if "method" in frame else frame
-    values = competing[column].dropna()
-    if values.empty:
-        return []
+    values = competing[column]
     higher = column not in METRICS or METRICS[column].higher_is_better
-    return list(values.index[values == (values.max() if higher else values.min())])
+    by = competing["backbone"] if "backbone" in competing else pd.Series("", competing.index)
+    best = values.groupby(by).transform("max" if higher else "min")
+    return list(values.index[values.notna() & (values == best)])
 
 
-def _cell(row: pd.Series, column: str, digits: int, is_bold: bool) -> str:
-    value = row[column]
+def _cells(frame: pd.DataFrame, column: str, digits: int, bold: Collection[object]) -> list[str]:
+    """Returns a column, with its intervals where the table has them."""
+    found = [_cell(v, digits, i in bold) for i, v in frame[column].items()]
+    if not {column + end for end in BOUNDS} <= {*frame.columns}:
+        return found
+    bounds = zip(*(frame[column + end] for end in BOUNDS[1:]), strict=True)
+    return [
+        cell
+        if pd.isna(low) or pd.isna(high)
+        else rf"{cell} {{\scriptsize [{_number(low, digits)}, {_number(high, digits)}]}}"
+        for cell, (low, high) in zip(found, bounds, strict=True)
+    ]
+
+
+def _cell(value: object, digits: int, is_bold: bool) -> str:
     if isinstance(value, (tuple, list)):
         return escaped(" \u2192 ".join(map(str, value)))
-    if not isinstance(value, float):
-        return escaped(value)
-    if pd.isna(value):
+    if pd.api.types.is_scalar(value) and pd.isna(value):
         return "--"
-    shown = _number(value, digits)
-    shown = rf"\textbf{{{shown}}}" if is_bold else shown
-    low, high = (row.get(column + end) for end in BOUNDS[1:])
-    if low is None or high is None or pd.isna(low) or pd.isna(high):
-        return shown
-    return rf"{shown} {{\scriptsize [{_number(low, digits)}, {_number(high, digits)}]}}"
+    shown = _number(value, digits) if pd.api.types.is_float(value) else escaped(value)
+    return rf"\textbf{{{shown}}}" if is_bold else shown
 
 
 def _number(value: float, digits: int) -> str:

@@ -13,6 +13,7 @@ from plotly.offline import get_plotlyjs
 from analysis.report import html_parts
 from analysis.report.embedded_data import embedded, packed
 from analysis.report.figure_style import INK
+from analysis.report.latex import MARKS
 from analysis.report.panels.base import Panel
 from analysis.report.study_statistics import StudyStatistics
 from analysis.report.text import report_text
@@ -65,6 +66,7 @@ def page(
         ink=INK,
         browser=html_parts.as_json(study.browser),
         tables=html_parts.as_json(data),
+        marks=html_parts.as_json(MARKS),
         footer=f"Written by {escape(report_text.versions(study))}.",
         css=(here / "style.css").read_text("utf-8"),
         reading=(here / "reading.js").read_text("utf-8"),

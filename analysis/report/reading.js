@@ -114,11 +114,8 @@ function asCsv({ head, lines }) {
   return [titles, ...rows].map((row) => `${row.map(quoted).join(",")}\n`).join("");
 }
 
-const TEX = { "\\": "\\textbackslash{}", "{": "\\{", "}": "\\}", $: "\\$", "&": "\\&", "#": "\\#",
-  "%": "\\%", _: "\\_", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}",
-  "<": "$<$", ">": "$>$", "\u2192": "$\\rightarrow$", "\u2191": "$\\uparrow$",
-  "\u2193": "$\\downarrow$", "\u2013": "--", "\u2212": "$-$", "\u00a0": " " };
-const tex = (text) => text.replace(/[\\{}$&#%_~^<>\u2192\u2191\u2193\u2013\u2212\u00a0]/g, (c) => TEX[c])
+const marks = JSON.parse(document.getElementById("marks").textContent);
+const tex = (text) => text.replace(/[^]/gu, (c) => marks[c] ?? (c > "\u00ff" ? "?" : c))
   .replace(/(^|[[ ])-(?=[.\d])/g, "$1$-$");
 
 function asTex({ title, head, lines }) {

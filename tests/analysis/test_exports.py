@@ -11,14 +11,19 @@ import pandas as pd
 import pytest
 from pypdf import PdfReader
 
-from analysis import to_latex, write_report
+from analysis import figures, to_latex, write_report
 from analysis.report.export import FIGURES, check_formats
+from analysis.report.latex import escaped
 from sweep.cli.main import main
 from tests.analysis.chromium import CHROMIUM, browser
 from tests.analysis.synthetic import METHODS, World, random_orders, write_study
 
 TASKS = ("a", "b", "c")
-NAMES = ("er_500 & 5 %", "{lwf} \\ #1 ~ ^", "größer → <b>")
+NAMES = (
+    "er_500 & 5 %",
+    "{lwf} \\ #1 ~ ^",
+    "größer \u2192 <b> \u03b1 \u2265 \u201c2\u201d \u2013 \u22121 \u2026 \u65b9",
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +43,29 @@ def test_figures_are_written_in_every_format(out: Path) -> None:
     assert len(pdf.pages) == 1
     assert "average accuracy" in pdf.pages[0].extract_text()
     assert (out / "figures" / "overview.png").read_bytes().startswith(b"\x89PNG")
+    svg_of_modes = ElementTree.fromstring((out / "figures" / "modes.svg").read_text())
+    assert (svg.get("width"), svg_of_modes.get("width")) == ("900", "900")
+    heights = {name: drawn_height(out, name) for name in ("orders", "modes")}
+    assert (float(svg.get("height", 0)), float(svg_of_modes.get("height", 0))) == (
+        heights["orders"],
+        heights["modes"],
+    )
+    assert heights["orders"] != heights["modes"]
     names = {kind: {path.stem for path in out.glob(f"figures/*.{kind}")} for kind in FIGURES}
     assert names["svg"] == names["pdf"] == names["png"] >= {"overview", "orders", "tree"}
+
+
+def drawn_height(out: Path, name: str) -> float:
+    return float(getattr(figures, name)(str(out)).layout.height)
+
+
+def test_without_a_browser_nothing_is_written(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "nowhere"))
+    with pytest.raises(ValueError, match="takes Chrome or Chromium"):
+        write_report(str(out), out=str(tmp_path / "report"), figure_formats=("svg",))
+    assert not (tmp_path / "report").exists()
 
 
 def test_tables_are_written_in_every_format(out: Path) -> None:
@@ -92,6 +118,43 @@ def test_a_table_has_intervals_the_best_in_bold_and_arrows() -> None:
     assert lines[6] == r"er & \textbf{0.700} {\scriptsize [0.650, 0.750]} & $-$0.100 & 3 \\"
     assert lines[7] == r"lwf & 0.600 & \textbf{$-$0.050} & 4 \\"
     assert r"\caption{n = 3.}" in lines
+
+
+def lines_of(**columns: object) -> list[str]:
+    lines = to_latex(pd.DataFrame(columns)).splitlines()
+    return lines[lines.index(r"\midrule") + 1 : lines.index(r"\bottomrule")]
+
+
+def test_numbers_of_every_kind_are_shown_as_what_they_are() -> None:
+    assert lines_of(runs=[3], bwt=[-0.25]) == [r"3 & \textbf{$-$0.250} \\"]
+    assert lines_of(x=pd.Series([0.7], dtype="float32")) == [r"0.700 \\"]
+    assert lines_of(x=[None], y=[pd.NA], z=[pd.NaT]) == [r"-- & -- & -- \\"]
+
+
+def test_rows_that_share_an_index_are_not_both_the_best() -> None:
+    part = pd.DataFrame({"average_accuracy": [0.5]})
+    text = to_latex(pd.concat([part, part + 0.1]))
+    assert text.count("textbf") == 1
+    assert r"\textbf{0.600}" in text
+
+
+def test_every_backbone_has_its_best() -> None:
+    found = lines_of(backbone=["a", "a", "b"], method=["x", "y", "x"], bwt=[-0.1, -0.2, -0.3])
+    assert ["textbf" in line for line in found] == [True, False, True]
+
+
+def test_signs_that_names_often_hold_are_kept() -> None:
+    assert escaped("\u03b1\u2212LoRA \u2013 \u201cx\u201d \u2265 1") == (
+        r"$\alpha$$-$LoRA -- ``x'' $\geq$ 1"
+    )
+
+
+def test_the_caption_says_what_numbers_rest_on_and_what_bold_means(out: Path) -> None:
+    from analysis import load
+
+    (caption,) = [line for line in to_latex(load(str(out))).splitlines() if "caption" in line]
+    assert caption.startswith(r"\caption{n = ")
+    assert r"95 \% t interval over 3 replicates. Bold: the best mean" in caption
 
 
 def test_references_are_never_the_best(out: Path) -> None:

@@ -45,6 +45,20 @@ def test_figures_stand_alone(results):
         assert figure.data, name
         assert all(trace.visible in (None, True) for trace in figure.data), name
         assert len(figure.data) == 1 or name not in ONE_OF_MANY, name
+        assert figure.layout.title.text, name
+
+
+def test_a_title_says_what_was_chosen_and_takes_no_room_from_the_plots(results):
+    panel = next(panel for panel in PANELS if panel.key == "tree")
+    study = figures.statistics(results)
+    on_page = panel.draw(panel.frame(study), study).layout
+    layout = figures.tree(results, method="replay").layout
+    assert layout.title.text == "Orders as a tree: replay"
+    assert layout.height - layout.margin.t == on_page.height - on_page.margin.t
+    assert layout.margin.t > on_page.margin.t
+    assert figures.matrix(results, "replay", 2).layout.title.text == (
+        "Accuracy matrix: replay, replicate 2"
+    )
 
 
 def test_a_method_is_chosen_by_its_name(results):
@@ -65,5 +79,6 @@ def test_a_matrix_is_that_of_the_run(results):
     figure = figures.matrix(results, "finetune", 0, order)
     assert figure.data[0].z == pytest.approx(results.matrix("clip", "finetune", 0, order).values)
     assert list(figure.layout.xaxis.ticktext) == list(order)
+    assert figures.matrix(results, "finetune", 0, "cars > pets>textures") == figure
     with pytest.raises(ValueError, match="no complete run of method 'fintune'; there are: "):
         figures.matrix(results, "fintune")
