@@ -1,6 +1,7 @@
 r"""Tables for papers, as LaTeX (needs \usepackage{booktabs})."""
 
 from collections.abc import Collection
+from typing import Any
 
 import pandas as pd
 
@@ -174,7 +175,7 @@ def _cells(frame: pd.DataFrame, column: str, digits: int, bold: Collection[objec
     ]
 
 
-def _cell(value: object, digits: int, is_bold: bool) -> str:
+def _cell(value: Any, digits: int, is_bold: bool) -> str:
     if isinstance(value, (tuple, list)):
         return escaped(" \u2192 ".join(map(str, value)))
     if pd.api.types.is_scalar(value) and pd.isna(value):

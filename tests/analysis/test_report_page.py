@@ -300,7 +300,7 @@ def test_names_are_escaped_everywhere(tmp_path: Path) -> None:
     page = page_of(tmp_path)
     tags = {tag for tag, _ in page.elements}
     assert not {"b", "i", "u"} & tags
-    assert sum(tag == "script" for tag, _ in page.elements) == 6
+    assert sum(tag == "script" for tag, _ in page.elements) == 7
     assert "<i>m" in page.text
     for figure in json.loads(page.scripts["figures"]).values():
         for trace in figure["data"]:
