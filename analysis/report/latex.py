@@ -180,7 +180,7 @@ def _cell(value: Any, digits: int, is_bold: bool) -> str:
         return escaped(" \u2192 ".join(map(str, value)))
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return "--"
-    shown = _number(value, digits) if pd.api.types.is_float(value) else escaped(value)
+    shown = _number(float(value), digits) if pd.api.types.is_float(value) else escaped(value)
     return rf"\textbf{{{shown}}}" if is_bold else shown
 
 
