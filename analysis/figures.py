@@ -266,7 +266,9 @@ def statistics(results: Source) -> StudyStatistics:
             )
         return StudyStatistics(found)
     # Kept with the results themselves, so that both go together.
-    kept: StudyStatistics = vars(results).setdefault(_STATISTICS, StudyStatistics(results))
+    if _STATISTICS not in vars(results):
+        vars(results)[_STATISTICS] = StudyStatistics(results)
+    kept: StudyStatistics = vars(results)[_STATISTICS]
     return kept
 
 

@@ -30,6 +30,8 @@ from analysis.report.panels.base import Panel
 from analysis.report.panels.methods_by_order import MethodsByOrder
 from analysis.report.panels.published_order import PublishedOrder
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import published_sentences
+from analysis.report.text.answers import as_table, said_in
 from analysis.run_metrics.metric import Metric
 
 IN_MEMORY = "report"
@@ -95,7 +97,7 @@ def write_report(
     tables = tables_of(study, filled)
     drawn = _images(filled, study, figure_formats)  # may fail, so before anything is written
     folder = _with_parts(home, tables, table_formats, drawn)
-    _write(folder, "report.md", markdown(study).encode())
+    _write(folder, "report.md", markdown(study, said_in(tables["answers"])).encode())
     if found.folder is not None:
         _write(folder, "CARD.md", card(study, tables).encode())
     _write(folder, "report.html", page(study, filled, tables).encode())
@@ -124,6 +126,7 @@ def _write_scores(
     study = StudyStatistics(NO_MATRICES, given=scores)
     filled = [Filled(panel, panel.frame(study)) for panel in (PublishedOrder(), MethodsByOrder())]
     tables = {"scores": scores.means} | {panel.table: frame for panel, frame in filled}
+    tables["answers"] = as_table([published_sentences.answer(tables["published_orders"])])
     drawn = _images(filled, study, figure_formats)
     folder = _with_parts(home, tables, table_formats, drawn)
     _write(folder, "report.md", markdown_of_scores(study).encode())

@@ -1,13 +1,15 @@
 """The run folder as a data set of the Hugging Face Hub: its card."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from analysis.report.markdown import answered, literal
 from analysis.report.study_statistics import StudyStatistics
 from analysis.report.text import report_text
+from analysis.report.text.answers import said_in
+from analysis.report.text.subject import Answer
 
 
 def card(study: StudyStatistics, tables: Mapping[str, pd.DataFrame]) -> str:
@@ -29,16 +31,16 @@ def card(study: StudyStatistics, tables: Mapping[str, pd.DataFrame]) -> str:
         ],
     }
     lines = [f"{key}: {json.dumps(value)}" for key, value in front.items()]  # JSON is YAML
-    return "\n".join(["---", *lines, "---", "", *_body(study)]) + "\n"
+    return "\n".join(["---", *lines, "---", "", *_body(study, said_in(tables["answers"]))]) + "\n"
 
 
-def _body(study: StudyStatistics) -> list[str]:
+def _body(study: StudyStatistics, said: Sequence[Answer]) -> list[str]:
     return [
         f"# {literal(report_text.title(study))}",
         "",
         literal(report_text.lead(study)),
         "",
-        *answered(study),
+        *answered(said),
         "",
         "`results/` holds one row per stage, evaluation and metric; `tables/` what the report",
         "shows, `report.html` the report. Read them with `analysis.load`, run the study again with",

@@ -1,6 +1,7 @@
 """The report as Markdown, for terminals, pull requests and model cards."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from analysis.orders.comparison import BOUNDS, COMPARED
@@ -8,9 +9,9 @@ from analysis.orders.published import published_orders
 from analysis.report.report_frames import by_metric, group, rows
 from analysis.report.study_statistics import StudyStatistics
 from analysis.report.text import published_sentences, report_text
-from analysis.report.text.answers import answers_of
 from analysis.report.text.phrases import interval, perhaps_none
 from analysis.report.text.sentences import findings
+from analysis.report.text.subject import Answer
 from analysis.run_metrics.metric import METRICS
 
 ARROWS = {True: "(up)", False: "(down)"}
@@ -19,12 +20,17 @@ MARKUP = re.compile(r"[\\`<|]|\](?=\()|(?<!\*)\*(?!\*)|(?<!\w)_|_(?!\w)")
 """What Markdown would read as code, HTML, a cell's end, a link or emphasis; ** is ours."""
 
 
-def markdown(study: StudyStatistics) -> str:
-    """Returns answers, findings, all metrics, worst and best orders, gaps, how it is computed."""
+def markdown(study: StudyStatistics, said: Sequence[Answer]) -> str:
+    """Returns answers, findings, all metrics, worst and best orders, gaps, how it is computed.
+
+    Args:
+        study: what it is about.
+        said: the answers about it.
+    """
     parts = [
         f"# {literal(report_text.title(study))}",
         literal(report_text.lead(study)),
-        "\n".join(answered(study)),
+        "\n".join(answered(said)),
         table(
             ["", "", ""],
             [
@@ -82,9 +88,8 @@ def _plain(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def answered(study: StudyStatistics) -> list[str]:
+def answered(said: Sequence[Answer]) -> list[str]:
     """Returns one line per answer, with its details below it."""
-    said = answers_of(study)
     several = len({answer.backbone for answer in said}) > 1
     lines = []
     for answer in said:

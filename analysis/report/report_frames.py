@@ -74,6 +74,11 @@ def judged(compared: pd.DataFrame) -> pd.DataFrame:
     return compared.assign(low=low, high=high, word=word)
 
 
+def shown_to_predict(models: pd.DataFrame) -> pd.DataFrame:
+    """Returns the models of the order that explain something, and more than by chance."""
+    return models[(models["r2"] > 0) & (models["p_holm"] < 1 - LEVEL)]
+
+
 def moved(runs: pd.DataFrame) -> set[tuple[str, str]]:
     """Returns every (backbone, method) of which two orders of one seed do not end alike."""
     accuracy = runs.groupby(["backbone", "method", "replicate"])["average_accuracy"]

@@ -22,6 +22,7 @@ from analysis.mechanisms.embedding_alignment import alignment_drift, alignments
 from analysis.mechanisms.shapley_attribution import attribution_stages, attributions
 from analysis.mechanisms.task_contributions import gains, method_contributions, of_gains
 from analysis.orders.comparison import comparison, preferred_baselines
+from analysis.orders.order_models import order_models
 from analysis.orders.ranking import rankings, stability
 from analysis.orders.robustness import disparity, robustness
 from analysis.orders.settling import replicate_hours, settling
@@ -293,6 +294,11 @@ class StudyStatistics:
     def manifest(self) -> dict[str, Any]:
         """Returns the run's manifest.json; {} while the study runs."""
         return read_mapping(self.results.folder, "manifest.json")
+
+    @cached_property
+    def order_models(self) -> pd.DataFrame:
+        """Returns what models of the order explain of every method."""
+        return order_models(self.runs)
 
     @cached_property
     def plan(self) -> dict[str, Any]:

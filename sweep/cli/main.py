@@ -84,7 +84,7 @@ def run(
     if finished.failed:
         say_failures(finished.failures, study, set_)
         say("Retry them with: ", (again, "bold"))
-    say(verdict(finished.out))
+    say(verdict(path))
     say("Open the report: ", (path, "bold"))
     if finished.failed:
         raise typer.Exit(EXIT_FAILED)
@@ -209,8 +209,7 @@ def report(
         figures=_listed(figures),
         tables=_listed(tables),
     )
-    if len(directories) == 1:
-        say(verdict(directories[0], published or (), score, order))
+    say(verdict(path))
     say("Open the report: ", (path, "bold"))
 
 

@@ -1,20 +1,17 @@
 """The report of a run."""
 
+import io
+import posixpath
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import yaml
 
 from analysis import write_report
-from analysis.data.final_scores import OrderScores
-from analysis.data.given_results import TABLES, read_results
-from analysis.orders.published import published_orders
-from analysis.report.study_statistics import StudyStatistics
-from analysis.report.text.answers import spoken
-from analysis.report.text.published_sentences import short_answer
-from analysis.report.text.ranking_answers import survives
-from analysis.report.text.subject import subjects
+from analysis.data.given_results import TABLES
+from analysis.report.text.answers import said_in, spoken
 from sweep.errors import InputError
 from sweep.orders.order import read_order
 from sweep.storage.folder import Folder
@@ -71,20 +68,17 @@ def report(
         raise InputError(str(error)) from None
 
 
-def verdict(
-    source: str, published: Sequence[str] = (), score: str | None = None, order: str | None = None
-) -> str:
-    """Returns the first answer of a report, in a line per backbone.
+def verdict(report: str) -> str:
+    """Returns the first answer of a report that has been written, in a line per backbone.
 
-    That is whether the ranking survives another order, or for a file with one number per order
-    whether the published one is like the others.
+    Args:
+        report: the path or URI of its report.html.
     """
-    tasks = None if order is None else read_order(order)
-    found = read_results(source, score=score, order=tasks).results
-    if isinstance(found, OrderScores):
-        return short_answer(published_orders(found.marked(published)))
-    said = [survives(about) for about in subjects(StudyStatistics(found))]
-    return "\n".join(spoken(answer, len(said) > 1) for answer in said)
+    folder = Folder(posixpath.dirname(report))
+    table = pq.read_table(io.BytesIO(folder.read("tables/answers.parquet")))
+    said = said_in(table.to_pandas())
+    first = [answer for answer in said if answer.question == said[0].question]
+    return "\n".join(spoken(answer, len(first) > 1) for answer in first)
 
 
 def _study_in(folder: Folder) -> dict[str, Any]:

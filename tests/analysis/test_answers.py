@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from analysis import Answer, answers, combine, from_matrices, load, write_report
+from analysis.orders.order_models import order_models
 from analysis.report.panels.overview import Overview
 from analysis.report.study_statistics import StudyStatistics
 from analysis.report.text.answers import answers_of, spoken
@@ -201,11 +202,15 @@ def test_a_rule_of_orders_is_found_where_there_is_one_and_not_in_noise() -> None
             for order in block
         )
 
-    words, gap, r2 = rule(runs(0, 0.1))
+    def found(seed: int, effect: float) -> tuple[str, float, float] | None:
+        drawn = runs(seed, effect)
+        return rule(drawn, order_models(drawn))
+
+    words, gap, r2 = found(0, 0.1)
     assert words == "b last"
     assert gap == pytest.approx(0.1, abs=0.02)
     assert r2 > 0.7
-    assert sum(rule(runs(seed, 0.0)) is not None for seed in range(25)) <= 1
+    assert sum(found(seed, 0.0) is not None for seed in range(25)) <= 3  # 5 % of 25, and luck
 
 
 def test_needs_name_only_what_is_decided(tmp_path: Path) -> None:

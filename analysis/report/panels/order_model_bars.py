@@ -5,11 +5,9 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.inference.intervals import LEVEL
-from analysis.orders.order_models import order_models
 from analysis.report.figure_style import INK, Looks, many, present, small_multiples, text
 from analysis.report.panels.base import Panel
-from analysis.report.report_frames import group, row_with_most, rows
+from analysis.report.report_frames import group, row_with_most, rows, shown_to_predict
 from analysis.report.study_statistics import StudyStatistics
 from analysis.report.text.phrases import listed
 
@@ -24,7 +22,7 @@ class OrderModelBars(Panel):
 
     def frame(self, study: StudyStatistics) -> pd.DataFrame:
         """Returns the fitted models."""
-        return order_models(study.runs)
+        return study.order_models
 
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what the models are."""
@@ -64,7 +62,7 @@ class OrderModelBars(Panel):
         none = []
         for pair in present(frame, study.groups):
             mine = group(frame, *pair)
-            known = mine[(mine["r2"] > 0) & (mine["p_holm"] < 1 - LEVEL)]
+            known = shown_to_predict(mine)
             if known.empty:
                 none.append(study.called(*pair))
             else:

@@ -8,7 +8,7 @@ from analysis.report import html_parts
 from analysis.report.html_parts import emphasised
 from analysis.report.panels.base import Panel
 from analysis.report.study_statistics import StudyStatistics
-from analysis.report.text.answers import answers_of
+from analysis.report.text.answers import answers_of, as_table, said_in
 from analysis.report.text.sentences import findings
 from analysis.report.text.subject import Answer
 
@@ -16,16 +16,16 @@ from analysis.report.text.subject import Answer
 class Verdict(Panel):
     """Shows a sentence per question, and all findings behind a click."""
 
-    key, title = "findings", "Answer"
+    key, title, table = "findings", "Answer", "answers"
     is_always_shown = True
 
     def frame(self, study: StudyStatistics) -> pd.DataFrame:
-        """Returns the runs that the sentences are about."""
-        return study.runs
+        """Returns the answers."""
+        return as_table(answers_of(study))
 
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the answers, and the list of findings."""
-        said = answers_of(study)
+        said = said_in(frame)
         several = len({answer.backbone for answer in said}) > 1
         parts = []
         for i, answer in enumerate(said):
@@ -33,7 +33,7 @@ class Verdict(Panel):
                 parts.append(f"<h4>{escape(answer.backbone)}</h4>")
             parts.append(_answered(answer, "h5" if several else "h4"))
         items = "".join(f"<li>{emphasised(sentence)}</li>" for sentence in findings(study))
-        if frame.empty:
+        if study.runs.empty:
             items = (
                 f"<li>No run is complete yet; what has been measured so far is below.</li>{items}"
             )

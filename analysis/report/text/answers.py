@@ -1,5 +1,9 @@
 """What a reader asks of a study, answered in a sentence each."""
 
+from collections.abc import Sequence
+
+import pandas as pd
+
 from analysis.data.results import Results, load
 from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics
@@ -38,6 +42,18 @@ def answers_of(study: StudyStatistics) -> list[Answer]:
     ]
 
 
+def as_table(said: Sequence[Answer]) -> pd.DataFrame:
+    """Returns answers as a table, a row each, its details a line each; `said_in` reads them."""
+    lines = [answer._asdict() | {"detail": "\n".join(answer.detail)} for answer in said]
+    return pd.DataFrame(lines, columns=list(Answer._fields))
+
+
+def said_in(table: pd.DataFrame) -> list[Answer]:
+    """Returns the answers of a table."""
+    found = map(Answer._make, rows(table))
+    return [answer._replace(detail=tuple(str(answer.detail).splitlines())) for answer in found]
+
+
 def spoken(answer: Answer, with_backbone: bool = False) -> str:
     """Returns an answer as one line of plain text.
 
@@ -45,7 +61,7 @@ def spoken(answer: Answer, with_backbone: bool = False) -> str:
     'Who? lora. lora is the most accurate.'
     """
     start = f"{answer.backbone}: " if with_backbone else ""
-    return f"{start}{answer.question} {answer.word}. {answer.sentence}".replace("**", "")
+    return f"{start}{answer.question} {answer.word}. {answer.sentence}".replace("**", "").rstrip()
 
 
 def _studies_differ(study: StudyStatistics, backbone: str) -> list[Answer]:

@@ -8,14 +8,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.inference.replicates import centred, complete_replicates
-from analysis.orders.order_models import order_models
-from analysis.report.report_frames import group, rows
+from analysis.report.report_frames import group, row_with_most, rows, shown_to_predict
 from analysis.report.text.phrases import NOTHING, interval
 from analysis.report.text.subject import Answer, BackboneResults
 
-EXPLAINED = 0.4
-"""R2 out of sample from which a model of orders counts as a rule: the best of the three models
-reaches it for less than 1 % of methods that no order moves (3 to 5 replicates of 6 to 8 orders)."""
 MOST_TASKS = 6
 """Tasks up to which an order is written out."""
 Holds = Callable[[Sequence[str]], bool]
@@ -74,12 +70,12 @@ def worst_orders(about: BackboneResults) -> Answer:
             "No rule known",
             f"{seen}. What bad orders share takes three replicates to find out.",
         )
-    found = rule(runs)
+    found = rule(runs, group(about.study.order_models, about.backbone, best))
     if found is None:
         return Answer(
             question,
             "No rule found",
-            f"{seen}. No model of the order predicts well how those of other replicates end.",
+            f"{seen}. No model of the order is shown to predict how those of other replicates end.",
         )
     words, gap, r2 = found
     return Answer(
@@ -90,19 +86,20 @@ def worst_orders(about: BackboneResults) -> Answer:
     )
 
 
-def rule(runs: pd.DataFrame) -> tuple[str, float, float] | None:
+def rule(runs: pd.DataFrame, models: pd.DataFrame) -> tuple[str, float, float] | None:
     """Returns what bad orders share, how much lower they end, and R2 out of sample; None: nothing.
 
-    The best of the three models has to explain EXPLAINED; of the statements that it is made of the
-    one is given whose orders end lowest against all others.
+    Of the statements that the best model is made of, the one is given whose orders end lowest
+    against all others.
 
     Args:
         runs: of one method, of complete replicates.
+        models: of the orders of that method (`order_models`).
     """
-    models = order_models(runs)
-    if models.empty or not models["r2"].max() >= EXPLAINED:
+    known = shown_to_predict(models)
+    if known.empty:
         return None
-    top = next(rows(models.sort_values("r2", ascending=False)))
+    top = row_with_most(known, "r2")
     y = centred(runs["average_accuracy"].to_numpy(float), runs["replicate"].to_numpy())
     found = []
     for words, holds in _statements(top.model, sorted(runs["order"].iloc[0])):

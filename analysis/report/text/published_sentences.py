@@ -10,6 +10,7 @@ from analysis.inference.intervals import LEVEL
 from analysis.orders.published import FEWEST
 from analysis.report.report_frames import rows
 from analysis.report.text.phrases import plural
+from analysis.report.text.subject import Answer
 
 WORDS = {"outlier": "an outlier", "within": "not shown to be one", "": "cannot say"}
 NEEDED = round(1 / (1 - LEVEL))
@@ -68,6 +69,11 @@ def short_answer(found: pd.DataFrame) -> str:
     if out == len(found):
         return f"Yes, in all {len(found)} cases."
     return f"Yes, in {out} of {len(found)} cases." if out else "Not shown."
+
+
+def answer(found: pd.DataFrame) -> Answer:
+    """Returns the answer as those of a study are."""
+    return Answer("Is the published order an outlier?", short_answer(found).rstrip("."), "")
 
 
 def _verdict(row: Any, scores: OrderScores) -> str:
