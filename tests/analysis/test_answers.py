@@ -109,15 +109,27 @@ STUDIES: tuple[Callable[[Path], StudyStatistics], ...] = (
     nothing_complete,
 )
 WORDS = {
-    "several": ("On average|Yes", "replay", "4 replicates", "Moves it by 0", ".", "."),
-    "many_methods": ("Yes|In part|On average", "m0", "4 replicates", "Moves it by 0", ".", "."),
+    "several": ("On average", "replay", "4 replicates", "Moves it by 0", "d before b", "17 more"),
+    "many_methods": ("Yes", "m0", "4 replicates", "Moves it by 0", "No rule found", "Nothing"),
     "one_replicate": (*2 * ("Cannot say",), "Not known", "Moves", "No rule known", "4 more"),
-    "one_method": ("Cannot say", "Only replay", "4 replicates", "Moves", ".", "Another method"),
+    "one_method": (
+        *("Cannot say", "Only replay", "4 replicates", "Moves", "d before b", "Another method"),
+    ),
     "one_order": ("Cannot say", "replay", "3 replicates", *2 * ("Cannot say",), "More orders"),
-    "percent": (".", ".", "2 replicates", *2 * ("Cannot say",), "."),
-    "failed_method": ("On average|Yes", "replay", "4 replicates", "Moves", ".", "What is missing"),
-    "compared": ("On average|Yes", r"er \(A\)", "4 replicates", "Moves", ".", "."),
-    "incomplete": (".", "replay", "3 replicates", "Moves", ".", "What is missing"),
+    "percent": (
+        *("Cannot say", "No clear choice", "2 replicates"),
+        *(*2 * ("Cannot say",), "3 more"),
+    ),
+    "failed_method": ("Yes", "replay", "4 replicates", "Moves", "d before b", "What is missing"),
+    "compared": ("Yes", r"er \(A\)", "4 replicates", "Moves", "d before b", "Nothing"),
+    "incomplete": (
+        "On average",
+        "replay",
+        "3 replicates",
+        "Moves",
+        "d before b",
+        "What is missing",
+    ),
     "nothing_complete": ("Cannot say", "Cannot say", "Not known", *2 * ("Cannot say",), "What is"),
 }
 

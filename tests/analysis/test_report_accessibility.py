@@ -1,15 +1,12 @@
 """The report for readers who cannot see it or use no mouse, as axe-core checks it."""
 
-from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from analysis import write_report
-from tests.analysis.chromium import CHROMIUM, Browser, browser, read_whole
-from tests.analysis.synthetic import World, random_orders, write_study
+from tests.analysis.chromium import CHROMIUM, Browser, read_whole
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 TASKS = ("a", "b", "c")
@@ -18,19 +15,6 @@ GRAVE = ("serious", "critical")
 FOUND = """axe.run().then(({ violations }) => violations.map(({ id, impact, nodes }) =>
   ({ id, impact, at: nodes.map((node) => [node.target.join(" "), node.failureSummary]) })
 ))"""
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("study")
-    write_study(out, random_orders(TASKS, 6, 3), World(tasks=TASKS))
-    return Path(write_report(str(out)))
-
-
-@pytest.fixture
-def tab(tmp_path: Path) -> Iterator[Browser]:
-    with browser(tmp_path) as opened:
-        yield opened
 
 
 def grave_findings(tab: Browser) -> dict[str, Any]:

@@ -1,30 +1,14 @@
 """The report in a real browser: quiet, offline, complete, and it answers to clicks."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from analysis import write_report
-from tests.analysis.chromium import CHROMIUM, Browser, browser, read_whole
-from tests.analysis.synthetic import World, random_orders, write_study
+from tests.analysis.chromium import CHROMIUM, Browser, read_whole
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 TASKS = ("a", "b", "c")
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("study")
-    write_study(out, random_orders(TASKS, 6, 3), World(tasks=TASKS))
-    return Path(write_report(str(out)))
-
-
-@pytest.fixture
-def tab(tmp_path: Path) -> Iterator[Browser]:
-    with browser(tmp_path) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("look", [{}, {"dark": True}, {"width": 390, "height": 800}])

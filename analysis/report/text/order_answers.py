@@ -80,7 +80,7 @@ def worst_orders(about: BackboneResults) -> Answer:
     words, gap, r2 = found
     return Answer(
         question,
-        words[0].upper() + words[1:],
+        words,
         f"Orders with {words} end {gap:.3f} lower; the model behind it explains "
         f"{100 * r2:.0f} % of the differences in replicates it has not seen. {seen}.",
     )
