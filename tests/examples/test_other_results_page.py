@@ -39,8 +39,11 @@ def test_the_tables_of_the_page_are_all_used() -> None:
     assert len(COMMANDS) > len(FILES)
 
 
-def test_the_page_tells_of_eclipse_what_the_report_does(here: Path) -> None:
+def test_the_page_tells_of_eclipse_what_the_report_does(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["report", "examples/eclipse.csv", "--out", "there"]) == 0
+    assert "Is the published order an outlier? Yes.\n" in capsys.readouterr().out
     (row,) = pd.read_parquet("there/tables/published_orders.parquet").itertuples()
     assert row.verdict == "outlier"
     said = f"scores {row.value} on the base\nclasses, the others {row.mean:.1f} on average"

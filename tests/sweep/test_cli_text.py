@@ -83,7 +83,9 @@ def test_names_in_tables_and_sentences(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["status", "a[b]"]) == 0
     assert "a[b]" in capsys.readouterr().out
     assert main(["report", "a[b]"]) == 0
-    assert "a[b]/report.html" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Does the ranking survive another task order? Cannot say." in said
+    assert "a[b]/report.html" in said
     assert main(["run", "s.yaml", "--out", "data"]) == 2
     assert main(["trial", "s.yaml", "--method", "[/no]", "--order", "x"]) == 2
     assert "'[/no]'; allowed: :smile:, er [/x]" in " ".join(capsys.readouterr().err.split())
