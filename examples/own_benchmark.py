@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from methods.data import Task
 from sweep.errors import InputError
 from sweep.tasks.base import Benchmark, BenchmarkConfig
-from sweep.tasks.image_folder import FolderSplit
+from sweep.tasks.image_folder import split_of_files
 
 COLUMNS = ["task", "split", "image", "label"]
 
@@ -57,9 +57,11 @@ class CsvTable(BenchmarkConfig):
             ]
             if not all(files):
                 raise InputError(f"task '{name}': a label has no images in split '{split}'.")
-            splits[split] = FolderSplit(files)
+            splits[split] = split_of_files(files)
         question = "What is in the image?"
-        return Task(name, tuple(labels), (self.template,), question, **splits)
+        return Task(
+            name, tuple(labels), (self.template,), question, splits["train"], splits["test"]
+        )
 
     def _rows(self) -> pd.DataFrame:
         if not self.path.is_file():

@@ -88,6 +88,9 @@ class Method(nn.Module, ABC):
     requires: ClassVar[frozenset[Requirement]] = frozenset()
     """What the study must provide beside the tasks: `Stage.reference`, `Stage.synthetic`."""
 
+    needs_classes: ClassVar[bool] = False
+    """Whether it learns only tasks of which one list of choices holds for all samples."""
+
     uses_task_id: ClassVar[bool] = False
     """Whether predictions use the identity of the test data's task, which `select` names."""
 
@@ -148,6 +151,10 @@ class Method(nn.Module, ABC):
     def predict(self, batch: Batch) -> Tensor:
         """Returns the index of the choice predicted for each sample: int64 [B], -1 for none."""
         return self.backbone.predict(batch)
+
+    def write(self, batch: Batch) -> list[str]:
+        """Returns the answer written to each sample of a task that has no choices."""
+        return self.backbone.write(batch)
 
     def combine(self, experts: Mapping[str, State], stage: Stage) -> None:
         """Become the predictor of a prefix that is made from several trained states.

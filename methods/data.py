@@ -1,8 +1,15 @@
-"""What methods and backbones learn from: tasks, splits and batches."""
+"""What methods and backbones learn from: tasks, splits and batches.
+
+A task is of one of three kinds:
+
+    choices     which of several classes, options or answers is right for an image
+    pairs       which caption belongs to which image
+    answers     what to write in answer to a question, or an instruction, about an image
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple, Protocol, Self, get_args
 
 import numpy as np
 import torch
@@ -13,49 +20,117 @@ from methods.seeds import derive_seed
 
 Images = np.ndarray | Sequence[Image.Image]
 """Either one uint8 array [B, H, W, 3] or B pictures of any size."""
+Kind = Literal["choices", "pairs", "answers"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
-class Split(Protocol):
-    """The samples of one task for training or for testing, in a fixed order."""
+class TaskForm(NamedTuple):
+    """What must be known of a task to tell which methods and backbones can learn it."""
+
+    kind: Kind = "choices"
+    has_own_choices: bool = False
+    """Whether its samples have choices of their own, so that the task has no classes."""
+    has_own_questions: bool = False
+    """Whether its samples have questions of their own."""
 
     @property
-    def labels(self) -> np.ndarray:
-        """int64 [N]: index of the right choice of every sample."""
-
-    @property
-    def questions(self) -> Sequence[str] | None:
-        """One question per sample, or None when the task's own question serves all."""
-
-    def images(self, ids: np.ndarray) -> Images:
-        """Returns the images of the samples `ids` (int64 [B], each in 0..N-1), in that order."""
+    def has_classes(self) -> bool:
+        """Whether one list of choices holds for all samples."""
+        return self.kind == "choices" and not self.has_own_choices
 
 
 @dataclass(frozen=True, eq=False)
-class ArraySplit:
-    """A split that is held in memory: uint8 pixels [N, H, W, 3], or N pictures of any size."""
+class Split:
+    """The samples of one task for training or for testing, in a fixed order.
 
-    pixels: Images
+    A sample is a picture with what is asked or said about it. Several samples may show the same
+    picture, which is then prepared once.
+
+    >>> pictures = np.zeros((2, 8, 8, 3), np.uint8)
+    >>> split = Split.of_captions(pictures, [["a cat", "a pet"], ["a dog"]])
+    >>> len(split), split.shown.tolist(), split.texts
+    (3, [0, 0, 1], (('a cat',), ('a pet',), ('a dog',)))
+    """
+
+    pictures: Images
+    """uint8 pixels [P, H, W, 3], or P pictures of any size, opened when they are asked for."""
     labels: np.ndarray
+    """int64 [N]: index of the right choice of every sample; 0 where there are no choices."""
     questions: Sequence[str] | None = None
+    """One per sample, or None where the task's own question serves all."""
+    texts: Sequence[tuple[str, ...]] | None = None
+    """Per sample: its caption (of `pairs`, one each), its reference answers (of `answers`), or
+    choices of its own (of `choices`; None where those of the task hold)."""
+    shown: np.ndarray = field(default_factory=lambda: np.arange(0))
+    """int64 [N]: the picture that every sample shows; by default each its own."""
 
-    def images(self, ids: np.ndarray) -> Images:
-        """Returns the images of the samples `ids`."""
-        if isinstance(self.pixels, np.ndarray):
-            chosen: np.ndarray = self.pixels[ids]
+    def __post_init__(self) -> None:
+        if not len(self.shown):
+            object.__setattr__(self, "shown", np.arange(len(self.labels)))
+
+    @classmethod
+    def of_captions(cls, pictures: Images, captions: Sequence[Sequence[str]]) -> Self:
+        """Returns a split of `pairs`: a sample for every caption of every picture."""
+        shown = np.repeat(np.arange(len(captions)), [len(those) for those in captions])
+        texts = tuple((caption,) for those in captions for caption in those)
+        return cls(pictures, np.zeros(len(shown), np.int64), None, texts, shown)
+
+    def __len__(self) -> int:
+        """Returns the number of samples."""
+        return len(self.labels)
+
+    def images(self, numbers: np.ndarray) -> Images:
+        """Returns pictures by their numbers (int64 [B], each in 0..P-1), in that order."""
+        if isinstance(self.pictures, np.ndarray):
+            chosen: np.ndarray = self.pictures[numbers]
             return chosen
-        return [self.pixels[i] for i in ids]
+        return [self.pictures[int(i)] for i in numbers]
+
+    def part(self, ids: np.ndarray) -> "Split":
+        """Returns some of the samples, in the order of `ids` (int64), and only their pictures."""
+        numbers, shown = np.unique(self.shown[ids], return_inverse=True)
+        held = isinstance(self.pictures, np.ndarray)
+        return Split(
+            pictures=self.images(numbers) if held else _Some(self, numbers),
+            labels=self.labels[ids],
+            questions=self.questions and tuple(self.questions[i] for i in ids),
+            texts=self.texts and tuple(self.texts[i] for i in ids),
+            shown=shown,
+        )
+
+    def content(self, ids: Tensor) -> dict[str, Any]:
+        """Returns what a batch of the samples `ids` (int64 [B], CPU) holds beside its pixels."""
+        chosen = ids.tolist()
+        return {
+            "labels": torch.from_numpy(self.labels)[ids],
+            "ids": ids,
+            "questions": self.questions and tuple(self.questions[i] for i in chosen),
+            "texts": self.texts and tuple(self.texts[i] for i in chosen),
+            "shown": torch.from_numpy(self.shown)[ids],
+        }
+
+
+class _Some(Sequence[Image.Image]):
+    """Some of the pictures of a split."""
+
+    def __init__(self, split: Split, numbers: np.ndarray) -> None:
+        self._split, self._numbers = split, numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._split.images(self._numbers[[index]])[0]
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One environment to learn, or one held-out suite to be probed with.
-
-    A sample is an image, for question answering also a question, and the index of the right
-    choice among `choices` (class names or answers).
-    """
+    """One environment to learn, or one held-out suite to be probed with."""
 
     name: str
     choices: tuple[str, ...]
+    """Class names or answers, one of which is right; empty if samples have choices of their own,
+    or none."""
     templates: tuple[str, ...]
     """Prompts for dual encoders; "{}" stands for the choice. The first one is trained with, the
     mean over all of them is evaluated with."""
@@ -63,22 +138,29 @@ class Task:
     """Put to fusion backbones for samples without a question of their own."""
     train: Split
     test: Split
+    kind: Kind = "choices"
+    score: str = "accuracy"
+    """Which of its metrics, in 0..1, is its score."""
+    answer_tokens: int = 32
+    """Most tokens of an answer that is written (of `answers`)."""
+    tested_of: int | None = None
+    """Of how many test samples (pictures, of `pairs`) those in `test` were drawn; None: all."""
+    others: tuple["Task", ...] = ()
+    """Tasks whose choices stand among `choices` beside its own, with templates of their own: first
+    those of the first one, then of the second, ... One of them is the task itself."""
 
     def prompts(self, template: int = 0) -> list[str]:
         """Returns one text per choice, from one template."""
         return [self.templates[template].format(choice) for choice in self.choices]
 
-
-@dataclass(frozen=True, eq=False)
-class Retrieval:
-    """Image-caption pairs, never trained on: image i belongs to caption i.
-
-    Equal captions count as right answers of one another.
-    """
-
-    name: str
-    pixels: Images
-    captions: tuple[str, ...]
+    @property
+    def form(self) -> TaskForm:
+        """Returns what must be known to tell which methods and backbones can learn it."""
+        return TaskForm(
+            self.kind,
+            self.kind == "choices" and self.test.texts is not None,
+            self.test.questions is not None,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +171,49 @@ class Batch:
     pixels: Tensor
     """uint8 [B, 3, H, W] at the backbone's resolution; not normalised yet."""
     labels: Tensor
-    """int64 [B]"""
+    """int64 [B]: index of the right choice; 0 where there are no choices."""
     ids: Tensor
     """int64 [B], on the CPU: which samples of the split these are."""
     questions: tuple[str, ...] | None = None
+    texts: tuple[tuple[str, ...], ...] | None = None
+    """Per sample: its caption, its reference answers, or choices of its own."""
+    shown: Tensor | None = None
+    """int64 [B], on the CPU: the number of the picture that each sample shows; None: all differ."""
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether one list of choices holds for all samples."""
+        return self.task.kind == "choices" and self.texts is None
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Returns the text that is right for every sample, and is learnt.
+
+        That is its right choice, its caption, or the reference answer that occurs most often, the
+        first of several.
+        """
+        labels = self.labels.tolist()
+        if self.task.kind == "choices":
+            offered = self.texts or [self.task.choices] * len(self)
+            return tuple(own[label] for own, label in zip(offered, labels, strict=True))
+        assert self.texts is not None
+        return tuple(max(dict.fromkeys(texts), key=texts.count) for texts in self.texts)
+
+
+def batch_of(task: Task, split: Split, ids: Tensor, pixels: Tensor) -> Batch:
+    """Returns samples of a split as a batch on the device of their pixels.
+
+    Args:
+        task: Whose split it is.
+        split: Where the samples are.
+        ids: int64 [B], on the CPU.
+        pixels: uint8 [B, 3, H, W]: the pictures that they show.
+    """
+    batch = Batch(task=task, pixels=pixels, **split.content(ids))
+    return replace(batch, labels=batch.labels.to(pixels.device, non_blocking=True))
 
 
 class TaskData(Protocol):

@@ -9,7 +9,7 @@ the k largest are kept, and their softmax weighs the answers of as many experts.
 
 Left open there and decided here: experts are the bottlenecks of `adapter.py`, times 0.1 (as the
 authors of MoE-Adapters have them, whose dropout of 0.1 is left out); all tokens of a sequence get
-the same noise, which does not depend on how many workers there are.
+the same noise, which does not depend on how many workers there are. So do all captions of a step.
 """
 
 from collections.abc import Sequence
@@ -52,10 +52,13 @@ class Noise:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._generator = stage.generator("noise of routers")
+        self.texts_differ = False
+        """Whether workers read other texts, those of their own samples."""
 
     def draw(self, rows: int, columns: int, of_samples: bool) -> Tensor:
-        """For this worker's samples, or for texts, which all workers read: [rows, columns]."""
+        """For this worker's samples, or for texts: [rows, columns], or a row for all texts."""
         if not of_samples:
+            rows = 1 if self.texts_differ else rows
             return torch.randn(rows, columns, generator=self._generator)
         whole = torch.randn(self._stage.batch_size, columns, generator=self._generator)
         return self._stage.shard(whole)

@@ -40,11 +40,11 @@ from methods.adapters.ddas import SelectorOptions, fit_autoencoder, select_task
 from methods.adapters.mixture_of_experts import ExpertOptions, Mixture, Noise
 from methods.backbones.prompting import Route
 from methods.base import State
-from methods.data import Stage
+from methods.data import Batch, Stage
+from methods.parallel import sum_over_workers
 from methods.seeds import derive_seed, torch_seeded
 from methods.tools.frozen_backbone import FrozenBackbone, FrozenBackboneConfig
 from methods.tools.image_features import image_features
-from methods.tools.parallel import sum_over_workers
 from methods.tools.states import by_task, joined
 
 
@@ -100,14 +100,19 @@ class MoEAdapters(FrozenBackbone):
 
     def before_task(self, stage: Stage) -> None:
         """Give all samples of the task a new router; frozen experts stay as they are."""
-        noise = Noise(stage)
+        self.noise = Noise(stage)
         for mixture, frozen in zip(self.mixtures, self.frozen, strict=True):
-            mixture.begin(noise, frozen)
+            mixture.begin(self.noise, frozen)
         self._send_to(0)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Returns the task's loss."""
+        self.noise.texts_differ = not batch.has_classes
+        return super().loss(batch)
 
     def after_task(self, stage: Stage) -> None:
         """Freeze the experts that were used most, keep the router, learn to recognise the task."""
-        sum_over_workers([mixture.used for mixture in self.mixtures if mixture.images])
+        sum_over_workers([mixture.used for mixture in self.mixtures])
         for mixture, frozen in zip(self.mixtures, self.frozen, strict=True):
             frozen[mixture.used.cpu().topk(mixture.active).indices] = True
         routers = {

@@ -38,8 +38,8 @@ from torch import Tensor
 from methods.base import MethodConfig, State, part_of
 from methods.baselines.finetune import FineTune
 from methods.data import Stage
+from methods.parallel import first_of_workers
 from methods.tools.low_rank import LoraOptions
-from methods.tools.parallel import first_of_workers
 
 if TYPE_CHECKING:
     from peft.tuners.osf import OSFLayer

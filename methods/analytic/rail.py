@@ -14,7 +14,8 @@ domain (section 3.4 of the paper).
 The paper updates the solution recursively, task by task (its theorems 1 and 2), and proves that the
 result is that of all tasks at once. Here every task is summed up by itself, once for all orders,
 and any set of tasks is one sum and one solve: the same predictor without the round-off that the
-recursion gathers. So a stage takes no optimiser steps.
+recursion gathers. So a stage takes no optimiser steps. A target is a class: it learns only tasks
+that have some.
 
 Left open there and decided here:
 - `domain: known`, the default, is the protocol of this engine, in which a sample comes with its
@@ -77,6 +78,7 @@ class RAIL(Method):
 
     Config = RAILConfig
     config: RAILConfig
+    needs_classes: ClassVar[bool] = True
     depends_on: ClassVar[DependsOn] = "task"
     combines_over: ClassVar[Literal["set", "sequence"] | None] = "set"
 

@@ -10,9 +10,12 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from methods.backbones.prompting import Prompting, Route
-from methods.data import Batch, Images, Task
+from methods.data import Batch, Images, Kind, Task, TaskForm
+from methods.parallel import gather_rows
 
 Family = Literal["dual-encoder", "fusion"]
+LACKING = -1e4
+"""Logit of a choice that a sample does not have: finite, so that differences of logits are."""
 Tower = Literal["vision", "text", "joint"]
 
 
@@ -25,11 +28,18 @@ class Backbone(nn.Module, ABC):
     """
 
     family: ClassVar[Family]
+    kinds: ClassVar[frozenset[Kind]]
+    """Kinds of tasks that it can learn."""
     model: nn.Module
 
     def __init__(self) -> None:
         super().__init__()
         self.prompting = Prompting()
+        self.label_smoothing = 0.0
+        """The share of the classes' targets that is spread over all of them in `loss`."""
+        self.meets_workers = False
+        """Whether all workers are at the same step, so that `loss` may compare a sample with those
+        of the others. Elsewhere each worker looks at samples of its own."""
         self._query: tuple[Tensor, Tensor] | None = None
 
     @property
@@ -44,24 +54,68 @@ class Backbone(nn.Module, ABC):
         Arrays that already have the model's resolution pass through unchanged.
         """
 
+    @classmethod
+    def refusal(cls, form: TaskForm) -> str | None:
+        """Returns why tasks of a form cannot be learnt, the end of a sentence; None: they can."""
+        return None
+
     @abstractmethod
     def logits(self, batch: Batch) -> Tensor:
-        """Score of every choice of the batch's task, differentiable: float [B, C].
+        """Scores of what a batch decides between, differentiable: float [rows, columns].
 
-        A softmax over choices turns scores into the model's belief in each choice.
+        A softmax over the columns of a row turns scores into the model's belief. Of `choices`: a
+        row per sample, a column per choice (choices that a sample lacks have LACKING). Of what is
+        learnt by contrast (`pairs`, of dual encoders): a row per image, a column per caption of
+        the batch. Of what is learnt word by word: a row per token to be written, sample after
+        sample, a column per token of the vocabulary.
         """
 
     @abstractmethod
-    def loss(self, *batches: Batch) -> Tensor:
-        """Returns the negative log-likelihood of the right choice, differentiable: float [B].
+    def targets(self, batch: Batch) -> Tensor:
+        """Returns the right column of every row of `logits`: int64 [rows]."""
 
-        Several batches, each of a task of its own, cost less together than one by one; their
-        samples follow one another in the result.
+    def contrasts(self, task: Task) -> bool:
+        """Returns whether it learns a task by comparing the samples of a step with one another."""
+        return False
+
+    def rows_of_samples(self, batch: Batch) -> Tensor:
+        """Returns how many rows of `logits` each sample has: int64 [B], on the CPU."""
+        return torch.ones(len(batch), dtype=torch.int64)
+
+    def has_table(self, batch: Batch) -> bool:
+        """Returns whether `logits` are a table: a row per sample, with the same columns for all.
+
+        They are not where samples have choices of their own, or where words are rows.
+        """
+        return batch.has_classes or self.contrasts(batch.task)
+
+    def step_logits(self, batch: Batch) -> Tensor:
+        """Returns the table of the samples of a step, those of all workers (see `has_table`)."""
+        return gather_rows(self.logits(batch))
+
+    @abstractmethod
+    def loss(self, *batches: Batch) -> Tensor:
+        """Returns what a sample costs, in nats, differentiable: float [B].
+
+        That is the negative log-likelihood of the right choice among the choices; of the right
+        caption and the right image of a pair, the mean of both, among those of the step; or of a
+        token of what is to be written, the mean over its tokens. Several batches, each of a task of
+        its own, cost less together than one by one; their samples follow one another in the result.
+        Only the first of them is the step's own: pairs of the others are compared within their
+        batch alone, as each worker may have other ones.
         """
 
     @abstractmethod
     def predict(self, batch: Batch) -> Tensor:
-        """Returns the index of the answer to each sample: int64 [B]; -1: it is no choice."""
+        """Returns the index of the choice for each sample: int64 [B]; -1: it is no choice."""
+
+    def write(self, batch: Batch) -> list[str]:
+        """Returns the answer that the model writes to each sample.
+
+        Raises:
+            ValueError: the model writes nothing.
+        """
+        raise ValueError(f"a {self.family} backbone writes no answers")
 
     @abstractmethod
     def embed_images(self, pixels: Tensor) -> Tensor:
@@ -73,6 +127,8 @@ class Backbone(nn.Module, ABC):
 
     def embed_choices(self, task: Task) -> Tensor:
         """Returns each choice's L2-normalised mean embedding over its texts: float32 [C, D]."""
+        if task.others:
+            return torch.cat([self.embed_choices(one) for one in task.others])
         texts = self.embed_texts(self.texts(task))
         return normalize(texts.view(-1, len(task.choices), texts.shape[1]).mean(dim=0), dim=-1)
 
@@ -91,7 +147,8 @@ class Backbone(nn.Module, ABC):
     def texts(self, task: Task) -> list[str]:
         """Returns the texts in which this backbone meets the choices, one or more per choice.
 
-        First one text of every choice, then the second one of every choice, and so on.
+        First one text of every choice, then the second one of every choice, and so on. Of tasks
+        without choices of their own there are none.
         """
 
     @abstractmethod

@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize, pad
+from torch.nn.utils.rnn import pad_sequence
 
-from methods.backbones.base import Family
+from methods.backbones.base import LACKING, Family
 from methods.backbones.pretrained import PretrainedBackbone
 from methods.backbones.prompting import Route
-from methods.data import Batch, Task
+from methods.backbones.same_texts import matching, names_of
+from methods.data import Batch, Kind, Task, TaskForm
+from methods.parallel import gather_rows
 
 _TEXTS_AT_ONCE = 1024
 _LOGIT_PARAMETERS = ("model.logit_scale", "model.logit_bias")
@@ -38,6 +41,7 @@ class DualEncoder(PretrainedBackbone):
     """
 
     family: ClassVar[Family] = "dual-encoder"
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"choices", "pairs"})
 
     def __init__(self, model: nn.Module, tokenizer: Any, image_processor: Any) -> None:
         super().__init__(model, tokenizer, image_processor)
@@ -46,20 +50,80 @@ class DualEncoder(PretrainedBackbone):
         self._tokens: dict[tuple[str, tuple[str, ...]], dict[str, Tensor]] = {}
         self._frozen: _Frozen | None = None
 
+    @classmethod
+    def refusal(cls, form: TaskForm) -> str | None:
+        """Returns why a task cannot be learnt: there is nothing that writes, or reads questions."""
+        if form.kind not in cls.kinds:
+            return "a dual encoder compares images with texts and cannot write answers"
+        if form.has_own_questions:
+            return "its samples have questions of their own, which a dual encoder cannot read"
+        return None
+
     def logits(self, batch: Batch) -> Tensor:
-        """Returns scaled cosine of every image with every class: float32 [B, C].
+        """Returns scaled cosines of every image with every class, or caption: float32 [B, N].
 
         Raises:
-            ValueError: the samples have questions of their own.
+            ValueError: it is no task for a dual encoder.
         """
+        if batch.task.kind == "pairs":
+            return self._fit(batch.pixels, lambda: self._embed_strings(batch.targets))
         return self._logits(batch)[0]
 
+    def targets(self, batch: Batch) -> Tensor:
+        """Returns the index of the right class, or of the image's own caption."""
+        if batch.task.kind == "pairs":
+            return torch.arange(len(batch), device=batch.labels.device)
+        return batch.labels
+
+    def contrasts(self, task: Task) -> bool:
+        """Returns whether it learns which caption belongs to which image."""
+        return task.kind == "pairs"
+
+    def step_logits(self, batch: Batch) -> Tensor:
+        """Returns scaled cosines of all images of a step with its classes, or its captions."""
+        if batch.task.kind != "pairs" or self._texts_vary:
+            return gather_rows(self.logits(batch))
+        texts = gather_rows(self._embed_strings(batch.targets))
+        return self.similarity(gather_rows(self.embed_images(batch.pixels)), texts)
+
     def loss(self, *batches: Batch) -> Tensor:
-        """Returns cross entropy over the classes of each sample's task: float32 [B]."""
-        parts = zip(self._logits(*batches), batches, strict=True)
-        return torch.cat(
-            [cross_entropy(logits, batch.labels, reduction="none") for logits, batch in parts]
-        )
+        """Returns cross entropy over classes, or over the pairs of a step: float32 [B]."""
+        contrasted = [
+            self._contrast(batch, self.meets_workers and batch is batches[0])
+            for batch in batches
+            if batch.task.kind == "pairs"
+        ]
+        classified = [batch for batch in batches if batch.task.kind != "pairs"]
+        parts = {
+            id(batch): cross_entropy(
+                logits, batch.labels, reduction="none", label_smoothing=self.label_smoothing
+            )
+            for logits, batch in zip(self._logits(*classified), classified, strict=True)
+        }
+        pairs = iter(contrasted)
+        return torch.cat([parts[id(b)] if id(b) in parts else next(pairs) for b in batches])
+
+    def _contrast(self, batch: Batch, with_others: bool) -> Tensor:
+        """Returns the mean cross entropy of images over captions and captions over images: [B].
+
+        CLIP's loss. Captions of one picture, and equal captions, are right for each other's images,
+        with equal shares (as in Li et al., "BLIP", ICML 2022, arXiv 2201.12086).
+        """
+        captions, names = batch.targets, names_of(batch)
+        images = self.embed_images(batch.pixels)
+        if self._texts_vary:
+            fits = self._fit(batch.pixels, lambda: self._embed_strings(captions))
+            both, names_there = (fits, fits.T), names
+        else:
+            texts = self._embed_strings(captions)
+            images_there, texts_there, names_there = (
+                map(gather_rows, (images, texts, names)) if with_others else (images, texts, names)
+            )
+            both = self.similarity(images, texts_there), self.similarity(texts, images_there)
+        same = matching(names, names_there).float()
+        shares = same / same.sum(dim=1, keepdim=True)
+        of_images, of_captions = (cross_entropy(fit, shares, reduction="none") for fit in both)
+        return (of_images + of_captions) / 2
 
     def predict(self, batch: Batch) -> Tensor:
         """Returns the most similar class."""
@@ -139,11 +203,16 @@ class DualEncoder(PretrainedBackbone):
     def _logits(self, *batches: Batch) -> list[Tensor]:
         """Returns logits of every batch, with one pass through each tower."""
         for batch in batches:
-            if batch.questions is not None:
-                raise ValueError(
-                    f"Task '{batch.task.name}' has a question per sample, which a dual-encoder "
-                    "backbone cannot read; use a fusion backbone."
-                )
+            form = TaskForm(batch.task.kind, batch.texts is not None, batch.questions is not None)
+            if reason := self.refusal(form):
+                raise ValueError(f"Task '{batch.task.name}': {reason}; use a fusion backbone.")
+        if not batches:
+            return []
+        if any(batch.texts for batch in batches):
+            return [
+                self._own_logits(batch, batch.texts) if batch.texts else self._logits(batch)[0]
+                for batch in batches
+            ]
         if self._texts_vary:
             return [self._fit(batch.pixels, self._classes_of(batch)) for batch in batches]
         parts = [batch.pixels for batch in batches]
@@ -151,6 +220,25 @@ class DualEncoder(PretrainedBackbone):
         images = torch.split(self.embed_images(pixels), [len(batch) for batch in batches])
         classes = self.class_embeddings(*(batch.task for batch in batches))
         return [self.similarity(*pair) for pair in zip(images, classes, strict=True)]
+
+    def _own_logits(self, batch: Batch, choices: Sequence[tuple[str, ...]]) -> Tensor:
+        """Returns scaled cosines of every image with the sample's own choices: float32 [B, C]."""
+        different = list(dict.fromkeys(choice for own in choices for choice in own))
+        templates = batch.task.templates[:1] if self.training else batch.task.templates
+        task = replace(batch.task, choices=tuple(different), templates=templates)
+
+        def embed() -> Tensor:
+            texts = self._embed_strings(self.texts(task))
+            return normalize(texts.view(len(templates), len(different), -1).mean(dim=0), dim=-1)
+
+        fit = self._fit(batch.pixels, embed)
+        places = {choice: i for i, choice in enumerate(different)}
+        columns = pad_sequence(
+            [torch.tensor([places[choice] for choice in own]) for own in choices],
+            batch_first=True,
+            padding_value=-1,
+        ).to(fit.device)
+        return fit.gather(1, columns.clamp(min=0)).masked_fill(columns < 0, LACKING)
 
     def _classes_of(self, batch: Batch) -> Callable[[], Tensor]:
         return lambda: self.class_embeddings(batch.task)[0]
@@ -185,7 +273,8 @@ class DualEncoder(PretrainedBackbone):
 
         The weights must not change inside, and no gradient flows into the text tower.
         """
-        texts = [self.texts(task) for task in tasks]
+        known = dict.fromkeys(one for task in tasks for one in task.others or (task,))
+        texts = [self.texts(task) for task in known]
         together = [text for part in texts for text in part]
         prompts = self._prompts_in_texts()
         outside, self._frozen = self._frozen, None

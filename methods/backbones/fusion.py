@@ -7,12 +7,12 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy, normalize, pad
 
-from methods.backbones.base import Family
+from methods.backbones.base import LACKING, Family
 from methods.backbones.dialogue import IGNORED, Dialogue
 from methods.backbones.pretrained import PretrainedBackbone
-from methods.data import Batch, Task
+from methods.data import KINDS, Batch, Kind, Task
 
 Answer = Literal["score", "generate"]
 PromptTokens = dict[str, Tensor]
@@ -33,6 +33,7 @@ class Fusion(PretrainedBackbone):
     """
 
     family: ClassVar[Family] = "fusion"
+    kinds: ClassVar[frozenset[Kind]] = frozenset(KINDS)
 
     def __init__(self, model: nn.Module, processor: Any, answer: Answer = "score") -> None:
         super().__init__(
@@ -46,19 +47,54 @@ class Fusion(PretrainedBackbone):
         self.dialogue = Dialogue(processor, self.preprocessor.resolution, per_token)
 
     def logits(self, batch: Batch) -> Tensor:
-        """Returns log-likelihood of the text of every choice: float32 [B, C]."""
+        """Returns log-likelihoods of the choices, or logits of the tokens to write.
+
+        Of `choices` float32 [B, C], of other kinds float32 [tokens of all samples, vocabulary].
+        """
         with self._prompted(batch.pixels):
-            return self._score(self._prompts(batch), self.dialogue.choices(batch.task.choices))
+            prompts = self._prompts(batch)
+            if batch.task.kind == "choices":
+                return self._score(prompts, self._choices(batch))
+            answers = self._right(batch)
+            return self._answer_logits(prompts, answers)[answers.squeeze(1).ne(IGNORED)]
+
+    def targets(self, batch: Batch) -> Tensor:
+        """Returns the right choice of every sample, or the tokens to write one after another."""
+        if batch.task.kind == "choices":
+            return batch.labels
+        answers = self._right(batch)
+        return answers[answers.ne(IGNORED)].to(self.device)
+
+    def rows_of_samples(self, batch: Batch) -> Tensor:
+        """Returns one row per sample of `choices`, elsewhere the tokens to write to each."""
+        if batch.task.kind == "choices":
+            return super().rows_of_samples(batch)
+        return self._right(batch).squeeze(1).ne(IGNORED).sum(dim=1)
 
     def loss(self, *batches: Batch) -> Tensor:
-        """Returns the mean negative log-likelihood per token of the right answer: float32 [B]."""
+        """Returns the mean negative log-likelihood per token of what is right: float32 [B]."""
         return torch.cat([self._loss(batch) for batch in batches])
 
     def _loss(self, batch: Batch) -> Tensor:
-        answers = self.dialogue.choices(batch.task.choices)[batch.labels.cpu()]
+        answers = self._right(batch)
         with self._prompted(batch.pixels):
-            likelihoods = self._likelihoods(self._prompts(batch), answers.unsqueeze(1))
-        return -likelihoods.squeeze(1) / self._lengths(answers)
+            likelihoods = self._likelihoods(self._prompts(batch), answers)
+        return -likelihoods.squeeze(1) / self._lengths(answers.squeeze(1))
+
+    def _right(self, batch: Batch) -> Tensor:
+        """Returns tokens of what is to be written to every sample: int64 [B, 1, A], on the CPU."""
+        if batch.texts is not None:
+            return self.dialogue.answers(batch.targets).unsqueeze(1)
+        return self.dialogue.choices(batch.task.choices)[batch.labels.cpu()].unsqueeze(1)
+
+    def _choices(self, batch: Batch) -> Tensor:
+        """Returns tokens of the choices: int64 [C, A], or those of every sample, [B, C, A]."""
+        if batch.texts is None:
+            return self.dialogue.choices(batch.task.choices)
+        most = max(map(len, batch.texts))
+        rows = self.dialogue.answers([choice for own in batch.texts for choice in own])
+        parts = torch.split(rows, [len(own) for own in batch.texts])
+        return torch.stack([pad(p, (0, 0, 0, most - len(p)), value=IGNORED) for p in parts])
 
     def predict(self, batch: Batch) -> Tensor:
         """Returns the likeliest choice, or the choice that the greedy answer spells.
@@ -67,10 +103,17 @@ class Fusion(PretrainedBackbone):
         """
         if self.answer == "score":
             return self.logits(batch).argmax(dim=1)
-        choices = [spelling(choice) for choice in batch.task.choices]
-        given = [spelling(answer) for answer in self._generate(batch)]
-        indices = [choices.index(answer) if answer in choices else -1 for answer in given]
+        offered = batch.texts or [batch.task.choices] * len(batch)
+        longest = self._choices(batch).shape[-1]
+        indices = []
+        for answer, choices in zip(self._generate(batch, longest), offered, strict=True):
+            spelt = [spelling(choice) for choice in choices]
+            indices.append(spelt.index(given) if (given := spelling(answer)) in spelt else -1)
         return torch.tensor(indices, device=self.device)
+
+    def write(self, batch: Batch) -> list[str]:
+        """Returns greedy answers, as long as the task allows."""
+        return [text.strip() for text in self._generate(batch, batch.task.answer_tokens)]
 
     def match(self, pixels: Tensor, captions: Sequence[str]) -> Tensor:
         """Returns each caption's mean log-likelihood per token: float32 [B, N]."""
@@ -150,24 +193,35 @@ class Fusion(PretrainedBackbone):
         return {"inputs_embeds": embedded, **rest}
 
     def _score(self, prompts: PromptTokens, answers: Tensor) -> Tensor:
-        """Returns the log-likelihood of answers (int64 [N, A]) after prompts: float32 [B, N]."""
+        """Returns the log-likelihood of answers after prompts: float32 [B, N].
+
+        Args:
+            prompts: B of them.
+            answers: int64 [N, A], or every sample's own, [B, N, A]; of which there may be fewer.
+        """
         count, length = prompts["attention_mask"].shape
-        at_once = max(1, _TOKENS_AT_ONCE // (length + answers.shape[1]))
-        samples = torch.arange(count, device=self.device)
-        rows = []
-        for ids in torch.split(samples, max(1, at_once // len(answers))):
+        at_once = max(1, _TOKENS_AT_ONCE // (length + answers.shape[-1]))
+        samples, rows = torch.arange(count), []
+        for ids in torch.split(samples, max(1, at_once // answers.shape[-2])):
             some = {key: value[ids] for key, value in prompts.items()}
+            own = answers[ids] if answers.dim() == 3 else answers.expand(len(ids), -1, -1)
             route = self.prompting.route
             with self.prompting.applied(route[ids] if route else None):
-                columns = [
-                    self._likelihoods(some, part.expand(len(ids), -1, -1))
-                    for part in torch.split(answers, at_once)
-                ]
-            rows.append(torch.cat(columns, dim=1))
+                parts = torch.split(own, at_once, dim=1)
+                columns = [self._likelihoods(some, part) for part in parts]
+            lacking = own[:, :, 0].eq(IGNORED).to(self.device)
+            rows.append(torch.cat(columns, dim=1).masked_fill(lacking, LACKING))
         return torch.cat(rows)
 
     def _likelihoods(self, prompts: PromptTokens, answers: Tensor) -> Tensor:
         """Returns log-likelihood of each sample's own answers (int64 [B, N, A]): float32 [B, N]."""
+        logits = self._answer_logits(prompts, answers)
+        flat = answers.flatten().to(self.device)
+        losses = cross_entropy(logits.flatten(0, 1), flat, ignore_index=IGNORED, reduction="none")
+        return -losses.view(*answers.shape).sum(dim=2)
+
+    def _answer_logits(self, prompts: PromptTokens, answers: Tensor) -> Tensor:
+        """Returns logits of the tokens of answers (int64 [B, N, A]): float32 [B * N, A, tokens]."""
         count = answers.shape[1]
         answers = answers.flatten(0, 1).to(self.device)
         mask = prompts["attention_mask"]
@@ -185,21 +239,17 @@ class Fusion(PretrainedBackbone):
             **{self._cache: cache},
         )
         first = prompt.logits.repeat_interleave(count, dim=0)
-        logits = torch.cat([first, answer.logits], dim=1).float()
-        losses = cross_entropy(
-            logits.flatten(0, 1), answers.flatten(), ignore_index=IGNORED, reduction="none"
-        )
-        return -losses.view_as(answers).sum(dim=1).view(-1, count)
+        return torch.cat([first, answer.logits], dim=1).float()
 
     def _lengths(self, answers: Tensor) -> Tensor:
         return answers.ne(IGNORED).sum(dim=-1).to(self.device)
 
-    def _generate(self, batch: Batch) -> list[str]:
-        """Returns greedy answers, as long as the longest choice at most."""
+    def _generate(self, batch: Batch, tokens: int) -> list[str]:
+        """Returns greedy answers of at most so many tokens."""
         with self._prompted(batch.pixels):
             written = self.model.generate(
                 **self._prompts(batch),
-                max_new_tokens=self.dialogue.choices(batch.task.choices).shape[1],
+                max_new_tokens=tokens,
                 do_sample=False,
                 eos_token_id=self.tokenizer.eos_token_id,
                 pad_token_id=self.tokenizer.eos_token_id,
@@ -209,7 +259,8 @@ class Fusion(PretrainedBackbone):
 
 
 def _questions(batch: Batch) -> Sequence[str]:
-    return batch.questions or [batch.task.question] * len(batch)
+    asked = batch.task.question or (CAPTION_REQUEST if batch.task.kind == "pairs" else "")
+    return batch.questions or [asked] * len(batch)
 
 
 def _positions(mask: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Pretrained vision-language models of both families, loaded from the hub or a local folder."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -19,6 +20,9 @@ from methods.backbones.consistency import check_end_token, check_weights, load_p
 from methods.backbones.dual_encoder import DualEncoder
 from methods.backbones.fusion import Answer, Fusion
 from methods.backbones.text_reader import TextReader
+
+FAMILIES: Mapping[Family, type[Backbone]] = {"dual-encoder": DualEncoder, "fusion": Fusion}
+"""The classes of backbones, by family."""
 
 
 def load_backbone(

@@ -30,6 +30,8 @@ class TextReader:
 
         A dual encoder is trained with the first template, so this has to tell them apart.
         """
+        if not task.choices:
+            return None
         texts = task.prompts() if self.family == "dual-encoder" else list(task.choices)
         tokens = self._tokens(texts)
         readings: dict[tuple[int, ...], int] = {}

@@ -12,9 +12,11 @@ Decided here, where details could not be read: their head has a row of free weig
 of all tasks. Here W [D, D] is free and starts at the identity, and texts stand for the classes. So
 stage 0 is the zero-shot model, classes need not be known beforehand, and all tasks share all of it.
 
-The head sees the image alone, whatever is asked about it. It takes larger steps than a backbone: it
-is small, and linear.
+The head sees the image alone, whatever is asked about it, and texts stand for classes: it learns
+only tasks that have some. It takes larger steps than a backbone: it is small, and linear.
 """
+
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -38,6 +40,7 @@ class FrozenHead(Method):
     """Train one linear map of frozen image embeddings, shared by all tasks."""
 
     Config = FrozenHeadConfig
+    needs_classes: ClassVar[bool] = True
 
     def build(self) -> None:
         """Start with a head that changes nothing."""

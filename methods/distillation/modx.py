@@ -11,22 +11,25 @@ KL summed over rows after a softmax in each. A row whose largest entry is a wron
 model nothing worth keeping: it is replaced by the row of M, so that it drops out. alpha = 20, and a
 softmax without a temperature, are those of the authors' code.
 
-The paper continues contrastive pretraining on captions. Here, for tasks with few choices: a pair is
-an image with the prompt of its label, and the task's own loss takes the place of the contrastive
-one; since labels recur in a batch, all entries where image and prompt have the same label count as
-the diagonal. Left open there and decided here: the diagonal is left out of the softmax altogether,
-as the paper's name says (the authors' code leaves it in, where it is one of hundreds). Of a fusion
-backbone this keeps the projected image tokens and the token embeddings.
+The paper continues contrastive pretraining on captions, which is what happens here where a dual
+encoder learns captions. Elsewhere a pair is an image with the text that is right for it, its answer
+or the prompt of its label, and the task's own loss takes the place of the contrastive one; since
+labels recur in a batch, all entries where image and prompt have the same label count as the
+diagonal, as do those of equal texts and of one picture. Left open there and decided here: the
+diagonal is left out of the softmax altogether, as the paper's name says (the authors' code leaves
+it in, where it is one of hundreds). Of a fusion backbone this keeps the projected image tokens and
+the token embeddings.
 """
 
 import torch
 from torch import Tensor
 from torch.nn.functional import kl_div
 
+from methods.backbones.same_texts import matching, names_of
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Batch, Stage
-from methods.tools.contrast import embed_labels
-from methods.tools.parallel import gather_rows
+from methods.parallel import gather_rows
+from methods.tools.contrast import embed_right_texts
 from methods.tools.soft_targets import Strength
 from methods.tools.teacher import Teacher
 
@@ -52,20 +55,25 @@ class ModX(FineTune):
     def before_task(self, stage: Stage) -> None:
         """Take the model as it is now as the old one; its prompts are embedded only once."""
         self.teacher.follow(self.backbone)
-        self.prompts = stage.tasks[stage.task].task.prompts()
-        self.prompts_before = self.teacher.backbone.embed_texts(self.prompts)
+        prompts = stage.tasks[stage.task].task.prompts()
+        self.prompts_before = self.teacher.backbone.embed_texts(prompts) if prompts else None
 
     def loss(self, batch: Batch) -> Tensor:
         """Returns the task's loss and the change of the similarities among the pairs of a step."""
         with torch.no_grad():
             images_before = self.teacher.backbone.embed_images(batch.pixels)
-            before = cosines(images_before, self.prompts_before[batch.labels])
-        texts = embed_labels(self.backbone, self.prompts, batch.labels)
+            before = cosines(images_before, self._texts_before(batch))
+        texts = embed_right_texts(self.backbone, batch)
         now = cosines(self.backbone.embed_images(batch.pixels), texts)
-        labels = gather_rows(batch.labels)
-        change = off_diagonal_change(before, now, labels)
-        change = change + off_diagonal_change(before.T, now.T, labels)
+        names = gather_rows(names_of(batch))
+        change = off_diagonal_change(before, now, names)
+        change = change + off_diagonal_change(before.T, now.T, names)
         return super().loss(batch) + self.config.strength / 2 * change
+
+    def _texts_before(self, batch: Batch) -> Tensor:
+        if self.prompts_before is None:
+            return self.teacher.backbone.embed_texts(batch.targets)
+        return self.prompts_before[batch.labels]
 
 
 def cosines(images: Tensor, texts: Tensor) -> Tensor:
@@ -75,16 +83,17 @@ def cosines(images: Tensor, texts: Tensor) -> Tensor:
         return gather_rows(images) @ gather_rows(texts).T
 
 
-def off_diagonal_change(before: Tensor, now: Tensor, labels: Tensor) -> Tensor:
+def off_diagonal_change(before: Tensor, now: Tensor, names: Tensor) -> Tensor:
     """Returns KL(before || now) over wrong entries, summed over rows that were right.
 
     Args:
-        before: Similarities by the old model, [B, B]. Row i and column i have label i.
+        before: Similarities by the old model, [B, B]. Row i and column i have name i.
         now: The same by the model now.
-        labels: int64 [B].
+        names: int64 [B]; or K names each, of which one has to be the same, [B, K].
     """
-    diagonal = labels.unsqueeze(1) == labels
-    right = labels[before.argmax(dim=1)] == labels
+    names = names.view(len(names), -1)
+    diagonal = matching(names, names)
+    right = diagonal.gather(1, before.argmax(dim=1, keepdim=True)).squeeze(1)
     # Finite, so that a row without a wrong entry is no change instead of nan.
     lowest = torch.finfo(now.dtype).min
     old, new = (m.masked_fill(diagonal, lowest).log_softmax(dim=1) for m in (before, now))

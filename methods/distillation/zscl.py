@@ -29,8 +29,8 @@ from torch import Tensor
 from methods.base import Requirement
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Batch, Stage
+from methods.parallel import gather_rows
 from methods.tools.averages import WeightAverage
-from methods.tools.parallel import gather_rows
 from methods.tools.soft_targets import (
     ReferenceBatch,
     ReferenceDraws,

@@ -14,7 +14,8 @@ A learnt task is answered by its decoupled expert. For other data, of tasks not 
 task, each sample is compared with the prototypes of all classes learnt: the normalised sum of the
 normalised mean embedding of the class's training images and of its text, both of the untouched
 backbone. The `experts` tasks with the most similar prototype answer together with the untouched
-backbone: their logits are averaged, one vote each.
+backbone: their logits are averaged, one vote each. Without classes there are no prototypes: it
+learns only tasks that have some.
 
 Left open there and decided here:
 - sign(0) is minus, as in the authors' code; so are the two sums of means in l_i.
@@ -54,6 +55,7 @@ class ConDU(Masked):
 
     Config = ConDUConfig
     config: ConDUConfig
+    needs_classes: ClassVar[bool] = True
     combines_over: ClassVar[Literal["set", "sequence"] | None] = "sequence"
 
     def build(self) -> None:

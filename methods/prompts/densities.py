@@ -14,8 +14,8 @@ from torch.distributions import MultivariateNormal
 from methods.backbones.base import Backbone
 from methods.base import State
 from methods.data import Stage
+from methods.parallel import sum_over_workers
 from methods.tools.image_features import training_batches
-from methods.tools.parallel import sum_over_workers
 
 
 @torch.no_grad()

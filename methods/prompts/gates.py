@@ -26,10 +26,10 @@ from torch.distributions import Normal
 from methods.backbones.base import Backbone
 from methods.base import State
 from methods.data import Stage
+from methods.parallel import sum_over_workers
 from methods.prompts.attention import Attention
 from methods.prompts.base import Prompts
 from methods.tools.image_features import training_batches
-from methods.tools.parallel import sum_over_workers
 
 SHUT = {"images": -4.0, "texts": -2.0}
 """b at the start: in layers that read images, and in those that read texts alone."""

@@ -44,8 +44,8 @@ from torch.nn.functional import cross_entropy
 from methods.base import Requirement, State, part_of
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Batch, Stage
+from methods.parallel import gather_rows
 from methods.tools.layer_inputs import input_grams, some_batches
-from methods.tools.parallel import gather_rows
 from methods.tools.soft_targets import (
     ReferenceBatch,
     ReferenceDraws,

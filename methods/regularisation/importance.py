@@ -6,6 +6,9 @@ the groups in turn, and what they find is summed.
 
 The model that is measured is the one that is trained: with the prompts of training, but without the
 randomness of dropout. Precision is that of the weights.
+
+What is learnt by contrast, such as captions by a dual encoder, is a choice among the samples of a
+group.
 """
 
 from collections.abc import Callable
@@ -18,14 +21,17 @@ from torch.nn.functional import cross_entropy
 
 from methods.backbones.base import Backbone
 from methods.data import Batch, Stage
+from methods.parallel import sum_over_workers
 from methods.regularisation.penalty import PenaltyConfig
-from methods.tools.parallel import sum_over_workers
 from methods.tools.tensor_lists import add_products_to, divide_by
 
 _GROUP = 32
+_DRAWN_AT_ONCE = 2**24
+"""Bounds memory: entries of logits that labels are drawn from at once."""
 
 Objective = Callable[[Batch, Tensor], Tensor]
-"""What is differentiated: of a group's samples and a random number in [0, 1) (float64) for each."""
+"""What is differentiated: of a group's samples and a random number in [0, 1) (float64) for each;
+several numbers are differentiated one after the other."""
 
 
 def summed_over_groups(
@@ -45,8 +51,8 @@ def summed_over_groups(
         stage: Where samples come from.
         samples: How many; all of the task's if it has no more.
         group: Samples of one gradient; the last group may be smaller.
-        objective: What is differentiated, summed over the samples of a group.
-        add: Adds what is wanted of one group's gradients to the sums, in place.
+        objective: What is differentiated.
+        add: Adds what is wanted of one gradient to the sums, in place.
 
     Returns:
         The sums, one tensor per weight and equal on all workers, and the number of samples.
@@ -58,8 +64,12 @@ def summed_over_groups(
     sums = [torch.zeros_like(weight) for weight in weights]
     with backbone.without_dropout():
         for some, chance in groups[stage.rank :: stage.world_size]:
-            value = objective(data.batch(some), chance)
-            add(sums, list(torch.autograd.grad(value, weights, materialize_grads=True)))
+            values = objective(data.batch(some), chance).reshape(-1)
+            for left, value in zip(reversed(range(len(values))), values, strict=True):
+                gradients = torch.autograd.grad(
+                    value, weights, retain_graph=left > 0, materialize_grads=True
+                )
+                add(sums, list(gradients))
     sum_over_workers(sums)
     return sums, len(ids)
 
@@ -74,7 +84,8 @@ class FisherConfig(PenaltyConfig):
         default=None,
         ge=1,
         description=f"Samples of one gradient; null: {_GROUP}, with true labels 1. More is faster "
-        "and noisier, but not biased. Memory grows with it, and with the number of choices.",
+        "and noisier, but not biased. Memory grows with it, and with the number of choices. "
+        f"What is learnt by contrast is compared in groups of {_GROUP} or more.",
     )
     fisher_labels: Literal["sampled", "true"] = Field(
         default="sampled",
@@ -101,21 +112,33 @@ def fisher(
     per sample, not per batch. With labels drawn from p, gradients of different samples are
     independent with mean zero, so that the square of their sum is, in the mean over draws, the sum
     of their squares: groups of any size give an unbiased estimate with one gradient each. With the
-    data's own labels ("empirical Fisher") that does not hold, and groups have one sample.
+    data's own labels ("empirical Fisher") that does not hold, and every sample has its gradient.
+
+    Of captions that a dual encoder learns, y is the caption of an image among those of its group.
+    Of what is written, p(y|x) is that of all tokens, each after those of the data before it, and
+    F_i is divided by the number of tokens, as is the loss.
     """
     true = config.fisher_labels == "true"
+    group = config.fisher_batch or (1 if true else _GROUP)
+    if backbone.contrasts(stage.tasks[stage.task].task):
+        group = max(group, _GROUP)  # alone, a caption would be no surprise
 
     def surprise(batch: Batch, chances: Tensor) -> Tensor:
-        logits = backbone.logits(batch)
-        labels = batch.labels if true else draw_labels(logits, chances)
-        return cross_entropy(logits, labels, reduction="sum")
+        logits, rows = backbone.logits(batch), backbone.rows_of_samples(batch)
+        drawn = chances_of_rows(chances, rows)
+        labels = backbone.targets(batch) if true else draw_labels(logits, drawn)
+        losses = cross_entropy(logits, labels, reduction="none")
+        losses = losses * rows.rsqrt().repeat_interleave(rows).to(losses)
+        if not true:
+            return losses.sum()
+        return torch.stack([part.sum() for part in torch.split(losses, rows.tolist())])
 
     sums, count = summed_over_groups(
         backbone,
         weights,
         stage,
         config.fisher_samples,
-        config.fisher_batch or (1 if true else _GROUP),
+        group,
         surprise,
         lambda sums, gradients: add_products_to(sums, gradients, gradients),
     )
@@ -129,6 +152,30 @@ def draw_labels(logits: Tensor, chances: Tensor) -> Tensor:
 
     Every sample brings its own number, so that its label does not depend on its group.
     """
-    below = logits.cpu().double().softmax(dim=1).cumsum(dim=1)
-    labels = torch.searchsorted(below, chances.unsqueeze(1), right=True).squeeze(1)
-    return labels.clamp(max=logits.shape[1] - 1).to(logits.device)
+    at_once = max(1, _DRAWN_AT_ONCE // logits.shape[1])
+    labels = []
+    for some, chance in zip(
+        torch.split(logits, at_once), torch.split(chances, at_once), strict=True
+    ):
+        below = some.cpu().double().softmax(dim=1).cumsum(dim=1)
+        labels.append(torch.searchsorted(below, chance.unsqueeze(1), right=True).squeeze(1))
+    return torch.cat(labels).clamp(max=logits.shape[1] - 1).to(logits.device)
+
+
+def chances_of_rows(chances: Tensor, rows: Tensor) -> Tensor:
+    """Returns a number for every row of logits: [sum of rows].
+
+    Those of a sample depend on its own number alone, and so not on its group: where there is one
+    row it is that number, else numbers drawn from it.
+    """
+    drawn = [
+        chance.reshape(1)
+        if count == 1
+        else torch.rand(
+            count,
+            dtype=chance.dtype,
+            generator=torch.Generator().manual_seed(int(chance * 2**53)),
+        )
+        for chance, count in zip(chances, rows.tolist(), strict=True)
+    ]
+    return torch.cat(drawn)

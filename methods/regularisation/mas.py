@@ -10,10 +10,12 @@ without labels; theta* are the weights at the end of the last task. Here lambda 
 of the paper's lambda, as in the other penalties.
 
 Left open there and decided here: out(x) are the logits of the task's choices (normalised embeddings
-have no gradient of their length). Samples go in groups of a fixed size (see importance.py) and |.|
-is taken of the mean over a group, where parts of different sign cancel; groups of one are the
-paper's formula. The paper adds the importance of the tasks up; here the mean alpha Omega + (1 -
-alpha) Omega_t keeps the scale of lambda the same after any number of tasks.
+have no gradient of their length); of captions that a dual encoder learns those of the captions of
+its group; of what is written those of every token, with the mean over tokens. Samples go in groups
+of a fixed size (see importance.py) and |.| is taken of the mean over a group, where parts of
+different sign cancel; groups of one are the paper's formula. The paper adds the importance of the
+tasks up; here the mean alpha Omega + (1 - alpha) Omega_t keeps the scale of lambda the same after
+any number of tasks.
 """
 
 from pydantic import Field
@@ -52,7 +54,9 @@ class MAS(Anchored):
         """Returns the mean alpha Omega + (1 - alpha) Omega_t; the first task's own."""
 
         def length(batch: Batch, _: Tensor) -> Tensor:
-            return self.backbone.logits(batch).square().sum()
+            rows = self.backbone.rows_of_samples(batch)
+            squares = self.backbone.logits(batch).square().sum(dim=1)
+            return (squares / rows.repeat_interleave(rows).to(squares)).sum()
 
         sums, count = summed_over_groups(
             self.backbone,

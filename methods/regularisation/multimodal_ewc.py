@@ -22,13 +22,16 @@ Consistency. In every k-th step mu (KD_T(rows) + KD_T(columns)) is added (see
 tools/soft_targets.py), between the similarities of the step's images with the texts of the task's
 choices by the model at the start of the task and by the model now: a tower may move if the other
 one follows. Rows and columns whose largest entry is still a wrong match hold nothing worth keeping
-and are left out, as they would slow down learning.
+and are left out, as they would slow down learning. Where a dual encoder learns captions, the texts
+are those of the step. Where samples have choices of their own, or words are written, images meet no
+texts that are the same for all, and there is no consistency.
 
 What it costs. No second model is kept: the similarities of the steps that need them are computed in
 the first step, before anything has moved, which is one forward pass in k steps. The student's come
 with the task's loss, which in these steps is the cross entropy over the choices; of dual encoders
-that is their loss in every step. With mu = 0 and with lambda = 0 there is no such work at all. The
-Fisher information is measured on few samples. The first task is plain fine-tuning.
+that is their loss in every step, and of captions it is one more pass. With mu = 0 and with lambda =
+0 there is no such work at all. The Fisher information is measured on few samples. The first task is
+plain fine-tuning.
 """
 
 from typing import Literal
@@ -39,9 +42,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from methods.backbones.base import Tower
+from methods.backbones.same_texts import matching, names_of
 from methods.data import Batch, Stage
+from methods.parallel import gather_rows
 from methods.regularisation.online_ewc import OnlineEWC, OnlineEWCConfig
-from methods.tools.parallel import gather_rows
 from methods.tools.soft_targets import Temperature, distillation
 from methods.tools.tensor_lists import divide_by, multiply_by, norms
 
@@ -103,14 +107,20 @@ class MultimodalEWC(OnlineEWC):
         earlier = self.earlier.pop(self.step, None)
         if earlier is None:
             return super().loss(batch)
-        logits = self.backbone.logits(batch)
-        before, now, labels = map(gather_rows, (earlier, logits, batch.labels))
-        change = inconsistency(before, now, labels, self.config.temperature)
-        return cross_entropy(logits, batch.labels) + self.config.consistency * change
+        if batch.has_classes:
+            logits, smoothing = self.backbone.logits(batch), self.backbone.label_smoothing
+            now, labels = gather_rows(logits), gather_rows(batch.labels)
+            right = labels.unsqueeze(1) == torch.arange(now.shape[1], device=now.device)
+            loss = cross_entropy(logits, batch.labels, label_smoothing=smoothing)
+        else:
+            now, names = self.backbone.step_logits(batch), gather_rows(names_of(batch))
+            right, loss = matching(names, names), super().loss(batch)
+        change = inconsistency(earlier, now, right, self.config.temperature)
+        return loss + self.config.consistency * change
 
     @torch.no_grad()
     def _similarities_to_come(self) -> dict[int, Tensor]:
-        """Returns, by step, the current model's logits [B, C] for this worker's samples.
+        """Returns, by step, the current model's table [B, C] of the samples of the whole batch.
 
         Called inside the first step, so that precision is that of training.
         """
@@ -118,8 +128,10 @@ class MultimodalEWC(OnlineEWC):
         earlier = {}
         with self.backbone.without_dropout():
             for step in range(every - 1, len(self.stage.stream), every):
-                ids = self.stage.shard(self.stage.stream[step][1])
-                earlier[step] = self.backbone.logits(data.batch(ids))
+                batch = data.batch(self.stage.shard(self.stage.stream[step][1]))
+                if not self.backbone.has_table(batch):
+                    break
+                earlier[step] = self.backbone.step_logits(batch)
         # Older torch gives these casts of the weights, made without a gradient, to the student.
         torch.clear_autocast_cache()
         return earlier
@@ -160,16 +172,15 @@ class MultimodalEWC(OnlineEWC):
         return super().consolidate(stage) if self.config.strength and self.groups else []
 
 
-def inconsistency(earlier: Tensor, now: Tensor, labels: Tensor, temperature: float) -> Tensor:
+def inconsistency(earlier: Tensor, now: Tensor, right: Tensor, temperature: float) -> Tensor:
     """Returns KD_T of the rows, and of the columns, whose largest entry was a right match.
 
     Args:
         earlier: Similarity of B images to C texts by the earlier model, [B, C].
         now: The same by the model that learns.
-        labels: Which text belongs to each image: int64 [B].
+        right: Which texts belong to each image: bool [B, C].
         temperature: T.
     """
-    right = labels.unsqueeze(1) == torch.arange(earlier.shape[1], device=labels.device)
     of_images = _kept(earlier, now, right, temperature)
     return of_images + _kept(earlier.T, now.T, right.T, temperature)
 

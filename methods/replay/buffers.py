@@ -15,7 +15,7 @@ among equals to the last by name. Shares only shrink as tasks come in, so that n
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import zip_longest
 from typing import Literal
 
@@ -42,15 +42,22 @@ class Buffer(ABC):
     def take_in(self, stage: Stage) -> None:
         """Make room for the task that `stage` has learnt."""
 
-    def draw(self, stage: Stage, generator: torch.Generator) -> list[Batch]:
+    def draw(
+        self, stage: Stage, generator: torch.Generator, undivided: Collection[str] = ()
+    ) -> list[Batch]:
         """Returns this worker's share of a random batch as large as the stage's, one part per task.
 
-        Nothing is drawn from an empty memory.
+        Nothing is drawn from an empty memory. All that is drawn from the tasks `undivided` goes to
+        every worker.
         """
         if not self.items:
             return []
         slots = torch.randint(len(self.items), (stage.batch_size,), generator=generator)
-        drawn = by_task(self.items[slot] for slot in stage.shard(slots).tolist())
+        share = set(stage.shard(torch.arange(len(slots))).tolist())
+        met = [self.items[slot] for slot in slots.tolist()]
+        drawn = by_task(
+            item for place, item in enumerate(met) if place in share or item[0] in undivided
+        )
         return [stage.tasks[task].batch(torch.tensor(ids)) for task, ids in drawn.items()]
 
     def state(self) -> State:

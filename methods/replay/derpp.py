@@ -11,7 +11,8 @@ Left open there, or different for a vision-language model, and decided here:
 
 - A sample comes into memory when the training of its task ends (see buffers.py), and z' are the
   model's logits of that moment, over the choices of the sample's own task, with the prompts of
-  training.
+  training. Without a list of choices there are no logits to keep, as those of captions depend on
+  the others of the step and those of words fill the vocabulary: it learns only tasks with classes.
 - The squared norm is the mean over choices, so that tasks with many of them do not weigh more.
 - z' and h(x') are compared up to a constant, which a softmax does not see: what counts is the
   variance of z' - h(x') over the choices. Half of it is the limit that distillation with
@@ -20,15 +21,17 @@ Left open there, or different for a vision-language model, and decided here:
 - alpha = 0.3 and beta = 0.5 are what the authors' code takes for CIFAR-100 with 500 samples.
 """
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from methods.base import State
 from methods.data import Batch, Stage
+from methods.parallel import mean_over_workers
 from methods.replay.buffers import Item, by_task
 from methods.replay.er import ER, ERConfig
-from methods.tools.parallel import mean_over_workers
 
 
 class DERppConfig(ERConfig):
@@ -43,6 +46,7 @@ class DERpp(ER):
 
     Config = DERppConfig
     config: DERppConfig
+    needs_classes: ClassVar[bool] = True
 
     def build(self) -> None:
         """Start with nothing in memory."""

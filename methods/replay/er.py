@@ -6,6 +6,11 @@ every step minimises the mean loss over the union of the task's batch and one fr
 
 Left open there and decided here: both batches have the same size; every sample is classified among
 the choices of its own task. What is kept is said in buffers.py.
+
+Captions that a dual encoder learns are compared with those of the same task in the same draw. Which
+tasks are drawn from, and how often, differs between workers, so that they cannot compare theirs
+with one another: each of them gets all captions that are drawn, and its loss counts these by its
+part. So the number of workers does not matter, but they do not divide this work.
 """
 
 from pydantic import Field
@@ -42,14 +47,25 @@ class ER(FineTune):
         """Remember where samples come from and how to draw them."""
         self.stage = stage
         self.draws = stage.generator("replay")
+        self.undivided = [
+            name for name, data in stage.tasks.items() if self.backbone.contrasts(data.task)
+        ]
 
     def recall(self) -> list[Batch]:
         """Returns a batch from memory, by task."""
-        return self.buffer.draw(self.stage, self.draws)
+        return self.buffer.draw(self.stage, self.draws, self.undivided)
 
     def loss(self, batch: Batch) -> Tensor:
         """Returns the mean over the union of the task's batch and one batch from memory."""
-        return self.backbone.loss(batch, *self.recall()).mean()
+        recalled, workers = self.recall(), self.stage.world_size
+        losses = self.backbone.loss(batch, *recalled)
+        if workers == 1 or not any(part.task.name in self.undivided for part in recalled):
+            return losses.mean()
+        counts = [1.0] * len(batch)
+        for part in recalled:
+            counts += [1 / workers if part.task.name in self.undivided else 1.0] * len(part)
+        # Both whole batches have the same size, and so have a worker's shares of them.
+        return (losses * losses.new_tensor(counts)).sum() / (2 * len(batch))
 
     def after_task(self, stage: Stage) -> None:
         """Take the task into memory."""

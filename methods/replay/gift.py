@@ -18,6 +18,7 @@ Left open there, or different here:
 - The reference pool stands for the images of ImageNet classes. A study's generator draws a fixed
   set for every task, the same for all orders; half of a replayed batch is from earlier tasks and
   half from the reference (`synthetic_share`; in the first task all of it), with replacement.
+- Generators draw classes: it learns only tasks that have some.
 - Replayed batches are as large as the task's, and their matrices compare all samples of a step.
 - No label smoothing, here as in the task's loss.
 - Weights that g does not reach, such as most of a fusion backbone's language model, get A = 0.
@@ -36,10 +37,10 @@ from methods.backbones.base import Backbone
 from methods.base import Requirement
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Batch, Stage
+from methods.parallel import gather_rows, mean_over_workers
 from methods.replay.buffers import Item, by_task
 from methods.seeds import derive_seed
 from methods.tools.contrast import contrastive_loss
-from methods.tools.parallel import gather_rows, mean_over_workers
 from methods.tools.soft_targets import Strength, Temperature, distillation_both_ways
 from methods.tools.teacher import Teacher
 
@@ -73,6 +74,7 @@ class GIFT(FineTune):
 
     Config = GIFTConfig
     config: GIFTConfig
+    needs_classes: ClassVar[bool] = True
     requires: ClassVar[frozenset[Requirement]] = frozenset({"reference", "generator"})
 
     def build(self) -> None:

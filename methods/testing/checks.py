@@ -8,10 +8,8 @@ Checks share what is expensive: all checks of a method on a backbone look at the
 use one workbench. What that did before must not matter, which is a promise of its own.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,24 +17,32 @@ import pytest
 import torch
 
 from methods.base import Method, State
-from methods.testing import two_workers
-from methods.testing.tiny_models import tiny_models
-from methods.testing.toy import BACKBONES, TOY, toy_study
+from methods.testing.toy import BACKBONES, OTHER_KINDS
+from methods.testing.trained import LABEL, Trained, reports_of, study_of, trained_on, untouched_on
 from methods.testing.two_workers import Report
 from methods.testing.workbench import Workbench, same, state_in, states_in
 from sweep.errors import InputError
-from sweep.orders.order import Order
-from sweep.plan.units import Unit
+from sweep.measuring.checking import check_methods
 from sweep.registry import name_of, resolve
-from sweep.stage.rows import Scores
 from sweep.stage.worker import Result
 from sweep.storage.store import Record, Store
-from sweep.study.schema import Study
 
-LABEL = "checked"
-"""Of the method in its study."""
 LONGER = {"steps": 20, "batch_size": 16, "lr": 0.003}
 """Enough training for a tiny model to learn a task of the toy benchmark."""
+
+
+ON_ALL_KINDS = (
+    "test_resume_is_exact",
+    "test_state_round_trips",
+    "test_state_is_all_that_changes",
+    "test_depends_on_is_true",
+    "test_combines_over_is_true",
+    "test_stays_untouched",
+    "test_two_workers_divide_every_batch",
+    "test_two_workers_learn_what_one_learns",
+    "test_two_workers_score_what_one_scores",
+)
+"""Checks that are made on further kinds of tasks."""
 
 
 class MethodChecks:
@@ -53,11 +59,14 @@ class MethodChecks:
     backbones: ClassVar[Sequence[Any]] = tuple(BACKBONES)
     """Any of clip and llava, a tiny dual encoder and a tiny fusion model; `pytest.param` may mark
     them."""
+    kinds: ClassVar[Sequence[Any]] = tuple(OTHER_KINDS)
+    """Any of clip-pairs and llava-answers, the same backbones with tasks of other kinds than
+    choices; nothing where a method needs classes."""
     learns_on: ClassVar[Sequence[str]] = tuple(BACKBONES)
     """Backbones on which the method has to learn. A tiny fusion model with random weights hardly
     sees anything, so that prompts cannot steer it."""
     gain: ClassVar[float] = 0.15
-    """By how much 20 steps have to raise the accuracy on the task that is trained, of 1."""
+    """By how much 20 steps have to raise the score of the task that is trained, of 1."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -67,8 +76,15 @@ class MethodChecks:
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run a check on every backbone, all checks on one of them before the next."""
-        if "backbone" in metafunc.fixturenames:
-            metafunc.parametrize("backbone", self.backbones, scope="class")
+        if "backbone" not in metafunc.fixturenames:
+            return
+        name = metafunc.function.__name__
+        on = ("clip",) if "two_workers" in name or "memory" in name else self.backbones
+        if name == "test_learns_other_kinds":
+            on = self.kinds
+        elif name in ON_ALL_KINDS and not resolve("methods", self.method).needs_classes:
+            on = (*on, *self.kinds)
+        metafunc.parametrize("backbone", on, scope="class")
 
     def test_resume_is_exact(self, backbone: str, tmp_path: Path) -> None:
         """Training from the stored state of a prefix equals never having stopped.
@@ -148,7 +164,7 @@ class MethodChecks:
         assert trainer is not None
         given = trained.study.methods[LABEL].options
         own = given.model_dump(include=set(trainer.Config.model_fields))
-        bench = Workbench(_study(name_of("methods", trainer), own, backbone), LABEL)
+        bench = Workbench(study_of(name_of("methods", trainer), own, backbone), LABEL)
         results: dict[str, State] = {}
         for unit in bench.trainings(trained.order):
             results[unit.key] = state_in(
@@ -160,66 +176,92 @@ class MethodChecks:
 
     def test_stays_untouched(self, backbone: str) -> None:
         """Where nothing is trained, all stages are stage 0, and there is no state."""
-        study = _study(self.method, self.options, backbone)
+        study = study_of(self.method, self.options, backbone)
         bench = Workbench(study, LABEL)
         (start,) = bench.units(study.benchmark.task_names())
         assert start.kind == "start"
         assert bench.learn(study.benchmark.task_names())[start.key].state is None
 
     def test_learns(self, backbone: str) -> None:
-        """The task just trained is answered better than by the untouched backbone."""
+        """The task just trained has a better score than with the untouched backbone."""
         if backbone not in self.learns_on:
             pytest.skip(f"{self.method} is not said to learn on {backbone}")
-        study = _study(self.method, self.options, backbone, training=LONGER)
+        study = study_of(self.method, self.options, backbone, training=LONGER)
         order = study.benchmark.task_names()[:2]  # something was learned before the second one
         bench = Workbench(study, LABEL)
-        bench.untouched = _untouched(backbone)
+        bench.untouched = untouched_on(backbone)
         assert bench.gain(order) > self.gain
+
+    def test_learns_other_kinds(self, backbone: str) -> None:
+        """The first task costs less, in nats per sample, than with the untouched backbone."""
+        study = study_of(self.method, self.options, backbone, training=LONGER)
+        bench, order = Workbench(study, LABEL), study.benchmark.task_names()[:1]
+        (before,) = untouched_on(backbone).values()
+        *_, after = bench.learn(order).values()
+        assert loss_on(order[0], after) < loss_on(order[0], before) - 0.1
 
     def test_wrong_options_are_named(self) -> None:
         """An option with a value that cannot be, or that does not exist, is named in an error."""
-        study = _study(self.method, {}, "clip")
+        study = study_of(self.method, {}, "clip")
         for option in type(study.methods[LABEL].options).model_fields:
             with pytest.raises(InputError, match=rf"{LABEL}.*{option}"):
-                _study(self.method, {option: {"no": "value"}}, "clip")
+                study_of(self.method, {option: {"no": "value"}}, "clip")
         with pytest.raises(InputError, match=r"'lrr'.*Did you mean 'lr'"):
-            _study(self.method, {"lrr": 0.1}, "clip")
+            study_of(self.method, {"lrr": 0.1}, "clip")
 
-    def test_two_workers_divide_every_batch(self) -> None:
+    def test_needs_classes_is_heeded(self) -> None:
+        """A method that needs classes is refused where a task has none, in one sentence."""
+        for tasks in OTHER_KINDS:
+            with pytest.raises(InputError, match=rf"'{LABEL}'.*'a' \(of kind .*\)") as refused:
+                check_methods(study_of(self.method, self.options, tasks))
+            assert str(refused.value).count(". ") == 0
+
+    def test_two_workers_divide_every_batch(self, backbone: str) -> None:
         """Two data-parallel workers compute the samples of a step between them, each once."""
-        first, second, whole = self._reports()
+        first, second, whole = self._reports(backbone)
         assert first.parallel == bool(whole.ids)  # without steps there is nothing to divide
         assert not whole.parallel
         for mine, yours, ids in zip(first.ids, second.ids, whole.ids, strict=True):
             assert len(mine) == len(yours)
             assert torch.equal(torch.cat([mine, yours]).sort()[0], ids.sort()[0])
 
-    def test_two_workers_learn_what_one_learns(self) -> None:
+    def test_two_workers_learn_what_one_learns(self, backbone: str) -> None:
         """Two workers end with the same state, and but for rounding with that of one worker."""
-        first, second, whole = self._reports()
+        first, second, whole = self._reports(backbone)
         for key, state in whole.states.items():
             assert same(first.states[key], second.states[key])
             assert distance(first.states[key], state) < 1e-3
 
-    def test_two_workers_score_what_one_scores(self) -> None:
+    def test_two_workers_score_what_one_scores(self, backbone: str) -> None:
         """Answers are the same; losses and cosines move with the last bits of the weights."""
-        first, second, whole = self._reports()
+        first, second, whole = self._reports(backbone)
         assert first.scores == second.scores
         for mine, alone in zip(first.scores, whole.scores, strict=True):
             for row, expected in zip(mine, alone, strict=True):
-                slack = 5e-3 if row["split"] == "alignment" else 0
+                smooth = row["split"] == "alignment" or row["metric"] == "likelihood"
+                slack = 5e-3 if smooth else 0
                 value = pytest.approx(expected["value"], abs=slack, rel=0)
                 assert row == expected | {"value": value}
 
-    def test_models_leave_memory_one_by_one(self) -> None:
+    def test_models_leave_memory_one_by_one(self, backbone: str) -> None:
         """Nothing holds on to a model once the next one is loaded, in a lane or without one."""
-        assert all(report.forgotten for report in self._reports())
+        assert all(report.forgotten for report in self._reports(backbone))
 
-    def _trained(self, backbone: str) -> "Trained":
-        return _trained(self.method, _text(self.options), backbone)
+    def _trained(self, backbone: str) -> Trained:
+        return trained_on(self.method, self.options, backbone)
 
-    def _reports(self) -> tuple[Report, Report, Report]:
-        return _reports(self.method, _text(self.options))
+    def _reports(self, backbone: str) -> tuple[Report, Report, Report]:
+        return reports_of(self.method, self.options, backbone)
+
+
+def loss_on(task: str, result: Result) -> float:
+    """Returns the loss on the test samples of a task, in nats."""
+    (row,) = [
+        row
+        for row in result.record.scores
+        if (row["split"], row["eval_task"], row["metric"]) == ("alignment", task, "loss")
+    ]
+    return float(row["value"])
 
 
 def distance(one: State, other: State) -> float:
@@ -237,66 +279,6 @@ def distance(one: State, other: State) -> float:
     return float((first - second).norm() / second.norm())
 
 
-@dataclass
-class Trained:
-    """A method that has learned all tasks of the toy benchmark, on one tiny backbone."""
-
-    study: Study
-
-    def new_bench(self) -> Workbench:
-        """Returns a workbench that has done nothing yet."""
-        return Workbench(self.study, LABEL)
-
-    @property
-    def kind(self) -> type[Method]:
-        """The class of the method."""
-        return self.study.methods[LABEL].kind
-
-    @property
-    def order(self) -> Order:
-        """All tasks."""
-        return self.study.benchmark.task_names()
-
-    @property
-    def turned_order(self) -> Order:
-        """All tasks, the last one in its place, the others turned around."""
-        return (*self.order[-2::-1], self.order[-1])
-
-    @cached_property
-    def bench(self) -> Workbench:
-        """The workbench that all checks share."""
-        return self.new_bench()
-
-    @cached_property
-    def results(self) -> dict[str, Result]:
-        """Of all units of `order`, by key."""
-        return self.bench.learn(self.order)
-
-    @cached_property
-    def turned(self) -> dict[str, Result]:
-        """Of all units of `turned_order`, learned on the same bench afterwards."""
-        assert self.results
-        return self.bench.learn(self.turned_order)
-
-    @property
-    def method(self) -> Method:
-        """The method on the bench, which has learned something."""
-        assert self.results
-        return self.bench.worker.trainer.method
-
-    def compute(self, unit: Unit) -> Result:
-        """Do a unit again."""
-        return self.bench.worker.compute(unit, lambda key: state_in(self.results[key]))
-
-    def combined(self, unit: Unit) -> tuple[Scores, list[State]]:
-        """Returns the scores of a combination, and the weights with which it answers each task."""
-        record, states = self.compute(unit).record, []
-        for task in self.order:
-            self.method.select(task)
-            states.append(self.method.state())
-        return list(record.scores), states
-
-
 def _beside_the_point(kind: type[Method]) -> list[str]:
     """Returns the checks that do not apply to a method."""
     nothing = kind.depends_on == "nothing"
@@ -310,41 +292,10 @@ def _beside_the_point(kind: type[Method]) -> list[str]:
         "test_reuses_training_of_is_true": not shares,
         "test_stays_untouched": not nothing,
         "test_learns": nothing,
+        "test_learns_other_kinds": nothing or kind.needs_classes,
+        "test_needs_classes_is_heeded": not kind.needs_classes,
         "test_two_workers_divide_every_batch": nothing,
         "test_two_workers_learn_what_one_learns": nothing,
         "test_models_leave_memory_one_by_one": nothing,
     }
     return [check for check, out in left_out.items() if out]
-
-
-def _study(method: str, options: Mapping[str, Any], backbone: str, **changes: Any) -> Study:
-    models = tiny_models()
-    sections = {
-        "benchmark": BACKBONES[backbone],
-        "backbones": {backbone: {"path": str(models / backbone)}},
-    }
-    return toy_study(models, {LABEL: {"method": method, **options}}, **sections | changes)
-
-
-def _text(options: Mapping[str, Any]) -> str:
-    """Options as a key of the caches below."""
-    return json.dumps(options, sort_keys=True)
-
-
-@lru_cache(maxsize=2)
-def _trained(method: str, options: str, backbone: str) -> Trained:
-    return Trained(_study(method, json.loads(options), backbone))
-
-
-@lru_cache(maxsize=1)
-def _reports(method: str, options: str) -> tuple[Report, Report, Report]:
-    """Returns reports by two data-parallel workers, and by this process alone."""
-    small = _study(method, json.loads(options), "clip", benchmark={"name": TOY, "num_tasks": 2})
-    first, second = two_workers.pair().report(small, LABEL)
-    return first, second, two_workers.report(small, LABEL)
-
-
-@lru_cache
-def _untouched(backbone: str) -> dict[str, Result]:
-    """Stage 0, which is the same for all methods."""
-    return Workbench(_study("zero_shot", {}, backbone), LABEL).untouched

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from methods.data import ArraySplit, Images, Retrieval, Task
+from methods.data import Images, Kind, Split, Task
 from methods.testing.tiny_models import NAMES, SIZE, VOCABULARY, WORDS, save_clip
 from sweep.study.schema import Study
 from sweep.tasks.base import Benchmark, BenchmarkConfig, Generator, GeneratorConfig, ReferenceConfig
@@ -22,6 +22,11 @@ BACKBONES: dict[str, dict[str, Any]] = {
     "llava": {"name": TOY, "num_tasks": 2, "questions": True},
 }
 """A tiny backbone of either family, and the toy benchmark in a form that it can read."""
+OTHER_KINDS: dict[str, dict[str, Any]] = {
+    "clip-pairs": {"name": TOY, "num_tasks": 3, "kinds": ("pairs", "choices")},
+    "llava-answers": {"name": TOY, "num_tasks": 2, "kinds": ("answers", "pairs")},
+}
+"""The same backbones, with tasks of further kinds."""
 
 
 class Toy(BenchmarkConfig):
@@ -30,6 +35,8 @@ class Toy(BenchmarkConfig):
     name: str = "toy"
     num_tasks: int = 3
     questions: bool = False
+    kinds: tuple[Kind, ...] = ("choices",)
+    """Of the tasks in turn."""
 
     def task_names(self) -> tuple[str, ...]:
         """Returns the first letters of the alphabet."""
@@ -49,24 +56,60 @@ class Toy(BenchmarkConfig):
 
     def load(self) -> Benchmark:
         """Returns all tasks, one held-out suite and one set of captioned images."""
-        tasks = {name: self._task(name, i) for i, name in enumerate(self.task_names())}
-        first = tasks["a"]
-        captions = tuple(f"a {first.choices[label]}" for label in first.test.labels)
-        pairs = Retrieval("captions", first.test.images(np.arange(32)), captions)
-        return Benchmark(tasks, {"suite": self._task("f", 99)}, {"captions": pairs})
+        makers = {"choices": self._task, "pairs": self._pairs, "answers": self._answers}
+        tasks = {
+            name: makers[self.kinds[i % len(self.kinds)]](name, i)
+            for i, name in enumerate(self.task_names())
+        }
+        first = self._task("a", 0)
+        captions = [[f"a {first.choices[label]}"] for label in first.test.labels]
+        said = Split.of_captions(first.test.images(np.arange(32)), captions)
+        pairs = Task("captions", (), ("{}",), "", said.part(np.arange(0)), said, "pairs", "recall")
+        return Benchmark(tasks, {"suite": self._task("f", 99), "captions": pairs})
 
     def _task(self, name: str, seed: int) -> Task:
         rng = np.random.default_rng(seed)
         colors = rng.integers(0, 255, (len(WORDS), 3))
 
-        def split(count: int) -> ArraySplit:
+        def split(count: int) -> Split:
             labels = np.arange(count) % len(WORDS)
             noise = rng.normal(0, 25, (count, SIZE, SIZE, 3))
             pixels = (colors[labels][:, None, None] + noise).clip(0, 255).astype(np.uint8)
             asked = [f"what color is {name} ?"] * count if self.questions else None
-            return ArraySplit(pixels, labels, asked)
+            return Split(pixels, labels, asked)
 
         return Task(name, WORDS, (name + " {}",), "what color ?", split(96), split(32))
+
+    def _pairs(self, name: str, seed: int) -> Task:
+        """Two colours side by side; every picture has a caption of both, and one of the left."""
+        rng = np.random.default_rng(seed)
+        colors = rng.integers(0, 255, (len(WORDS), 3))
+
+        def split(count: int) -> Split:
+            halves = rng.integers(0, len(WORDS), (count, 2))
+            shown = np.repeat(colors[halves], SIZE // 2, axis=1)[:, None]
+            noise = rng.normal(0, 25, (count, SIZE, SIZE, 3))
+            pixels = (shown + noise).clip(0, 255).astype(np.uint8)
+            captions = [
+                (f"{name} {WORDS[left]} {WORDS[right]}", f"{WORDS[left]} {name}")
+                for left, right in halves
+            ]
+            return Split.of_captions(pixels, captions)
+
+        return Task(name, (), ("{}",), "", split(48), split(16), "pairs", "recall")
+
+    def _answers(self, name: str, seed: int) -> Task:
+        """The colour, to be written; some people call it otherwise."""
+        task = self._task(name, seed)
+
+        def split(known: Split) -> Split:
+            words = [WORDS[label] for label in known.labels]
+            texts = tuple((word, word, "blue") for word in words)
+            asked = tuple(f"what color is {name} ?" for _ in words)
+            return Split(known.pictures, np.zeros(len(known), np.int64), asked, texts)
+
+        parts = split(task.train), split(task.test)
+        return Task(name, (), ("{}",), "", *parts, "answers", "vqa_accuracy", answer_tokens=3)
 
 
 class ToyReference(ReferenceConfig):
@@ -102,7 +145,7 @@ class ToyGenerator(GeneratorConfig):
 
         def draw(task: Task, labels: np.ndarray, seeds: Sequence[int]) -> Images:
             ids = np.array(seeds) // len(WORDS) * len(WORDS) + labels
-            pixels = np.asarray(task.train.images(ids % len(task.train.labels)))
+            pixels = np.asarray(task.train.images(ids % len(task.train)))
             brighter: np.ndarray = np.minimum(pixels.astype(int) + 10, 255).astype(np.uint8)
             return brighter
 

@@ -7,20 +7,31 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from methods.backbones.base import Backbone
+from methods.backbones.same_texts import matching
+from methods.data import Batch
 
 
 def contrastive_loss(fit: Tensor, names: Tensor) -> Tensor:
     """Returns cross entropy of images over texts plus that of texts over images.
 
-    Texts with equal names are right for each other's images, with equal shares.
+    Texts with a name in common are right for each other's images, with equal shares.
 
     Args:
         fit: Logits of image i (row) and the text of pair j (column): float [B, B].
-        names: A number for each pair's text, the same for equal texts: int64 [B].
+        names: A number for each pair's text, the same for equal texts: int64 [B]; or K numbers of
+            which one has to be the same, [B, K].
     """
-    same = (names.unsqueeze(1) == names).to(fit.dtype)
+    names = names.view(len(names), -1)
+    same = matching(names, names).to(fit.dtype)
     target = same / same.sum(dim=1, keepdim=True)
     return cross_entropy(fit, target) + cross_entropy(fit.T, target)
+
+
+def embed_right_texts(backbone: Backbone, batch: Batch) -> Tensor:
+    """Returns the embedding of the text that is right for each sample: [B, D]."""
+    if batch.has_classes:
+        return embed_labels(backbone, batch.task.prompts(), batch.labels)
+    return backbone.embed_texts(batch.targets)
 
 
 def embed_labels(backbone: Backbone, prompts: Sequence[str], labels: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from methods.backbones.base import Backbone
 from methods.data import Batch, Stage
-from methods.tools.parallel import sum_over_workers
+from methods.parallel import sum_over_workers
 
 _IMAGES_AT_ONCE = 256
 """Bounds memory where sums over images do not depend on how these are divided into batches."""

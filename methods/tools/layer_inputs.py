@@ -10,7 +10,7 @@ from torch.utils.hooks import RemovableHandle
 from methods.backbones.base import Backbone
 from methods.base import State
 from methods.data import Batch, Stage
-from methods.tools.parallel import sum_over_workers
+from methods.parallel import sum_over_workers
 
 
 def some_batches(stage: Stage, samples: int) -> Iterator[Batch]:

@@ -50,6 +50,23 @@ def distillation_both_ways(teacher: Tensor, student: Tensor, temperature: float)
     return of_images + distillation(teacher.T, student.T, temperature)
 
 
+def distillation_by_samples(
+    teacher: Tensor, student: Tensor, rows: Tensor, temperature: float
+) -> Tensor:
+    """Returns KD_T, the mean over the rows of each sample and then over samples.
+
+    Args:
+        teacher: Logits, sample after sample: [sum of rows, N].
+        student: The same of the model that learns.
+        rows: How many each sample has: int64 [B], on the CPU.
+        temperature: T.
+    """
+    targets = (teacher / temperature).softmax(dim=1)
+    losses = cross_entropy(student / temperature, targets, reduction="none")
+    weights = (1 / rows).repeat_interleave(rows).to(losses.device)
+    return temperature**2 * (losses * weights).sum() / len(rows)
+
+
 class ReferenceDraws:
     """Batches from the reference pool of a stage, drawn with replacement.
 

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from methods import data
 from methods.base import Method
 from methods.data import Batch, Stage
 from methods.testing.toy import BACKBONES, toy_study
 from methods.testing.workbench import Workbench, state_in
-from sweep.stage.trainer import make_batch
 
 
 def bench_of(models: Path, backbone: str, method: str, **options: Any) -> Workbench:
@@ -52,15 +52,9 @@ def asked(bench: Workbench, name: str) -> Batch:
     """The test samples of a task or of a held-out suite, after something was learnt."""
     trainer, benchmark = bench.worker.trainer, bench.worker.benchmark
     task = (benchmark.tasks | benchmark.probes)[name]
-    labels = torch.from_numpy(task.test.labels)
-    return make_batch(
-        task,
-        trainer.pixels("test", task),
-        labels,
-        task.test.questions,
-        torch.arange(len(labels)),
-        trainer.accelerator.device,
-    )
+    ids = torch.arange(len(task.test))
+    pixels = trainer.pixels("test", task)[task.test.shown]
+    return data.batch_of(task, task.test, ids, pixels.to(trainer.accelerator.device))
 
 
 def gradients(method: Method, loss: Tensor) -> list[Tensor]:

@@ -12,7 +12,7 @@ from transformers import AutoModel, AutoProcessor
 
 from methods.backbones import load_backbone
 from methods.backbones.dual_encoder import DualEncoder
-from methods.data import ArraySplit, Batch, Task
+from methods.data import Batch, Split, Task
 from methods.testing.tiny_models import SIZE, save_clip, save_siglip
 
 TEMPLATES = ("a photo of a {}.", "a drawing of the {}.")
@@ -35,7 +35,7 @@ def backbone(folder: str) -> DualEncoder:
 @pytest.fixture
 def task() -> Task:
     pixels = np.random.default_rng(0).integers(0, 256, (6, SIZE, SIZE, 3), dtype=np.uint8)
-    split = ArraySplit(pixels, np.arange(6) % 3)
+    split = Split(pixels, np.arange(6) % 3)
     return Task("pets", ("cat", "dog", "red bird"), TEMPLATES, "What is it?", split, split)
 
 

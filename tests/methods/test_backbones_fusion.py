@@ -11,7 +11,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from methods.backbones import load_backbone
 from methods.backbones.fusion import CAPTION_REQUEST, Fusion
-from methods.data import ArraySplit, Batch, Task
+from methods.data import Batch, Split, Task
 from methods.testing.tiny_models import SIZE, save_llava, save_paligemma
 
 WORDS = ["what", "is", "in", "the", "image", "?", "which", "animal", "describe", ".", "it"]
@@ -39,7 +39,7 @@ def backbone(folder: str) -> Fusion:
 @pytest.fixture
 def task() -> Task:
     pixels = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3), dtype=np.uint8)
-    split = ArraySplit(pixels, np.array([0, 2, 1, 2]))
+    split = Split(pixels, np.array([0, 2, 1, 2]))
     choices = ("cat", "dog", "a red bird")
     return Task("pets", choices, ("{}",), "What is in the image?", split, split)
 

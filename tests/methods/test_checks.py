@@ -134,12 +134,12 @@ def test_a_set_must_have_no_order() -> None:
 
 def test_a_worker_that_fails_says_why() -> None:
     with pytest.raises(RuntimeError, match="the second worker is ill"):
-        checks_of(Ill).test_two_workers_learn_what_one_learns()
+        checks_of(Ill).test_two_workers_learn_what_one_learns("clip")
 
 
 def test_workers_must_agree() -> None:
     with pytest.raises(AssertionError):
-        checks_of(Local).test_two_workers_learn_what_one_learns()
+        checks_of(Local).test_two_workers_learn_what_one_learns("clip")
 
 
 def test_checks_that_cannot_apply_are_not_there() -> None:

@@ -24,7 +24,7 @@ class Few:
     """The first samples of a task, and which of them were asked for."""
 
     def __init__(self, data: Any, count: int) -> None:
-        self.data, self.count = data, count
+        self.data, self.count, self.task = data, count, data.task
         self.asked: list[int] = []
 
     def __len__(self) -> int:
@@ -99,6 +99,8 @@ class Softmax:
     """A linear classifier of four features, whose Fisher information is known."""
 
     without_dropout = Backbone.without_dropout
+    contrasts = Backbone.contrasts
+    task = None
 
     def __init__(self) -> None:
         self.model = nn.Identity()
@@ -114,6 +116,9 @@ class Softmax:
 
     def logits(self, batch: Any) -> Tensor:
         return batch.pixels @ self.weight
+
+    def rows_of_samples(self, batch: Any) -> Tensor:
+        return torch.ones(len(batch.pixels), dtype=torch.int64)
 
     @torch.no_grad()
     def information(self) -> Tensor:

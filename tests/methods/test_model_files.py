@@ -15,7 +15,7 @@ from transformers import AutoTokenizer
 
 from methods.backbones import load_backbone
 from methods.baselines.finetune import FineTune, FineTuneConfig
-from methods.data import ArraySplit, Batch, Task
+from methods.data import Batch, Split, Task
 from methods.testing.tiny_models import SIZE, save_clip, save_llava
 
 WORDS = ("a", "photo", "of", "cat", "dog", "what", "is", "?")
@@ -181,7 +181,7 @@ def tied(folder: Path) -> Path:
 
 def batch() -> Batch:
     pixels = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3), dtype=np.uint8)
-    split = ArraySplit(pixels, np.array([0, 1, 1, 0]))
+    split = Split(pixels, np.array([0, 1, 1, 0]))
     task = Task("pets", ("cat", "dog"), ("{}",), "what is a photo?", split, split)
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
     return Batch(task, images, torch.from_numpy(split.labels), torch.arange(4))

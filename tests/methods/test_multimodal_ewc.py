@@ -104,7 +104,7 @@ def test_consistency_is_about_right_matches_only() -> None:
     """Right by row: the first. Right by column: the first two."""
     earlier = torch.tensor([[4.0, 0.0, 0.0], [0.0, 1.0, 3.0]])
     now = torch.tensor([[0.0, 1.0, 0.5], [0.3, 0.0, 0.0]], requires_grad=True)
-    inconsistency(earlier, now, torch.tensor([0, 1]), 2.0).backward()
+    inconsistency(earlier, now, torch.eye(2, 3, dtype=torch.bool), 2.0).backward()
     rows = ((now / 2).softmax(dim=1) - (earlier / 2).softmax(dim=1)) / 2
     columns = ((now / 2).softmax(dim=0) - (earlier / 2).softmax(dim=0)) / 3
     rows[1], columns[:, 2] = 0.0, 0.0

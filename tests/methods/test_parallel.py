@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods.tools.parallel import first_of_workers, gather_rows
+from methods.parallel import first_of_workers, gather_rows
 
 ROWS = torch.arange(12.0).view(4, 3)
 LOSSES = {
