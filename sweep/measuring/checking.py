@@ -1,12 +1,13 @@
 """Looks at everything that a study is given, before anything starts."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from methods.data import Task
 from sweep import file_digests
 from sweep.errors import InputError
 from sweep.plan.plan import Plan
+from sweep.registry import resolve
 from sweep.study.backbones import Source
 from sweep.study.schema import Study
 
@@ -21,7 +22,42 @@ def check_inputs(plan: Plan) -> None:
         InputError: some of them cannot be used.
     """
     plan.study.check_data()
+    check_methods(plan.study)
+    check_measures(plan.study, plan.study.similarity.measures if plan.study.similarity else ())
     check_prompts(plan.study, plan.pinned.sources)
+
+
+def check_methods(study: Study) -> None:
+    """Makes sure that every method can learn every task.
+
+    Raises:
+        InputError: a method needs classes, and a task has none.
+    """
+    needing = [label for label, entry in study.methods.items() if entry.kind.needs_classes]
+    if needing:
+        _check_classes(study, f"method '{needing[0]}' learns only")
+
+
+def check_measures(study: Study, names: Iterable[str]) -> None:
+    """Makes sure that measures of similarity are defined for every task.
+
+    Raises:
+        InputError: a measure needs classes, and a task has none.
+    """
+    needing = [name for name in names if resolve("measures", name).needs_classes]
+    if needing:
+        _check_classes(study, f"similarity measure '{needing[0]}' compares only")
+
+
+def _check_classes(study: Study, what: str) -> None:
+    forms = study.benchmark.forms()
+    for task in study.benchmark.task_names():
+        if not forms[task].has_classes:
+            has = "choices of its samples' own" if forms[task].kind == "choices" else "none"
+            raise InputError(
+                f"{what} tasks with one list of choices for all samples, and task '{task}' (of "
+                f"kind {forms[task].kind}) has {has}; leave one of them out."
+            )
 
 
 def check_prompts(study: Study, sources: Mapping[str, Source]) -> None:
@@ -38,19 +74,19 @@ def check_prompts(study: Study, sources: Mapping[str, Source]) -> None:
     for task in tasks:
         _check_texts(task)
     for label, source in sources.items():
-        facts = source.fingerprint, repr(source.config), [_facts(task) for task in tasks]
+        smoothing = study.training.label_smoothing
+        facts = (
+            *(source.fingerprint, repr(source.config), smoothing),
+            [_facts(task) for task in tasks],
+        )
         content = hashlib.sha256(repr(facts).encode()).digest()
         if not file_digests.known(TOLD_APART, [content]):
-            _check_readings(label, source, tasks)
+            _check_readings(study, label, source, tasks)
             file_digests.note(TOLD_APART, [content])
 
 
 def _facts(task: Task) -> tuple[object, ...]:
-    return task.name, task.choices, task.templates, _has_questions(task)
-
-
-def _has_questions(task: Task) -> bool:
-    return task.train.questions is not None or task.test.questions is not None
+    return task.name, task.choices, task.templates, task.form
 
 
 def _check_texts(task: Task) -> None:
@@ -63,9 +99,9 @@ def _check_texts(task: Task) -> None:
         )
 
 
-def _check_readings(label: str, source: Source, tasks: list[Task]) -> None:
+def _check_readings(study: Study, label: str, source: Source, tasks: list[Task]) -> None:
     # It imports transformers, which takes seconds.
-    from methods.backbones.loading import load_text_reader
+    from methods.backbones.loading import FAMILIES, load_text_reader
 
     config = source.config
     try:
@@ -73,11 +109,16 @@ def _check_readings(label: str, source: Source, tasks: list[Task]) -> None:
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0].removesuffix(".")
         raise InputError(f"backbone '{label}': {reason}.") from None
+    if reader.family == "fusion" and study.training.label_smoothing:
+        raise InputError(
+            f"training.label_smoothing is for dual encoders, and backbone '{label}' is a fusion "
+            "model, which learns an answer word by word; leave it out."
+        )
     for task in tasks:
-        if reader.family == "dual-encoder" and _has_questions(task):
+        if refused := FAMILIES[reader.family].refusal(task.form):
             raise InputError(
-                f"task '{task.name}' has a question per sample, which backbone '{label}' cannot "
-                "read, because it is a dual encoder; use a fusion backbone."
+                f"task '{task.name}' is not for backbone '{label}': {refused}; "
+                "use a fusion backbone."
             )
         if found := reader.same(task, config.answer):
             one, other, reason = found

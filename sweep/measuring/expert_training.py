@@ -1,12 +1,18 @@
 """Trains the experts that expert-based measures of similarity need."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+
+import torch
 
 from methods.baselines.individual import Individual
 from methods.seeds import derive_seed
 from sweep.plan.units import Unit
 from sweep.similarity.experts import Experts
-from sweep.similarity.sampled import sample
+from sweep.similarity.sampled import Sampled, sample
+from sweep.stage.samples import TestSamples
+from sweep.stage.task_scores import TaskScores
 from sweep.stage.trainer import Trainer, join_lane
 from sweep.study.backbones import Source
 from sweep.study.schema import MethodEntry, Study
@@ -51,4 +57,13 @@ def train_experts(study: Study, backbone: str, source: Source, images: int, cach
     states = [trainer.train(unit, None) for unit in units]
     trainer.method.reset(derive_seed(seed, "initial"))
     samples = sample(trainer.backbone, benchmark.tasks, images)
-    return Experts(trainer.method, trainer.method.state(), states, samples)
+    state = trainer.method.state()
+    return Experts(trainer.method, state, states, samples, partial(_score, trainer))
+
+
+@torch.no_grad()
+def _score(trainer: Trainer, samples: Sampled) -> float:
+    """Returns the score of the trainer's method on samples of a task, as on its test samples."""
+    prepared = samples.pixels.permute(0, 2, 3, 1).numpy()
+    task = replace(samples.task, test=replace(samples.samples, pictures=prepared))
+    return TaskScores(TestSamples(trainer)).measure(task, task).metrics[task.score]

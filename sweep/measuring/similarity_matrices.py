@@ -13,6 +13,7 @@ import torch
 from accelerate.utils.memory import clear_device_cache
 
 from sweep.cache import CACHE, appearing_complete
+from sweep.measuring.checking import check_measures
 from sweep.measuring.expert_training import entry, train_experts
 from sweep.orders.order import Order
 from sweep.registry import resolve
@@ -85,8 +86,12 @@ def similarities(
         backbone: Label of the backbone.
         pinned: The data and backbones of the study.
         measures: Some of MEASURES; those of the study's section `similarity` by default.
+
+    Raises:
+        InputError: a measure is not defined for one of the tasks.
     """
     measures = measures or (study.similarity or Similarities()).measures
+    check_measures(study, measures)
     files = {measure: _file(recipe(study, backbone, pinned, [measure])) for measure in measures}
     missing = [measure for measure, file in files.items() if not file.exists()]
     if missing:

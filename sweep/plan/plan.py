@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from methods.base import Method
+from sweep.errors import InputError
 from sweep.orders.order import Order
 from sweep.plan.units import Run, Unit, UnitGraph
 from sweep.registry import name_of
@@ -71,9 +72,7 @@ class Plan(UnitGraph):
             for label, kind in self._methods.items()
             if not kind.combines_over
         }
-        self._covered = {label: self._covers(label) for label in study.backbones}
-        evaluations = {_digest(covered)[:16]: covered for covered in self._covered.values()}
-        super().__init__({}, [], evaluations, study.keep_states, study.lanes.retries)
+        super().__init__({}, [], {}, study.keep_states, study.lanes.retries)
         self.runs += self._runs()
 
     def _runs(self) -> Iterator[Run]:
@@ -86,11 +85,11 @@ class Plan(UnitGraph):
     def run(self, backbone: str, method: str, replicate: int, order: Order) -> Run:
         """Returns the run of any order, planned or not; adds its units to the plan."""
         seed = self.study.replicate_seed(replicate)
-        start = self._add("start", backbone, "", 0, 0, (), ())
-        stages, path = [start], list[str]()
+        stages, path = [self._start(backbone, ())], list[str]()
         for k in range(1, len(order) + 1):
             where = (backbone, method, replicate, seed)
-            stages.append(self._stage(where, order[:k], path) or start)
+            is_due = k % self.study.evaluation.every == 0 or k == len(order)
+            stages.append(self._stage(where, order[:k], path, is_due))
         return Run(
             backbone=backbone,
             method=method,
@@ -100,23 +99,40 @@ class Plan(UnitGraph):
             stages=tuple(stages),
         )
 
-    def _stage(self, where: Where, prefix: Order, path: list[str]) -> str | None:
-        """Returns the unit with the result of a prefix; extends `path`, the trainings before it."""
+    def _start(self, backbone: str, learnt: Order) -> str:
+        """Returns the unit of the untouched backbone; which classes it is offered may depend."""
+        offered = tuple(sorted(learnt)) if self.study.evaluation.choices == "seen" else ()
+        return self._add("start", backbone, "", 0, 0, offered, ())
+
+    def _stage(self, where: Where, prefix: Order, path: list[str], is_due: bool) -> str:
+        """Returns the unit with the result of a prefix; extends `path`, the trainings before it.
+
+        Args:
+            where: The run.
+            prefix: The tasks learnt so far.
+            path: Trainings of the shorter prefixes.
+            is_due: Whether it is evaluated on everything, and not on what was just learnt alone.
+        """
         kind = self._methods[where[1]]
         tasks = prefix if kind.combines_over == "sequence" else tuple(sorted(prefix))
         match kind.depends_on:
             case "nothing":
-                return None
+                return self._start(where[0], prefix)
             case "task":
-                trained = [self._add("train", *where, (task,), ()) for task in tasks]
+                trained = [self._add("train", *where, (task,), (), is_due) for task in tasks]
             case "set":
-                trained = [self._add("train", *where, tasks, ())]
+                trained = [self._add("train", *where, tasks, (), is_due)]
             case "sequence":
-                path.append(self._add("train", *where, prefix, tuple(path[-1:])))
+                path.append(self._add("train", *where, prefix, tuple(path[-1:]), is_due))
                 trained = path
         if not kind.combines_over:
-            return trained[-1]
-        return self._add("combine", *where, tasks, tuple(trained))
+            if kind.depends_on == "task" and self.study.evaluation.choices == "seen":
+                raise InputError(
+                    f"method '{where[1]}' keeps the last task alone, so there are no choices seen "
+                    "for evaluation.choices 'seen'; allowed: task, all."
+                )
+            return trained[tasks.index(prefix[-1])] if kind.depends_on == "task" else trained[-1]
+        return self._add("combine", *where, tasks, tuple(trained), is_due)
 
     def _add(
         self,
@@ -127,8 +143,12 @@ class Plan(UnitGraph):
         seed: int,
         prefix: Order,
         parents: tuple[str, ...],
+        is_due: bool = True,
     ) -> str:
+        """Returns the key of a unit, which is new or known; one that is due once is."""
         is_shown = kind != "train" or self._trainings[method] in self._shown
+        of_last = self._methods[method].combines_over != "set" if method else True
+        only = () if is_due else prefix[-1:] if kind != "combine" or of_last else prefix
         unit = Unit(
             key=self._key(kind, backbone, method, seed, prefix),
             kind=kind,
@@ -138,17 +158,44 @@ class Plan(UnitGraph):
             seed=seed,
             prefix=prefix,
             parents=parents,
-            evaluation=_digest(self._covered[backbone])[:16] if is_shown else "",
+            evaluation=self._evaluation(backbone, only) if is_shown else "",
+            only=only,
         )
-        self.units.setdefault(unit.key, unit)
+        known = self.units.setdefault(unit.key, unit)
+        if is_due and known.only:
+            self.units[unit.key] = unit
         return unit.key
 
-    def _covers(self, backbone: str) -> dict[str, str]:
-        """Returns what stages of a backbone are evaluated on; no training depends on it."""
-        suites = {name: found.test for name, found in self.pinned.fingerprints.items()}
+    def _evaluation(self, backbone: str, only: Order) -> str:
+        """Returns the key of what a unit is evaluated on, among `evaluations`."""
+        covered = self._covers(backbone, only)
+        key = _digest(covered)[:16]
+        self.evaluations[key] = covered
+        return key
+
+    def _covers(self, backbone: str, only: Order) -> dict[str, str]:
+        """Returns what stages of a backbone are evaluated on; no training depends on it.
+
+        Args:
+            backbone: Its label.
+            only: Some tasks, or none: then it is everything.
+        """
+        evaluation = self.study.evaluation
+        how: list[str | int] = []
+        if evaluation.choices != "task":
+            tests = [self.pinned.fingerprints[task].test for task in self.pinned.tasks]
+            how += [evaluation.choices, *tests]
+        if evaluation.samples is not None:
+            how += [evaluation.samples, evaluation.seed]
+        suites = {
+            name: _digest([found.test, *how]) if how else found.test
+            for name, found in self.pinned.fingerprints.items()
+            if not only or name in only
+        }
         covered = {f"data {name}": fingerprint for name, fingerprint in suites.items()}
-        for name in self.study.evaluation.diagnostics:
-            covered[f"diagnostic {name}"] = _digest([suites, self.pinned.code.get(name)])
+        if not only:
+            for name in evaluation.diagnostics:
+                covered[f"diagnostic {name}"] = _digest([suites, self.pinned.code.get(name)])
         return covered | {"answers": self.pinned.sources[backbone].config.answer}
 
     def _key(self, kind: str, backbone: str, method: str, seed: int, prefix: Order) -> str:
@@ -159,6 +206,8 @@ class Plan(UnitGraph):
             "backbone": source.fingerprint,
             "family": source.config.family,
         }
+        if kind == "start" and prefix:
+            facts["offered"] = prefix
         if kind != "start":
             training = self.study.training
             own = {t: training.per_task[t].model_dump() for t in prefix if t in training.per_task}
@@ -219,9 +268,10 @@ class Plan(UnitGraph):
         }
 
     def data_sentences(self) -> list[str]:
-        """Returns what is there of the data, and what is left out and why."""
+        """Returns what is there of the data, what is left out and why, and what differs."""
         sections = self.study.data().values()
-        return [s for config in sections for s in (*config.found(), *config.warnings())]
+        found = [s for config in sections for s in (*config.found(), *config.warnings())]
+        return [*found, *self.study.protocol_remarks()]
 
     def stages_sentence(self) -> str:
         """Returns how many stages there are, of which kinds, and what sharing saves."""

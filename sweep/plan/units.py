@@ -29,6 +29,8 @@ class Unit:
     evaluation: str
     """What its result is evaluated on, a key of `UnitGraph.evaluations`; "" for trainings that are
     only combined with others."""
+    only: Order = ()
+    """Tasks that it is evaluated on, if it is not everything."""
 
     @property
     def is_evaluated(self) -> bool:
@@ -94,7 +96,9 @@ class UnitGraph:
     def from_dict(cls, facts: Mapping[str, Any]) -> "UnitGraph":
         """Returns the inverse of `as_dict`."""
         units = [
-            Unit(**unit | {"prefix": tuple(unit["prefix"]), "parents": tuple(unit["parents"])})
+            Unit(
+                **unit | {name: tuple(unit.get(name, ())) for name in ("prefix", "parents", "only")}
+            )
             for unit in facts["units"]
         ]
         runs = [

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from methods.backbones.base import Backbone
-from methods.data import Batch, Retrieval, Task
-from sweep.stage.evaluator import recall
+from methods.data import Task, batch_of
+from sweep.stage.task_scores import recall, relevant
 from sweep.tasks.world import World
 
 
@@ -14,8 +14,9 @@ def figures(backbone: Backbone) -> dict[str, float]:
     """Returns zero-shot accuracy on the world's tasks and suites, their means, and recall at 1."""
     world = World(train=1).load()
     tasks = {name: accuracy(backbone, task) for name, task in world.tasks.items()}
-    suites = {name: accuracy(backbone, task) for name, task in world.probes.items()}
-    (pairs,) = world.retrieval.values()
+    probes = world.probes.items()
+    suites = {name: accuracy(backbone, task) for name, task in probes if task.choices}
+    (pairs,) = (task for _, task in probes if task.kind == "pairs")
     return {
         **tasks,
         **suites,
@@ -28,16 +29,15 @@ def figures(backbone: Backbone) -> dict[str, float]:
 @torch.no_grad()
 def accuracy(backbone: Backbone, task: Task) -> float:
     """Returns the share of right answers on the task's test split."""
-    labels = torch.from_numpy(task.test.labels)
-    ids = torch.arange(len(labels))
-    pixels = backbone.pixels(task.test.images(ids.numpy()))
-    batch = Batch(task, pixels.to(backbone.device), labels.to(backbone.device), ids)
+    ids = torch.arange(len(task.test))
+    pixels = backbone.pixels(task.test.images(ids.numpy())).to(backbone.device)
+    batch = batch_of(task, task.test, ids, pixels)
     return float((backbone.predict(batch) == batch.labels).double().mean())
 
 
 @torch.no_grad()
-def recall_at_1(backbone: Backbone, pairs: Retrieval) -> float:
+def recall_at_1(backbone: Backbone, pairs: Task) -> float:
     """Returns the share of images whose best caption is their own or equal to it."""
-    captions = np.array(pairs.captions, dtype=object)
-    same = torch.from_numpy(np.equal.outer(captions, captions).astype(bool))
-    return recall(backbone.match(backbone.pixels(pairs.pixels), pairs.captions), same, 1)
+    captions = [text for texts in pairs.test.texts or () for text in texts]
+    pixels = backbone.pixels(pairs.test.pictures)
+    return recall(backbone.match(pixels, captions), relevant(pairs.test), 1)

@@ -9,9 +9,10 @@ from sweep.errors import InputError
 from sweep.preview.checkup import Checkup
 from sweep.study.schema import Study
 from sweep.tasks.base import Benchmark, DataConfig
+from sweep.tasks.task_sentences import described, noun_of
 
 FEW = 100
-"""Test samples below which an accuracy is known to within ten points only, 95 times of 100."""
+"""Test samples below which a score is known to within ten points only, 95 times of 100."""
 SKEWED = 2.0
 """How many times more test samples than the smallest class the largest may have without a note."""
 MANY_EPOCHS = 100
@@ -33,6 +34,8 @@ def check_data(study: Study, checkup: Checkup) -> Benchmark | None:
                 loaded = study.benchmark.load()
                 if not sentences:
                     _describe(loaded, checkup)
+    for sentence in study.protocol_remarks():
+        checkup.add("note", sentence)
     if loaded:
         _check_samples(study, loaded, checkup)
         _check_steps(study, loaded, checkup)
@@ -49,31 +52,24 @@ def _sections(study: Study, checkup: Checkup) -> list[DataConfig]:
 
 def _describe(benchmark: Benchmark, checkup: Checkup) -> None:
     for task in benchmark.tasks.values():
-        checkup.add(
-            "ok",
-            f"Task '{task.name}': {len(task.choices):,} classes, {len(task.train.labels):,} "
-            f"training and {len(task.test.labels):,} test images.",
-        )
+        checkup.add("ok", described(task))
     for probe in benchmark.probes.values():
-        checkup.add(
-            "ok",
-            f"Probe '{probe.name}': {len(probe.choices):,} classes, "
-            f"{len(probe.test.labels):,} test images.",
-        )
+        checkup.add("ok", described(probe, is_probe=True))
 
 
 def _check_samples(study: Study, benchmark: Benchmark, checkup: Checkup) -> None:
     suites = [*benchmark.tasks.values(), *benchmark.probes.values()]
-    if few := [task for task in suites if len(task.test.labels) < FEW]:
+    if few := [task for task in suites if len(task.test) < FEW]:
         checkup.add(
             "note",
-            f"Fewer than {FEW} test images, so a score is known only roughly: "
-            f"{_listed(few, lambda task: f'{len(task.test.labels)}')}.",
+            f"Fewer than {FEW} test {noun_of(few)}s, so a score is known only roughly: "
+            f"{_listed(few, lambda task: f'{len(task.test)}')}.",
         )
+    suites = [task for task in suites if task.form.has_classes]
     skewed = [
         task
         for task in suites
-        if _skew(task) > SKEWED and study.evaluation.score_of(task.name) == "accuracy"
+        if _skew(task) > SKEWED and (study.evaluation.chosen(task.name) or task.score) == "accuracy"
     ]
     if skewed:
         checkup.add(
@@ -93,7 +89,7 @@ def _check_samples(study: Study, benchmark: Benchmark, checkup: Checkup) -> None
 def _check_steps(study: Study, benchmark: Benchmark, checkup: Checkup) -> None:
     batch = study.training.batch_size
     epochs = {
-        name: study.training.steps_of(name) * batch / len(task.train.labels)
+        name: study.training.steps_of(name) * batch / len(task.train)
         for name, task in benchmark.tasks.items()
     }
     least, most = min(epochs, key=epochs.__getitem__), max(epochs, key=epochs.__getitem__)
@@ -103,7 +99,7 @@ def _check_steps(study: Study, benchmark: Benchmark, checkup: Checkup) -> None:
     is_odd = epochs[least] < 1 or epochs[most] > MANY_EPOCHS
     checkup.add(
         "note" if is_odd else "ok",
-        f"{said} (steps x batch size / training images)."
+        f"{said} (steps x batch size / training {noun_of([*benchmark.tasks.values()])}s)."
         + (" Change training.steps, or training.per_task, if that is not meant." * is_odd),
     )
 

@@ -1,9 +1,14 @@
-"""Looks at prompts as a backbone reads them: their length, and words that it does not know."""
+"""Looks at texts as a backbone reads them: their length, and words that it does not know."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from methods.backbones.pretrained import PretrainedBackbone
-from methods.data import Task
+from methods.data import Split, Task
+
+MOST_TEXTS = 2000
+"""Different texts of samples that are looked at, of either split."""
 
 
 @dataclass(frozen=True)
@@ -11,7 +16,7 @@ class PromptsRead:
     """The texts of a task, as one backbone reads them."""
 
     example: str
-    """The text of the first choice."""
+    """The first text: of the first choice, or sample."""
     num_texts: int
     longest: int
     """Tokens of the longest text, before it is cut."""
@@ -24,18 +29,23 @@ class PromptsRead:
 
 
 def read_prompts(backbone: PretrainedBackbone, task: Task) -> PromptsRead:
-    """Returns what a backbone makes of the texts of a task.
+    """Returns what a backbone makes of the texts of a task: of its choices, or of its samples.
 
-    >>> from types import SimpleNamespace
+    These are captions, questions, answers and choices of samples; the first MOST_TEXTS of them.
+
+    >>> import numpy as np
     >>> from sweep.study.backbones import BackboneConfig, find_source
     >>> backbone = find_source(BackboneConfig(path="tiny-clip")).load()
-    >>> task = SimpleNamespace(templates=("a {}",), choices=("circle", "zebra"))
-    >>> task.prompts = lambda i: [f"a {choice}" for choice in task.choices]
+    >>> none = Split(np.zeros((0, 8, 8, 3), np.uint8), np.zeros(0, np.int64))
+    >>> task = Task("pets", ("circle", "zebra"), ("a {}",), "", none, none)
     >>> found = read_prompts(backbone, task)
     >>> found.unknown, found.longest
     (('zebra',), 4)
     """
-    texts, room = backbone.texts(task), _room(backbone)
+    texts, room = backbone.texts(task) if task.choices else [], _room(backbone)
+    for split in (task.train, task.test):
+        texts += islice(_texts_of(split, task, backbone), MOST_TEXTS)
+    texts = list(dict.fromkeys(texts))
     tokenizer = backbone.tokenizer
     added = backbone.family == "dual-encoder"
     tokens = [tokenizer(text, add_special_tokens=added)["input_ids"] for text in texts]
@@ -48,6 +58,22 @@ def read_prompts(backbone: PretrainedBackbone, task: Task) -> PromptsRead:
         cut=tuple(text for text, is_cut in zip(texts, cut, strict=True) if is_cut),
         unknown=tuple(dict.fromkeys(word for text in texts for word in _unknown(tokenizer, text))),
     )
+
+
+def _texts_of(split: Split, task: Task, backbone: PretrainedBackbone) -> Iterator[str]:
+    """Yields the texts of samples, each once."""
+    # Dual encoders read choices in prompts, and compare no images with questions.
+    are_prompts = backbone.family == "dual-encoder" and task.kind == "choices"
+    known = set[str]()
+    for number in range(len(split)):
+        own = list(split.texts[number]) if split.texts else []
+        if are_prompts:
+            own = [template.format(text) for text in own for template in task.templates]
+        asked = [split.questions[number]] if split.questions else []
+        for text in (*asked, *own):
+            if text not in known:
+                known.add(text)
+                yield text
 
 
 def _room(backbone: PretrainedBackbone) -> int | None:

@@ -11,7 +11,7 @@ from huggingface_hub import try_to_load_from_cache
 from methods.backbones.pretrained import PretrainedBackbone
 from sweep.cache import CACHE
 from sweep.errors import InputError
-from sweep.measuring.checking import check_prompts
+from sweep.measuring.checking import check_measures, check_methods, check_prompts
 from sweep.measuring.measure import make_plan
 from sweep.plan.plan import Plan
 from sweep.preview import machine
@@ -19,7 +19,7 @@ from sweep.preview.checkup import Checkup
 from sweep.preview.data_check import check_data
 from sweep.preview.preview import Preview, make_preview
 from sweep.preview.prompt_check import PromptsRead, read_prompts
-from sweep.preview.trying_out import TriedOut, try_out
+from sweep.preview.trying_out import TriedOut, Untouched, try_out
 from sweep.storage.lock import RunLock
 from sweep.storage.run_folder import RunFolder
 from sweep.study.backbones import Source, find_source
@@ -68,12 +68,12 @@ def check_study(
         f"{study.replicates}.",
     )
     benchmark = check_data(study, checkup)
-    images = _check_models(study, benchmark, checkup)
+    images, fits = _check_models(study, benchmark, checkup)
     plan = None
     checkup.about("Training")
     with checkup.catching():
         plan = make_plan(study)
-    if plan and benchmark:
+    if plan and benchmark and fits and _fit_methods(study, checkup):
         _check_plan(plan, out, images, checkup)
     if plan:
         _check_folder(plan, out, checkup)
@@ -81,11 +81,15 @@ def check_study(
     return checkup
 
 
-def _check_models(study: Study, benchmark: Benchmark | None, checkup: Checkup) -> int:
-    """Adds what is found about backbones and prompts; returns the size of all prepared images."""
+def _check_models(study: Study, benchmark: Benchmark | None, checkup: Checkup) -> tuple[int, bool]:
+    """Adds what is found about backbones and prompts.
+
+    Returns:
+        The size of all prepared images, and whether every backbone can learn tasks of these kinds.
+    """
     checkup.about("Models")
     backbones: dict[str, PretrainedBackbone] = {}
-    total = 0
+    total, fits = 0, True
     for label, config in study.backbones.items():
         with checkup.catching():
             source = find_source(config)
@@ -107,11 +111,23 @@ def _check_models(study: Study, benchmark: Benchmark | None, checkup: Checkup) -
         checkup.about("Prompts")
         for label, backbone in backbones.items():
             for task in (*benchmark.tasks.values(), *benchmark.probes.values()):
+                if backbone.refusal(task.form):
+                    fits = False
+                    continue
                 found = read_prompts(backbone, task)
                 _add_prompts(f"'{task.name}' for '{label}'", found, task.choices, checkup)
             with checkup.catching():
                 check_prompts(study, {label: find_source(study.backbones[label])})
-    return total
+    return total, fits
+
+
+def _fit_methods(study: Study, checkup: Checkup) -> bool:
+    """Returns whether methods and measures suit tasks of these kinds; adds what is wrong if not."""
+    with checkup.catching():
+        check_methods(study)
+        check_measures(study, study.similarity.measures if study.similarity else ())
+        return True
+    return False
 
 
 def _where(source: Source) -> str:
@@ -127,9 +143,8 @@ def _where(source: Source) -> str:
 
 def _num_images(benchmark: Benchmark) -> int:
     tasks = benchmark.tasks.values()
-    count = sum(len(task.train.labels) + len(task.test.labels) for task in tasks)
-    count += sum(len(probe.test.labels) for probe in benchmark.probes.values())
-    return count + sum(len(pairs.captions) for pairs in benchmark.retrieval.values())
+    count = sum(len(task.train.pictures) + len(task.test.pictures) for task in tasks)
+    return count + sum(len(probe.test.pictures) for probe in benchmark.probes.values())
 
 
 def _add_prompts(what: str, found: PromptsRead, choices: tuple[str, ...], checkup: Checkup) -> None:
@@ -137,7 +152,7 @@ def _add_prompts(what: str, found: PromptsRead, choices: tuple[str, ...], checku
     checkup.add(
         "ok",
         f'{what}: "{found.example}" and {found.num_texts - 1:,} more, at most '
-        f"{found.longest}{room} tokens; choices: {_some(choices)}.",
+        f"{found.longest}{room} tokens" + (f"; choices: {_some(choices)}." if choices else "."),
     )
     if found.cut:
         checkup.add(
@@ -193,28 +208,46 @@ def _preview(plan: Plan, out: str, tried: TriedOut) -> Preview | None:
 
 def _check_start(plan: Plan, tried: TriedOut, checkup: Checkup) -> None:
     """Adds how much of the tasks the untouched backbones know."""
-    choices = {t.name: len(t.choices) for t in plan.study.benchmark.load().tasks.values()}
     for label in plan.study.backbones:
-        seen = {task: tried.untouched[label, task] for task in choices}
-        listed = ", ".join(f"{task} {score:.2f}" for task, (score, _) in seen.items())
-        checkup.add("ok", f"Accuracy of '{label}', untouched, on some test images: {listed}.")
-        chance = [t for t, (score, n) in seen.items() if is_chance(score, n, choices[t])]
-        if chance:
+        seen = {
+            task: found for (backbone, task), found in tried.untouched.items() if backbone == label
+        }
+        metrics = {found.metric for found in seen.values()}
+        what, noun = "Scores", "samples"
+        if len(metrics) == 1:
+            what, noun = metrics.pop().capitalize().replace("_", " "), "images"
+        listed = ", ".join(
+            f"{task} {found.score:.2f}" + (f" ({found.metric})" if what == "Scores" else "")
+            for task, found in seen.items()
+        )
+        checkup.add("ok", f"{what} of '{label}', untouched, on some test {noun}: {listed}.")
+        if silent := [
+            task for task, found in seen.items() if found.chance is None and not found.score
+        ]:
             checkup.add(
                 "note",
-                f"'{label}' is no better than chance on {', '.join(chance)}: look at its prompts, "
+                f"'{label}' gives no right answer on {', '.join(silent)}: look at its questions.",
+            )
+        if low := [task for task, found in seen.items() if is_chance(found)]:
+            checkup.add(
+                "note",
+                f"'{label}' is no better than chance on {', '.join(low)}: look at its prompts, "
                 f"or expect that there is nothing to forget there.",
             )
 
 
-def is_chance(accuracy: float, n: int, choices: int) -> bool:
-    """Returns whether guessing among the choices might be as accurate on n test samples.
+def is_chance(found: Untouched) -> bool:
+    """Returns whether guessing might score as much on so many test samples.
 
-    >>> is_chance(0.30, 100, 4), is_chance(0.35, 100, 4)
-    (True, False)
+    >>> is_chance(Untouched(0.30, "accuracy", 100, 1 / 4))
+    True
+    >>> is_chance(Untouched(0.35, "accuracy", 100, 1 / 4))
+    False
     """
-    chance = 1 / choices
-    return accuracy < chance + _ERRORS * math.sqrt(chance * (1 - chance) / n)
+    if found.chance is None:
+        return False
+    spread = math.sqrt(found.chance * (1 - found.chance) / found.n)
+    return found.score < found.chance + _ERRORS * spread
 
 
 def _check_memory(preview: Preview, tried: TriedOut, checkup: Checkup) -> None:

@@ -6,14 +6,27 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from methods.data import Task
 from sweep.plan.plan import Plan
 from sweep.preview.cost import Cost, measure_cost, timing_worker
 from sweep.preview.machine import peak_memory, reset_peak_memory
 from sweep.preview.thinned import num_tested, thinned
+from sweep.stage.task_scores import relevant
 from sweep.stage.worker import Worker
 
 SAMPLES = 128
-"""Images of a split: enough to tell an accuracy from chance."""
+"""Samples of a split: enough to tell a score from chance."""
+
+
+@dataclass(frozen=True)
+class Untouched:
+    """What an untouched backbone knows of a task, on a few test samples."""
+
+    score: float
+    metric: str
+    n: int
+    chance: float | None
+    """The score of guessing; None: nobody writes an answer by chance."""
 
 
 @dataclass
@@ -25,8 +38,8 @@ class TriedOut:
     """Most memory that a process took, in bytes, by backbone and method."""
     weights: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     """Bytes of all weights, and of those that are trained."""
-    untouched: dict[tuple[str, str], tuple[float, int]] = field(default_factory=dict)
-    """Accuracy of the untouched backbones and on how many samples, by backbone and task."""
+    untouched: dict[tuple[str, str], Untouched] = field(default_factory=dict)
+    """Scores of the untouched backbones, by backbone and task."""
 
 
 def try_out(plan: Plan, failed: Callable[[str], None]) -> TriedOut:
@@ -63,9 +76,35 @@ def try_out(plan: Plan, failed: Callable[[str], None]) -> TriedOut:
 
 def _evaluate(worker: Worker, plan: Plan, backbone: str, tried: TriedOut) -> None:
     start = next(u for u in plan.units.values() if u.kind == "start" and u.backbone == backbone)
-    for row in worker.compute(start, lambda key: {}).record.scores:
-        if row["split"] == "task" and row["metric"] == "accuracy":
-            tried.untouched[backbone, row["eval_task"]] = row["value"], row["n"]
+    rows = worker.compute(start, lambda key: {}).record.scores
+    metrics = plan.study.evaluation.scores_in(rows)
+    for row in rows:
+        name = row["eval_task"]
+        if row["split"] == "task" and row["metric"] == metrics["task", name]:
+            chance = chance_of(worker.benchmark.tasks[name], row["metric"])
+            tried.untouched[backbone, name] = Untouched(
+                row["value"], row["metric"], row["n"], chance
+            )
+
+
+def chance_of(task: Task, metric: str) -> float | None:
+    """Returns the score that guessing has on a task; None where nothing can be guessed.
+
+    >>> import numpy as np
+    >>> from methods.data import Split
+    >>> split = Split.of_captions(np.zeros((4, 8, 8, 3), np.uint8), [["a"], ["b"], ["c"], ["d"]])
+    >>> chance_of(Task("said", (), ("{}",), "", split, split, "pairs", "recall"), "recall")
+    0.25
+    """
+    if task.kind == "answers":
+        return None
+    if task.kind == "pairs":
+        right = float(relevant(task.test).float().mean())
+        guesses = metric.rpartition("_r")[2]
+        return 1 - (1 - right) ** (int(guesses) if guesses.isdecimal() else 1)
+    if task.test.texts is None:
+        return 1 / len(task.choices)
+    return sum(1 / len(own) for own in task.test.texts) / len(task.test)
 
 
 def _train(

@@ -28,3 +28,5 @@ class Measure:
     `sampled.Sampled`; or `experts.Experts`."""
     direction: str = ""
     """Which properties of task and other S[task, other] compares; "" if it is symmetric."""
+    needs_classes: bool = False
+    """Whether every task must have one list of choices for all samples."""

@@ -15,7 +15,10 @@ _BATCH = 128
 
 @dataclass(frozen=True, eq=False)
 class Embedded:
-    """L2-normalised embeddings of one task, on N of its training samples and all C choices."""
+    """L2-normalised embeddings of one task, on N of its training samples and all C choices.
+
+    A task without classes is one class, whose text is the mean of those of its samples.
+    """
 
     images: np.ndarray
     """float64 [N, D]"""
@@ -25,10 +28,14 @@ class Embedded:
     """float64 [C, D]: the choices in their templates, averaged over templates."""
     names: np.ndarray
     """float64 [C, D]: the choices without a template."""
+    said: np.ndarray | None = None
+    """float64 [N, D]: the text that is right for every image; None: that of its choice."""
 
     def samples(self, modality: str) -> np.ndarray:
         """Returns the "image" or the "text" of every sample: [N, D]."""
-        return self.images if modality == "image" else self.texts[self.labels]
+        if modality == "image":
+            return self.images
+        return self.texts[self.labels] if self.said is None else self.said
 
 
 def embed(backbone: Backbone, samples: Sequence[Sampled]) -> list[Embedded]:
@@ -50,11 +57,13 @@ def embed_images(backbone: Backbone, samples: Sampled) -> np.ndarray:
 
 def _embed(backbone: Backbone, samples: Sampled) -> Embedded:
     task = samples.task
-    texts = backbone.embed_choices(task).cpu()
-    names = backbone.embed_texts(task.choices).cpu()
-    return Embedded(
-        embed_images(backbone, samples),
-        samples.labels,
-        texts.double().numpy(),
-        names.double().numpy(),
-    )
+    images, labels = embed_images(backbone, samples), samples.labels
+    if not task.form.has_classes:
+        parts = [backbone.embed_texts(b.targets).cpu() for b in samples.batches(_BATCH)]
+        said = torch.cat(parts).double().numpy()
+        mean = said.mean(axis=0, keepdims=True)
+        mean /= np.linalg.norm(mean)
+        return Embedded(images, labels, mean, mean, said)
+    texts = backbone.embed_choices(task).cpu().double().numpy()
+    names = backbone.embed_texts(task.choices).cpu().double().numpy()
+    return Embedded(images, labels, texts, names)

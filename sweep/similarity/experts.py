@@ -28,6 +28,8 @@ class Experts:
     """By task."""
     samples: Sequence[Sampled]
     """Of every task."""
+    score: Callable[[Sampled], float]
+    """The score of the method, as it is now, on a task that has no choices."""
 
 
 def task_vector(experts: Experts) -> np.ndarray:
@@ -45,14 +47,18 @@ def task_vector(experts: Experts) -> np.ndarray:
 
 
 def transfer(experts: Experts) -> np.ndarray:
-    """Returns what the expert of task i has gained on task j, in accuracy: float [T, T], i -> j.
+    """Returns what the expert of task i has gained on task j, in its score: float [T, T], i -> j.
 
     This is the zero-shot transfer between single-task models by which Li & Hiratani (ICML 2025,
     arXiv 2502.03350) estimate similarities. The paper does not say how they scale it, and they
-    average both directions; here the accuracy of the untouched backbone on j is subtracted, so that
+    average both directions; here the score of the untouched backbone on j is subtracted, so that
     easy tasks are not similar to everything, and the directions stay separate.
     """
-    return _gains(experts, _accuracy)
+
+    def score(method: Method, task: Sampled) -> float:
+        return _accuracy(method, task) if task.task.kind == "choices" else experts.score(task)
+
+    return _gains(experts, score)
 
 
 def expert_logme(experts: Experts) -> np.ndarray:

@@ -119,8 +119,10 @@ NAMES = Measure("embeddings", names)
 TASK2VEC = Measure("gradients", task2vec)
 CURVATURE = Measure("gradients", curvature, "loss of task, along the gradient of other")
 TASK_VECTOR = Measure("experts", task_vector)
-TRANSFER = Measure("experts", transfer, "expert of task, accuracy on other")
-LOGME = Measure("experts", expert_logme, "features of the expert of task, labels of other")
+TRANSFER = Measure("experts", transfer, "expert of task, score on other")
+LOGME = Measure(
+    "experts", expert_logme, "features of the expert of task, labels of other", needs_classes=True
+)
 EXPERT_CURVATURE = Measure(
     "experts", expert_curvature, "loss of task at its expert, along the gradient of other"
 )

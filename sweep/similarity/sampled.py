@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from methods.backbones.base import Backbone
-from methods.data import Batch, Task
+from methods.data import Batch, Task, batch_of
 from methods.seeds import derive_seed
 
 
@@ -16,28 +16,26 @@ class Sampled:
 
     def __init__(self, backbone: Backbone, task: Task, images: int) -> None:
         """Takes up to `images` samples; which ones depends on the task's name and size only."""
-        size = len(task.train.labels)
+        size = len(task.train)
         chosen = np.random.default_rng(derive_seed("similarity", task.name)).permutation(size)
         ids = np.sort(chosen[:images])
-        questions = task.train.questions
         self.task = task
-        self.labels = task.train.labels[ids]
-        self._pixels = backbone.pixels(task.train.images(ids))
-        self._questions = tuple(questions[i] for i in ids) if questions else None
+        self.samples = task.train.part(ids)
+        self.pixels = backbone.pixels(self.samples.images(np.arange(len(self.samples.pictures))))
         self._device = backbone.device
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.samples)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int64 [N]: the class of every sample; all are of one where the task has no classes."""
+        return self.samples.labels if self.task.form.has_classes else np.zeros(len(self), np.int64)
 
     def batch(self, ids: Tensor) -> Batch:
         """Returns the samples `ids`, int64 [B] in 0..N-1."""
-        return Batch(
-            task=self.task,
-            pixels=self._pixels[ids].to(self._device),
-            labels=torch.from_numpy(self.labels)[ids].to(self._device),
-            ids=ids,
-            questions=tuple(self._questions[i] for i in ids) if self._questions else None,
-        )
+        pixels = self.pixels[torch.from_numpy(self.samples.shown)[ids]].to(self._device)
+        return batch_of(self.task, self.samples, ids, pixels)
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Yields all samples once, `size` at a time."""

@@ -1,7 +1,8 @@
 """Prepares reference pools and synthetic samples, once per machine for all trainings."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from methods.backbones.base import Backbone
-from methods.data import ArraySplit, Images, Task
+from methods.data import Images, Split, Task
 from sweep.cache import appearing_complete
 from sweep.tasks.base import BenchmarkConfig, GeneratorConfig, ReferenceConfig
 from sweep.tasks.pixels import Pixels
@@ -31,7 +32,7 @@ class ReferencePool:
         """
         images, self.captions = config.load()
         self._device = backbone.device
-        split = ArraySplit(images, np.zeros(len(self.captions), np.int64))
+        split = Split(images, np.zeros(len(self.captions), np.int64))
         self._pixels = Pixels(split, backbone, cache_dir, f"reference/{config.fingerprint()}")
         # Rounding depends on the device and on the number of threads, so that lanes that differ
         # in these must not share a cached file.
@@ -68,19 +69,28 @@ def _cached(
     return torch.from_numpy(np.load(file))
 
 
-class Generated:
-    """Synthetic samples of a task, generated on demand; every choice equally often.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Generated(Split):
+    """Synthetic samples of a task, generated on demand."""
+
+    draw: Callable[[np.ndarray], Images]
+    """Generates samples by their numbers."""
+
+    def images(self, numbers: np.ndarray) -> Images:
+        """Returns the images of some samples, generated anew."""
+        return self.draw(numbers)
+
+
+def generated(config: GeneratorConfig, benchmark: BenchmarkConfig, task: Task) -> Generated:
+    """Returns synthetic samples of a task, every choice equally often.
 
     The generator may be a large model: it is loaded for each call and released afterwards.
     """
+    labels = np.arange(config.images) % len(task.choices)
 
-    questions: Sequence[str] | None = None
+    def draw(numbers: np.ndarray) -> Images:
+        return config.load(benchmark)(task, labels[numbers], numbers.tolist())
 
-    def __init__(self, config: GeneratorConfig, benchmark: BenchmarkConfig, task: Task) -> None:
-        self.labels = np.arange(config.images) % len(task.choices)
-        self._config, self._benchmark, self._task = config, benchmark, task
-
-    def images(self, ids: np.ndarray) -> Images:
-        """Returns the images of the samples `ids`."""
-        draw = self._config.load(self._benchmark)
-        return draw(self._task, self.labels[ids], ids.tolist())
+    return Generated(
+        pictures=np.empty((config.images, 0, 0, 3), np.uint8), labels=labels, draw=draw
+    )

@@ -1,18 +1,24 @@
 """Reads the test samples of a benchmark for evaluation and diagnostics."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
+import numpy as np
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from methods.data import Batch, Retrieval, Task
-from sweep.stage.trainer import Trainer, make_batch
+from methods.data import Batch, Task, batch_of
+from methods.seeds import derive_seed
+from sweep.stage.stratified import stratified
+from sweep.stage.trainer import Trainer
+from sweep.study.evaluation import Evaluation
+from sweep.tasks.base import Benchmark
 from sweep.tasks.pixels import Pixels
 
 
 class TestSamples:
-    """Prepared test images of tasks and image-text pairs; each worker takes its share of them."""
+    """Prepared test images of tasks and probes; each worker takes its share of them."""
 
     __test__ = False  # keeps pytest from collecting it because of its name
 
@@ -22,11 +28,11 @@ class TestSamples:
 
     def batches(self, task: Task) -> Iterator[Batch]:
         """Yields this worker's share of a task's test samples."""
-        pixels = self.pixels(task)
-        labels = torch.from_numpy(task.test.labels)
+        pixels, split = self.pixels(task), task.test
         device = self.trainer.accelerator.device
-        for ids in self.shares(len(labels)):
-            yield make_batch(task, pixels, labels, task.test.questions, ids, device)
+        for ids in self.shares(len(split)):
+            shown = pixels[split.shown[ids.numpy()]].to(device, non_blocking=True)
+            yield batch_of(task, split, ids, shown)
 
     def gathered(self, task: Task, answers: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
         """Returns the answers of all workers to the samples of a task: int64 [N], on the CPU.
@@ -35,7 +41,7 @@ class TestSamples:
             task: The task.
             answers: This worker's: ids of samples, and what was answered to them.
         """
-        given = torch.empty(len(task.test.labels), dtype=torch.int64)
+        given = torch.empty(len(task.test), dtype=torch.int64)
         for ids, part in gather_object([(ids, part.cpu()) for ids, part in answers]):
             given[ids] = part
         return given
@@ -45,12 +51,6 @@ class TestSamples:
         if task.name not in self._pixels:
             self._pixels[task.name] = self.trainer.pixels("test", task)
         return self._pixels[task.name]
-
-    def retrieval_pixels(self, pairs: Retrieval) -> Pixels:
-        """Returns the prepared images of image-text pairs."""
-        if pairs.name not in self._pixels:
-            self._pixels[pairs.name] = self.trainer.retrieval_pixels(pairs)
-        return self._pixels[pairs.name]
 
     def shares(self, count: int) -> Iterator[Tensor]:
         """Yields this worker's sample ids, in batches."""
@@ -62,7 +62,7 @@ class TestSamples:
         """Returns embeddings of some test images, on every worker: float32 [N, D], on the CPU."""
         backbone, images = self.trainer.backbone, []
         for part in torch.split(ids, self.trainer.study.evaluation.batch_size):
-            pixels = self.pixels(task)[part].to(backbone.device)
+            pixels = self.pixels(task)[task.test.shown[part.numpy()]].to(backbone.device)
             images.append(backbone.embed_images(pixels).float().cpu())
         return torch.cat(images)
 
@@ -70,6 +70,33 @@ class TestSamples:
         """Returns embeddings of the texts of all choices, template by template: float32 [N, D]."""
         backbone = self.trainer.backbone
         return backbone.embed_texts(backbone.texts(task)).float().cpu()
+
+
+def with_fewer_samples(benchmark: Benchmark, evaluation: Evaluation) -> Benchmark:
+    """Returns a benchmark with at most `evaluation.samples` test samples of every task and probe.
+
+    They are a fixed function of the test split, the task's name and `evaluation.seed`. Of `pairs`
+    pictures are drawn, with all their captions.
+    """
+    if evaluation.samples is None:
+        return benchmark
+    most = evaluation.samples
+
+    def fewer(task: Task) -> Task:
+        split, seed = task.test, derive_seed(evaluation.seed, "test", task.name)
+        of = len(split.pictures) if task.kind == "pairs" else len(split)
+        if of <= most:
+            return task
+        if task.kind != "pairs":
+            ids = stratified(split.labels, most, seed)
+        else:
+            ids = np.flatnonzero(np.isin(split.shown, stratified(np.zeros(of, int), most, seed)))
+        return replace(task, test=split.part(ids), tested_of=of)
+
+    return Benchmark(
+        {name: fewer(task) for name, task in benchmark.tasks.items()},
+        {name: fewer(task) for name, task in benchmark.probes.items()},
+    )
 
 
 def spread(count: int, most: int) -> Tensor:

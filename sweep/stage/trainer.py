@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, gather_object
@@ -17,11 +16,12 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from methods.backbones.base import Backbone
 from methods.base import State
-from methods.data import ArraySplit, Batch, Retrieval, Split, Stage, Task
+from methods.data import Batch, Split, Stage, Task, batch_of
 from methods.seeds import derive_seed
 from sweep.plan.units import Unit
 from sweep.stage.launchers import unasked_settings_hidden
-from sweep.stage.pools import Generated, ReferencePool
+from sweep.stage.pools import ReferencePool, generated
+from sweep.stage.random_crops import RandomCrops
 from sweep.study.backbones import Source
 from sweep.study.schema import MethodEntry, Study
 from sweep.tasks.base import Benchmark, GeneratorConfig
@@ -85,39 +85,30 @@ def _broken(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, int]]:
 class TrainingTask:
     """Training samples of a task, as batches on the trainer's device."""
 
-    def __init__(self, task: Task, samples: Split, pixels: Pixels, device: torch.device) -> None:
+    def __init__(
+        self,
+        task: Task,
+        samples: Split,
+        pixels: Pixels,
+        device: torch.device,
+        crops: RandomCrops | None = None,
+    ) -> None:
         self.task = task
+        self._crops = crops
         self._samples = samples
         self._pixels = pixels
-        self._labels = torch.from_numpy(samples.labels)
         self._device = device
 
     def batch(self, ids: Tensor) -> Batch:
         """Returns the samples `ids` as one batch."""
-        return make_batch(
-            self.task, self._pixels, self._labels, self._samples.questions, ids, self._device
-        )
+        pixels = self._pixels[self._samples.shown[ids.numpy()]]
+        pixels = pixels.to(self._device, non_blocking=True)
+        if self._crops:
+            pixels = self._crops(pixels, self.task.name, ids.tolist())
+        return batch_of(self.task, self._samples, ids, pixels)
 
     def __len__(self) -> int:
-        return len(self._labels)
-
-
-def make_batch(
-    task: Task,
-    pixels: Pixels,
-    labels: Tensor,
-    questions: Sequence[str] | None,
-    ids: Tensor,
-    device: torch.device,
-) -> Batch:
-    """Returns the samples `ids` of a split as one batch on `device`."""
-    return Batch(
-        task=task,
-        pixels=pixels[ids].to(device, non_blocking=True),
-        labels=labels[ids].to(device, non_blocking=True),
-        ids=ids,
-        questions=tuple(questions[i] for i in ids.tolist()) if questions else None,
-    )
+        return len(self._samples)
 
 
 class Trainer:
@@ -146,6 +137,8 @@ class Trainer:
             else None
         )
         self.generator = study.image_generator() if "generator" in method.requires else None
+        backbone.label_smoothing = study.training.label_smoothing
+        self.crops = RandomCrops(study.training.crop)
         self.pretrained = set(backbone.parameters())
         """The backbone's own weights, without those that the method adds."""
         self.method = method(backbone, entry.options).to(accelerator.device)
@@ -169,27 +162,28 @@ class Trainer:
         split = task.train if kind == "train" else task.test
         return Pixels(split, self.backbone, self.cache, self._key(task.name, kind))
 
-    def retrieval_pixels(self, pairs: Retrieval) -> Pixels:
-        """Returns the prepared images of a retrieval set."""
-        split = ArraySplit(pairs.pixels, np.arange(len(pairs.captions)))
-        return Pixels(split, self.backbone, self.cache, self._key(pairs.name, "test"))
-
     def _key(self, name: str, kind: str) -> str:
-        """Returns what identifies the images of a task, a probe or a retrieval set."""
+        """Returns what identifies the images of a task or a probe."""
         own = self._fingerprints[name]
-        return f"{own.train if kind == 'train' else own.test}/{name}/{kind}"
+        if kind == "train":
+            return f"{own.train}/{name}/train"
+        evaluation = self.study.evaluation
+        some = "" if evaluation.samples is None else f"/{evaluation.samples}/{evaluation.seed}"
+        return f"{own.test}/{name}/test{some}"
 
     def _task(self, name: str) -> TrainingTask:
         if name not in self._tasks:
             task = self.benchmark.tasks[name]
             pixels = self.pixels("train", task)
-            self._tasks[name] = TrainingTask(task, task.train, pixels, self.accelerator.device)
+            self._tasks[name] = TrainingTask(
+                task, task.train, pixels, self.accelerator.device, self.crops
+            )
         return self._tasks[name]
 
     def _generated(self, name: str, config: GeneratorConfig) -> TrainingTask:
         if name not in self._synthetic:
             task = self.benchmark.tasks[name]
-            samples = Generated(config, self.study.benchmark, task)
+            samples = generated(config, self.study.benchmark, task)
             key = f"{config.fingerprint()}/{self._key(name, 'train')}"
             pixels = Pixels(samples, self.backbone, self.cache, key)
             self._synthetic[name] = TrainingTask(task, samples, pixels, self.accelerator.device)
@@ -212,7 +206,7 @@ class Trainer:
                 if self.generator
             },
             stream=draw_stream(
-                {name: len(self.benchmark.tasks[name].train.labels) for name in learnt},
+                {name: len(self.benchmark.tasks[name].train) for name in learnt},
                 {name: training.steps_of(name) for name in learnt},
                 training.batch_size,
                 seed,
@@ -246,7 +240,11 @@ class Trainer:
         self.method.train()
         self.method.before_task(stage)
         if stage.stream:
-            self._optimise(stage)
+            try:
+                self._optimise(stage)
+            finally:
+                self.crops.stop()
+                self.backbone.meets_workers = False
         self.method.after_task(stage)
         self._check_finite(f"training '{stage.task}'")
         return self.method.state()
@@ -282,7 +280,9 @@ class Trainer:
         optimizer = AdamW(parameters, lr=1.0, weight_decay=training.weight_decay, fused=True)
         schedule = LambdaLR(optimizer, lambda step: self._lr(step, stage.stream))
         self.method.on_optimizer_created(optimizer)
-        for task, ids in stage.stream:
+        self.backbone.meets_workers = True
+        for step, (task, ids) in enumerate(stage.stream):
+            self.crops.start(stage.seed, step)
             batch = stage.tasks[task].batch(stage.shard(ids))
             with self.accelerator.autocast():
                 loss = self._step(batch)

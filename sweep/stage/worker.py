@@ -14,6 +14,7 @@ from methods.base import State
 from sweep.cache import CACHE
 from sweep.plan.units import Unit
 from sweep.stage.evaluator import Evaluator
+from sweep.stage.samples import with_fewer_samples
 from sweep.stage.trainer import Trainer
 from sweep.storage.store import Record
 from sweep.study.pinned import Pinned
@@ -47,7 +48,7 @@ class Worker:
         self.accelerator = accelerator
         self.cache = cache
         pinned.verify_data(study)
-        self.benchmark = study.benchmark.load()
+        self.benchmark = with_fewer_samples(study.benchmark.load(), study.evaluation)
         self.trainer: Trainer
         self.evaluator: Evaluator
         self.loaded: tuple[str, str] | None = None
@@ -107,7 +108,9 @@ class Worker:
         elif unit.kind == "combine":
             self.trainer.combine(unit, needed)
             lap("combine")
-        scores, embeddings = self.evaluator.evaluate() if unit.is_evaluated else ([], None)
+        scores, embeddings = (
+            self.evaluator.evaluate(unit.prefix, unit.only) if unit.is_evaluated else ([], None)
+        )
         lap("evaluate")
         record = Record(
             key=unit.key,

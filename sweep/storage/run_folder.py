@@ -118,6 +118,7 @@ class RunFolder:
         """Writes all that the engine and `status` need, so that neither reads data or models."""
         facts = self.plan.counts() | {
             "data": self.plan.data_sentences(),
+            "published": list(self.plan.study.benchmark.published_figures()),
             "stopped": asdict(self.stop) if self.stop else None,
             "graph": self.plan.as_dict(),
         }
@@ -204,10 +205,13 @@ class RunFolder:
 
     def _rows(self, record: Record) -> Iterable[dict[str, Any]]:
         evaluation = self.plan.study.evaluation
+        scored = evaluation.scores_in(record.scores)
         for placed in self._placed(record.key):
             for score in record.scores:
-                facts = {"is_score": evaluation.is_score(score), "status": "ok"}
-                yield placed | self._stage_facts(placed["prefix"]) | score | facts
+                is_score = scored.get((score["split"], score["eval_task"])) == score["metric"]
+                facts = {"is_score": is_score, "status": "ok"}
+                row = {name: value for name, value in score.items() if name != "is_primary"}
+                yield placed | self._stage_facts(placed["prefix"]) | row | facts
 
     def _costs(self, record: Record) -> Iterable[dict[str, Any]]:
         """Yields seconds of a stage: learning its last task (and combining), then evaluating."""
@@ -236,13 +240,14 @@ class RunFolder:
             }
 
     def write_manifest(self, lanes: int) -> None:
-        """Writes versions, hardware, cost and failures; last of all."""
+        """Writes versions, hardware, data, cost and failures; last of all."""
         facts = {
             "study": self.plan.study.name,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "python": platform.python_version(),
             "platform": platform.platform(),
             "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+            "data": self.plan.data_sentences(),
             "lanes": lanes,
             "workers": [json.loads(worker) for worker in sorted(self._workers)],
             "wall_seconds": round(time.monotonic() - self._started, 1),

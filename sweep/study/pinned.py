@@ -96,7 +96,10 @@ def _check_score(study: Study, tasks: Sequence[str]) -> None:
     score = study.evaluation.score
     others = [name for name in score if name not in tasks] if isinstance(score, dict) else []
     if others:  # perhaps a probe, which only the loaded benchmark knows
-        known = (*tasks, *(probe.name for probe in study.benchmark.load().probes.values()))
+        known = (
+            *tasks,
+            *(p.name for p in study.benchmark.load().probes.values() if p.kind != "pairs"),
+        )
         for name in others:
             if name not in known:
                 raise unknown("task or probe in evaluation.score", name, known)

@@ -94,8 +94,26 @@ class Training(Section):
     warmup_steps: int = Field(default=0, ge=0)
     weight_decay: float = Field(default=0.0, ge=0)
     clip_norm: float | None = Field(default=None, gt=0, description="Largest gradient norm.")
+    label_smoothing: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of a class's target that is spread over all classes; for dual encoders.",
+    )
+    crop: tuple[float, float] | None = Field(
+        default=None,
+        description="Crop training images at random to a share of their area between these two, "
+        "and resize them back, as in [0.9, 1.0]; null: use them as they are prepared.",
+    )
     precision: Literal["fp32", "bf16"] = "fp32"
     per_task: dict[str, TaskTraining] = Field(default_factory=dict)
+
+    @field_validator("crop")
+    @classmethod
+    def _is_a_range(cls, crop: tuple[float, float] | None) -> tuple[float, float] | None:
+        if crop and not 0 < crop[0] <= crop[1] <= 1:
+            raise InputError(f"must be two shares, 0 < smallest <= largest <= 1, got {list(crop)}.")
+        return crop
 
     def steps_of(self, task: str) -> int:
         """Returns the optimiser steps for `task`."""
@@ -210,6 +228,13 @@ class Study(Section):
             for label, options in labelled.items()
         }
 
+    @field_validator("design")
+    @classmethod
+    def _with_orders_of_its_benchmark(cls, design: Design, info: ValidationInfo) -> Design:
+        """The study that is written into the run folder holds the orders themselves."""
+        benchmark = info.data.get("benchmark")
+        return design.with_published(benchmark.published_orders()) if benchmark else design
+
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
         for method in self.stopping.methods if self.stopping else ():
@@ -315,6 +340,16 @@ class Study(Section):
         if "generator" in needs:
             found["generator"] = self.image_generator()
         return found
+
+    def protocol_remarks(self) -> list[str]:
+        """Returns a sentence for everything that the benchmark's protocol evaluates otherwise."""
+        own = self.evaluation.model_dump()
+        return [
+            f"The protocol of benchmark '{self.benchmark.name}' has evaluation.{key}: {value}, and "
+            f"this study {own[key]}."
+            for key, value in self.benchmark.protocol().items()
+            if own[key] != value
+        ]
 
     def check_data(self) -> None:
         """Looks at all data once, before anything starts.

@@ -25,13 +25,16 @@ class Diagnostic:
         self.samples = samples
         trainer = samples.trainer
         self.method, self.backbone = trainer.method, trainer.backbone
-        self.tasks = trainer.benchmark.tasks
+        self.tasks = {
+            name: task for name, task in trainer.benchmark.tasks.items() if task.form.has_classes
+        }
+        """Tasks with classes, by name; diagnostics look at no others."""
 
     def of_tasks(self, given: Mapping[str, Tensor]) -> Scores:
         """Returns scores of tasks that the same weights answer.
 
         Args:
-            given: The method's answers, by task: int64 [N].
+            given: The method's answers, by task with classes: int64 [N].
         """
         return []
 

@@ -44,7 +44,7 @@ class CKA(Diagnostic):
         """Returns embeddings of a fixed set of samples: float32 [N, D] by modality, on the CPU."""
         images, texts = [], []
         for task in self.tasks.values():
-            ids = torch.arange(min(SAMPLES, len(task.test.labels)))
+            ids = torch.arange(min(SAMPLES, len(task.test)))
             images.append(self.samples.image_embeddings(task, ids))
             texts.append(self.samples.text_embeddings(task))
         return {"image": torch.cat(images), "text": torch.cat(texts)}

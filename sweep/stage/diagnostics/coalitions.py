@@ -36,7 +36,7 @@ def name_coalition(coalition: Coalition) -> str:
 
 def worths(split: str, task: Task, worth: Mapping[Coalition, float]) -> Scores:
     """Returns a row of the results for every coalition."""
-    count = len(task.test.labels)
+    count = len(task.test)
     return [
         score(split, task.name, name_coalition(players), value, count)
         for players, value in worth.items()

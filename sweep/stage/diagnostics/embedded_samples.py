@@ -21,7 +21,7 @@ class EmbeddedSamples(Diagnostic):
         rows: list[dict[str, Any]] = []
         for name in names:
             task = self.tasks[name]
-            ids = spread(len(task.test.labels), PICTURED)
+            ids = spread(len(task.test), PICTURED)
             texts = self.samples.text_embeddings(task)
             right = task.test.labels[ids.numpy()].tolist()
             # Texts come template by template.

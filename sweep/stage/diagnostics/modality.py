@@ -60,7 +60,7 @@ class Modality(Diagnostic):
 
 def partners(task: Task) -> Tensor:
     """Returns another test sample for each: a cyclic permutation, int64 [N], always the same."""
-    size = len(task.test.labels)
+    size = len(task.test)
     generator = torch.Generator().manual_seed(derive_seed("modality", task.name) % 2**63)
     cycle = torch.randperm(size, generator=generator)
     other = torch.empty_like(cycle)

@@ -1,0 +1,260 @@
+"""Measures what a method knows of one task: its metrics, by the kind of task.
+
+    choices     accuracy, and class_accuracy, the mean of the accuracies on single classes
+    pairs       recall at 1, 5 and 10 of captions given an image (i2t_r1, ...) and of images given
+                a caption (t2i_r1, ...); recall, the mean of the two recalls at 1
+    answers     those of sweep/stage/answer_scores.py that make sense for the references, and
+                likelihood, the mean over samples of exp(-loss)
+
+The score of a task is one of them, all of which lie in 0..1.
+
+Besides these there is, of every kind: `cosine`, the mean cosine of an image with the text that is
+right for it, and `loss`, in nats. Of `choices` with classes the loss is the mean cross entropy of
+the similarities of images and classes, of `pairs` the mean of both directions of that of images and
+captions of the whole test split, elsewhere that of what is to be written. For dual encoders it is
+the test loss. Fusion backbones answer in another way than by similarity, so where there are classes
+it is the loss of their embeddings only.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate.utils import gather_object
+from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
+
+from methods.data import Batch, Split, Task
+from sweep.stage.answer_scores import ANSWER_SCORES, applicable
+from sweep.stage.rows import mean_recall, share_right
+from sweep.stage.samples import TestSamples
+
+RECALLS = (1, 5, 10)
+"""The k of recall at k."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What is found about one task; all but `given` and `values` are means."""
+
+    metrics: Mapping[str, float]
+    """By name; what is here lies in 0..1."""
+    counts: Mapping[str, int]
+    """How many test samples are behind each metric, where it is not all of them."""
+    values: np.ndarray
+    """float64 [N]: the score of every sample, or of every picture of `pairs`."""
+    cosine: float
+    """Cosine of an image with the text that is right for it."""
+    loss: float
+    """In nats."""
+    image: Tensor
+    """L2-normalised embeddings: float32 [D], on the CPU."""
+    text: Tensor
+    """The same for the texts of all choices, or those that belong to the samples."""
+    given: Tensor | None = None
+    """The choice given to every sample: int64 [N], on the CPU; -1 for none. None: no choices."""
+
+
+class TaskScores:
+    """Measures one method on tasks of every kind; each worker takes its share of the samples."""
+
+    def __init__(self, samples: TestSamples) -> None:
+        self.samples = samples
+        self.method, self.backbone = samples.trainer.method, samples.trainer.backbone
+
+    def measure(self, task: Task, among: Task) -> Measured:
+        """Returns what the method knows of a task; equal on every worker.
+
+        Args:
+            task: The task.
+            among: The same task with all choices that are offered.
+        """
+        if task.kind == "pairs":
+            return self._pairs(task)
+        if task.kind == "answers":
+            return self._answers(task)
+        return self._classes(task, among) if task.choices else self._own_choices(task)
+
+    def _classes(self, task: Task, among: Task) -> Measured:
+        backbone = self.backbone
+        texts = backbone.embed_texts(backbone.texts(task)).float()
+        # Texts come template by template: [templates * choices, D].
+        choices = normalize(texts.view(-1, len(task.choices), texts.shape[1]).mean(0), dim=-1)
+
+        def facts(batch: Batch, images: Tensor) -> tuple[Tensor, Tensor]:
+            cosines = (images * choices[batch.labels]).sum(1)
+            fits = backbone.similarity(images, choices)
+            return cosines, cross_entropy(fits, batch.labels, reduction="none")
+
+        given, means = self._chosen(task, facts, among)
+        metrics = {
+            "accuracy": share_right(given, task),
+            "class_accuracy": mean_recall(given, task),
+        }
+        return _of_choices(task, given, metrics, means, texts.mean(0).cpu())
+
+    def _own_choices(self, task: Task) -> Measured:
+        width = self.backbone.width
+        said = torch.zeros(width, dtype=torch.float64, device=self.backbone.device)
+
+        def facts(batch: Batch, images: Tensor) -> tuple[Tensor, Tensor]:
+            texts = self.backbone.embed_texts(batch.targets).float()
+            said.add_(texts.double().sum(0))
+            return (images * texts).sum(1), self.backbone.loss(batch).float()
+
+        given, means = self._chosen(task, facts, task)
+        text = (sum(gather_object([said.cpu()])) / len(given)).float()
+        return _of_choices(task, given, {"accuracy": share_right(given, task)}, means, text)
+
+    def _chosen(
+        self,
+        task: Task,
+        facts: Callable[[Batch, Tensor], tuple[Tensor, Tensor]],
+        among: Task,
+    ) -> tuple[Tensor, Tensor]:
+        """Returns the choices given (int64 [N]), and means of cosine, loss and embeddings."""
+        total = torch.zeros(2 + self.backbone.width, dtype=torch.float64)
+        total, answers = total.to(self.backbone.device), []
+        own = {choice: i for i, choice in enumerate(task.choices)}
+        known = torch.tensor([own.get(choice, -1) for choice in among.choices] + [-1])
+        for batch in self.samples.batches(task):
+            given = self.method.predict(replace(batch, task=among))
+            # Equal names are equal answers, whichever task they come from; -1 is the last place.
+            answers.append((batch.ids, known[given.cpu()] if task.choices else given))
+            images = self.backbone.embed_images(batch.pixels).float()
+            cosines, losses = facts(batch, images)
+            row = torch.stack([cosines, losses], dim=1)
+            total += torch.cat([row, images], dim=1).double().sum(0)
+        return self.samples.gathered(task, answers), self._mean(total, len(task.test))
+
+    def _mean(self, total: Tensor, count: int) -> Tensor:
+        mean: Tensor = sum(gather_object([total.cpu()])) / count
+        return mean
+
+    def _pairs(self, task: Task) -> Measured:
+        backbone, split = self.backbone, task.test
+        captions = tuple(text for texts in split.texts or () for text in texts)
+        texts = backbone.embed_texts(captions).float().cpu()
+        parts = []
+        for numbers in self.samples.shares(len(split.pictures)):
+            pixels = self.samples.pixels(task)[numbers].to(backbone.device)
+            images = backbone.embed_images(pixels).float().cpu()
+            parts.append((numbers, images, backbone.match(pixels, captions).float().cpu()))
+        fit = torch.empty(len(split.pictures), len(captions))
+        images = torch.empty(len(split.pictures), texts.shape[1])
+        for numbers, embeddings, rows in gather_object(parts):
+            images[numbers], fit[numbers] = embeddings, rows
+        right = relevant(split)
+        found = {"i2t": ranks(fit, right), "t2i": ranks(fit.T, right.T)}
+        metrics = {
+            f"{way}_r{k}": float((rank < k).double().mean())
+            for way, rank in found.items()
+            for k in RECALLS
+        }
+        shares = right.float()
+        losses = [
+            cross_entropy(table, target / target.sum(dim=1, keepdim=True))
+            for table, target in ((fit, shares), (fit.T, shares.T))
+        ]
+        shown = torch.from_numpy(split.shown)
+        own = torch.zeros(len(fit), dtype=torch.float64)
+        own.index_add_(0, shown, (found["t2i"] < 1).double())
+        own /= torch.bincount(shown, minlength=len(fit))
+        return Measured(
+            metrics={"recall": (metrics["i2t_r1"] + metrics["t2i_r1"]) / 2} | metrics,
+            counts={name: len(fit) for name in metrics if name.startswith("i2t")},
+            values=((found["i2t"] < 1).double() + own).div(2).numpy(),
+            cosine=float((images[shown] * texts).sum(1).mean()),
+            loss=float(sum(losses)) / 2,
+            image=images.mean(0),
+            text=texts.mean(0),
+        )
+
+    def _answers(self, task: Task) -> Measured:
+        width = self.backbone.width
+        total = torch.zeros(3 + 2 * width, dtype=torch.float64, device=self.backbone.device)
+        written: list[tuple[list[int], list[str]]] = []
+        for batch in self.samples.batches(task):
+            written.append((batch.ids.tolist(), self.method.write(batch)))
+            images = self.backbone.embed_images(batch.pixels).float()
+            texts = self.backbone.embed_texts(batch.targets).float()
+            losses = self.backbone.loss(batch).float()
+            facts = torch.stack([(images * texts).sum(1), losses, (-losses).exp()], dim=1)
+            total += torch.cat([facts, images, texts], dim=1).double().sum(0)
+        answers = [""] * len(task.test)
+        for ids, some in gather_object(written):
+            for i, answer in zip(ids, some, strict=True):
+                answers[i] = answer
+        references = list(task.test.texts or ())
+        names = dict.fromkeys((task.score, *applicable(references)))
+        values = {
+            name: ANSWER_SCORES[name](answers, references)
+            for name in names
+            if name in ANSWER_SCORES
+        }
+        mean = self._mean(total, len(answers))
+        # CIDEr alone can be larger.
+        metrics = {name: min(1.0, float(found.mean())) for name, found in values.items()}
+        if "cider" in values:
+            metrics["cider_uncut"] = float(values["cider"].mean())
+        return Measured(
+            metrics=metrics | {"likelihood": float(mean[2])},
+            counts={},
+            values=values.get(task.score, np.empty(0)),
+            cosine=float(mean[0]),
+            loss=float(mean[1]),
+            image=mean[3 : 3 + width].float(),
+            text=mean[3 + width :].float(),
+        )
+
+
+def _of_choices(
+    task: Task, given: Tensor, metrics: Mapping[str, float], means: Tensor, text: Tensor
+) -> Measured:
+    return Measured(
+        metrics=metrics,
+        counts={},
+        values=(given == torch.from_numpy(task.test.labels)).double().numpy(),
+        cosine=float(means[0]),
+        loss=float(means[1]),
+        image=means[2:].float(),
+        text=text,
+        given=given,
+    )
+
+
+def relevant(split: Split) -> Tensor:
+    """Returns which captions are right for which pictures: bool [pictures, captions].
+
+    Those of a picture, and captions of others that are the same text.
+
+    >>> split = Split.of_captions(np.zeros((2, 1, 1, 3), np.uint8), [["a", "b"], ["b"]])
+    >>> relevant(split).int().tolist()
+    [[1, 1, 1], [0, 1, 1]]
+    """
+    texts = [text for own in split.texts or () for text in own]
+    numbers: dict[Any, int] = {}
+    of_text = torch.tensor([numbers.setdefault(text, len(numbers)) for text in texts])
+    said = torch.zeros(len(split.pictures), len(numbers), dtype=torch.bool)
+    said[torch.from_numpy(split.shown), of_text] = True
+    return said[:, of_text]
+
+
+def ranks(fit: Tensor, right: Tensor) -> Tensor:
+    """Returns how many candidates are ahead of the best right one of every query: int64 [Q].
+
+    Args:
+        fit: float [Q, N], higher is better.
+        right: bool [Q, N], at least one per query.
+
+    One candidate is ahead of another only if it is strictly better.
+    """
+    best = fit.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
+    return (fit > best).sum(1)
+
+
+def recall(fit: Tensor, right: Tensor, k: int) -> float:
+    """Returns recall at k: the share of queries with a right candidate among the k best."""
+    return float((ranks(fit, right) < k).double().mean())
