@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MOST_LISTED = 100
+"""Names that an error lists, at most; beyond it says how many there are."""
+
 
 class InputError(ValueError):
     """Says that something given cannot be used: what it is, and what is allowed.
@@ -30,5 +33,8 @@ def unknown(kind: str, name: str, allowed: Iterable[str], also: str = "") -> Inp
     names = sorted(allowed)
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    words = ", ".join(names) + (f", or {also}" if also else "")
+    listed = ", ".join(names[:MOST_LISTED])
+    if len(names) > MOST_LISTED:
+        listed = f"{', '.join(names[:3])}, ... ({len(names):,} in all)"
+    words = listed + (f", or {also}" if also else "")
     return InputError(f"Unknown {kind} '{name}'; allowed: {words}.{hint}")

@@ -149,15 +149,23 @@ def check(kind: str, name: str) -> None:
         resolve(kind, name)
 
 
-def name_of(kind: str, part: Any) -> str:
+def name_of(kind: str, part: Any, given: str = "") -> str:
     """Returns the one name of a part, the inverse of `resolve`: shipped name or path.
+
+    Args:
+        kind: One of KINDS.
+        part: What `resolve` has returned.
+        given: The name that it was found by; it stays where one part ships under several names.
 
     >>> name_of("designs", resolve("designs", "sweep.orders.williams:Williams"))
     'williams'
     """
     path = f"{part.__module__}:{part.__qualname__}"
-    shipped = {known.path: name for name, known in parts(kind).items() if known.source == "shipped"}
-    return shipped.get(path, path)
+    shipped = (known for known in parts(kind).values() if known.source == "shipped")
+    names = [known.name for known in shipped if known.path == path]
+    if given in names:
+        return given
+    return names[0] if len(names) == 1 else path
 
 
 def _unknown(kind: str, name: str) -> InputError:

@@ -80,8 +80,9 @@ def named(kind: str, optional: bool = False) -> BeforeValidator:
         if not isinstance(section, dict) or not isinstance(section.get("name"), str):
             raise InputError(f"{noun}: must be a name or a mapping with the key 'name'.")
         chosen = resolve(kind, section["name"])
+        name = name_of(kind, chosen, section["name"])
         try:
-            return chosen.model_validate(section | {"name": name_of(kind, chosen)})
+            return chosen.model_validate(section | {"name": name})
         except ValidationError as error:
             raise InputError(explain(error, chosen)) from None
 

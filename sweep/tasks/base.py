@@ -5,17 +5,37 @@ is a pool of image-caption pairs outside of all tasks; a generator makes new ima
 of a task. Only some methods need a reference or a generator.
 """
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from pathlib import Path
+from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from methods.data import Images, Retrieval, Task
+from methods.data import Images, Kind, Task, TaskForm
 from sweep.errors import InputError
 from sweep.section import Section
+
+
+def _absolute(path: Path) -> Path:
+    """Lanes work in other folders."""
+    return Path(os.path.expanduser(path)).absolute()  # Path's own raises an error
+
+
+FolderPath = Annotated[Path, AfterValidator(_absolute)]
+"""A folder in a study, which means the same place to every process."""
+SCORES_OF: Mapping[Kind, tuple[str, ...]] = {
+    "choices": ("accuracy", "class_accuracy"),
+    "pairs": ("recall", *(f"{way}_r{k}" for way in ("i2t", "t2i") for k in (1, 5, 10))),
+    "answers": (
+        *("exact_match", "vqa_accuracy", "anls", "cider", "rouge_l", "letter"),
+        *("iou", "iou_50", "relaxed_accuracy", "likelihood"),
+    ),
+}
+"""What may be the score of a task of each kind; all lie in 0..1. The first is the default."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +44,7 @@ class Benchmark:
 
     tasks: Mapping[str, Task]
     probes: Mapping[str, Task] = field(default_factory=dict)
-    """Held-out zero-shot suites: tasks of which only `test` is used."""
-    retrieval: Mapping[str, Retrieval] = field(default_factory=dict)
+    """Held-out suites, of any kind: tasks of which only `test` is used."""
 
 
 Generator = Callable[[Task, np.ndarray, Sequence[int]], Images]
@@ -123,8 +142,23 @@ class BenchmarkConfig(DataConfig):
     def task_names(self) -> tuple[str, ...]:
         """Returns the tasks of which orders are made; cheap (loads no images)."""
 
+    def published_orders(self) -> Mapping[str, tuple[str, ...]]:
+        """Returns orders of these tasks that papers used, by name; reads no data."""
+        return {}
+
+    def protocol(self) -> Mapping[str, Any]:
+        """Returns what its protocol asks of `evaluation`, by key; said, not forced."""
+        return {}
+
+    def published_figures(self) -> Sequence[Mapping[str, Any]]:
+        """Returns what papers report of this very benchmark: method, order, source and figures.
+
+        Figures are in percent, by what papers call them.
+        """
+        return ()
+
     def fingerprints(self) -> Mapping[str, TaskFingerprint]:
-        """Identifies every task, probe and retrieval set by itself, by name.
+        """Identifies every task and probe by itself, by name.
 
         A stage is trained again only if the data that it learns have changed. By default a change
         of any task is one of every task.
@@ -132,8 +166,12 @@ class BenchmarkConfig(DataConfig):
         whole = self.fingerprint()
         loaded = self.outline()
         names = [task.name for task in (*loaded.tasks.values(), *loaded.probes.values())]
-        names += [pairs.name for pairs in loaded.retrieval.values()]
         return {name: TaskFingerprint(whole, whole) for name in names}
+
+    def forms(self) -> Mapping[str, TaskForm]:
+        """Returns what is to be known of every task and probe before it is loaded, by name."""
+        loaded = self.outline()
+        return {task.name: task.form for task in (*loaded.tasks.values(), *loaded.probes.values())}
 
     def reference(self) -> ReferenceConfig | None:
         """Returns this benchmark's own pool, if any; used where a study names none."""

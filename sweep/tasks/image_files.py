@@ -2,11 +2,13 @@
 
 import os
 import unicodedata
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
+from io import BytesIO
+from typing import Any
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL import __version__ as pillow
@@ -71,10 +73,13 @@ def suffixes() -> frozenset[str]:
 def is_hidden(name: str) -> bool:
     """Returns whether a file or folder is hidden or the system's own.
 
+    A dot before a digit hides nothing: ".22" is a class.
+
     >>> is_hidden(".ipynb_checkpoints"), is_hidden("Thumbs.db"), is_hidden("cat.jpg")
     (True, True, False)
     """
-    return name.startswith(".") or name.casefold() in _SYSTEM
+    is_dotted = name.startswith(".") and not name[1:2].isdigit()
+    return is_dotted or name.casefold() in _SYSTEM
 
 
 def text_of(entry: os.DirEntry[str]) -> str:
@@ -126,15 +131,31 @@ def image_files(folder: str, left_out: LeftOut, besides: Collection[str] = ()) -
     Raises:
         InputError: a folder cannot be read, or holds a link to nothing.
     """
-    return list(_below(folder, left_out, besides, ()))
+    return [
+        entry.path
+        for entry in all_files(folder, left_out)
+        if entry.name not in besides and _is_image(entry, left_out)
+    ]
 
 
-def _below(
-    folder: str,
-    left_out: LeftOut,
-    besides: Collection[str],
-    above: tuple[tuple[int, int], ...],
-) -> Iterator[str]:
+def has_images(inside: Iterable[os.DirEntry[str]]) -> bool:
+    """Returns whether there is an image file among what a folder holds."""
+    return any(not entry.is_dir() and _is_image(entry, LeftOut()) for entry in inside)
+
+
+def all_files(
+    folder: str, left_out: LeftOut, above: tuple[tuple[int, int], ...] = ()
+) -> Iterator[os.DirEntry[str]]:
+    """Yields all files below a folder that are not hidden, in the order of their paths.
+
+    Args:
+        folder: Where to look; links are followed.
+        left_out: Counts what is hidden, and links that lead round in a circle.
+        above: The folders that this one is in.
+
+    Raises:
+        InputError: a folder cannot be read, or holds a link to nothing.
+    """
     status = os.stat(folder)
     here = (status.st_dev, status.st_ino)
     if here in above:
@@ -142,9 +163,9 @@ def _below(
         return
     for entry in entries(folder, left_out):
         if entry.is_dir():
-            yield from _below(entry.path, left_out, besides, (*above, here))
-        elif entry.name not in besides and _is_image(entry, left_out):
-            yield entry.path
+            yield from all_files(entry.path, left_out, (*above, here))
+        else:
+            yield entry
 
 
 def _is_image(entry: os.DirEntry[str], left_out: LeftOut) -> bool:
@@ -163,17 +184,48 @@ def _is_image(entry: os.DirEntry[str], left_out: LeftOut) -> bool:
 
 
 def open_picture(file: str) -> Image.Image:
-    """Decodes an image, turned as its EXIF data say.
+    """Decodes an image file, turned as its EXIF data say; one of more than 8 bits becomes RGB.
 
     Raises:
         InputError: it cannot be read as an image.
     """
+    return _open(file, f"'{printable(file)}'")
+
+
+def open_content(content: bytes, place: str) -> Image.Image:
+    """Decodes the content of an image file, as `open_picture` does.
+
+    Args:
+        content: All its bytes.
+        place: Where it stands; errors name it.
+
+    Raises:
+        InputError: it cannot be read as an image.
+    """
+    return _open(BytesIO(content), place)
+
+
+def _open(source: str | BytesIO, place: str) -> Image.Image:
     try:
-        with Image.open(file) as image:
+        with Image.open(source) as image:
             image.load()
-            return upright(image)
+            found = upright(image)
+            return rgb(found) if found.mode[0] in "IF" else found
     except _ODD as error:
-        raise _no_image(file, error) from None
+        raise _no_image(place, error) from None
+
+
+class Files(Sequence[Image.Image]):
+    """Images in files, decoded at every access and turned as their EXIF data say."""
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self.files = files
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: Any) -> Any:
+        return open_picture(self.files[int(index)])
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -184,6 +236,45 @@ def upright(image: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except Exception:  # broken EXIF data raise all kinds of errors, and the picture is fine
         return image
+
+
+def check_there(files: Sequence[str], place: Callable[[int], str]) -> None:
+    """Makes sure that files are there; a folder is listed once, however many of its files count.
+
+    Args:
+        files: Their paths.
+        place: Where the file of a number is named.
+
+    Raises:
+        InputError: some are not there.
+    """
+    by_folder = defaultdict[str, dict[str, int]](dict)
+    for number, file in enumerate(files):
+        folder, name = os.path.split(file)
+        by_folder[folder].setdefault(name, number)
+    missing = sorted(
+        number
+        for folder, names in by_folder.items()
+        for name, number in _not_listed(folder, names).items()
+        if not os.path.isfile(os.path.join(folder, name))
+    )
+    if missing:
+        first = printable(files[missing[0]])
+        others = len(missing) - 1
+        more = f", nor are {others:,} others" if others > 1 else ", nor is 1 other" * others
+        raise InputError(f"{place(missing[0])}: the image '{first}' is not there{more}.")
+
+
+def _not_listed(folder: str, names: dict[str, int]) -> dict[str, int]:
+    """Returns the names that no file in a folder has; links and large letters are not followed."""
+    if len(names) == 1:
+        return names
+    try:
+        with os.scandir(folder or ".") as entries:
+            there = {entry.name for entry in entries if entry.name in names and entry.is_file()}
+    except OSError:
+        return names
+    return {name: number for name, number in names.items() if name not in there}
 
 
 def check_pictures(digests: Mapping[str, bytes]) -> None:
@@ -207,6 +298,24 @@ def check_pictures(digests: Mapping[str, bytes]) -> None:
         file_digests.note(READABLE, checked)
 
 
+def decode_all(pictures: Sequence[Image.Image]) -> None:
+    """Decodes pictures once, and keeps none.
+
+    Raises:
+        InputError: one cannot be read.
+    """
+
+    def decode(number: int) -> None:
+        rgb(pictures[number])
+
+    threads = ThreadPoolExecutor()
+    try:
+        for _ in threads.map(decode, range(len(pictures))):
+            pass
+    finally:
+        threads.shutdown(cancel_futures=True)
+
+
 def _decode(file: str) -> None:
     """Decodes at low resolution, which still reads every byte of the file."""
     try:
@@ -216,11 +325,11 @@ def _decode(file: str) -> None:
             if image.mode not in ("L", "RGB"):
                 rgb(image)
     except _ODD as error:
-        raise _no_image(file, error) from None
+        raise _no_image(f"'{printable(file)}'", error) from None
 
 
-def _no_image(file: str, error: Exception) -> InputError:
+def _no_image(place: str, error: Exception) -> InputError:
     reason = next(iter(str(error).strip().splitlines()), "it is broken").removesuffix(".")
     if isinstance(error, UnidentifiedImageError):
         reason = "its content is of no kind that Pillow knows"
-    return InputError(f"'{printable(file)}' cannot be read as an image: {printable(reason)}.")
+    return InputError(f"{place} cannot be read as an image: {printable(reason)}.")

@@ -10,19 +10,18 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from methods.data import Task
+from methods.data import Split, Task
 from sweep import file_digests
 from sweep.errors import InputError, unknown
-from sweep.tasks.base import Benchmark, BenchmarkConfig, TaskFingerprint, check_template
+from sweep.tasks.base import Benchmark, BenchmarkConfig, FolderPath, TaskFingerprint, check_template
 from sweep.tasks.image_files import (
+    Files,
     LeftOut,
     check_pictures,
     entries,
     image_files,
-    open_picture,
     text_of,
 )
 from sweep.texts import plural
@@ -54,7 +53,9 @@ class ImageFolder(BenchmarkConfig):
     model_config = ConfigDict(coerce_numbers_to_str=True)  # folders may be called 0, 1, 2, ...
 
     name: str = "folder"
-    path: Path = Field(description="Holds TASK/train/CLASS/ and TASK/test/CLASS/ with images.")
+    path: FolderPath = Field(
+        description="Holds TASK/train/CLASS/ and TASK/test/CLASS/ with images."
+    )
     tasks: tuple[str, ...] | None = Field(
         default=None,
         min_length=1,
@@ -68,11 +69,6 @@ class ImageFolder(BenchmarkConfig):
     probes: tuple[str, ...] = Field(
         default=(), description="Sub-folders to evaluate on, but never to train on."
     )
-
-    @field_validator("path")
-    @classmethod
-    def _same_place_for_every_process(cls, value: Path) -> Path:
-        return Path(os.path.expanduser(value)).absolute()
 
     @field_validator("tasks", "probes")
     @classmethod
@@ -231,7 +227,7 @@ class ImageFolder(BenchmarkConfig):
 
     def _task(self, name: str) -> Task:
         parts = self._listing.files[name]
-        splits = {part: FolderSplit(tuple(classes.values())) for part, classes in parts.items()}
+        splits = {part: split_of_files(tuple(classes.values())) for part, classes in parts.items()}
         return Task(
             name=name,
             choices=tuple(map(_choice, parts["test"])),
@@ -242,18 +238,11 @@ class ImageFolder(BenchmarkConfig):
         )
 
 
-class FolderSplit:
-    """Images in files, decoded at every access."""
-
-    questions: Sequence[str] | None = None
-
-    def __init__(self, files_by_class: Sequence[Sequence[str | Path]]) -> None:
-        self._files = [os.fspath(file) for files in files_by_class for file in files]
-        self.labels = np.repeat(np.arange(len(files_by_class)), [len(f) for f in files_by_class])
-
-    def images(self, ids: np.ndarray) -> list[Image.Image]:
-        """Returns the pictures of the samples `ids`, turned as their EXIF data say."""
-        return [open_picture(self._files[i]) for i in ids]
+def split_of_files(files_by_class: Sequence[Sequence[str | Path]]) -> Split:
+    """Returns a split of images in files, decoded when they are asked for."""
+    files = [os.fspath(file) for files in files_by_class for file in files]
+    sizes = [len(files) for files in files_by_class]
+    return Split(Files(files), np.repeat(np.arange(len(sizes)), sizes))
 
 
 def _choice(folder: str) -> str:

@@ -21,7 +21,7 @@ from sweep.tasks.base import (
 from sweep.tasks.world.corpus import captioned
 from sweep.tasks.world.dial import NOUNS, STYLES, dialled
 from sweep.tasks.world.recipes import BLOBS, SUITES, TASKS, Recipe
-from sweep.tasks.world.tasks import CAPTIONS, make_task, picture, probes, retrieval
+from sweep.tasks.world.tasks import CAPTIONS, captioned_pictures, make_task, picture, probes
 
 WORLD_VERSION = 1
 """Part of every fingerprint: raise it when a pixel, a choice or a prompt changes."""
@@ -80,7 +80,8 @@ class Rendered(BenchmarkConfig):
             name: make_task(name, recipe, self.train, self.test, self.seed)
             for name, recipe in self.recipes().items()
         }
-        return Benchmark(tasks, probes(self.test, self.seed), retrieval(self.seed))
+        suites = probes(self.test, self.seed)
+        return Benchmark(tasks, {**suites, CAPTIONS: captioned_pictures(self.seed)})
 
     def outline(self) -> Benchmark:
         """Renders one image of every split."""

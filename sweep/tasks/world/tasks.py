@@ -5,7 +5,7 @@ from random import Random
 
 import numpy as np
 
-from methods.data import ArraySplit, Retrieval, Task
+from methods.data import Split, Task
 from methods.seeds import derive_seed
 from sweep.tasks.world.dice import Dice
 from sweep.tasks.world.portraits import Look, portrait
@@ -61,23 +61,31 @@ def probes(test: int, seed: int) -> Mapping[str, Task]:
     }
 
 
-def retrieval(seed: int) -> Mapping[str, Retrieval]:
+def captioned_pictures(seed: int) -> Task:
     """Returns pictures of one thing with captions that say everything in common words."""
     dice = Dice(Random(derive_seed(seed, "captions")), rare=0.0, said=1.0)
     pairs = [portrait(dice, Look()) for _ in range(_PAIRS)]
     pixels = render([pair.scene for pair in pairs], _noise(dice))
-    captions = tuple(pair.caption for pair in pairs)
-    return {CAPTIONS: Retrieval(CAPTIONS, pixels, captions)}
+    return Task(
+        name=CAPTIONS,
+        choices=(),
+        templates=("{}",),
+        question="",
+        train=Split.of_captions(pixels[:0], []),
+        test=Split.of_captions(pixels, [[pair.caption] for pair in pairs]),
+        kind="pairs",
+        score="recall",
+    )
 
 
-def _split(recipe: Recipe, size: int, seed: int, rare: float, part: Part) -> ArraySplit:
+def _split(recipe: Recipe, size: int, seed: int, rare: float, part: Part) -> Split:
     """Returns pictures with all answers equally often, give or take one."""
     dice = Dice(Random(seed), rare=rare, scans=part)
     answers = recipe.answers.words
     labels = [i % len(answers) for i in range(size)]
     dice.random.shuffle(labels)
     scenes = [recipe.draw(dice, answers[label]).scene for label in labels]
-    return ArraySplit(render(scenes, _noise(dice)), np.array(labels, np.int64))
+    return Split(render(scenes, _noise(dice)), np.array(labels, np.int64))
 
 
 def _noise(dice: Dice) -> np.random.Generator:
