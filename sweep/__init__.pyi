@@ -4,6 +4,7 @@ from .engine.driver import run
 from .errors import InputError
 from .measuring.measure import make_plan
 from .plan.plan import Plan
+from .preview.data_sets import find_data
 from .preview.preview import make_preview
 from .preview.study_check import check_study
 from .single import run_single
@@ -14,6 +15,7 @@ __all__ = [
     "Plan",
     "Study",
     "check_study",
+    "find_data",
     "make_plan",
     "make_preview",
     "run",

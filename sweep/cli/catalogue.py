@@ -7,6 +7,8 @@ from sweep.errors import InputError, unknown
 from sweep.registry import KINDS, parts, resolve
 from sweep.study.backbones import embedded
 from sweep.study.schema import STUDIES
+from sweep.tasks.named.benchmark_files import read_benchmark
+from sweep.tasks.named.named_benchmark import Published
 
 
 class Listed(NamedTuple):
@@ -72,13 +74,15 @@ def catalogue(kind: str) -> list[Listed]:
 def _parts(kind: str) -> Iterator[Listed]:
     for part in parts(kind).values():
         try:
-            description = _describe(kind, resolve(kind, part.name))
+            description = _describe(kind, resolve(kind, part.name), part.name)
         except InputError as error:  # an installed package that is broken hides no other
             description = f"Unusable: {error}"
         yield Listed(part.name, description, part.source)
 
 
-def _describe(kind: str, part: Any) -> str:
+def _describe(kind: str, part: Any, name: str) -> str:
+    if part is Published:
+        return read_benchmark(name).title
     if kind == "measures":
         what = _first_line(getattr(part.compute, "func", part.compute))
         what = what.removeprefix("Returns ").replace(": float [T, T]", "")

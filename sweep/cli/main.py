@@ -15,6 +15,7 @@ from rich.table import Table
 
 from sweep.cli.commands import command
 from sweep.cli.console import console, errors, say
+from sweep.cli.data_command import data
 from sweep.errors import InputError
 from sweep.registry import KINDS
 
@@ -285,6 +286,9 @@ def order(
     typer.echo(write_order(found.order))
     for remark in remarks(found, measure, score, study, set_):
         say(remark, to=errors)
+
+
+app.command()(data)
 
 
 @app.command("list")

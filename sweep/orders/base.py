@@ -1,8 +1,8 @@
 """Defines what a design is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -22,6 +22,14 @@ class Design(Section, ABC):
     def is_resolved(self) -> bool:
         """Whether orders can be made; False if similarity has to be measured first."""
         return True
+
+    def with_published(self, orders: Mapping[str, Order]) -> Self:
+        """Returns the design with a benchmark's published orders in place of their names.
+
+        Raises:
+            InputError: it names an order that is not among them.
+        """
+        return self
 
     @abstractmethod
     def orders(self, tasks: Sequence[str], rng: np.random.Generator) -> list[Order]:

@@ -1,15 +1,18 @@
 """Takes orders as given: one by one, or by the name of a published one."""
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from analysis.data.published_orders import NAMED, NUMBERED, bare
 from sweep.errors import InputError, unknown
 from sweep.orders.base import Design
 from sweep.orders.order import Order
+
+PUBLISHED = "published"
+"""Stands for all published orders of a named benchmark."""
 
 
 class Fixed(Design):
@@ -20,11 +23,41 @@ class Fixed(Design):
     given: tuple[Order | str, ...] = Field(
         alias="orders",
         min_length=1,
-        description=f"Each a list of tasks, or one of {', '.join([*NAMED, *NUMBERED])}.",
+        description="Each a list of tasks; or the name of an order of a named benchmark, or "
+        f"'{PUBLISHED}' for all of those; or one of {', '.join([*NAMED, *NUMBERED])}.",
     )
     all_tasks: bool = Field(
         default=True, description="Every order must hold all tasks; false: any of them, each once."
     )
+
+    @field_validator("given", mode="before")
+    @classmethod
+    def _one_name(cls, given: Any) -> Any:
+        return [given] if isinstance(given, str) else given
+
+    def with_published(self, orders: Mapping[str, Order]) -> Self:
+        """Returns the design with a benchmark's published orders in place of their names.
+
+        >>> orders = {"order-1": ("pets", "food"), "order-2": ("food", "pets")}
+        >>> Fixed(orders="published").with_published(orders).given
+        (('pets', 'food'), ('food', 'pets'))
+
+        Raises:
+            InputError: it names an order that is not among them.
+        """
+        found: list[Order | str] = []
+        for order in self.given:
+            if order == PUBLISHED and not orders:
+                raise InputError("this benchmark has no published orders; list some of its tasks.")
+            if order == PUBLISHED:  # of few of the tasks, two of them may be the same
+                found += dict.fromkeys(orders.values())
+            elif order in orders:
+                found.append(orders[str(order)])
+            elif isinstance(order, str) and order not in (*NAMED, *NUMBERED):
+                raise unknown("published order", order, [*orders, *NAMED, *NUMBERED])
+            else:
+                found.append(order)
+        return self.model_copy(update={"given": tuple(found)})
 
     def orders(self, tasks: Sequence[str], rng: np.random.Generator) -> list[Order]:
         """Returns the given orders, checked against the tasks."""
