@@ -237,7 +237,7 @@ def matrix(
     figure = empty_figure(height=160 + 40 * len(stages))
     figure.add_heatmap(
         x=list(range(len(names))), y=list(range(len(stages))), z=found.to_numpy(), zmin=0, zmax=1,
-        colorscale=SCALE, texttemplate="%{z:.2f}", colorbar={"title": {"text": "accuracy"}},
+        colorscale=SCALE, texttemplate="%{z:.2f}", colorbar={"title": {"text": study.words.noun}},
         name=text(run["method"]),
     )  # fmt: skip
     for i in range(len(names)):
@@ -249,7 +249,7 @@ def matrix(
         **ticks,
     )  # fmt: skip
     run_name = f"{text(run['method'])}, replicate {run['replicate']}"
-    return titled(figure, f"Accuracy matrix: {run_name}")
+    return titled(figure, f"{study.words.noun.capitalize()} matrix: {run_name}")
 
 
 def statistics(results: Source) -> StudyStatistics:

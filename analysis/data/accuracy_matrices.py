@@ -179,6 +179,11 @@ def combine(studies: Mapping[str, Results]) -> Results:
         origins=origins_of(names),
         unit=_one_unit(results.unit for results in studies.values()),
         notes=tuple(f"{name}: {note}" for name, found in studies.items() for note in found.notes),
+        every={
+            names[name][method]: found.every_of(method)
+            for name, found in studies.items()
+            for method in found.stages["method"].unique()
+        },
         bounds=frozenset(
             names[name][method] for name, found in studies.items() for method in found.references
         ),

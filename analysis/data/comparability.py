@@ -59,7 +59,9 @@ def _start(results: Results) -> pd.DataFrame:
     """Returns value and n of the untouched backbones, by backbone and task."""
     stages = results.stages
     at = (stages["stage"] == 0) & (stages["split"] == "task") & (stages["status"] == "ok")
-    found = stages[at & (stages["metric"] == "accuracy")]
+    scored = results.scores.scored
+    mine = [scored.get(("task", name)) for name in stages["eval_task"]]
+    found = stages[at & (stages["metric"] == pd.Series(mine, stages.index, object))]
     return found.groupby(["backbone", "eval_task"])[["value", "n"]].median()
 
 

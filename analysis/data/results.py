@@ -42,13 +42,15 @@ RESULTS_SCHEMA = pa.schema(
 """One row per (stage, eval_task, metric); a stage is stored once, for all orders through it."""
 
 SPLITS = {
-    "task": "a task of the study",
-    "probe": "a held-out suite",
-    "retrieval": "image-caption pairs",
+    "task": "a task of the study; metrics by its kind, and sampling_error: the standard error of a "
+    "score that was measured on some of its test samples",
+    "probe": "a held-out suite of choices or answers, likewise",
+    "retrieval": "a held-out suite of image-caption pairs: recall (the mean of both directions at "
+    "1) and i2t_r1, ..., t2i_r10",
     "alignment": "a task; metrics: cosine of its images with the texts of their right choices, and "
     "loss, in nats, of the similarities of image and choices",
     # Only where a study asks for them:
-    "modality": "a task; metrics name the modalities that accuracy is left with",
+    "modality": "a task; metrics name the modalities that it is scored with",
     "mm_shap": "a task; metrics name modalities, values are shares of the fit",
     "tower": "a task; metrics name the towers with trained weights",
     "update": "all tasks; metrics: the share of a tower in the squared norm of the update",
@@ -125,6 +127,7 @@ class Results:
         origins: where every method of combined studies comes from; {} otherwise.
         bounds: methods that are reference points rather than contenders; None: those that are
             called so, see `references`.
+        every: after how many stages methods of combined studies are evaluated on everything.
 
     >>> from analysis import tiny_study
     >>> tiny_study().matrix("clip", "finetune", 0, ("cars", "pets", "textures")).round(2)
@@ -145,6 +148,7 @@ class Results:
     notes: tuple[str, ...] = ()
     origins: Mapping[str, Origin] = field(default_factory=dict)
     bounds: frozenset[str] | None = None
+    every: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def references(self) -> frozenset[str]:
@@ -167,6 +171,14 @@ class Results:
     def config(self) -> dict[str, Any]:
         """Returns what study.yaml says, read when first used; {} where there is none."""
         return read_mapping(self.folder, "study.yaml")
+
+    def every_of(self, method: str) -> int:
+        """Returns after how many stages a method is evaluated on everything."""
+        if self.every:
+            return self.every.get(method, 1)
+        section = self.config.get("evaluation")
+        every = section.get("every") if isinstance(section, Mapping) else None
+        return every if isinstance(every, int) else 1
 
     @cached_property
     def embeddings(self) -> pd.DataFrame:
@@ -214,7 +226,7 @@ class Results:
         """Returns one row per planned run of every (backbone, method) seen.
 
         Columns: backbone, method, replicate, seed, design, block, order (tuple), missing (number
-        of stages 1..T that lack the accuracy of a task learnt so far; 0 = complete), error (of
+        of stages 1..T that lack the score of a task learnt so far; 0 = complete), error (of
         the first failed stage; None if nothing failed).
         """
         pairs = self.stages[["backbone", "method"]].drop_duplicates()
@@ -228,7 +240,7 @@ class Results:
         failed = self.failures.set_index(STAGE)["error"].to_dict()
         errors = [next((failed[s] for s in run.stages if s in failed), None) for run in keys]
         runs["seed"] = runs[RUN[:3]].merge(seeds, how="left")["seed"].astype("Int64")
-        runs["missing"] = self.scores.missing(keys)
+        runs["missing"] = self.scores.missing(keys, [self.every_of(run.method) for run in keys])
         runs["error"] = pd.Series(errors, dtype=object)
         return runs[[*RUN[:3], "seed", "design", "block", "order", "missing", "error"]]
 

@@ -1,6 +1,6 @@
 """Scores as one dense array, so that thousands of accuracy matrices are one indexing away."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -26,6 +26,34 @@ class RunKey(NamedTuple):
     def stages(self) -> list[StageKey]:
         """Returns its T + 1 stages, the untouched backbone first."""
         return [(*self[:3], self.order[:k]) for k in range(len(self.order) + 1)]
+
+
+ACCURACIES = {"accuracy", "class_accuracy"}
+"""Metrics that are shares of right choices."""
+
+
+class ScoreWords(NamedTuple):
+    """Holds the words for what tasks are scored by.
+
+    >>> words_for(["accuracy", "class_accuracy"]).most, words_for(["accuracy", "recall"]).noun
+    ('most accurate', 'score')
+    """
+
+    noun: str
+    plural: str
+    more: str
+    """What a method is that has a higher one."""
+    most: str
+    """What the method with the highest one is."""
+
+
+ACCURACY = ScoreWords("accuracy", "accuracies", "more accurate", "most accurate")
+SCORE = ScoreWords("score", "scores", "better", "best")
+
+
+def words_for(metrics: Iterable[str]) -> ScoreWords:
+    """Returns the words for tasks of these scores: of accuracy only if all of them are some."""
+    return ACCURACY if ACCURACIES.issuperset(metrics) else SCORE
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +88,11 @@ class ScoreArray:
     def score(self, split: str, name: str) -> EvaluationKey:
         """Returns the evaluation that is the score of a task or a probe."""
         return split, name, self.scored.get((split, name), "")
+
+    @property
+    def words(self) -> ScoreWords:
+        """Returns what sentences call the scores of the tasks."""
+        return words_for(metric for (split, _), metric in self.scored.items() if split == "task")
 
     @cached_property
     def probes(self) -> list[EvaluationKey]:
@@ -96,15 +129,24 @@ class ScoreArray:
         found: np.ndarray = self.values[where[:, :, None], columns]
         return found
 
-    def missing(self, runs: Sequence[RunKey]) -> np.ndarray:
-        """Returns how many of the stages 1..T lack the accuracy of a task learnt so far, [runs]."""
-        counts = np.zeros(len(runs), int)
+    def missing(self, runs: Sequence[RunKey], every: Sequence[int]) -> np.ndarray:
+        """Returns how many of the stages 1..T lack the score of a task learnt so far, [runs].
+
+        Args:
+            runs: of any lengths.
+            every: after how many stages each of them is evaluated on all tasks; after the others
+                only the task just learnt counts.
+        """
+        counts, steps = np.zeros(len(runs), int), np.asarray(every, int)
         lengths = np.array([len(run.order) for run in runs], int)
         for length in np.unique(lengths):
             mine = np.flatnonzero(lengths == length)
             R = self.matrices([runs[int(i)] for i in mine])[:, 1:]
+            stages = np.arange(1, length + 1)
+            is_whole = (stages % steps[mine, None] == 0) | (stages == length)
             learnt = np.tri(length, dtype=bool)
-            counts[mine] = (np.isnan(R) & learnt).any(axis=2).sum(axis=1)
+            needed = np.where(is_whole[:, :, None], learnt, np.eye(length, dtype=bool))
+            counts[mine] = (np.isnan(R) & needed).any(axis=2).sum(axis=1)
         return counts
 
     def are_finished(self, runs: Sequence[RunKey]) -> np.ndarray:

@@ -36,9 +36,9 @@ def browser_data(
         always: runs that are shown even where not all of them can be.
 
     Returns:
-        tasks: names; groups: {backbone, method, colour}; runs: [replicate, "i.j.k" of task
-        indices] per place (see `places`); shown: the places with scores in the page; scores: one
-        {replicate: {"i.j.k": [accuracy on every task]}} per group, accuracies times SCALE, null
+        tasks: names; noun: of a score; groups: {backbone, method, colour}; runs: [replicate,
+        "i.j.k" of task indices] per place (see `places`); shown: the places with scores in the
+        page; scores: one {replicate: {"i.j.k": [score of every task]}} per group, times SCALE, null
         where not measured; ends: one {place: average accuracy} per group, as tables write it, of
         complete runs; omitted: how many places are left out for size.
     """
@@ -54,6 +54,7 @@ def browser_data(
     }
     return {
         "tasks": tasks,
+        "noun": results.scores.words.noun,
         "groups": [{"backbone": b, "method": m, "colour": looks.colour(m)} for b, m in groups],
         "runs": [[int(r), ".".join(str(at[t]) for t in order)] for r, order in every],
         "shown": shown,

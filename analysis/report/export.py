@@ -63,7 +63,7 @@ def alone(
     figure = panel.draw(frame, study)
     if figure is None:
         return None
-    options, title = panel.options(frame, study), panel.title
+    options, title = panel.options(frame, study), panel.heading(study)
     if options:
         figure.data = (figure.data[place],)
         figure.data[0].visible = True

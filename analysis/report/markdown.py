@@ -12,7 +12,6 @@ from analysis.report.text import published_sentences, report_text
 from analysis.report.text.phrases import interval, perhaps_none
 from analysis.report.text.sentences import findings
 from analysis.report.text.subject import Answer
-from analysis.run_metrics.metric import METRICS
 
 ARROWS = {True: "(up)", False: "(down)"}
 """By whether higher is better."""
@@ -58,7 +57,7 @@ def markdown(study: StudyStatistics, said: Sequence[Answer]) -> str:
         "## Missing and failed",
         _gaps(study),
         "## How it is computed",
-        *report_text.METHODS_TEXT,
+        *report_text.methods_text(study),
     ]
     parts += ["\n".join(f"- {metric.title}: {metric.formula}" for metric in study.metrics.values())]
     return "\n\n".join([*parts, f"Written by {report_text.versions(study)}."]) + "\n"
@@ -117,7 +116,8 @@ def _methods(study: StudyStatistics) -> str:
         lines.append(
             [literal(name), *(cell.replace("nan", "-") for cell in cells), str(row["runs"])]
         )
-    heads = {m: f"{METRICS[m].title} {ARROWS[METRICS[m].higher_is_better]}" for m in COMPARED}
+    known = study.metrics
+    heads = {m: f"{known[m].title} {ARROWS[known[m].higher_is_better]}" for m in COMPARED}
     heads |= {"order_sd": "SD over orders", "cost": "training time (relative)"}
     titles = [heads[column] for column in columns]
     titles.insert(places, "SD over seeds")
@@ -153,7 +153,7 @@ def _extremes(study: StudyStatistics) -> str:
         for pair in study.groups
         for row in rows(group(study.extremes, *pair))
     ]
-    return table(["method", "", "average accuracy", "order", "train it again"], lines)
+    return table(["method", "", f"average {study.words.noun}", "order", "train it again"], lines)
 
 
 def _gaps(study: StudyStatistics) -> str:

@@ -104,9 +104,9 @@ def _section(study: StudyStatistics, chapter: str, parts: Sequence[Filled], draw
     """Returns the heading of the first panel, and then all of them."""
     first = parts[0].panel
     body = "".join(_body(study, part, part.panel.key in drawn) for part in parts)
-    title = f"<h3>{escape(first.title)}</h3>"
+    title = f"<h3>{escape(first.heading(study))}</h3>"
     if chapter == FIRST:
-        title = f'<h3 class="hidden">{escape(first.title)}</h3>'
+        title = f'<h3 class="hidden">{escape(first.heading(study))}</h3>'
         return f'<div id="{first.key}" class="panel {first.key}">{title}{body}</div>'
     is_open = chapter not in CLOSED and first.is_open(parts[0].frame, study)
     return html_parts.panel(first.key, title, body, is_open)
@@ -120,5 +120,7 @@ def _body(study: StudyStatistics, part: Filled, is_drawn: bool) -> str:
     if is_drawn:
         text, finding = panel.caption(frame, study), panel.finding(frame, study)
         is_said = panel.chapter != FIRST  # where the answers beside it say it already
-        shown += html_parts.figure(panel.key, panel.title, text, panel.table, finding, is_said)
+        shown += html_parts.figure(
+            panel.key, panel.heading(study), text, panel.table, finding, is_said
+        )
     return shown + panel.below(frame, study)

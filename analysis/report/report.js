@@ -163,7 +163,7 @@ function drawMatrix(names, values) {
     y1: i + 1.5, line: { color: css("--ink"), width: 2 } }));
   const hover = values.map((row, k) => row.map((value, i) =>
     `${k ? `after ${escaped(names[k - 1])} (stage ${k})` : "untouched backbone"}<br>` +
-    `accuracy on ${escaped(names[i])}: ${value === null ? "not measured" : value.toFixed(4)}`));
+    `${study.noun} on ${escaped(names[i])}: ${value === null ? "not measured" : value.toFixed(4)}`));
   draw("figure-matrix", [{ type: "heatmap", z: values, x: positions, y: values.map((_, k) => k),
     zmin: 0, zmax: 1, colorscale: "Viridis", xgap: 2, ygap: 2, hoverongaps: false, text: hover,
     hovertemplate: "%{text}<extra></extra>", texttemplate: names.length <= 12 ? "%{z:.2f}" : "",

@@ -14,6 +14,7 @@ from analysis.data.results import Results
 from analysis.inference.intervals import LEVEL
 from analysis.inference.significance import holm
 from analysis.report.text.phrases import NOTHING
+from analysis.run_metrics.metric import RECALLS
 
 MAX_DOTS = 1000
 """Runs of one method drawn in a figure."""
@@ -181,17 +182,25 @@ def evaluations(results: Results) -> pd.DataFrame:
     ok = results.stages[results.stages["status"] == "ok"]
     kinds = ["task", "probe", "retrieval"]
     head = ["split", "eval_task", "metric", "n"]
-    start = ok[(ok["stage"] == 0) & ok["split"].isin(kinds) & ~ok["metric"].str.endswith("_r5")]
+    start = ok[(ok["stage"] == 0) & ok["split"].isin(kinds)]
     is_shown = [
-        split == "retrieval" or (split, name, metric) == results.scores.score(split, name)
+        (split == "retrieval" and metric in ("recall", *RECALLS))
+        or (split, name, metric) == results.scores.score(split, name)
         for split, name, metric in start[head[:3]].itertuples(index=False)
     ]
     start = start[np.array(is_shown, bool)]
     start = start.drop_duplicates([*head[:3], "backbone"]).set_index([*head, "backbone"])
     table = start["value"].unstack().reset_index()
     return table.sort_values(
-        head[:3], key=lambda c: c.map(kinds.index) if c.name == "split" else c, ignore_index=True
+        head[:3],
+        key=lambda c: c.map(kinds.index) if c.name == "split" else c.map(place),
+        ignore_index=True,
     )
+
+
+def place(name: str) -> tuple[int, str]:
+    """Returns where a name stands: recalls by their k, all others by the alphabet."""
+    return (RECALLS.index(name), "") if name in RECALLS else (len(RECALLS), name)
 
 
 def accuracies(results: Results) -> pd.DataFrame:

@@ -26,7 +26,12 @@ def rows_of(groups: Groups, title: str, with_backbone: bool, looks: Looks) -> go
 
 
 def clouds(
-    figure: go.Figure, runs: pd.DataFrame, estimates: pd.DataFrame, groups: Groups, looks: Looks
+    figure: go.Figure,
+    runs: pd.DataFrame,
+    estimates: pd.DataFrame,
+    groups: Groups,
+    looks: Looks,
+    noun: str,
 ) -> go.Figure:
     """Fills the rows: density above, runs as dots below, mean and interval between.
 
@@ -36,6 +41,7 @@ def clouds(
         estimates: their means.
         groups: a row each.
         looks: of the methods.
+        noun: what sentences call a score.
     """
     moving = moved(runs)
     for row, (backbone, method) in enumerate(groups):
@@ -52,7 +58,7 @@ def clouds(
             y=row + 0.12 + 0.22 * _jitter(len(part)),
             mode="markers",
             marker=looks.marker(method) | {"opacity": 0.7},
-            **hover(part, "average accuracy %{x:.3f}"),
+            **hover(part, f"average {noun} %{{x:.3f}}"),
         )
         _mean(figure, estimates, backbone, method, row, method in looks.references)
     return figure

@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.data.final_scores import OrderScores, order_scores_of, published_in
 from analysis.data.locations import read_mapping
 from analysis.data.results import Results
+from analysis.data.score_array import ScoreWords
 from analysis.inference.estimates import compare, summary
 from analysis.inference.replicates import paired
 from analysis.mechanisms.contribution_table import (
@@ -59,9 +60,14 @@ class StudyStatistics:
     given: OrderScores | None = None
 
     @cached_property
+    def words(self) -> ScoreWords:
+        """Returns what sentences call the scores of the tasks."""
+        return self.results.scores.words
+
+    @cached_property
     def metrics(self) -> dict[str, Metric]:
         """Returns all metrics by the names of their columns."""
-        return with_extra(self.extra)
+        return with_extra(self.extra, self.words.noun)
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -173,7 +179,8 @@ class StudyStatistics:
             return self.given
         of_order = report_frames.of_pairs(self.runs, self.moved)
         published = published_in(self.results, self.published)
-        return order_scores_of(of_order, published, "average_accuracy", "average accuracy")
+        score = f"average {self.words.noun}"
+        return order_scores_of(of_order, published, "average_accuracy", score)
 
     @cached_property
     def methods_table(self) -> pd.DataFrame:

@@ -123,13 +123,20 @@ DECIMALS = 12
 """Of every metric: more than any test set can tell, fewer than sums agree in."""
 
 
-def with_extra(extra: Sequence[Metric]) -> dict[str, Metric]:
+def with_extra(extra: Sequence[Metric], noun: str = "accuracy") -> dict[str, Metric]:
     """Returns METRICS and further ones by the names of their columns.
+
+    Args:
+        extra: metrics of your own.
+        noun: what titles call the scores of tasks.
 
     Raises:
         ValueError: two metrics have the same key.
     """
-    known = dict(METRICS)
+    known = {
+        key: replace(metric, title=metric.title.replace("accuracy", noun))
+        for key, metric in METRICS.items()
+    }
     for metric in extra:
         if metric.key in known:
             raise ValueError(f"There is a metric '{metric.key}' already; give yours another key.")

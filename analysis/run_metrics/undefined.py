@@ -2,19 +2,20 @@
 
 import pandas as pd
 
-from analysis.run_metrics.metric import METRICS
+from analysis.run_metrics.metric import with_extra
 
 MOST_RUNS = 3
 """Runs that a sentence names; more are counted."""
 
 
-def undefined_metrics(runs: pd.DataFrame) -> list[str]:
-    """Returns one sentence for every set of runs that lacks metrics of its accuracy matrix.
+def undefined_metrics(runs: pd.DataFrame, noun: str = "accuracy") -> list[str]:
+    """Returns one sentence for every set of runs that lacks metrics of its matrix.
 
     Metrics of probes and retrieval are not spoken of: a study has them or not.
 
     Args:
         runs: what `metrics` returns.
+        noun: what titles call the scores of tasks.
 
     >>> from analysis import from_matrices, metrics
     >>> results = from_matrices([[[0.9, float("nan")], [0.7, 0.8]]], [("a", "b")])
@@ -22,7 +23,8 @@ def undefined_metrics(runs: pd.DataFrame) -> list[str]:
     unnamed: no Transfer (MTIL), Avg (MTIL), Learning, ... for any run.
     """
     said = []
-    keys = [key for key, metric in METRICS.items() if metric.of == "task"]
+    titled = with_extra((), noun)
+    keys = [key for key, metric in titled.items() if metric.of == "task"]
     for (backbone, method), group in runs.groupby(["backbone", "method"]):
         several = runs["backbone"].nunique() > 1
         who = f"{backbone}, {method}" if several else str(method)
@@ -30,7 +32,7 @@ def undefined_metrics(runs: pd.DataFrame) -> list[str]:
         for key in keys:
             where = tuple(group.index[group[key].isna()])
             if where:
-                lacking.setdefault(where, []).append(METRICS[key].title)
+                lacking.setdefault(where, []).append(titled[key].title)
         said += [
             f"{who}: no {', '.join(titles)} for {_named(group, where)}."
             for where, titles in lacking.items()

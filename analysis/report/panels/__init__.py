@@ -50,6 +50,7 @@ _PAGE: dict[str, tuple[str, ...]] = {
     "Setup": (
         "study_setup:StudySetup",
         "evaluated_tasks:EvaluatedTasks",
+        "final_metrics:FinalMetrics",
         "repeat_and_cite:RepeatAndCite",
         "how_computed:HowComputed",
     ),

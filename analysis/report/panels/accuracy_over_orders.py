@@ -24,6 +24,10 @@ class AccuracyOverOrders(Panel):
 
     key, title, table = "orders", "Average accuracy over orders", "runs"
 
+    def heading(self, study: StudyStatistics) -> str:
+        """Returns the heading."""
+        return f"Average {study.words.noun} over orders"
+
     def frame(self, study: StudyStatistics) -> pd.DataFrame:
         """Returns all runs."""
         return study.runs
@@ -34,9 +38,11 @@ class AccuracyOverOrders(Panel):
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns clouds of dots."""
-        title = "average accuracy after the last task"
+        title = f"average {study.words.noun} after the last task"
         figure = rows_of(study.groups, title, many(frame), study.looks)
-        return clouds(figure, study.dots(frame), study.summary, study.groups, study.looks)
+        return clouds(
+            figure, study.dots(frame), study.summary, study.groups, study.looks, study.words.noun
+        )
 
     def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns which method the order moves most, and which least."""

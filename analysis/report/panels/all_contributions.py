@@ -27,12 +27,12 @@ KINDS = {
     "image_text": "images of a task to texts of a task",
     "image_image": "images of a task to images of a task",
     "text_text": "texts of a task to texts of a task",
-    "modality": "modality to accuracy on a task",
+    "modality": "modality to {noun} on a task",
     "mm_shap": "modality to the fit of image and text (MM-SHAP)",
-    "tower": "update of a tower to accuracy on a task",
+    "tower": "update of a tower to {noun} on a task",
 }
 """Kinds that are shown here as heat maps, besides those of tasks, which have a figure of their own;
-"text_image" is "image_text" with its axes exchanged."""
+noun: of a score; "text_image" is "image_text" with its axes exchanged."""
 
 
 class AllContributions(Panel):
@@ -61,7 +61,7 @@ class AllContributions(Panel):
         """Returns the choice of kind and method."""
         several = len({backbone for backbone, _ in study.groups}) > 1
         names = [
-            f"{KINDS[kind]}: {label(backbone, method, several)}"
+            f"{_called(kind, study)}: {label(backbone, method, several)}"
             for kind, backbone, method in traces_of(frame, study.baseline_first)
         ]
         if not names:
@@ -98,7 +98,7 @@ class AllContributions(Panel):
                 texttemplate="%{text}" if few else "", visible=i == 0,
                 hovertemplate="%{customdata}<extra></extra>",
                 colorbar={"thickness": 12, "tickformat": ".2f"},
-                name=f"{KINDS[kind]}: {label(backbone, method, many(frame))}",
+                name=f"{_called(kind, study)}: {label(backbone, method, many(frame))}",
             )  # fmt: skip
         figure.update_xaxes(title="contribution to", showgrid=False)
         figure.update_yaxes(title="contribution of", autorange="reversed", showgrid=False)
@@ -108,8 +108,8 @@ class AllContributions(Panel):
         """Returns what part of each kind is robust."""
         shown = frame[frame["kind"].isin(KINDS)]
         parts = [
-            f"{(part['signal'] < 0.5).sum()} of {len(part)} {name}"
-            for kind, name in KINDS.items()
+            f"{(part['signal'] < 0.5).sum()} of {len(part)} {_called(kind, study)}"
+            for kind in KINDS
             if len(part := shown[(shown["kind"] == kind) & shown["signal"].notna()])
         ]
         if not parts:
@@ -119,13 +119,17 @@ class AllContributions(Panel):
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns units and numbers."""
         return (
-            "Unit: fraction for accuracy, cosine between images and texts (less that of the "
-            f"untouched backbone); {report_text.sample(study.summary)} (hover)."
+            f"Unit: fraction for {study.words.plural}, cosine between images and texts (less that "
+            f"of the untouched backbone); {report_text.sample(study.summary)} (hover)."
         )
 
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the table of kinds, to be opened."""
         return robust_table(study)
+
+
+def _called(kind: str, study: StudyStatistics) -> str:
+    return KINDS[kind].format(noun=study.words.noun)
 
 
 def traces_of(frame: pd.DataFrame, groups: Groups) -> list[tuple[str, str, str]]:

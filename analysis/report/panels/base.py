@@ -50,6 +50,10 @@ class Panel:
         """Returns what is shown; nothing is where it is empty."""
         raise NotImplementedError
 
+    def heading(self, study: StudyStatistics) -> str:
+        """Returns the heading, in the words of a study: accuracy, or score."""
+        return self.title
+
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the sentence below the heading: what is asked, and how to read the answer."""
         return ""

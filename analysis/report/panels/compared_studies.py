@@ -6,10 +6,12 @@ import pandas as pd
 
 from analysis.data.study_settings import differing_settings
 from analysis.report import html_parts
+from analysis.report.evaluation_settings import offered
 from analysis.report.html_tables import Cell, table
 from analysis.report.panels.base import Panel
 from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.evaluation_sentences import classes_offered
 from analysis.report.text.phrases import plural
 
 
@@ -26,6 +28,8 @@ class ComparedStudies(Panel):
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns which runs are paired, and what is not comparable."""
         said = ["All other settings are the same.", *study.apart, pairing(study)]
+        if len({offered(config) for config in study.configs.values()}) > 1:
+            said.append(classes_offered(study))
         return " ".join(sentence for sentence in said if sentence)
 
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:

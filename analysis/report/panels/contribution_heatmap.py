@@ -37,7 +37,9 @@ class ContributionHeatmap(Panel):
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns how to read rows and columns."""
         return (
-            "What does learning the task of a row do to the accuracy on that of a column? Bold "
+            f"What does learning the task of a row do to the {study.words.noun} on that of a "
+            "column? "
+            "Bold "
             "effects on another task are decided; ~ marks those that the order moves more than "
             "they amount to."
         )
@@ -46,7 +48,7 @@ class ContributionHeatmap(Panel):
         """Returns the largest effect on another task, and how many are decided."""
         others = effects_on_others(frame)
         if others.empty:
-            return "Learning a task changes the accuracy on no other."
+            return f"Learning a task changes the {study.words.noun} on no other."
         best = others[others["decided"]] if others["decided"].any() else others
         row = row_with_most(best.assign(size=best["mean"].abs()), "size")
         does = "helps" if row.mean > 0 else "harms"
@@ -82,7 +84,7 @@ class ContributionHeatmap(Panel):
             part = group(frame, backbone, method)
             tasks = sorted(set(part["task"]))
             part = part.assign(
-                fact=[pair_fact(row) for row in rows(part)],
+                fact=[pair_fact(row, study.words.noun) for row in rows(part)],
                 shown=[_short(row) for row in rows(part)],
             )
             wide = part.set_index(["trained", "task"])
@@ -97,7 +99,7 @@ class ContributionHeatmap(Panel):
                 colorbar={"thickness": 12, "tickformat": ".2f"},
                 name=label(backbone, method, many(frame)), visible=i == 0,
             )  # fmt: skip
-        figure.update_xaxes(title="accuracy on", showgrid=False)
+        figure.update_xaxes(title=f"{study.words.noun} on", showgrid=False)
         figure.update_yaxes(title="learning", autorange="reversed", showgrid=False)
         return figure
 

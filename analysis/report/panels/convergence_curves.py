@@ -45,7 +45,7 @@ class ConvergenceCurves(Panel):
         groups, first = present(frame, study.groups), min(FIRST_SHOWN, frame["replicates"].max())
         titles = [label(*pair, many(frame)) for pair in groups]
         figure, places = small_multiples(
-            titles, row=170, x="number of replicates", y="average accuracy"
+            titles, row=170, x="number of replicates", y=f"average {study.words.noun}"
         )
         for pair, where in zip(groups, places, strict=True):
             part = group(frame, *pair)
@@ -81,8 +81,8 @@ class ConvergenceCurves(Panel):
             else ""
         )
         return (
-            f"Unit: fraction; average accuracy, n = {plural(last, 'replicate')}; 95 % t interval "
-            f"over replicates, from {first} on{sequence}. Every plot has a range of "
+            f"Unit: fraction; average {study.words.noun}, n = {plural(last, 'replicate')}; 95 % t "
+            f"interval over replicates, from {first} on{sequence}. Every plot has a range of "
             f"its own.{study.looks.note}"
         )
 

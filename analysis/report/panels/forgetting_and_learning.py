@@ -31,7 +31,7 @@ class ForgettingAndLearning(Panel):
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns a dot per run in which every task was measured when it was learnt."""
         known = frame.dropna(subset=["learning_accuracy", "forgetting_last"])
-        runs, groups = study.dots(known), study.groups
+        runs, groups, noun = study.dots(known), study.groups, study.words.noun
         figure = empty_figure(height=520)
         lengths = runs["order"].map(len).unique()
         if len(lengths) == 1 and lengths[0] > 1:
@@ -44,9 +44,9 @@ class ForgettingAndLearning(Panel):
                 mode="markers",
                 name=label(backbone, method, many(runs)),
                 marker=study.looks.marker(method, backbone) | {"opacity": 0.7},
-                **hover(part, "learning accuracy %{x:.3f}<br>forgetting %{y:.3f}"),
+                **hover(part, f"learning {noun} %{{x:.3f}}<br>forgetting %{{y:.3f}}"),
             )
-        figure.update_xaxes(title="learning accuracy (just after each task)", tickformat=".2f")
+        figure.update_xaxes(title=f"learning {noun} (just after each task)", tickformat=".2f")
         figure.update_yaxes(title="forgetting (lost since)", tickformat=".2f")
         figure.update_layout(margin={"r": 48}, legend={"y": 1.06})
         return figure
@@ -75,8 +75,8 @@ class ForgettingAndLearning(Panel):
         known = frame["learning_accuracy"].notna() & frame["forgetting_last"].notna()
         return (
             f"Unit: fraction; {plural(int(known.sum()), 'run')}, no interval. {study.dot} Runs on "
-            "one dotted line end with the average accuracy written on it: AA = learning - (T-1)/T "
-            f"x forgetting.{study.looks.note}"
+            f"one dotted line end with the average {study.words.noun} written on it: "
+            f"AA = learning - (T-1)/T x forgetting.{study.looks.note}"
         )
 
 

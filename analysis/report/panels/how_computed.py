@@ -7,7 +7,7 @@ import pandas as pd
 from analysis.report.html_tables import heading
 from analysis.report.panels.base import Panel
 from analysis.report.study_statistics import StudyStatistics
-from analysis.report.text.report_text import METHODS_TEXT
+from analysis.report.text.report_text import methods_text
 
 
 class HowComputed(Panel):
@@ -26,7 +26,7 @@ class HowComputed(Panel):
 
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns paragraphs and formulas."""
-        text = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in METHODS_TEXT)
+        text = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in methods_text(study))
         listed = "".join(
             f"<dt>{heading(metric)}</dt><dd>{escape(metric.formula)}"
             f"{'' if metric.of == 'task' else f' Here i are the {metric.of} evaluations.'}</dd>"

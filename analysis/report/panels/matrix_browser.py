@@ -16,13 +16,17 @@ class MatrixBrowser(Panel):
     key, title, table = "matrices", "Accuracy matrices", "accuracies"
     is_always_shown = True
 
+    def heading(self, study: StudyStatistics) -> str:
+        """Returns the heading."""
+        return f"{study.words.noun.capitalize()} matrices"
+
     def frame(self, study: StudyStatistics) -> pd.DataFrame:
         """Returns the accuracy on every task after every distinct stage."""
         return accuracies(study.results)
 
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the question."""
-        return "Choose a run: how accurate is it on every task, after every stage?"
+        return f"Choose a run: what is its {study.words.noun} on every task, after every stage?"
 
     def controls(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the choice of method, replicate and order."""

@@ -79,7 +79,9 @@ class MethodPairsMatrix(Panel):
                 colorbar={"thickness": 12, "tickformat": "+.2f"},
             )  # fmt: skip
         figure.update_xaxes(title="minus", showgrid=False, automargin=True)
-        figure.update_yaxes(title="average accuracy of", autorange="reversed", showgrid=False)
+        figure.update_yaxes(
+            title=f"average {study.words.noun} of", autorange="reversed", showgrid=False
+        )
         return figure
 
     def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:

@@ -62,9 +62,13 @@ def method_table(frame: pd.DataFrame, study: StudyStatistics) -> str:
     robust = study.robustness.set_index(["backbone", "method"])
     # A method without a score on one of its tasks has no average accuracy: its cells are empty.
     robust = robust.reindex(pd.MultiIndex.from_frame(frame[["backbone", "method"]]))
-    head = ["method", heading(METRICS["average_accuracy"]), f"vs {escape(study.baseline or '')}"]
+    head = [
+        "method",
+        heading(study.metrics["average_accuracy"]),
+        f"vs {escape(study.baseline or '')}",
+    ]
     head += ["SD over orders", "SD over seeds", "range of 5 orders", "worst tenth"]
-    head += [heading(METRICS[metric]) for metric in known[1:]]
+    head += [heading(study.metrics[metric]) for metric in known[1:]]
     costs = bool(frame["cost"].notna().any())
     head += ["training time"] * costs + ["runs"]
     lines, best = [], best_of(frame, known, study)

@@ -80,9 +80,10 @@ class OrderModelBars(Panel):
         cut = frame["r2"].min() < LOWEST
         below = f" At the arrows: below {LOWEST:.0%}, as written." if cut else ""
         return (
-            "Unit: R2 of the average accuracy inside replicates, each predicted by a model of the "
-            f"others; 0: no better than the mean; n = {frame['runs'].max()} runs per method; no "
-            "interval. Shown to predict: p below 0.05, of replicates that agree as well when tasks "
+            f"Unit: R2 of the average {study.words.noun} inside replicates, each predicted by a "
+            f"model of the others; 0: no better than the mean; "
+            f"n = {frame['runs'].max()} runs per method; no interval. "
+            "Shown to predict: p below 0.05, of replicates that agree as well when tasks "
             "are called otherwise in each (Holm over models and methods). Hover: p, and the orders "
             f"that a model calls best and worst.{below}"
         )

@@ -59,7 +59,7 @@ class Overview(Panel):
             range=[max(places, default=0) + 0.6, -0.6],
             showgrid=False,
         )
-        figure.update_xaxes(title="average accuracy", tickformat=".2f", nticks=6)
+        figure.update_xaxes(title=f"average {study.words.noun}", tickformat=".2f", nticks=6)
         ends = frame[["mean", "low", "high", "worst", "best"]].to_numpy(float)
         first, last = float(np.nanmin(ends)), float(np.nanmax(ends))
         pad = 0.04 * max(last - first, 0.02)  # marks at the ends have a width, too
@@ -82,7 +82,7 @@ class Overview(Panel):
             ]
             groups = [listed(names) for names in _groups(part)]
             joined = f" Not shown to differ: {'; '.join(groups)}." if groups else ""
-            said.append(f"{on}Average accuracy: {', '.join(means)}.{joined}")
+            said.append(f"{on}Average {study.words.noun}: {', '.join(means)}.{joined}")
         return " ".join(said)
 
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:

@@ -51,11 +51,13 @@ class PairedDifferences(Panel):
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns clouds of dots, and a band of differences that do not matter."""
         baseline, groups = str(study.baseline), present(frame, study.groups)
-        title = f"average accuracy, minus {text(baseline)}"
+        title = f"average {study.words.noun}, minus {text(baseline)}"
         figure = rows_of(groups, title, many(frame), study.looks)
         figure.add_vrect(-ROPE, ROPE, fillcolor=INK, opacity=0.15, line_width=0)
         figure.add_vline(0, line={"color": INK, "width": 1, "dash": "dot"})
-        return clouds(figure, study.dots(frame), study.judged, groups, study.looks)
+        return clouds(
+            figure, study.dots(frame), study.judged, groups, study.looks, study.words.noun
+        )
 
     def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the verdicts, each with its methods."""

@@ -29,7 +29,7 @@ class PositionProfiles(Panel):
         tasks = sorted(set(frame["task"]))
         figure, places = small_multiples(
             [text(task, 22) for task in tasks], row=170, x="position of the task in the order",
-            y="accuracy on it at the end", shared_yaxes="all",
+            y=f"{study.words.noun} on it at the end", shared_yaxes="all",
         )  # fmt: skip
         for backbone, method in present(frame, study.groups):
             part = group(frame, backbone, method)

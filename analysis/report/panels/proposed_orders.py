@@ -65,7 +65,7 @@ class ProposedOrders(Panel):
                     mode="markers", name=label(backbone, method, many(frame)),
                     legendgroup=f"{backbone} {method}", showlegend=i == 0, **places[i],
                     marker=study.looks.marker(method, backbone, 8),
-                    text=[_fact(row) for row in rows(mine)],
+                    text=[_fact(row, study.words.noun) for row in rows(mine)],
                     hovertemplate=f"%{{text}}<extra>{text(method)}</extra>",
                 )  # fmt: skip
         figure.add_vline(0.5, line={"color": INK, "width": 1, "dash": "dot"})
@@ -85,17 +85,25 @@ class ProposedOrders(Panel):
         """Returns the table of proposals."""
         return proposal_table(frame, study) + html_parts.caption(
             f"{min(SHOWN, len(frame))} of {plural(len(frame), 'proposal')}, the smallest p first. "
-            "Regret: the best order's average accuracy minus the proposed one's. Against random: "
-            "minus the mean of all orders, t interval over replicates. p: of orders as good, if "
-            "the tasks were called otherwise; p (all): if all proposals are looked at. r: of score "
-            "and accuracy.",
+            f"Regret: the best order's average {study.words.noun} minus the proposed one's. "
+            "Against random: minus the mean of all orders, t interval over replicates. p: of "
+            "orders as good, if the tasks were called otherwise; p (all): if all proposals are "
+            f"looked at. r: of score and {study.words.noun}.",
             self.table,
         )
 
 
 def proposal_table(frame: pd.DataFrame, study: StudyStatistics) -> str:
     """Returns the proposals that are least like chance, both ways."""
-    head = ["method", "measure", "score", "proposed as", "accuracy", "regret", "against random"]
+    head = [
+        "method",
+        "measure",
+        "score",
+        "proposed as",
+        study.words.noun,
+        "regret",
+        "against random",
+    ]
     head += ["better orders", "p", "p (all)", "r", "p (r)"]
     lines = [
         [
@@ -112,11 +120,11 @@ def proposal_table(frame: pd.DataFrame, study: StudyStatistics) -> str:
     return table("Proposed orders", head, lines, sortable=True)
 
 
-def _fact(row: Any) -> str:
+def _fact(row: Any, noun: str) -> str:
     path = " > ".join(text(task, 16) for task in row.order)
     ties = f" (and {row.orders - 1} more)" if row.orders > 1 else ""
     return (
-        f"{path}{ties}<br>average accuracy {row.value:.3f}, of all orders {row.mean:.3f} "
+        f"{path}{ties}<br>average {noun} {row.value:.3f}, of all orders {row.mean:.3f} "
         f"({row.worst:.3f} to {row.best:.3f})<br>against a random order "
         f"{interval(row.gain, row.low, row.high, '+')}, p {row.p:.3f}"
     )

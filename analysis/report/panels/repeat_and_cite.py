@@ -13,6 +13,7 @@ SHIPPED = (
     "mechanisms",
     "methods",
     "methods-tuning",
+    "mtil",
     "pam",
     "pam-ablation",
     "pam-tuning",

@@ -25,7 +25,7 @@ class RobustContributions(Panel):
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what the corners of the figure mean."""
         if not len(effects_on_others(frame)):
-            return "Learning a task changes the accuracy on no other."
+            return f"Learning a task changes the {study.words.noun} on no other."
         return (
             "Which effects of one task on another does every order show? Low and right: it helps "
             "whatever the order; low and left: it harms; above the dotted lines the order moves it "
@@ -50,7 +50,7 @@ class RobustContributions(Panel):
                 mode="markers",
                 name=label(backbone, method, many(frame)),
                 marker=looks.marker(method, backbone, 8),
-                text=[pair_fact(row) for row in rows(part)],
+                text=[pair_fact(row, study.words.noun) for row in rows(part)],
                 hovertemplate="%{text}<extra></extra>",
             )
         left, right = (
@@ -109,14 +109,14 @@ def effects_on_others(frame: pd.DataFrame) -> pd.DataFrame:
     return pairs[(largest >= NOTHING) | (spread >= NOTHING)]
 
 
-def pair_fact(row: Any) -> str:
+def pair_fact(row: Any, noun: str) -> str:
     """Returns what is known of one task's effect on another, for its hover."""
     if row.trained == row.task:
         sides = ""
     else:
         sides = f"<br>before it {row.before:z.3f} (transfer), after it {row.after:z.3f}"
     return (
-        f"learning {text(row.trained)}, accuracy on {text(row.task)}:<br>"
+        f"learning {text(row.trained)}, {noun} on {text(row.task)}:<br>"
         f"{interval(row.mean, row.low, row.high)}, SD over orders {row.order_sd:.3f}{sides}<br>"
         f"helps minus harms {row.sign:+.0%} of {row.runs} runs, worst twentieth {row.q05:z.3f}"
     )

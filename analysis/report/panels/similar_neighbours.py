@@ -41,7 +41,8 @@ class SimilarNeighbours(Panel):
                 "runs than first and last tasks."
             )
         slopes = [f"{study.called(row.backbone, row.method)} {_slope(row)}" for row in rows(known)]
-        return f"Per SD of more similar neighbours, average accuracy changes: {listed(slopes)}."
+        noun = study.words.noun
+        return f"Per SD of more similar neighbours, average {noun} changes: {listed(slopes)}."
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns the runs of methods that the order moves, with their regression lines."""
@@ -57,7 +58,8 @@ class SimilarNeighbours(Panel):
                 x=x, y=part["average_accuracy"], mode="markers", name=name, legendgroup=name,
                 marker=looks.marker(method, backbone) | {"opacity": 0.7},
                 customdata=list(part["place"]), meta="runs",
-                hovertemplate="similarity %{x:.3f}, average accuracy %{y:.3f}<br>%{text}"
+                hovertemplate="similarity %{x:.3f}, "
+                f"average {study.words.noun} %{{y:.3f}}<br>%{{text}}"
                 "<extra></extra>",
             )  # fmt: skip
             slope = group(frame[frame["measure"] == measure], backbone, method)
@@ -72,7 +74,7 @@ class SimilarNeighbours(Panel):
                     hovertext=f"{name}: {_slope(row)} per SD of similarity",
                 )  # fmt: skip
         figure.update_xaxes(title=f"mean similarity of neighbours ({text(measure)})")
-        figure.update_yaxes(title="average accuracy", tickformat=".2f")
+        figure.update_yaxes(title=f"average {study.words.noun}", tickformat=".2f")
         return figure
 
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:

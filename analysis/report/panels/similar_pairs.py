@@ -54,7 +54,7 @@ class SimilarPairs(Panel):
                 x=part["similarity"], y=part["contribution"], mode="markers",
                 name=label(backbone, method, many(pairs)) + known,
                 marker=study.looks.marker(method, backbone, 8),
-                text=[f"learning {text(row.trained)}, accuracy on {text(row.task)}"
+                text=[f"learning {text(row.trained)}, {study.words.noun} on {text(row.task)}"
                       for row in rows(part)],
                 hovertemplate="%{text}<br>similarity %{x:.3f}, contribution %{y:.3f}"
                 "<extra></extra>",

@@ -11,6 +11,7 @@ from analysis.report.html_tables import Cell, name, number, table
 from analysis.report.panels.base import Panel
 from analysis.report.study_statistics import StudyStatistics
 from analysis.report.text import report_text
+from analysis.report.text.evaluation_sentences import how_evaluated
 from analysis.report.text.phrases import listed, plural
 
 HEADINGS = {
@@ -58,12 +59,13 @@ class StudySetup(Panel):
         common = {
             "Design": design(study),
             "Data": " ".join(study.plan.get("data") or []),
+            "How scores were measured": " ".join(how_evaluated(study)),
             "Left out": " ".join(omissions(study)),
             "Reference points": f"{listed(sorted(study.references))}." if study.references else "",
             "Trained with": trained_with(study),
         }
         settings = html_parts.caption("All settings, one a row:", self.table) if len(frame) else ""
-        return f"{shown}{_listed(common)}{settings}"
+        return f"{shown}{_listed(common)}{published_figures(study)}{settings}"
 
 
 def method_settings(frame: pd.DataFrame, study: StudyStatistics) -> str:
@@ -92,6 +94,29 @@ def method_settings(frame: pd.DataFrame, study: StudyStatistics) -> str:
         return ""
     head = ["method", "kind", "options", "learning rate", "stages trained"]
     return table("Methods and their options", head, lines)
+
+
+def published_figures(study: StudyStatistics) -> str:
+    """Returns a table of what papers report of the benchmark; "" where nothing is known of it."""
+    rows = study.plan.get("published") or []
+    titles = list(dict.fromkeys(title for row in rows for title in row["figures"]))
+    lines = [
+        [
+            Cell(escape(row["method"]), css="text"),
+            Cell(escape(row["order"] or "") or "&ndash;", css="text"),
+            *(
+                Cell(f"{row['figures'][title]:g}" if title in row["figures"] else "&ndash;")
+                for title in titles
+            ),
+            Cell(escape(row["source"]), css="order"),
+        ]
+        for row in rows
+    ]
+    if not lines:
+        return ""
+    said = "Published figures of this benchmark, in percent; other code, other splits"
+    heads = ["method", "order", *map(escape, titles), "source"]
+    return f"<p>{said}:</p>{table(said, heads, lines)}"
 
 
 def design(study: StudyStatistics) -> str:

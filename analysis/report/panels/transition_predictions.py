@@ -22,11 +22,12 @@ from analysis.report.study_statistics import StudyStatistics
 from analysis.report.text.phrases import plural
 
 RESPONSES = {
-    "accuracy_before": "accuracy, task before",
-    "accuracy_new": "accuracy, new task",
+    "accuracy_before": "{noun}, task before",
+    "accuracy_new": "{noun}, new task",
     "loss_before": "loss, task before",
     "loss_new": "loss, new task",
 }
+"""What changes, with the noun for a score."""
 LOWEST = -0.5
 """R2 below which a model is no worse in any way that matters, and the axis ends."""
 
@@ -81,7 +82,7 @@ class TransitionPredictions(Panel):
         figure.update_xaxes(tickformat=".0%", nticks=3, tickangle=0)
         figure.update_yaxes(
             tickvals=list(range(len(responses))),
-            ticktext=[broken(RESPONSES[name]) for name in responses],
+            ticktext=[broken(RESPONSES[name].format(noun=study.words.noun)) for name in responses],
             range=[len(responses) - 0.5, -0.5],
         )
         return figure
@@ -93,7 +94,8 @@ class TransitionPredictions(Panel):
             return "Whether contributions predict transitions cannot be said with one replicate."
         best = row_with_most(known, "r2_out")
         name = study.called(best.backbone, best.method)
-        what = f"{name}, {RESPONSES[best.response]}, {best.scores} scores"
+        changed = RESPONSES[best.response].format(noun=study.words.noun)
+        what = f"{name}, {changed}, {best.scores} scores"
         count = int((known["r2_out"] > 0).sum())
         if not count:
             return "In replicates left out, contributions predict no change better than the mean."
@@ -119,10 +121,10 @@ class TransitionPredictions(Panel):
         head = ["method", "change of", "scores", "image to text", "text to image", "R2"]
         head += ["R2 outside", "same sign", "p", "transitions"]
         caption = (
-            "Unit: change of accuracy (fraction) or loss (nats) per unit of cosine; 95 % t "
-            "interval over replicates, each fitted by itself, not corrected for their number. R2 "
-            "outside: each replicate predicted from the others. Same sign: of predicted and "
-            "observed changes. p: the share of permutations of the tasks of frozen scores that "
+            f"Unit: change of {study.words.noun} (fraction) or loss (nats) per unit of cosine; "
+            "95 % t interval over replicates, each fitted by itself, not corrected for their "
+            "number. R2 outside: each replicate predicted from the others. Same sign: of predicted "
+            "and observed changes. p: the share of permutations of the tasks of frozen scores that "
             "explain as much, Holm over the regressions of a backbone."
         )
         shown = table(

@@ -85,8 +85,8 @@ class VarianceShares(Panel):
         truncated = frame.loc[frame["truncated"], "effect"]
         cut = f" Estimated below 0 and set to it: {', '.join(truncated)}." if len(truncated) else ""
         return (
-            f"Unit: share of the variance of the average accuracy; n = {size.methods} methods x "
-            f"{size.seeds} seeds x {size.orders} orders; no interval.{cut}"
+            f"Unit: share of the variance of the average {study.words.noun}; n = {size.methods} "
+            f"methods x {size.seeds} seeds x {size.orders} orders; no interval.{cut}"
             f"{report_text.counted(study)}"
         )
 

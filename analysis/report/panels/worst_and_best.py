@@ -62,7 +62,7 @@ def extremes_table(frame: pd.DataFrame, study: StudyStatistics) -> str:
         "method",
         "",
         "order, and how to train it again",
-        "average accuracy",
+        f"average {study.words.noun}",
         "forgetting",
         "replicate",
     ]

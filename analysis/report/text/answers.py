@@ -7,6 +7,7 @@ import pandas as pd
 from analysis.data.results import Results, load
 from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.evaluation_sentences import sampling_matters
 from analysis.report.text.method_answers import which_method
 from analysis.report.text.order_answers import order_effect, worst_orders
 from analysis.report.text.phrases import bold, listed
@@ -35,11 +36,14 @@ def answers(results: str | Results) -> list[Answer]:
 
 def answers_of(study: StudyStatistics) -> list[Answer]:
     """Returns the answers for every backbone; if studies are compared, how they differ is first."""
-    return [
-        answer._replace(backbone=about.backbone)
-        for about in subjects(study)
-        for answer in (*_studies_differ(study, about.backbone), *(ask(about) for ask in ANSWERS))
-    ]
+    found = []
+    for about in subjects(study):
+        first, *others = (ask(about) for ask in ANSWERS)
+        if about.methods and (sampled := sampling_matters(study)):
+            first = first._replace(detail=(*first.detail, sampled))
+        mine = (*_studies_differ(study, about.backbone), first, *others)
+        found += [answer._replace(backbone=about.backbone) for answer in mine]
+    return found
 
 
 def as_table(said: Sequence[Answer]) -> pd.DataFrame:

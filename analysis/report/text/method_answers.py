@@ -52,17 +52,17 @@ def most_accurate(about: BackboneResults) -> list[str]:
 def _most_accurate(about: BackboneResults) -> tuple[str, str]:
     first = most_accurate(about)
     if len(first) == 1:
-        return first[0], f"**{first[0]}** is the most accurate, at {_mean(about, first[0])}."
+        return first[0], f"**{first[0]}** is the {about.words.most}, at {_mean(about, first[0])}."
     means = sorted(about.estimates[name].mean for name in first)
     span = f"their means lie between {means[0]:.3f} and {means[-1]:.3f}"
     how = "differ by less than half a point" if _are_equivalent(about, first) else UNDECIDED
     names = listed(bold(first))
     if len(first) == len(about.methods):
         whole = "both methods" if len(first) == 2 else f"all {len(first)} methods"
-        said = f"No method is shown to be more accurate: {whole} {how}, and {span}."
+        said = f"No method is shown to be {about.words.more}: {whole} {how}, and {span}."
         return "No clear choice", said
     word = either(first) if len(first) <= 3 else f"{len(first)} of {len(about.methods)} methods"
-    return word, f"{names} are the most accurate and {how}; {span}."
+    return word, f"{names} are the {about.words.most} and {how}; {span}."
 
 
 def _are_equivalent(about: BackboneResults, names: list[str]) -> bool:

@@ -246,7 +246,7 @@ def _settle(about: BackboneResults, row: Any, pairs: int) -> tuple[str, str]:
     if not math.isfinite(row.more) or row.more > PAYABLE * have:
         return "Nothing that pays off", (
             f"To {what} would take more than {PAYABLE} times the replicates there are, so choose "
-            "by something other than accuracy."
+            f"by something other than {about.words.noun}."
         )
     time = f" (about {about_hours(row.hours)})" if math.isfinite(row.hours) else ""
     return _run_more(about, int(row.replicates), f"can be expected to {what}", time)

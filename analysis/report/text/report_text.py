@@ -8,9 +8,12 @@ import pandas as pd
 
 from analysis.data.final_scores import OrderScores
 from analysis.data.results import Results
+from analysis.data.score_array import ACCURACY
 from analysis.inference.replicates import complete_replicates
 from analysis.inference.significance import fewest_flips
+from analysis.report.evaluation_settings import offered, offers_others
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.evaluation_sentences import kinds, stages_evaluated
 from analysis.report.text.phrases import listed, number, plural
 from analysis.run_metrics.undefined import undefined_metrics
 from analysis.version import __version__
@@ -21,7 +24,7 @@ MOST_NAMED = 4
 PACKAGES = ("numpy", "scipy", "pandas", "plotly")
 
 METHODS_TEXT = (
-    "Every number of a run comes from its accuracy matrix R[k, i]: the score of task i after k "
+    "Every number of a run comes from its {noun} matrix R[k, i]: the score of task i after k "
     "tasks, with the T tasks in learning order; row 0 is the untouched backbone. Scores are "
     "fractions between 0 and 1.",
     "The unit of inference is the replicate: one seed together with one block of orders. Runs of "
@@ -46,7 +49,7 @@ METHODS_TEXT = (
     "which is estimated from the runs of different replicates. Both variances are unbiased. The "
     "interval of the former is that of a log-normal mean over replicates (Cox), from three on; "
     "that of the latter holds for normal seeds (Ting et al.). No interval is given whose ends are "
-    "more than a factor 100 apart, and those of accuracies end at 0 and 1. SDs of two methods are "
+    "more than a factor 100 apart, and those of {plural} end at 0 and 1. SDs of two methods are "
     "compared as a ratio, seed by seed on the same orders; its logarithm has a t interval over "
     "replicates. The range of 5 orders is the expected one of five random orders of one seed, by "
     "rarefaction, so it does not grow with the study. The worst tenth is the mean of the worst "
@@ -72,6 +75,15 @@ METHODS_TEXT = (
     "when all its planned runs are complete, because the orders that finish first share prefixes; "
     "if no replicate is complete, all complete runs count and there is no interval.",
 )
+
+
+def methods_text(study: StudyStatistics) -> list[str]:
+    """Returns how the numbers come about, in paragraphs."""
+    words = study.words
+    return [
+        part.replace("{noun}", words.noun).replace("{plural}", words.plural)
+        for part in METHODS_TEXT
+    ]
 
 
 KINDS = ("untouched", "trained", "combined")
@@ -150,6 +162,9 @@ def size(study: StudyStatistics) -> str:
         num_runs,
         f"{'backbone' if len(backbones) == 1 else 'backbones'} {listed(backbones)}",
     ]
+    config = study.results.config
+    if offers_others(config) and "choices" in kinds(study.results).values():
+        parts.append(offered(config))
     return ", ".join(parts)
 
 
@@ -266,7 +281,8 @@ def notes(study: StudyStatistics) -> list[str]:
     conditions = [
         f"{', '.join(sorted(set(part['method'])))}: {note}." for note, part in noted.groupby("note")
     ]
-    gaps = undefined_metrics(study.runs)
+    gaps = undefined_metrics(study.runs, study.words.noun)
+    gaps = [stages_evaluated(study), *gaps] if gaps and stages_evaluated(study) else gaps
     return [score_named(study.results), *study.results.notes, *gaps, *conditions]
 
 
@@ -275,11 +291,22 @@ def score_named(results: Results) -> str:
     scores = results.scores
     names = sorted({key[:2] for key in scores.columns if key[0] in ("task", "probe")})
     by_class = [name for split, name in names if scores.score(split, name)[2] == "class_accuracy"]
+    if results.scores.words is not ACCURACY:
+        return _scores_named(results)
     if not by_class:
         return "Score: accuracy, the share of right answers to the test samples."
     which = f" of {', '.join(by_class)}" if len(by_class) < len(names) else ""
     rest = "; of all others accuracy, the share of right answers" if which else ""
     return f"Score{which}: class_accuracy, the mean of the accuracies on single classes{rest}."
+
+
+def _scores_named(results: Results) -> str:
+    """Returns which tasks and probes are scored by what, where it is not accuracy for all."""
+    names: dict[str, list[str]] = {}
+    for (split, name), metric in sorted(results.scores.scored.items()):
+        names.setdefault(metric, []).append(name if split == "task" else f"{name} ({split})")
+    parts = [f"{metric} of {listed(those)}" for metric, those in names.items()]
+    return f"Score, each between 0 and 1: {'; '.join(parts)}."
 
 
 def versions(study: StudyStatistics) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.data.results import Results
+from analysis.data.score_array import ScoreWords
 from analysis.inference.intervals import LEVEL
 from analysis.orders.steadiness import FEW
 from analysis.report.report_frames import of_pairs, rows
@@ -23,7 +24,7 @@ from analysis.report.text.verdict_sentences import (
     not_moved,
 )
 
-ZERO_SHOT = ("zero_shot_erosion", "zero-shot accuracy on held-out probes")
+ZERO_SHOT = ("zero_shot_erosion", "zero-shot {noun} on held-out probes")
 RETRIEVAL = ("retrieval_erosion", "retrieval recall at 1")
 
 
@@ -34,20 +35,20 @@ def findings(study: StudyStatistics) -> list[str]:
         mine = study.runs[study.runs["backbone"] == backbone]
         contending = mine[~mine["method"].isin(study.references)]
         said = [
-            _accuracy(part, study.references),
+            _accuracy(part, study.references, study.words),
             alike(mine),
             against_baseline(_of(study.judged, backbone), len(set(study.partners.values())) > 1),
             families(_of(study.judged, backbone), _of(study.survival, backbone)),
             between_studies(study, _of(study.between_judged, backbone)),
             not_moved(study, backbone),
             *not_covered(study, backbone),
-            _moved(mine, _of(study.robustness, backbone)),
+            _moved(mine, _of(study.robustness, backbone), study.words.noun),
             _steadier(_of(study.steadiness, backbone)),
             worst_seen(of_pairs(_of(study.robustness, backbone), study.moved)),
             ranking_agreement(contending, _of(study.stability, backbone)),
             next_runs(_of(study.variance, backbone), *mine[["replicate", "method"]].nunique()),
-            _lost(part, *ZERO_SHOT, study.references),
-            _lost(part, *RETRIEVAL, study.references),
+            _lost(part, *ZERO_SHOT, study),
+            _lost(part, *RETRIEVAL, study),
         ]
         where = f"{backbone}: " if study.summary["backbone"].nunique() > 1 else ""
         found += [where + sentence for sentence in said if sentence]
@@ -59,7 +60,7 @@ def _of(frame: pd.DataFrame, backbone: object) -> pd.DataFrame:
     return frame[frame["backbone"] == backbone]
 
 
-def _accuracy(summary: pd.DataFrame, references: Collection[str]) -> str:
+def _accuracy(summary: pd.DataFrame, references: Collection[str], words: ScoreWords) -> str:
     """Returns what methods keep, the best first, and after them what references do."""
     best = summary[summary["metric"] == "average_accuracy"]
     best = best.assign(is_reference=best["method"].isin(references))
@@ -67,14 +68,14 @@ def _accuracy(summary: pd.DataFrame, references: Collection[str]) -> str:
         ["is_reference", "mean", "method"], ascending=[True, False, True], ignore_index=True
     )
     if best.empty:
-        return "No run has a score on each of its tasks, so there is no average accuracy."
+        return f"No run has a score on each of its tasks, so there is no average {words.noun}."
     sizes = {(row.runs, row.replicates): _size(row.runs, row.replicates) for row in rows(best)}
     alike = len(sizes) == 1
     start = f"Over {_size(best['runs'].iloc[0], best['replicates'].iloc[0], ' per method')}, "
     named = [
         f"{'as a reference ' if row.is_reference else ''}"
         f"**{row.method}** {'keeps ' if i == 0 else ''}{_interval(row)}"
-        f"{' average accuracy' if i == 0 else ''}"
+        f"{f' average {words.noun}' if i == 0 else ''}"
         f"{'' if alike else f' (over {sizes[row.runs, row.replicates]})'}"
         for i, row in enumerate(rows(best.head(MAX_NAMED)))
     ]
@@ -86,7 +87,7 @@ def _size(runs: int, replicates: int, per: str = "") -> str:
     return f"{plural(runs, 'run')}{per} in {plural(replicates, 'replicate')}"
 
 
-def _moved(runs: pd.DataFrame, robustness: pd.DataFrame) -> str:
+def _moved(runs: pd.DataFrame, robustness: pd.DataFrame, noun: str) -> str:
     """Returns the method that the order moves most, within one replicate."""
     accuracy = runs.groupby(["method", "replicate"])["average_accuracy"]
     ranges = (accuracy.max() - accuracy.min()).dropna()
@@ -109,7 +110,7 @@ def _moved(runs: pd.DataFrame, robustness: pd.DataFrame) -> str:
         spread += "; "
     return (
         f"The order matters most to **{method}**: {spread}within one replicate its average "
-        f"accuracy ranges from {low.average_accuracy:.3f} ({', '.join(low.order)}) to "
+        f"{noun} ranges from {low.average_accuracy:.3f} ({', '.join(low.order)}) to "
         f"{high.average_accuracy:.3f} ({', '.join(high.order)})."
     )
 
@@ -139,19 +140,22 @@ def _steadier(steadiness: pd.DataFrame) -> str:
     )
 
 
-def _lost(summary: pd.DataFrame, metric: str, what: str, references: Collection[str]) -> str:
+def _lost(summary: pd.DataFrame, metric: str, what: str, study: StudyStatistics) -> str:
     """Returns what the method that loses most loses, and what the most accurate method loses."""
     lost = {row.method: row for row in rows(summary[summary["metric"] == metric])}
     most = max(lost.values(), key=lambda row: row.mean, default=None)
     if most is None or most.mean < NOTHING:
         return ""
     accuracy = summary[(summary["metric"] == "average_accuracy") & summary["method"].isin(lost)]
-    sentence = f"The {what} falls most with **{most.method}**, by {_interval(most)}"
-    accuracy = accuracy[~accuracy["method"].isin(references)]
+    noun, superlative = study.words.noun, study.words.most
+    sentence = (
+        f"The {what.format(noun=noun)} falls most with **{most.method}**, by {_interval(most)}"
+    )
+    accuracy = accuracy[~accuracy["method"].isin(study.references)]
     best = lost[accuracy["method"].iloc[accuracy["mean"].argmax()]] if len(accuracy) else most
     if best is most:
         return f"{sentence}."
-    return f"{sentence}; with **{best.method}**, the most accurate method, by {_interval(best)}."
+    return f"{sentence}; with **{best.method}**, the {superlative} method, by {_interval(best)}."
 
 
 def _stopped(manifest: dict[str, object]) -> str:

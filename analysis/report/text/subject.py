@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from analysis.data.score_array import ScoreWords
 from analysis.orders.survival import Survival
 from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics
@@ -44,6 +45,11 @@ class BackboneResults:
 
     study: StudyStatistics
     backbone: str
+
+    @property
+    def words(self) -> ScoreWords:
+        """Returns what sentences call a score."""
+        return self.study.words
 
     @cached_property
     def methods(self) -> list[str]:
