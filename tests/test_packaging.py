@@ -141,6 +141,7 @@ def test_the_wheel_holds_what_is_needed_beside_code(whole: Path) -> None:
     for pattern in (
         r"sweep/assets/tiny-clip/model\.safetensors",
         r"sweep/studies/quickstart\.yaml",
+        r"sweep/benchmarks/mtil\.yaml",
         r"analysis/report/.*template\.html",
         r"analysis/report/.*style\.css",
         r"analysis/report/.*report\.js",

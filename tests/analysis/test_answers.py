@@ -173,7 +173,7 @@ def test_a_reference_is_never_the_most_accurate_method(tmp_path: Path) -> None:
         write_study(tmp_path, ORDERS, WORLD, methods | {"individual": Trainer(1.0, 0.0)})
     )
     assert study.groups[0][1] == "individual"
-    compared = {*study.survival["a"], *study.survival["b"]}
+    compared = {*study.survival["method"], *study.survival["other"]}
     assert compared == {"er", "finetune"}
     which = answers_of(study)[1]
     assert which.word == "er"

@@ -6,6 +6,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from analysis.data.score_array import ACCURACY
 from analysis.report.panels.accuracy_over_orders import AccuracyOverOrders
 from analysis.report.panels.all_contributions import AllContributions
 from analysis.report.panels.contribution_heatmap import ContributionHeatmap
@@ -50,7 +51,7 @@ def known(**statistics: Any) -> StudyStatistics:
         "baseline_first": PAIRS,
         "unmoved": [],
     }
-    return cast(StudyStatistics, SimpleNamespace(**base | statistics))
+    return cast(StudyStatistics, SimpleNamespace(words=ACCURACY, **base | statistics))
 
 
 SPREAD = "method worst best order_sd order_sd_low order_sd_high"

@@ -90,6 +90,19 @@ def test_settings_are_those_of_the_study(out: Path) -> None:
     assert ("backbones", "tiny-clip", "family") not in found.index
 
 
+def test_published_figures_of_the_benchmark_are_shown(out: Path) -> None:
+    assert "Published figures" not in below(StudySetup(), out)
+    figures: list[dict[str, object]] = [
+        {"method": "zscl", "order": "order-1", "source": "A & B", "figures": {"Last": 83.6}},
+        {"method": "pam", "order": None, "source": "C", "figures": {"Last": 49.89, "BWT": -19.4}},
+    ]
+    (out / "plan.json").write_text(json.dumps(PLAN | {"published": figures}))
+    said = below(StudySetup(), out)
+    assert "Published figures of this benchmark, in percent; other code, other splits:" in said
+    assert "method order Last BWT source zscl order-1 83.6 \u2013 A & B" in said
+    assert "pam \u2013 49.89 -19.4 C" in said
+
+
 def test_what_is_missing_is_said(out: Path) -> None:
     gone = ORDERS[1][0]
     rows = [row for row in read_rows(out) if row["method"] != "lora"]
@@ -105,12 +118,12 @@ def test_what_is_missing_is_said(out: Path) -> None:
 def test_tasks_have_their_sizes_where_the_plan_says_so(out: Path) -> None:
     said = below(EvaluatedTasks(), out)
     assert "train samples choices test samples" in said
-    assert re.search(r"\ba task accuracy 64 7 500 0\.\d+", said)
-    assert re.search(r"\bb task accuracy \u2013 \u2013 500 0\.\d+", said)
+    assert re.search(r"\ba task choices accuracy 64 7 500 0\.\d+", said)
+    assert re.search(r"\bb task choices accuracy \u2013 \u2013 500 0\.\d+", said)
     (out / "plan.json").unlink()
     said = below(EvaluatedTasks(), out)
     assert "train samples" not in said
-    assert re.search(r"\ba task accuracy 500 0\.\d+", said)
+    assert re.search(r"\ba task choices accuracy 500 0\.\d+", said)
 
 
 def test_a_folder_without_settings_claims_none(out: Path) -> None:

@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 
 from methods.backbones.pretrained import PretrainedBackbone
-from methods.data import ArraySplit, Task
+from methods.data import Split, Task
 from sweep import Study, check_study, run_single
 from sweep.cli.main import main
 from sweep.preview import machine
@@ -54,7 +54,7 @@ def texts(checkup: Checkup, mark: str, title: str | None = None) -> list[str]:
 
 
 def task(choices: Sequence[str], labels: Sequence[int], template: str = "a photo of a {}") -> Task:
-    split = ArraySplit(np.zeros((len(labels), 8, 8, 3), np.uint8), np.array(labels))
+    split = Split(np.zeros((len(labels), 8, 8, 3), np.uint8), np.array(labels))
     return Task("pets", tuple(choices), (template,), "what?", split, split)
 
 
@@ -243,7 +243,7 @@ def test_choices_that_are_the_same_to_a_backbone_are_one_problem_of_several(
 def test_a_thinned_benchmark_has_samples_of_every_class() -> None:
     labels = np.repeat(np.arange(5), 20)
     pixels = np.arange(100, dtype=np.uint8)[:, None, None, None].repeat(3, axis=3)
-    split = ArraySplit(pixels, labels, [f"question {i}" for i in range(100)])
+    split = Split(pixels, labels, [f"question {i}" for i in range(100)])
     whole = Task("pets", tuple("abcde"), ("{}",), "what?", split, split)
     benchmark = thinned(Benchmark({"pets": whole, "cars": whole}, {"probe": whole}), 10, 30)
     tasks = (*benchmark.tasks.values(), *benchmark.probes.values())

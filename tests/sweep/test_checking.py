@@ -40,7 +40,7 @@ class Worded(Toy):
         toy = super().load()
         tasks = {name: self._worded(task, self.choices) for name, task in toy.tasks.items()}
         suite = self._worded(toy.probes["suite"], self.suite)
-        return Benchmark(tasks, {"suite": replace(suite, name="suite")}, toy.retrieval)
+        return Benchmark(tasks, {"suite": replace(suite, name="suite")})
 
     def _worded(self, task: Task, choices: tuple[str, ...]) -> Task:
         return replace(task, choices=choices, templates=self.templates)
@@ -146,7 +146,7 @@ def test_generated_answers_are_compared_without_case_and_space(tmp_path: Path) -
 def test_dual_encoders_read_no_questions(models: Path) -> None:
     study = toy_study(models, benchmark={"name": TOY, "questions": True})
     message = refusal(study)
-    assert "task 'a' has a question per sample, which backbone 'clip' cannot read" in message
+    assert "task 'a' is not for backbone 'clip': its samples have questions of their own" in message
 
 
 def test_prompts_are_looked_at_once(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from sweep import file_digests
 from sweep.errors import InputError
 from sweep.tasks.dataset import Dataset
+from tests.sweep.sources import isolate, on_the_hub
 
 COLOURS = {"red": (255, 0, 0), "dark_blue": (0, 0, 139), "green": (0, 128, 0)}
 FILES = {f"{colour}/{i}.png": colour for colour in COLOURS for i in range(4)}
@@ -23,9 +23,7 @@ FILES = {f"{colour}/{i}.png": colour for colour in COLOURS for i in range(4)}
 
 @pytest.fixture(autouse=True)
 def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_digests, "MEMORY", tmp_path / "memory" / "memory.sqlite")
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    isolate(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -145,31 +143,20 @@ def test_a_file_that_is_no_image_is_named(classes: Path) -> None:
 
 @pytest.mark.parametrize("path", ["nobody/nothing", "nowhere", "/no/where", "a b"])
 def test_what_is_neither_a_folder_nor_on_the_hub_is_named(path: str) -> None:
-    assert f"reference '{path}' is neither a folder nor reachable" in refusal(Dataset(path=path))
+    assert f"reference: '{path}' is neither a folder nor reachable" in refusal(Dataset(path=path))
 
 
-def test_a_data_set_on_the_hub_is_pinned_to_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    commits = {"main": "1" * 40, "old": "2" * 40}
-    loaded: list[dict[str, Any]] = []
-
-    def fetch(path: str, file: str, *, repo_type: str, revision: str | None) -> str:
-        assert (path, repo_type) == ("me/mine", "dataset")
-        return f"cache/snapshots/{commits[revision or 'main']}/{file}"
-
-    def load(*arguments: str, **options: str) -> None:
-        loaded.append({"arguments": arguments, **options})
-        raise ValueError("Seen.")
-
-    monkeypatch.setattr("sweep.hub.hf_hub_download", fetch)
-    monkeypatch.setattr("datasets.load_dataset", load)
-    config = Dataset(path="me/mine", subset="small", split="test")
-    assert config.fingerprint() != Dataset(path="me/mine", subset="small").fingerprint()
-    other = Dataset(path="me/mine", subset="small", split="test", revision="old")
-    assert config.fingerprint() != other.fingerprint()
-    for one in (config, other):
-        assert refusal(one) == "reference 'me/mine': it cannot be loaded: Seen."
-    asked = {"arguments": ("me/mine", "small"), "split": "test"}
-    assert loaded == [asked | {"revision": "1" * 40}, asked | {"revision": "2" * 40}]
+def test_a_data_set_on_the_hub_is_pinned_to_its_commit(tmp_path: Path) -> None:
+    for commit, ref, captions in (("1" * 40, "main", ["new"]), ("2" * 40, "old", ["old"])):
+        folder = tmp_path / ref
+        folder.mkdir()
+        hub_like(("cat", "dog"), captions).to_parquet(folder / "train-00000-of-00001.parquet")
+        on_the_hub(tmp_path / "hub", "me/mine", folder, commit, ref)
+    new, old = (Dataset(path="me/mine", revision=r, caption="caption") for r in (None, "old"))
+    assert [pairs(new), pairs(old)] == [[((0, 0, 0), "new")], [((0, 0, 0), "old")]]
+    assert new.fingerprint() != old.fingerprint()
+    pinned = Dataset(path="me/mine", revision="1" * 40, caption="caption")
+    assert pinned.fingerprint() == new.fingerprint()
 
 
 def table(folder: Path, name: str, text: str) -> Dataset:
@@ -271,7 +258,7 @@ def test_images_without_captions_are_left_out_and_said(tmp_path: Path) -> None:
 def test_what_is_not_drawn_does_not_matter(classes: Path) -> None:
     config = Dataset(path=str(classes), size=3)
     before = config.fingerprint()
-    drawn = {os.path.relpath(file, classes) for file in config._drawn.files}
+    drawn = {os.path.relpath(file, classes) for file in config.load()[0].files}
     other = next(file for file in FILES if file not in drawn)
     Image.new("RGB", (5, 5)).save(classes / other)
     assert Dataset(path=str(classes), size=3).fingerprint() == before
@@ -393,7 +380,7 @@ def test_empty_captions_are_refused_wherever_they_come_from(
 ) -> None:
     hub_like(("cat", "dog"), ["one", empty, "three"]).save_to_disk(tmp_path / "x")
     config = Dataset(path=str(tmp_path / "x"), caption="caption")
-    assert "row 2 of those drawn: the column 'caption' is empty" in refusal(config)
+    assert "split 'train', row 2: the column 'caption' is empty" in refusal(config)
 
 
 def test_labels_that_are_splits_are_refused(tmp_path: Path) -> None:
@@ -408,13 +395,15 @@ def test_broken_images_of_tables_are_found(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "x" / "part-0.parquet")
     message = refusal(Dataset(path=str(tmp_path / "x"), caption="caption"))
-    assert "image 1 of those drawn cannot be read: " in message
+    assert "split 'train', row 1 cannot be read as an image: " in message
 
 
 def test_tables_are_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub_like(("cat", "dog"), ["one", "two"]).save_to_disk(tmp_path / "x")
-    converted: list[object] = []
-    monkeypatch.setattr("sweep.tasks.dataset.rgb", converted.append)
+    decoded: list[int] = []
+    monkeypatch.setattr(
+        "sweep.tasks.dataset.decode_all", lambda pictures: decoded.append(len(pictures))
+    )
     for _ in range(2):
         Dataset(path=str(tmp_path / "x")).check()
-    assert len(converted) == 2
+    assert decoded == [2]

@@ -11,14 +11,14 @@ import pytest
 import torch
 from PIL import Image
 
-from methods.data import ArraySplit, Task
+from methods.data import Split, Task
 from sweep.errors import InputError
 from sweep.tasks.base import BenchmarkConfig
 from sweep.tasks.diffusion import Diffusion
 from sweep.tasks.world import World
 
 BENCHMARK: BenchmarkConfig = World()
-EMPTY = ArraySplit(np.zeros((0, 8, 8, 3), np.uint8), np.zeros(0, np.int64))
+EMPTY = Split(np.zeros((0, 8, 8, 3), np.uint8), np.zeros(0, np.int64))
 TASK = Task("pets", ("cat", "dog", "bird"), ("a photo of a {}.", "{}"), "What?", EMPTY, EMPTY)
 
 

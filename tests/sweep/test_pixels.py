@@ -1,6 +1,11 @@
 """Prepared pixels: the backbone's own, prepared once, never half a file."""
 
+import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +14,9 @@ import torch
 from PIL import Image
 
 from methods.backbones import Backbone, load_backbone
-from methods.data import ArraySplit
+from methods.data import Split
 from methods.testing.tiny_models import SIZE, save_clip
+from sweep.errors import InputError
 from sweep.tasks.pixels import Pixels
 
 
@@ -63,6 +69,105 @@ def test_pictures_are_decoded_once_for_all_processes(backbone: Backbone, tmp_pat
     assert later.decoded == 0
 
 
+def test_of_several_that_start_together_one_decodes(backbone: Backbone, tmp_path: Path) -> None:
+    class Slow(Pictures):
+        def images(self, ids: np.ndarray) -> Sequence[Image.Image]:
+            time.sleep(0.05)
+            return super().images(ids)
+
+    splits = [Slow() for _ in range(4)]
+    with ThreadPoolExecutor() as lanes:
+        prepared = list(lanes.map(lambda s: Pixels(s, backbone, tmp_path, "pictures"), splits))
+    assert sorted(split.decoded for split in splits) == [0, 0, 0, 5]
+    assert all(torch.equal(p[torch.arange(5)], prepared[0][torch.arange(5)]) for p in prepared)
+
+
+LANE = """
+import sys, time
+from pathlib import Path
+import numpy as np
+import torch
+from PIL import Image
+from methods.backbones import load_backbone
+from methods.data import Split
+from sweep.tasks.pixels import Pixels
+
+clip, folder, decoded, ready = map(Path, sys.argv[1:])
+
+class Pictures:
+    def __len__(self):
+        return 3
+    def __getitem__(self, index):
+        with decoded.open("a") as log:
+            log.write("decoded\\n")
+        time.sleep(0.1)
+        return Image.new("RGB", (40, 30), (index, 0, 0))
+
+backbone = load_backbone(clip)
+ready.touch()
+while len(list(ready.parent.glob("ready-*"))) < 2:
+    time.sleep(0.01)
+pixels = Pixels(Split(Pictures(), np.zeros(3)), backbone, folder, "pictures")
+assert pixels[torch.arange(3)][:, 0, 0, 0].tolist() == [0, 1, 2]
+"""
+
+
+def test_of_two_processes_that_start_together_one_decodes(tmp_path: Path) -> None:
+    clip, decoded = save_clip(tmp_path / "clip", ["cat"]), tmp_path / "decoded"
+    lanes = [
+        subprocess.Popen(
+            [sys.executable, "-c", LANE, clip, tmp_path / "cache", decoded, tmp_path / ready]
+        )
+        for ready in ("ready-1", "ready-2")
+    ]
+    assert [lane.wait(120) for lane in lanes] == [0, 0]
+    assert decoded.read_text().split() == ["decoded"] * 3
+
+
+def test_what_a_process_left_that_was_killed_is_replaced(
+    backbone: Backbone, tmp_path: Path
+) -> None:
+    Pixels(Pictures(), backbone, tmp_path, "pictures")
+    (file,) = tmp_path.glob("*.npy")
+    right = file.read_bytes()
+    file.unlink()
+    left = file.with_suffix(".unfinished")
+    left.write_bytes(b"x" * 2 * len(right))
+    Pixels(Pictures(), backbone, tmp_path, "pictures")
+    assert file.read_bytes() == right
+    assert not left.exists()
+
+
+def test_a_split_without_pictures(backbone: Backbone, tmp_path: Path) -> None:
+    assert len(Pixels(Pictures(0), backbone, tmp_path, "none")) == 0
+
+
+def test_a_full_disk_is_an_error_in_one_sentence(
+    backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    needed = 5 * 3 * SIZE * SIZE
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed - 1))
+    with pytest.raises(
+        InputError, match=r"5 prepared images take 15\.4 KB, .* 15\.4 KB left; .*TMPDIR"
+    ):
+        Pixels(Pictures(), backbone, tmp_path, "pictures")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed))
+    assert len(Pixels(Pictures(), backbone, tmp_path, "pictures")) == 5
+
+
+def test_a_lock_ends_with_its_process(backbone: Backbone, tmp_path: Path) -> None:
+    Pixels(Pictures(), backbone, tmp_path, "pictures")
+    (lock,) = tmp_path.glob("*.lock")
+    (file,) = tmp_path.glob("*.npy")
+    file.unlink()
+    held = (
+        f"from filelock import FileLock; import os; FileLock({str(lock)!r}).acquire(); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", held], check=False)
+    assert len(Pixels(Pictures(), backbone, tmp_path, "pictures")) == 5
+
+
 def test_other_content_and_other_backbones_have_files_of_their_own(
     backbone: Backbone, tmp_path: Path
 ) -> None:
@@ -77,7 +182,7 @@ def test_arrays_of_the_right_size_are_used_where_they_are(
     backbone: Backbone, tmp_path: Path
 ) -> None:
     images = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3), dtype=np.uint8)
-    pixels = Pixels(ArraySplit(images, np.zeros(4)), backbone, tmp_path, "arrays")
+    pixels = Pixels(Split(images, np.zeros(4)), backbone, tmp_path, "arrays")
     assert not list(tmp_path.iterdir())
     assert torch.equal(pixels[torch.tensor([2])][0], torch.from_numpy(images[2]).permute(2, 0, 1))
     assert pixels[torch.arange(2)].is_contiguous()
@@ -85,7 +190,7 @@ def test_arrays_of_the_right_size_are_used_where_they_are(
 
 def test_arrays_of_another_size_are_resized(backbone: Backbone, tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 3), dtype=np.uint8)
-    pixels = Pixels(ArraySplit(images, np.zeros(3)), backbone, tmp_path, "arrays")
+    pixels = Pixels(Split(images, np.zeros(3)), backbone, tmp_path, "arrays")
     assert torch.equal(pixels[torch.arange(3)], backbone.pixels(images))
 
 
@@ -98,7 +203,7 @@ def test_a_failure_leaves_nothing_behind(backbone: Backbone, tmp_path: Path) -> 
 
     with pytest.raises(OSError, match="truncated"):
         Pixels(Broken(), backbone, tmp_path, "pictures")
-    assert not list(tmp_path.iterdir())
+    assert {file.suffix for file in tmp_path.iterdir()} == {".lock"}
     assert len(Pixels(Pictures(), backbone, tmp_path, "pictures")) == 5
 
 

@@ -13,7 +13,7 @@ from methods.backbones import Backbone, load_backbone
 from methods.data import Task
 from methods.testing.toy import Toy, ToyGenerator, ToyReference
 from methods.testing.workbench import Workbench
-from sweep.stage.pools import Generated, ReferencePool
+from sweep.stage.pools import ReferencePool, generated
 from sweep.tasks.base import BenchmarkConfig, Generator
 from sweep.tasks.pixels import Pixels
 from tests.methods.shipped import study_of
@@ -82,12 +82,12 @@ class Counting(ToyGenerator):
 
 def test_every_choice_is_generated_equally_often() -> None:
     task = Toy().load().tasks["b"]
-    samples = Generated(ToyGenerator(images=23), Toy(), task)
+    samples = generated(ToyGenerator(images=23), Toy(), task)
     assert sorted(Counter(samples.labels.tolist()).values()) == [7, 8, 8]
 
 
 def test_a_generated_image_does_not_depend_on_its_company() -> None:
-    samples = Generated(ToyGenerator(), Toy(), Toy().load().tasks["b"])
+    samples = generated(ToyGenerator(), Toy(), Toy().load().tasks["b"])
     together = np.asarray(samples.images(np.arange(24)))
     assert np.array_equal(together[[5, 17]], np.asarray(samples.images(np.array([5, 17]))))
 
@@ -95,7 +95,7 @@ def test_a_generated_image_does_not_depend_on_its_company() -> None:
 def test_nothing_is_generated_twice(models: Path, tmp_path: Path) -> None:
     backbone = load_backbone(str(models / "clip"))
     config = Counting()
-    samples = Generated(config, Toy(), Toy().load().tasks["b"])
+    samples = generated(config, Toy(), Toy().load().tasks["b"])
     assert not config.asked
     prepared = [Pixels(samples, backbone, tmp_path, "generated") for _ in range(2)]
     assert config.asked == [24]

@@ -169,7 +169,7 @@ def test_a_task_is_closer_to_itself_than_to_another(models: Path, family: str, n
 
 def experts_of(states: Sequence[Mapping[str, Tensor]]) -> Experts:
     untouched, *rest = (dict(state) for state in states)
-    return Experts(None, untouched, rest, [])  # type: ignore[arg-type]
+    return Experts(None, untouched, rest, [], lambda _: 0.0)  # type: ignore[arg-type]
 
 
 def test_task_vectors_start_at_the_untouched_weights() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from methods.data import ArraySplit, Split
+from methods.data import Split
 from sweep.errors import InputError
 from sweep.tasks.world import Dial, World
 from sweep.tasks.world.corpus import captioned, vocabulary
@@ -21,9 +21,9 @@ from sweep.tasks.world.subjects import shape
 
 
 def pixels(split: Split) -> np.ndarray:
-    assert isinstance(split, ArraySplit)
-    assert isinstance(split.pixels, np.ndarray)
-    return split.pixels
+    assert isinstance(split, Split)
+    assert isinstance(split.pictures, np.ndarray)
+    return split.pictures
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,9 @@ def test_rendering_again_gives_the_same_pixels(small: World) -> None:
     first, again = small.load(), small.load()
     for name in small.task_names():
         assert np.array_equal(pixels(first.tasks[name].train), pixels(again.tasks[name].train))
-    assert np.array_equal(first.retrieval["captions"].pixels, again.retrieval["captions"].pixels)
+    one, other = (world.probes["captions"].test for world in (first, again))
+    assert np.array_equal(pixels(one), pixels(other))
+    assert one.texts == other.texts
 
 
 def test_a_task_does_not_depend_on_the_other_tasks(small: World) -> None:
@@ -83,8 +85,8 @@ def test_labels_are_balanced_and_in_no_order(small: World) -> None:
 
 def test_probes_cannot_be_trained_on(small: World) -> None:
     for suite in small.load().probes.values():
-        assert len(suite.train.labels) == 0
-        assert len(suite.test.labels) == 40
+        assert len(suite.train) == 0
+        assert len(suite.test) == (256 if suite.kind == "pairs" else 40)
 
 
 def test_every_stencil_is_another_and_stays_in_its_frame() -> None:
@@ -135,7 +137,10 @@ def test_captions_and_prompts_are_short_and_of_known_words() -> None:
         for task in (*benchmark.tasks.values(), *benchmark.probes.values())
         for prompt in task.prompts()
     ]
-    captions = [*captioned(2000, seed=1)[1], *benchmark.retrieval["captions"].captions]
+    captions = [
+        *captioned(2000, seed=1)[1],
+        *(text for (text,) in benchmark.probes["captions"].test.texts or ()),
+    ]
     known = set(vocabulary())
     for text in (*prompts, *captions):
         assert len(text.split()) < 19
@@ -201,7 +206,7 @@ def test_fingerprints_are_those_of_tasks(changes: dict[str, Any], changed: set[s
 def test_every_task_suite_and_set_of_pairs_has_a_fingerprint() -> None:
     for config in (World(train=1, test=1), Dial(train=1, test=1)):
         loaded = config.load()
-        assert set(config.fingerprints()) == {*loaded.tasks, *loaded.probes, *loaded.retrieval}
+        assert set(config.fingerprints()) == {*loaded.tasks, *loaded.probes}
 
 
 def test_an_outline_has_all_but_the_images() -> None:

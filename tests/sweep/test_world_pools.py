@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from methods.data import ArraySplit
+from methods.data import Split
 from methods.testing.toy import Toy
 from sweep.errors import InputError
 from sweep.tasks.world import Captions, Dial, Renderer, World
@@ -35,8 +35,8 @@ def test_rendered_images_are_like_training_images_but_new(benchmark: World | Dia
         labels = np.arange(6) % len(task.choices)
         images = np.asarray(draw(task, labels, range(6)))
         assert images.dtype == np.uint8
-        assert isinstance(task.train, ArraySplit)
-        real = np.asarray(task.train.pixels)
+        assert isinstance(task.train, Split)
+        real = np.asarray(task.train.pictures)
         assert images.shape == (6, *real.shape[1:])
         assert not any((image == other).all() for image in images for other in real)
 
