@@ -1,6 +1,7 @@
 """What is said before a study with tasks of all kinds starts: data, texts, and what is known."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -204,3 +205,18 @@ def test_results_say_which_split_they_are_of(models: Path, tmp_path: Path) -> No
     (sentence,) = json.loads((tmp_path / "out" / "manifest.json").read_text())["data"]
     assert sentence == study.benchmark.found()[0]
     assert "6 training and 12 test images. The split is" in sentence
+
+
+def test_choices_of_samples_are_no_skewed_classes(
+    tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = study_of(tmp_path, str(models / "llava"), "own")
+    loaded = study.benchmark.load()
+    own = loaded.tasks["own"]
+    skewed = replace(own.test, labels=np.array([0] * 11 + [1]))
+    monkeypatch.setattr(
+        type(study.benchmark), "load", lambda _: Benchmark({"own": replace(own, test=skewed)})
+    )
+    checkup = Checkup()
+    assert check_data(study, checkup)
+    assert not any("classes" in text for text in said(checkup, "Data"))

@@ -4,12 +4,15 @@ import pickle
 import re
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from methods.data import Split
 from tests.sweep.source_tasks import benchmark, identified, refusal, write
 from tests.sweep.sources import isolate, picture, write_json
 
@@ -110,6 +113,29 @@ def test_kinds_differ(path: str) -> None:
     columns = {"captions": "ask"}, {"answers": "ask"}
     pairs = identified({"path": path, "kind": "pairs", "columns": columns[0]})
     assert pairs != identified({"path": path, "kind": "answers", "columns": columns[1]})
+
+
+def test_labels_and_shared_pictures_count_by_themselves(tmp_path: Path) -> None:
+    rows = {
+        "label": ["a", "b"] * 2,
+        "other": ["b", "a"] * 2,
+        "answer": ["yes"] * 4,
+        "image_id": [1, 2, 3, 4],
+        "pairwise": [None, None, 3, 3],
+    }
+    path = write(tmp_path / "x", train=rows, test=rows)
+    before, after = (
+        identified({"path": path}),
+        identified({"path": path, "columns": {"label": "other"}}),
+    )
+    assert before.train != after.train
+    assert before.test != after.test
+    one, other = (
+        Split(np.zeros((2, 1, 1, 3), np.uint8), np.zeros(3, np.int64), shown=np.array(shown))
+        for shown in ([0, 1, 1], [0, 0, 1])
+    )
+    content = next(iter(benchmark({"path": path})._made("a").tasks.values())).contents["train"]
+    assert replace(content, split=one).digest != replace(content, split=other).digest
 
 
 def test_seeds_count_where_something_is_drawn(path: str) -> None:

@@ -76,6 +76,14 @@ def test_classes_name_numbers_that_have_no_names_letter_by_letter(tmp_path: Path
     assert "split 'train', row 1: label 2 is none of the 2 classes" in message
 
 
+@pytest.mark.parametrize("labels", [[True, False, True], [1.0, 0.0, 1.0]])
+def test_truths_and_whole_numbers_are_numbers(tmp_path: Path, labels: list[Any]) -> None:
+    path = write(tmp_path / "x", train={"y": labels}, test={"y": labels})
+    task = task_of({"path": path, "columns": {"label": "y"}, "classes": ["no", "yes"]})
+    assert task.choices == ("no", "yes")
+    assert task.train.labels.tolist() == [1, 0, 1]
+
+
 def test_numbers_as_text_are_numbers_where_classes_name_them(tmp_path: Path) -> None:
     path = write(tmp_path / "x", train={"label": ["1", "0"]}, test={"label": ["0", "1"]})
     task = task_of({"path": path, "classes": ["zero", "one"]})
