@@ -258,6 +258,7 @@ def test_folders_of_images_with_a_table_are_tables(tmp_path: Path) -> None:
     assert table.values("caption") == ["b", "a"]
     assert numbers(table) == [1, 0]
     assert "metadata.csv', line 2" in table.place(0)
+    assert "column 'caption' holds no images" in refusal({"path": path}, "test", "caption")
 
     def identity() -> str:
         return identify(TaskSource.model_validate({"path": path}), WHAT)
