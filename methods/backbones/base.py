@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -196,6 +196,12 @@ class Backbone(nn.Module, ABC):
         router = self.prompting.router
         return router(self.query(pixels)) if router else self.prompting.route
 
+    def train(self, mode: bool = True) -> Self:
+        """Put layers into training or evaluation mode; running statistics stay as they are."""
+        super().train(mode)
+        hold_statistics(self)
+        return self
+
     @contextmanager
     def without_dropout(self) -> Iterator[None]:
         """Put layers into evaluation mode inside; the backbone stays in its own mode."""
@@ -205,6 +211,7 @@ class Backbone(nn.Module, ABC):
             yield
         finally:
             self.model.train(training)
+            hold_statistics(self.model)
 
     def frozen_texts(self, tasks: Sequence[Task]) -> AbstractContextManager[None]:
         """While it is open the weights do not change: texts of `tasks` need embedding only once.
@@ -217,3 +224,16 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Identifies weights, configuration and preprocessing."""
+
+
+def hold_statistics(model: nn.Module) -> None:
+    """Keep layers that have running statistics (batch normalisation) in evaluation mode.
+
+    They normalise with the statistics of the pretraining, while their weights learn. That is how
+    pretrained networks with such layers are usually fine-tuned (Keras's guide on transfer learning,
+    the frozen batch normalisation of detectors), and what makes a stage a function of its parent's
+    weights, however many workers share a batch.
+    """
+    for layer in model.modules():
+        if getattr(layer, "running_mean", None) is not None:
+            layer.eval()

@@ -2,19 +2,36 @@
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
+from importlib.util import find_spec
 from pickle import UnpicklingError
 from typing import Any
 
 from safetensors import SafetensorError
 from torch import nn
 
-_RAISED = (OSError, ValueError, RuntimeError, KeyError, SafetensorError, UnpicklingError)
+_RAISED = (
+    *(OSError, ValueError, TypeError, AttributeError, RuntimeError, LookupError, ImportError),
+    *(SafetensorError, UnpicklingError),
+)
 """What transformers raises for files that are missing, damaged or of another kind."""
-_POINTER = b"version https://git-lfs"
-"""How a file begins that stands for a large one where Git LFS has not fetched it."""
+_EXTRA = "'task-order-sweep[models]'"
+_PACKAGES = {
+    "sentencepiece": ("sentencepiece", _EXTRA),
+    "protobuf": ("google.protobuf", _EXTRA),
+    "tiktoken": ("tiktoken", "tiktoken"),
+    "torchvision": ("torchvision", "torchvision"),
+    "num2words": ("num2words", "num2words"),
+}
+"""Packages that only some models need, with the module that each brings and what to install."""
 _BY_HIGHEST_TOKEN = 2
 """The end token by which transformers knows CLIP models whose configuration names a wrong one."""
+_LOOK_FOR_END = {
+    "aimv2_text_model": None,
+    "clip_text_model": _BY_HIGHEST_TOKEN,
+    "clipseg_text_model": _BY_HIGHEST_TOKEN,
+    "metaclip_2_text_model": None,
+}
+"""Text towers that look for the end of a text, and which end token means the highest one."""
 _NUMBER = re.compile(r"\d+")
 
 
@@ -27,22 +44,30 @@ def load_part(auto: Any, path_or_id: str, **options: Any) -> Any:
     try:
         return auto.from_pretrained(path_or_id, **options)
     except _RAISED as error:
-        pointer = _pointer(Path(path_or_id))
-        reason = (
-            f"{pointer.name} is only a pointer of Git LFS; fetch the file with `git lfs pull`"
-            if pointer
-            else str(error).strip().splitlines()[0].removesuffix(".")
-        )
+        reason = _missing_package(str(error)) or first_line(error)
         raise ValueError(f"Backbone '{path_or_id}' cannot be loaded: {reason}.") from error
 
 
-def _pointer(folder: Path) -> Path | None:
-    for file in sorted(folder.glob("*")) if folder.is_dir() else ():
-        if file.is_file():
-            with file.open("rb") as stream:
-                if stream.read(len(_POINTER)) == _POINTER:
-                    return file
+def first_line(error: Exception) -> str:
+    """Returns what an error says first, to be part of a sentence."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].removesuffix(".")
+
+
+def _missing_package(message: str) -> str | None:
+    """Returns what to install, where an error is about a package that is not there."""
+    for package, (module, wanted) in _PACKAGES.items():
+        is_named = re.search(rf"\b({package}|{module})\b", message, re.IGNORECASE)
+        if is_named and not _is_installed(module):
+            return f"it needs the package {package}; install it with `pip install {wanted}`"
     return None
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # nor is the package that it would be a part of
+        return False
 
 
 def check_weights(model: nn.Module, loaded: Mapping[str, Any], path_or_id: str) -> None:
@@ -79,21 +104,26 @@ def check_weights(model: nn.Module, loaded: Mapping[str, Any], path_or_id: str) 
         )
 
 
-def check_end_token(model: Any, tokenizer: Any, path_or_id: str) -> None:
+def check_end_token(config: Any, tokenizer: Any, path_or_id: str) -> None:
     """Makes sure that a text tower takes the meaning of a text where the text ends.
 
     CLIP takes it at the token `eos_token_id` of its configuration, or at the highest token if that
-    is 2. Where a text has no such token, transformers takes it at the first one, which is the same
-    for all texts.
+    is 2 (as its published configurations say; of MetaCLIP 2 that is the right one). Where a text
+    has no such token, transformers takes it at the first one, which is the same for all texts.
+
+    Args:
+        config: Of the text tower.
+        tokenizer: Of the model.
+        path_or_id: Where both are from.
 
     Raises:
         ValueError: tokenizer and configuration do not fit together.
     """
-    end = getattr(model.text_model, "eos_token_id", None)
-    if end is None:  # it does not look for a token
+    if config.model_type not in _LOOK_FOR_END:
         return
-    last = tokenizer("a")["input_ids"][-1]
-    if last != (max(tokenizer.get_vocab().values()) if end == _BY_HIGHEST_TOKEN else end):
+    end, last = config.eos_token_id, tokenizer("a")["input_ids"][-1]
+    by_highest = end == _LOOK_FOR_END[config.model_type]
+    if last != (max(tokenizer.get_vocab().values()) if by_highest else end):
         raise ValueError(
             f"Backbone '{path_or_id}': its tokenizer ends texts with token {last}, but its "
             f"text tower would look for another (text_config.eos_token_id is {end}); give the "

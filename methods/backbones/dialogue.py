@@ -12,30 +12,41 @@ IGNORED = -100
 """Marks places after the end of an answer."""
 
 _KEPT_PROMPTS = 4096
+_ANSWER = "answer"
+"""Stands for an answer where it is looked what a chat template writes after one."""
 
 
 class Dialogue:
     """Tokenises both sides of a question about one image.
 
-    The question is put in the model's own chat template, or between image and end of line where
-    there is none. The answer is tokenised on its own and followed by the end token.
+    The question is put in the model's own chat template, or as its family does where there is none.
+    The answer is tokenised on its own and followed by the token that ends one: what the chat
+    template writes after an answer (Gemma 3's `<end_of_turn>`), or the tokenizer's end token.
     """
 
     def __init__(
-        self, processor: Any, resolution: tuple[int, int], per_token: Sequence[str]
+        self,
+        processor: Any,
+        resolution: tuple[int, int],
+        plain: str,
+        per_token: Sequence[str] = ("input_ids",),
     ) -> None:
         """Use a model's processor.
 
         Args:
             processor: As AutoProcessor gives it.
             resolution: Height and width of the model's images.
+            plain: How a question is put where there is no chat template.
             per_token: The arguments with one value per token that the model takes.
         """
         self.processor = processor
+        self.plain = plain
         self.per_token = per_token
         height, width = resolution
         # Processors count the tokens of an image themselves, so they must be shown one.
         self._blank = Image.new("RGB", (width, height))
+        self.end = self._end()
+        """The token that ends an answer."""
         self._prompts: dict[str, dict[str, Tensor]] = {}
         self._choices: dict[tuple[str, ...], Tensor] = {}
 
@@ -52,9 +63,8 @@ class Dialogue:
     def answers(self, texts: Sequence[str]) -> Tensor:
         """Returns tokens of each text and the end token, then IGNORED: int64 [N, A], CPU."""
         tokenizer = self.processor.tokenizer
-        end = [tokenizer.eos_token_id]
         tokens = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
-        rows = [torch.tensor(ids + end) for ids in tokens]
+        rows = [torch.tensor([*ids, self.end]) for ids in tokens]
         return pad_sequence(rows, batch_first=True, padding_value=IGNORED)
 
     def choices(self, texts: tuple[str, ...]) -> Tensor:
@@ -75,13 +85,28 @@ class Dialogue:
 
     def _encode(self, question: str) -> Any:
         if not self.processor.chat_template:
-            text = f"{self.processor.image_token}\n{question}\n"
+            text = self.plain.format(image=self.processor.image_token, question=question)
             return self.processor(images=self._blank, text=text, return_tensors="pt")
-        content = [{"type": "image", "image": self._blank}, {"type": "text", "text": question}]
         return self.processor.apply_chat_template(
-            [{"role": "user", "content": content}],
+            [self._asked(question)],
             add_generation_prompt=True,
             tokenize=True,
             return_dict=True,
             return_tensors="pt",
         )
+
+    def _asked(self, question: str) -> dict[str, Any]:
+        content = [{"type": "image", "image": self._blank}, {"type": "text", "text": question}]
+        return {"role": "user", "content": content}
+
+    def _end(self) -> int:
+        tokenizer = self.processor.tokenizer
+        usual: int = tokenizer.eos_token_id
+        if not self.processor.chat_template:
+            return usual
+        answered = {"role": "assistant", "content": [{"type": "text", "text": _ANSWER}]}
+        text = self.processor.apply_chat_template([self._asked("?"), answered], tokenize=False)
+        _, found, after = text.rpartition(_ANSWER)
+        ids = tokenizer(after.strip(), add_special_tokens=False)["input_ids"] if found else []
+        added = tokenizer.added_tokens_decoder
+        return ids[0] if ids and ids[0] in added and added[ids[0]].special else usual

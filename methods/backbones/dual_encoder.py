@@ -7,18 +7,20 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize, pad
+from torch.nn.functional import cross_entropy, normalize
 from torch.nn.utils.rnn import pad_sequence
 
-from methods.backbones.base import LACKING, Family
-from methods.backbones.pretrained import PretrainedBackbone
+from methods.backbones.base import LACKING, Family, Tower
+from methods.backbones.families import DUAL_ENCODERS
+from methods.backbones.pretrained import SAMPLE, PretrainedBackbone
 from methods.backbones.prompting import Route
 from methods.backbones.same_texts import matching, names_of
+from methods.backbones.text_ids import TextIds
 from methods.data import Batch, Kind, Task, TaskForm
 from methods.parallel import gather_rows
 
 _TEXTS_AT_ONCE = 1024
-_LOGIT_PARAMETERS = ("model.logit_scale", "model.logit_bias")
+_LOGIT_PARAMETERS = ("model.logit_scale", "model.logit_bias", "model.temperature")
 
 
 @dataclass
@@ -45,10 +47,13 @@ class DualEncoder(PretrainedBackbone):
 
     def __init__(self, model: nn.Module, tokenizer: Any, image_processor: Any) -> None:
         super().__init__(model, tokenizer, image_processor)
+        self.traits = DUAL_ENCODERS[self.model.config.model_type]
         if tokenizer.pad_token is None:  # a mask hides it, so that any will do
             tokenizer.pad_token = tokenizer.eos_token
+        self._identify(tokenizer(SAMPLE)["input_ids"])
         self._tokens: dict[tuple[str, tuple[str, ...]], dict[str, Tensor]] = {}
         self._frozen: _Frozen | None = None
+        self._reader = TextIds(tokenizer, self.model.config, self.traits.fills_texts)
 
     @classmethod
     def refusal(cls, form: TaskForm) -> str | None:
@@ -164,7 +169,11 @@ class DualEncoder(PretrainedBackbone):
 
     def _embed_strings(self, texts: Sequence[str]) -> Tensor:
         chunks = [texts[i : i + _TEXTS_AT_ONCE] for i in range(0, len(texts), _TEXTS_AT_ONCE)]
-        return torch.cat([self._embed_tokens(self._tokenize(chunk)) for chunk in chunks])
+        return torch.cat([self._embed_tokens(self._ids(chunk)) for chunk in chunks])
+
+    def _ids(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        context = self.prompting.context_length
+        return self._reader.read(texts, context, self.token_embedding().num_embeddings)
 
     def _prompts_in_texts(self) -> tuple[int, ...]:
         """Returns what else the embeddings of texts depend on at the moment."""
@@ -177,28 +186,16 @@ class DualEncoder(PretrainedBackbone):
         """Returns, per task, one L2-normalised embedding per choice: float32 [C, D]."""
         if not self.training:
             return [self.embed_choices(task) for task in tasks]
-        embeddings = self._embed_tokens(self._together([self._prompts(task) for task in tasks]))
+        embeddings = self._embed_tokens(
+            self._reader.together([self._prompts(task) for task in tasks])
+        )
         return list(torch.split(embeddings, [len(task.choices) for task in tasks]))
 
     def _prompts(self, task: Task) -> dict[str, Tensor]:
         key = (task.templates[0], task.choices)
         if key not in self._tokens:
-            self._tokens[key] = self._tokenize(task.prompts())
+            self._tokens[key] = self._ids(task.prompts())
         return self._tokens[key]
-
-    def _together(self, parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-        """Returns token ids of several tasks in one batch, the shorter ones padded."""
-        length = max(part["input_ids"].shape[1] for part in parts)
-        fill = {"input_ids": self.tokenizer.pad_token_id, "attention_mask": 0}
-        return {
-            name: torch.cat(
-                [
-                    pad(part[name], (0, length - part[name].shape[1]), value=fill[name])
-                    for part in parts
-                ]
-            )
-            for name in parts[0]
-        }
 
     def _logits(self, *batches: Batch) -> list[Tensor]:
         """Returns logits of every batch, with one pass through each tower."""
@@ -297,12 +294,34 @@ class DualEncoder(PretrainedBackbone):
         return [name for name, _ in self.named_parameters() if name not in _LOGIT_PARAMETERS]
 
     def adapted(self) -> list[str]:
-        """Returns attention and MLP projections of both towers."""
-        return self._linears()
+        """Returns attention and MLP projections of both towers.
+
+        Raises:
+            ValueError: a tower has none, such as a convolutional one.
+        """
+        linears = self._linears()
+        for tower in ("vision", "text"):
+            self._check_any([name for name in linears if self.tower(name) == tower], tower)
+        return linears
 
     def attention(self, reading: Literal["images", "texts"]) -> list[str]:
-        """Returns self-attention of the image tower, or of the text tower."""
-        return self._attention("vision" if reading == "images" else "text")
+        """Returns self-attention of the image tower, or of the text tower.
+
+        Raises:
+            ValueError: there is none that prompts can join.
+        """
+        tower: Tower = "vision" if reading == "images" else "text"
+        layers = self._attention(tower)
+        self._check_any(layers, tower)
+        return layers
+
+    def _check_any(self, layers: Sequence[str], tower: str) -> None:
+        """Half a method, in the other tower alone, would pass for the whole."""
+        if not layers:
+            raise ValueError(
+                f"the {tower} tower of {self.model.config.model_type} models has no layers that "
+                "this method can be put into; choose one that trains weights, such as finetune"
+            )
 
     def token_embedding(self) -> nn.Embedding:
         """That of the text tower."""
@@ -313,49 +332,9 @@ class DualEncoder(PretrainedBackbone):
         """Returns scaled cosine, with the model's temperature and offset: float32 [B, N]."""
         # Under bf16 autocast a cosine times 100 would keep three digits: ties would decide.
         with torch.autocast(images.device.type, enabled=False):
-            scale: Tensor = self.model.logit_scale.float().exp()
-            scaled = scale * (images @ texts.T)
+            scaled = self.traits.scale(self.model) * (images @ texts.T)
             bias: Tensor | None = getattr(self.model, "logit_bias", None)
             return scaled if bias is None else scaled + bias.float()
-
-    def _tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Returns token ids on the CPU, cut at the text tower's length."""
-        config = self.model.config
-        room = config.text_config.max_position_embeddings - self.prompting.context_length
-        self._check_room(texts, room)
-        # SigLIP's towers were trained on texts padded to full length, without a mask.
-        siglip = config.model_type.startswith("siglip")
-        tokens = self.tokenizer(
-            list(texts),
-            padding="max_length" if siglip else True,
-            truncation=True,
-            max_length=room,
-            return_attention_mask=not siglip,
-            return_tensors="pt",
-        )
-        self._check_known(texts, tokens["input_ids"])
-        return {name: tokens[name] for name in ("input_ids", "attention_mask") if name in tokens}
-
-    def _check_known(self, texts: Sequence[str], ids: Tensor) -> None:
-        """On a GPU a token outside of the table would end the process without naming it."""
-        known = self.token_embedding().num_embeddings
-        for text, highest in zip(texts, ids.amax(dim=1).tolist(), strict=True):
-            if highest >= known:
-                raise ValueError(
-                    f"the tokenizer makes token {highest} of '{text}', but the text tower knows "
-                    f"only {known} tokens; give a tokenizer that belongs to the model."
-                )
-
-    def _check_room(self, texts: Sequence[str], room: int) -> None:
-        """A text that a learnt context pushes out of the tower would lose its end, or all of it."""
-        if not self.prompting.context_length:
-            return
-        for text, ids in zip(texts, self.tokenizer(list(texts))["input_ids"], strict=True):
-            if len(ids) > room:
-                raise ValueError(
-                    f"{self.prompting.context_length} context tokens leave room for {room} others "
-                    f"in the text tower, but '{text}' has {len(ids)}."
-                )
 
     def _embed_tokens(self, tokens: dict[str, Tensor]) -> Tensor:
         on_device = {name: ids.to(self.device) for name, ids in tokens.items()}

@@ -11,7 +11,8 @@ from torch.nn.functional import cross_entropy, normalize, pad
 
 from methods.backbones.base import LACKING, Family
 from methods.backbones.dialogue import IGNORED, Dialogue
-from methods.backbones.pretrained import PretrainedBackbone
+from methods.backbones.families import FUSION_MODELS
+from methods.backbones.pretrained import SAMPLE, PretrainedBackbone
 from methods.data import KINDS, Batch, Kind, Task
 
 Answer = Literal["score", "generate"]
@@ -36,15 +37,20 @@ class Fusion(PretrainedBackbone):
     kinds: ClassVar[frozenset[Kind]] = frozenset(KINDS)
 
     def __init__(self, model: nn.Module, processor: Any, answer: Answer = "score") -> None:
-        super().__init__(
-            model, processor.tokenizer, processor.image_processor, processor.chat_template
-        )
+        super().__init__(model, processor.tokenizer, processor.image_processor)
         self.answer = answer
         taken = inspect.signature(self.model.forward).parameters
         # transformers 5 has renamed it on the way; the old name warns where the new one is known.
         self._cache = "cache" if "cache" in taken else "past_key_values"
         per_token = [key for key in _PER_TOKEN if key in taken]
-        self.dialogue = Dialogue(processor, self.preprocessor.resolution, per_token)
+        plain = FUSION_MODELS[self.model.config.model_type]
+        self.dialogue = Dialogue(processor, self.preprocessor.resolution, plain, per_token)
+        stops = self.model.generation_config.eos_token_id
+        own = stops if isinstance(stops, list) else [] if stops is None else [stops]
+        self._ends = torch.tensor(sorted({*own, self.dialogue.end}))
+        """Tokens that end a greedy answer: the model's own, and what ends answers in training."""
+        prompt = self.dialogue.prompts([SAMPLE])["input_ids"][0]
+        self._identify(prompt.tolist(), processor.chat_template)
 
     def logits(self, batch: Batch) -> Tensor:
         """Returns log-likelihoods of the choices, or logits of the tokens to write.
@@ -225,9 +231,7 @@ class Fusion(PretrainedBackbone):
         count = answers.shape[1]
         answers = answers.flatten(0, 1).to(self.device)
         mask = prompts["attention_mask"]
-        prompt = self.model(
-            **prompts, position_ids=_positions(mask), use_cache=True, logits_to_keep=1
-        )
+        prompt = self._read_prompts(prompts)
         cache = getattr(prompt, self._cache)
         cache.batch_repeat_interleave(count)
         given = answers[:, :-1]
@@ -244,18 +248,41 @@ class Fusion(PretrainedBackbone):
     def _lengths(self, answers: Tensor) -> Tensor:
         return answers.ne(IGNORED).sum(dim=-1).to(self.device)
 
+    @torch.no_grad()
     def _generate(self, batch: Batch, tokens: int) -> list[str]:
         """Returns greedy answers of at most so many tokens."""
+        written = []
         with self._prompted(batch.pixels):
-            written = self.model.generate(
-                **self._prompts(batch),
-                max_new_tokens=tokens,
-                do_sample=False,
-                eos_token_id=self.tokenizer.eos_token_id,
-                pad_token_id=self.tokenizer.eos_token_id,
-            )
-        texts: list[str] = self.tokenizer.batch_decode(written, skip_special_tokens=True)
+            prompts = self._prompts(batch)
+            mask = prompts["attention_mask"]
+            going = mask.new_ones(len(mask), dtype=torch.bool)
+            # Not by `generate`, which some models do not let begin with embeddings.
+            output = self._read_prompts(prompts)
+            for _ in range(tokens):
+                token = output.logits[:, -1].argmax(dim=1)
+                going = going & ~torch.isin(token, self._ends.to(token.device))
+                written.append(token.masked_fill(~going, self.dialogue.end))
+                if not going.any():
+                    break
+                mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+                output = self.model(
+                    input_ids=token.unsqueeze(1),
+                    attention_mask=mask,
+                    position_ids=_positions(mask)[:, -1:],
+                    use_cache=True,
+                    **{self._cache: getattr(output, self._cache)},
+                )
+        ids = torch.stack(written, dim=1)
+        texts: list[str] = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
         return texts
+
+    def _read_prompts(self, prompts: PromptTokens) -> Any:
+        return self.model(
+            **prompts,
+            position_ids=_positions(prompts["attention_mask"]),
+            use_cache=True,
+            logits_to_keep=1,
+        )
 
 
 def _questions(batch: Batch) -> Sequence[str]:

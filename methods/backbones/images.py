@@ -25,13 +25,40 @@ class ImagePreprocessor(nn.Module):
     def __init__(self, processor: Any) -> None:
         super().__init__()
         self.processor = processor
+        self._first_half = {"do_rescale": False, "do_normalize": False}
+        if hasattr(processor, "include_top"):
+            self._first_half["include_top"] = False
         self.resolution = self._resolution()
-        rescale = processor.rescale_factor if processor.do_rescale else 1.0
+        scale, shift = self._second_half()
+        self.register_buffer("scale", scale.view(3, 1, 1), persistent=False)
+        self.register_buffer("shift", shift.view(3, 1, 1), persistent=False)
+        self._check_halves()
+
+    def _second_half(self) -> tuple[Tensor, Tensor]:
+        """Returns what bytes of each channel are multiplied by, and what is added: float32 [3]."""
+        processor = self.processor
+        rescale, offset = processor.rescale_factor if processor.do_rescale else 1.0, 0.0
+        if processor.do_rescale and getattr(processor, "rescale_offset", False):  # EfficientNet's
+            offset = -1.0
         mean, std = torch.zeros(3), torch.ones(3)
         if processor.do_normalize:
             mean, std = torch.tensor(processor.image_mean), torch.tensor(processor.image_std)
-        self.register_buffer("scale", (rescale / std).view(3, 1, 1), persistent=False)
-        self.register_buffer("shift", (-mean / std).view(3, 1, 1), persistent=False)
+        scale, shift = rescale / std, (offset - mean) / std
+        if getattr(processor, "include_top", False):  # EfficientNet's second normalisation
+            again = torch.tensor(processor.image_std)
+            scale, shift = scale / again, shift / again
+        return scale, shift
+
+    def _check_halves(self) -> None:
+        """Makes sure that both halves together are the processor; ValueError if they are not."""
+        bytes_ = np.random.default_rng(0).integers(0, 256, (*self.resolution, 3), dtype=np.uint8)
+        picture = Image.fromarray(bytes_)
+        whole = torch.from_numpy(np.stack(self.processor([picture])["pixel_values"])).float()
+        if not torch.allclose(self(self._resized([picture])), whole, atol=1e-4, rtol=1e-4):
+            raise ValueError(
+                f"{type(self.processor).__name__} does more than resize, crop, rescale and "
+                "normalise images, which is all that is supported."
+            )
 
     def _resolution(self) -> tuple[int, int]:
         """Height and width that every image gets; ValueError if there is no such thing."""
@@ -62,8 +89,10 @@ class ImagePreprocessor(nn.Module):
         return picture.crop(along_x if picture.width == length else along_y)
 
     def _process(self, pictures: list[Image.Image]) -> Any:
-        options = {"do_rescale": False, "do_normalize": False}
-        return self.processor(pictures, **options)["pixel_values"]
+        return self.processor(pictures, **self._first_half)["pixel_values"]
+
+    def _resized(self, pictures: list[Image.Image]) -> Tensor:
+        return torch.from_numpy(np.stack(self._process(pictures)).astype(np.uint8, copy=False))
 
     def prepare(self, images: Images) -> Tensor:
         """Resize and crop: uint8 [B, 3, H, W] on the CPU.
@@ -84,7 +113,7 @@ class ImagePreprocessor(nn.Module):
         ]
         if not pictures:
             return torch.empty(0, 3, *self.resolution, dtype=torch.uint8)
-        return torch.from_numpy(np.stack(self._process(pictures)).astype(np.uint8, copy=False))
+        return self._resized(pictures)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Rescale and normalise uint8 [B, 3, H, W] on its device: float32."""

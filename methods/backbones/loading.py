@@ -1,28 +1,53 @@
 """Pretrained vision-language models of both families, loaded from the hub or a local folder."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import (
-    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
-    MODEL_MAPPING,
     AutoConfig,
     AutoImageProcessor,
     AutoModel,
     AutoModelForImageTextToText,
     AutoProcessor,
     AutoTokenizer,
+    PreTrainedConfig,
 )
 
 from methods.backbones.base import Backbone, Family
-from methods.backbones.consistency import check_end_token, check_weights, load_part
+from methods.backbones.consistency import (
+    check_end_token,
+    check_weights,
+    first_line,
+    load_part,
+)
+from methods.backbones.dialogue import Dialogue
 from methods.backbones.dual_encoder import DualEncoder
+from methods.backbones.families import FUSION_MODELS, family_of
 from methods.backbones.fusion import Answer, Fusion
+from methods.backbones.images import ImagePreprocessor
+from methods.backbones.pretrained import SAMPLE
 from methods.backbones.text_reader import TextReader
+from methods.backbones.weight_files import check_weight_files
 
 FAMILIES: Mapping[Family, type[Backbone]] = {"dual-encoder": DualEncoder, "fusion": Fusion}
 """The classes of backbones, by family."""
+
+_NO_PROCESSOR = "Can't load image processor"
+"""What transformers says, among advice on names of folders, if there is no file of one."""
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Everything of a model but its weights, which are known to be there."""
+
+    config: Any
+    family: Family
+    tokenizer: Any
+    image_processor: Any
+    processor: Any
+    """Of a fusion model, for both images and texts; of a dual encoder None."""
 
 
 def load_backbone(
@@ -40,56 +65,95 @@ def load_backbone(
     Args:
         path_or_id: A local folder or a Hugging Face id.
         revision: Branch, tag or commit on the hub.
-        family: Overrides what the configuration says, for models that could be both.
+        family: What it has to be; None: either.
         dtype: Type of the weights.
         answer: How fusion backbones answer: the likeliest choice, or greedy text.
 
     Raises:
-        ValueError: the model cannot be loaded, or is of neither family.
+        ValueError: the model cannot be loaded, or is of no family that is supported.
     """
-    where: dict[str, Any] = {"revision": revision or "main"}
-    config = _config(path_or_id, where)
-    family = family or _family(config, path_or_id)
-    images = load_part(AutoImageProcessor, path_or_id, backend="pil", **where)
-    if family == "dual-encoder":
-        model, tokenizer = (
-            _weights(AutoModel, path_or_id, dtype, where),
-            _tokenizer(path_or_id, where),
-        )
-        check_end_token(model, tokenizer, path_or_id)
-        return DualEncoder(model, tokenizer, images)
-    processor = load_part(AutoProcessor, path_or_id, **where)
-    processor.image_processor = images
-    model = _weights(AutoModelForImageTextToText, path_or_id, dtype, where)
-    return Fusion(model, processor, answer)
+    parts = _parts(path_or_id, revision, family)
+    if parts.family == "dual-encoder":
+        model = _weights(AutoModel, path_or_id, dtype, revision)
+        return DualEncoder(model, parts.tokenizer, parts.image_processor)
+    model = _weights(AutoModelForImageTextToText, path_or_id, dtype, revision)
+    return Fusion(model, parts.processor, answer)
 
 
 def load_text_reader(
     path_or_id: str, revision: str | None = None, family: Family | None = None
 ) -> TextReader:
-    """Returns what a backbone reads texts with, without its weights.
+    """Returns what a backbone reads texts with, once all but the weights has been loaded.
 
     Args:
         path_or_id: A local folder or a Hugging Face id.
         revision: Branch, tag or commit on the hub.
-        family: Overrides what the configuration says.
+        family: What it has to be; None: either.
 
     Raises:
-        ValueError: it cannot be loaded, or is of neither family.
+        ValueError: the model could not be loaded, or is of no family that is supported.
     """
-    where: dict[str, Any] = {"revision": revision or "main"}
-    config = _config(path_or_id, where)
-    family = family or _family(config, path_or_id)
-    return TextReader(_tokenizer(path_or_id, where), config, family)
+    parts = _parts(path_or_id, revision, family)
+    return TextReader(parts.tokenizer, parts.config, parts.family)
 
 
-def _config(path_or_id: str, where: dict[str, Any]) -> Any:
+def _parts(path_or_id: str, revision: str | None, required: Family | None) -> _Parts:
+    where = _where(revision)
+    family = _family(path_or_id, where, required)
+    config = load_part(AutoConfig, path_or_id, **where)
+    check_weight_files(path_or_id, where["revision"])
+    tokenizer = _tokenizer(path_or_id, where)
+    image_processor = _image_processor(path_or_id, where)
+    processor = None
+    if family == "fusion":
+        processor = load_part(AutoProcessor, path_or_id, **where)
+        processor.image_processor = image_processor
     try:
-        return AutoConfig.from_pretrained(path_or_id, **where)
+        images = ImagePreprocessor(image_processor)
+        if processor:
+            plain = FUSION_MODELS[config.model_type]
+            Dialogue(processor, images.resolution, plain).prompts([SAMPLE])
+    except Exception as error:  # a processor that does not fit fails anywhere in transformers
+        raise ValueError(f"Backbone '{path_or_id}': {first_line(error)}.") from error
+    if family == "dual-encoder":
+        check_end_token(config.text_config, tokenizer, path_or_id)
+    return _Parts(config, family, tokenizer, image_processor, processor)
+
+
+def _where(revision: str | None) -> dict[str, Any]:
+    # Left to itself, transformers asks on the terminal whether to run a repository's code.
+    return {"revision": revision or "main", "trust_remote_code": False}
+
+
+def _family(path_or_id: str, where: dict[str, Any], required: Family | None) -> Family:
+    try:
+        config, _ = PreTrainedConfig.get_config_dict(path_or_id, **where)
+        reason = "" if config else "there is no config.json"
     except (OSError, ValueError) as error:
+        reason = first_line(error)
+    if reason:
         raise ValueError(
             f"Backbone '{path_or_id}' is neither a local folder with a model in it nor a Hugging "
-            f"Face id that can be loaded: {str(error).splitlines()[0]}"
+            f"Face id that can be loaded: {reason}."
+        )
+    family = family_of(config, path_or_id)
+    if required not in (None, family):
+        raise ValueError(
+            f"Backbone '{path_or_id}' is a {config['model_type']} model, of family '{family}' and "
+            f"not '{required}'."
+        )
+    return family
+
+
+def _image_processor(path_or_id: str, where: dict[str, Any]) -> Any:
+    try:
+        return load_part(AutoImageProcessor, path_or_id, backend="pil", **where)
+    except ValueError as error:
+        if _NO_PROCESSOR not in str(error):
+            raise
+        raise ValueError(
+            f"Backbone '{path_or_id}' has no image processor: there is no processor_config.json or "
+            "preprocessor_config.json in it."
         ) from error
 
 
@@ -98,26 +162,14 @@ def _tokenizer(path_or_id: str, where: dict[str, Any]) -> Any:
     # Where there are no files, transformers makes one that knows no word.
     if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
         raise ValueError(
-            f"Backbone '{path_or_id}' has no tokenizer: files such as tokenizer.json are missing"
+            f"Backbone '{path_or_id}' has no tokenizer: files such as tokenizer.json are missing."
         )
     return tokenizer
 
 
-def _family(config: Any, path_or_id: str) -> Family:
-    if type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
-        return "fusion"
-    model = MODEL_MAPPING.get(type(config), None)
-    if hasattr(model, "get_image_features") and hasattr(model, "get_text_features"):
-        return "dual-encoder"
-    raise ValueError(
-        f"Backbone '{path_or_id}' is a {config.model_type} model; allowed are dual encoders (such "
-        "as clip, siglip) and image-text-to-text models (such as llava, paligemma)."
-    )
-
-
-def _weights(auto: Any, path_or_id: str, dtype: torch.dtype, where: dict[str, Any]) -> Any:
+def _weights(auto: Any, path_or_id: str, dtype: torch.dtype, revision: str | None) -> Any:
     # Other shapes are let through here, because transformers refuses them without naming any.
     options = {"dtype": dtype, "output_loading_info": True, "ignore_mismatched_sizes": True}
-    model, loaded = load_part(auto, path_or_id, **options, **where)
+    model, loaded = load_part(auto, path_or_id, **options, **_where(revision))
     check_weights(model, loaded, path_or_id)
     return model

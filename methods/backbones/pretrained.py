@@ -3,6 +3,8 @@
 import hashlib
 import json
 import re
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,6 +15,8 @@ from methods.backbones.images import ImagePreprocessor
 from methods.data import Images
 
 _LANGUAGE = ("text_model", "text_projection", "language_model", "lm_head")
+SAMPLE = "Is this a sample, or the real thing?"
+"""A text that shows how a model's tokenizer or processor frames one."""
 _INSIDE_LAYER = re.compile(r"\.layers?\.\d+\.")
 
 
@@ -21,22 +25,22 @@ class PretrainedBackbone(Backbone):
 
     model: Any
 
-    def __init__(
-        self,
-        model: nn.Module,
-        tokenizer: Any,
-        image_processor: Any,
-        chat_template: str | None = None,
-    ) -> None:
+    def __init__(self, model: nn.Module, tokenizer: Any, image_processor: Any) -> None:
         super().__init__()
         self.model = model
         self.tokenizer = tokenizer
         self.preprocessor = ImagePreprocessor(image_processor)
-        self._fingerprint = _fingerprint(model, tokenizer, image_processor, chat_template)
+        self._fingerprint = ""
+
+    def _identify(self, sample: Sequence[int], chat_template: str | None = None) -> None:
+        """Takes the fingerprint, of what has been loaded and of the tokens of SAMPLE."""
+        processor = self.preprocessor.processor
+        described = [processor.to_dict(), self.tokenizer.get_vocab(), chat_template, list(sample)]
+        self._fingerprint = _fingerprint(self.model, described)
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the weights, configuration and preprocessing as they were loaded."""
+        """SHA-256 of the weights, configuration, preprocessing and framing of texts, as loaded."""
         return self._fingerprint
 
     def pixels(self, images: Images) -> Tensor:
@@ -46,7 +50,7 @@ class PretrainedBackbone(Backbone):
         """
         return self.preprocessor.prepare(images)
 
-    @property
+    @cached_property
     def width(self) -> int:
         """D, as an image without content shows it."""
         blank = torch.zeros(1, 3, *self.preprocessor.resolution, dtype=torch.uint8)
@@ -90,15 +94,13 @@ class PretrainedBackbone(Backbone):
 
 
 @torch.no_grad()
-def _fingerprint(
-    model: Any, tokenizer: Any, image_processor: Any, chat_template: str | None
-) -> str:
+def _fingerprint(model: Any, described: Sequence[object]) -> str:
     config = model.config.to_dict()
     # Where the model was loaded from, and by which library, does not change what it is.
     for key in ("_name_or_path", "transformers_version"):
         config.pop(key, None)
-    described = [config, image_processor.to_dict(), tokenizer.get_vocab(), chat_template]
-    digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode())
+    text = json.dumps([config, *described], sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode())
     for name, weight in sorted(model.state_dict().items()):
         digest.update(f"{name} {weight.dtype} {list(weight.shape)}".encode())
         digest.update(weight.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)

@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import Any
 
 from methods.backbones.base import Family
+from methods.backbones.families import room_for_texts
 from methods.backbones.fusion import Answer, spelling
 from methods.data import Task
 
@@ -22,8 +23,7 @@ class TextReader:
     @property
     def room(self) -> int:
         """The most tokens of a dual encoder's prompt."""
-        most: int = self.config.text_config.max_position_embeddings
-        return most
+        return room_for_texts(self.config, self.tokenizer)
 
     def same(self, task: Task, answer: Answer = "score") -> tuple[str, str, str] | None:
         """Returns two choices that the backbone cannot tell apart, and why; None: there are none.

@@ -48,7 +48,7 @@ class Prompts(nn.Module, ABC):
         self.layers = nn.ModuleList()
         self.held: list[dict[str, Tensor]] = []
         self.prompting = backbone.prompting
-        self.prompting.in_texts |= not set(layers).isdisjoint(backbone.attention("texts"))
+        self.prompting.in_texts |= any(backbone.tower(name) == "text" for name in layers)
         for number, name in enumerate(layers):
             layer: Any = backbone.get_submodule(name)
             parts = nn.Module()

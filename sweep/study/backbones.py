@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from sweep.errors import InputError, unknown
-from sweep.hub import commit_of, digest
+from sweep.hub import check_revision, commit_of, digest
 from sweep.section import Section
 
 if TYPE_CHECKING:
@@ -21,14 +21,16 @@ EMBEDDED = Path(__file__).parent.parent / "assets"
 class BackboneConfig(Section):
     """A pretrained vision-language model."""
 
-    path: str = Field(description="'tiny-clip', a Hugging Face id, or a local folder.")
+    path: str = Field(
+        description="'tiny-clip', 'tiny-clip-pictures', a Hugging Face id, or a local folder."
+    )
     revision: str | None = Field(default=None, description="Branch, tag or commit on the hub.")
     answer: Literal["score", "generate"] = Field(
         default="score",
         description="How fusion backbones answer: by the likeliest choice, or by greedy text.",
     )
     family: Literal["dual-encoder", "fusion"] | None = Field(
-        default=None, description="For models that could be either; null: as they are configured."
+        default=None, description="What the model has to be; null: either."
     )
 
 
@@ -86,11 +88,13 @@ def find_source(config: BackboneConfig) -> Source:
         InputError: there is no such backbone, or it cannot be reached.
     """
     if config.path in embedded():
+        check_revision("backbone", config.path, config.revision)
         return Source(config, None, digest(EMBEDDED / config.path))
     folder = Path(os.path.expanduser(config.path))
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise InputError(f"backbone '{config.path}': the folder holds no config.json.")
+        check_revision("backbone", config.path, config.revision)
         here = config.model_copy(update={"path": str(folder.resolve())})
         return Source(here, None, digest(folder))
     if config.path.count("/") != 1 or config.path.startswith((".", "/", "~")):

@@ -92,7 +92,7 @@ def test_paligemma_loss_is_its_own(tmp_path: Path, task: Task) -> None:
     for i, label in enumerate(task.train.labels):
         inputs = processor(
             images=Image.fromarray(task.train.images(np.array([i]))[0]),
-            text=f"<image>\n{QUESTIONS[i]}\n",
+            text=f"<image>{QUESTIONS[i]}",
             suffix=task.choices[label],
             return_tensors="pt",
         )
