@@ -25,6 +25,7 @@ from .mechanisms.contribution_table import (
 )
 from .mechanisms.embedding_alignment import alignment_drift, alignments
 from .mechanisms.failure_modes import failure_modes
+from .mechanisms.ood_relations import ood_pairs, ood_relations, ood_stages
 from .mechanisms.shapley_attribution import attribution_stages, attributions
 from .mechanisms.task_contributions import contributions, gains, method_contributions, profiles
 from .mechanisms.transitions import transition_models, transitions
@@ -85,6 +86,9 @@ __all__ = [
     "method_pairs",
     "metrics",
     "mrqap",
+    "ood_pairs",
+    "ood_relations",
+    "ood_stages",
     "order_models",
     "order_scores",
     "precision",

@@ -55,6 +55,9 @@ SPLITS = {
     "tower": "a task; metrics name the towers with trained weights",
     "update": "all tasks; metrics: the share of a tower in the squared norm of the update",
     "cka": "all tasks; metrics: linear CKA of image or text embeddings to stage 0",
+    "ood": "a task, in distribution; metrics: tasks that are not, values: AUROC by MCM scores",
+    "ood_cumulative": "all tasks (unlearnt) or a probe (probe), against all tasks learnt so far",
+    "ood_shared": "a task; metrics: others, values: share of images of a class that it has, too",
 }
 """What eval_task is."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import permutations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,10 @@ StageKey = tuple[str, str, int, tuple[str, ...]]
 """(backbone, method, replicate, prefix)."""
 EvaluationKey = tuple[str, str, str]
 """(split, eval_task, metric)."""
+
+
+OOD_UNLEARNT: EvaluationKey = ("ood_cumulative", "all tasks", "unlearnt")
+"""The AUROC of telling images of learnt tasks from those of tasks that are not learnt yet."""
 
 
 class RunKey(NamedTuple):
@@ -125,8 +130,26 @@ class ScoreArray:
 
     def along(self, where: np.ndarray, evaluations: Sequence[EvaluationKey]) -> np.ndarray:
         """Returns scores [runs, T + 1, evaluations] at every stage of located runs."""
-        columns = np.array([self.columns[e] for e in evaluations], int)
+        columns = np.array([self.columns.get(e, len(self.columns)) for e in evaluations], int)
         found: np.ndarray = self.values[where[:, :, None], columns]
+        return found
+
+    @cached_property
+    def ood_probes(self) -> list[EvaluationKey]:
+        """Returns the AUROC of telling images of learnt tasks from those of every probe."""
+        return [c for c in self.columns if c[0] == "ood_cumulative" and c[2] == "probe"]
+
+    def ood_pairs(self, runs: Sequence[RunKey], where: np.ndarray) -> np.ndarray:
+        """Returns the AUROC of telling tasks apart in runs of one length, [runs, T + 1, T (T - 1)].
+
+        Columns are ordered pairs of tasks by their places in the run: the first is in distribution.
+        """
+        nowhere = len(self.columns)
+        pairs = [
+            [self.columns.get(("ood", *pair), nowhere) for pair in permutations(run.order, 2)]
+            for run in runs
+        ]
+        found: np.ndarray = self.values[where[:, :, None], np.array(pairs, int)[:, None, :]]
         return found
 
     def missing(self, runs: Sequence[RunKey], every: Sequence[int]) -> np.ndarray:

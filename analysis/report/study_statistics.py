@@ -20,6 +20,7 @@ from analysis.mechanisms.contribution_table import (
     contribution_types,
 )
 from analysis.mechanisms.embedding_alignment import alignment_drift, alignments
+from analysis.mechanisms.ood_relations import ood_relations
 from analysis.mechanisms.shapley_attribution import attribution_stages, attributions
 from analysis.mechanisms.task_contributions import gains, method_contributions, of_gains
 from analysis.orders.comparison import comparison, preferred_baselines
@@ -360,6 +361,7 @@ class StudyStatistics:
             "contribution_types": self.contribution_types,
             "alignment_drift": alignment_drift(self.results, self.runs),
             "attribution_stages": attribution_stages(self.results, self.runs),
+            "ood_relations": ood_relations(self.results, self.runs),
             "rankings": self.rankings,
             "method_pairs": self.survival,
             "settling": self.settling,

@@ -220,6 +220,29 @@ def erosion(R: np.ndarray) -> np.ndarray:
     return _mean(R[..., 0, :] - R[..., -1, :])
 
 
+def ood_pairwise(A: np.ndarray) -> np.ndarray:
+    """Mean over ordered pairs i != j of A[T, i, j], the AUROC of images of i against those of j.
+
+    Images score by the classes of i: MCM of Ming et al. 2022 (arXiv 2211.13445), as Sekeh & Wisell
+    2026 (arXiv 2606.14883) measure generalisation. Columns of A are pairs.
+    """
+    return _mean(A[..., -1, :])
+
+
+def ood_cumulative(A: np.ndarray) -> np.ndarray:
+    """Mean over k = 1..T-1 of A[k], the AUROC of images of learnt tasks against those of others.
+
+    Images score by the classes of all tasks learnt so far; after the last stage nothing is left to
+    be told from them.
+    """
+    return _mean(_mean(A[..., 1:-1, :], axis=-2))
+
+
+def ood_probes(A: np.ndarray) -> np.ndarray:
+    """Mean over k = 1..T and held-out suites p of A[k, p], the same for images of p."""
+    return _mean(_mean(A[..., 1:, :], axis=-2))
+
+
 def _learnt(R: np.ndarray) -> np.ndarray:
     """R[i, i]: every task at the stage that learnt it, [..., T]."""
     return np.diagonal(R[..., 1:, :], axis1=-2, axis2=-1)

@@ -36,7 +36,9 @@ class Metric:
     of: str = "task"
     """Which scores are given to `function`: of tasks ("task"), of a jointly trained reference
     minus those of the run ("reference"), of held-out probes ("probe"), recall at 1 in both
-    directions ("retrieval"), or one recall ("i2t_r5")."""
+    directions ("retrieval"), one recall ("i2t_r5"), or AUROC of OOD detection: of ordered pairs of
+    tasks ("ood"), or of learnt tasks against those that are not ("ood_unlearnt") and against probes
+    ("ood_probe")."""
     lowest: float = -np.inf
     """The least value that is possible, as a fraction; below it no interval goes."""
     highest: float = np.inf
@@ -103,12 +105,21 @@ _SHIPPED = (
         )
         for recall in RECALLS
     ),
+    Metric("ood_pairwise", "OOD AUROC of pairs of tasks", formulas.ood_pairwise, of="ood"),
+    Metric(
+        "ood_cumulative",
+        "OOD AUROC of tasks not learnt yet",
+        formulas.ood_cumulative,
+        of="ood_unlearnt",
+    ),
+    Metric("ood_probes", "OOD AUROC of held-out suites", formulas.ood_probes, of="ood_probe"),
 )
 
 _SHARES = {
     *("average_accuracy", "average_incremental_accuracy", "transfer", "avg", "last"),
     *("learning_accuracy", "zero_shot_accuracy", "retrieval_r1", *RECALLS),
     *("diaz_accuracy", "diaz_bwt_plus", "diaz_rem", "diaz_fwt"),
+    *("ood_pairwise", "ood_cumulative", "ood_probes"),
 }
 """Metrics between 0 and 1; all others are differences of such, so between -1 and 1."""
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.data.results import RUN, Results, as_runs
+from analysis.data.score_array import OOD_UNLEARNT
 from analysis.run_metrics.metric import DECIMALS, RECALLS, Metric, with_extra
 
 
@@ -66,6 +67,9 @@ def _with_metrics(
         "reference": joint - R,
         "probe": scores.along(where, scores.probes),
         "retrieval": scores.along(where, scores.retrieval(("i2t_r1", "t2i_r1"))),
+        "ood": scores.ood_pairs(keys, where),
+        "ood_unlearnt": scores.along(where, [OOD_UNLEARNT]),
+        "ood_probe": scores.along(where, scores.ood_probes),
     } | {recall: scores.along(where, scores.retrieval((recall,))) for recall in RECALLS}
     values = {name: metric.function(arrays[metric.of]) for name, metric in chosen.items()}
     # Sums in another task order differ in their last bits; equal results must compare equal.

@@ -26,6 +26,7 @@ from analysis.report.study_statistics import StudyStatistics
 from analysis.report.text.phrases import interval
 from analysis.report.text.sentences import findings
 from tests.analysis.embedded import write_embeddings
+from tests.analysis.ood_rows import write_ood
 from tests.analysis.synthetic import (
     METHODS,
     World,
@@ -126,6 +127,7 @@ def test_every_figure_has_a_place_a_caption_and_data(out: Path) -> None:
     write_study(out, orders, World(tasks=TASKS))
     write_similarity(out, {"image": np.random.default_rng(0).random((3, 3))}, orders, TASKS)
     write_embeddings(out, orders, ["finetune"], features=True)
+    write_ood(out, TASKS, "finetune")
     (out / "study.yaml").write_text("design: {orders: [published]}")
     page = page_of(out)
     ids = {attrs.get("id") for _, attrs in page.elements}

@@ -19,6 +19,7 @@ from analysis.report.panels.study_setup import StudySetup
 from analysis.report.study_statistics import StudyStatistics
 from analysis.version import __version__
 from tests.analysis.embedded import write_embeddings
+from tests.analysis.ood_rows import write_ood
 from tests.analysis.synthetic import (
     METHODS,
     World,
@@ -176,6 +177,7 @@ def test_every_figure_states_its_finding(tmp_path: Path, case: str) -> None:
         rng = np.random.default_rng(0)
         write_similarity(tmp_path, {"near": rng.random((3, 3))}, settings["orders"], TASKS)
         write_embeddings(tmp_path, settings["orders"], ["finetune"], features=True)
+        write_ood(tmp_path, TASKS, "finetune")
     study = StudyStatistics(load(str(tmp_path)))
     drawn = 0
     for panel in PANELS:

@@ -34,6 +34,8 @@ _PAGE: dict[str, tuple[str, ...]] = {
         "failure_mode_curves:FailureModeCurves",
         "feature_paths:FeaturePaths",
         "transition_predictions:TransitionPredictions",
+        "ood_heatmap:OodHeatmap",
+        "ood_curves:OodCurves",
     ),
     "Similarity": (
         "similar_neighbours:SimilarNeighbours",

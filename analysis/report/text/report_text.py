@@ -86,7 +86,7 @@ def methods_text(study: StudyStatistics) -> list[str]:
     ]
 
 
-KINDS = ("untouched", "trained", "combined")
+KINDS = ("untouched", "loaded", "trained", "combined")
 """Of stages, as a run's plan counts them."""
 
 
@@ -140,9 +140,10 @@ def _stages(study: StudyStatistics) -> Fact:
     planned = study.plan
     if "trained" not in planned:
         return Fact("stages", number(len(study.results.scores.rows)), "with scores")
-    kinds = [f"{number(planned[kind])} {kind}" for kind in KINDS if planned[kind]]
-    unshared = f"without sharing {number(planned['trainings_unshared'])} would be trained"
-    return Fact("stages", number(planned["stages"]), f"{', '.join(kinds)}; {unshared}")
+    kinds = [f"{number(planned[kind])} {kind}" for kind in KINDS if planned.get(kind)]
+    unshared = planned["trainings_unshared"]
+    saved = f"; without sharing {number(unshared)} would be trained" if unshared else ""
+    return Fact("stages", number(planned["stages"]), f"{', '.join(kinds)}{saved}")
 
 
 def size(study: StudyStatistics) -> str:

@@ -1,12 +1,13 @@
 """Defines what a diagnostic is."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from sweep.stage.rows import Scores
 from sweep.stage.samples import TestSamples
+from sweep.stage.task_scores import TaskEmbeddings
 
 
 class Diagnostic:
@@ -15,6 +16,9 @@ class Diagnostic:
     A worker makes one object when it loads the method, while the backbone is still untouched, and
     keeps it until it loads another.
     """
+
+    needs_embeddings: ClassVar[bool] = False
+    """Whether `of_embeddings` is called; only dual encoders embed images and classes alike."""
 
     def __init__(self, samples: TestSamples) -> None:
         """Takes the samples to measure on.
@@ -35,6 +39,15 @@ class Diagnostic:
 
         Args:
             given: The method's answers, by task with classes: int64 [N].
+        """
+        return []
+
+    def of_embeddings(self, found: Mapping[str, TaskEmbeddings], learnt: Sequence[str]) -> Scores:
+        """Returns scores of the embeddings that tasks were scored with, all by the same weights.
+
+        Args:
+            found: By name, of tasks and held-out suites with classes; tasks come first.
+            learnt: The tasks learnt so far.
         """
         return []
 
