@@ -31,7 +31,8 @@ DependsOn = Literal["nothing", "task", "set", "sequence"]
 Requirement = Literal["reference", "generator"]
 """What a stage can bring beside its tasks: `Stage.reference`, `Stage.synthetic`."""
 State = dict[str, Tensor]
-"""Everything needed to go on from a prefix: CPU tensors by name."""
+"""Everything needed to go on from a prefix: CPU tensors by name. That of an expert that others have
+trained holds the weights alone which they did train."""
 
 
 class MethodConfig(BaseModel):

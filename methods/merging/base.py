@@ -6,7 +6,8 @@ sequential training leaves after each task (`depends_on`, `reuses_training_of`).
 task_vectors.py.
 
 All weights that are trained are merged, in both towers, where papers on CLIP merge the image tower
-and leave the text tower untrained.
+and leave the text tower untrained. Experts of others hold what they have trained, such as the image
+tower: then nothing else is merged.
 """
 
 from abc import abstractmethod
@@ -33,6 +34,8 @@ class Merging(FineTune):
         """Start with nothing merged."""
         super().build()
         self._frozen: State = {}
+        self._moved: frozenset[str] | None = None
+        """The weights that differ from the untouched backbone; None: that is not known."""
 
     @abstractmethod
     def merge(self, vectors: TaskVectors) -> Vector:
@@ -54,21 +57,33 @@ class Merging(FineTune):
         return TaskVectors(
             experts=experts,
             start=self._initial,
-            weights=tuple(names if self.adapter else self.trainable()),
+            weights=tuple(names if self.adapter else self._held(experts)),
             adapter=self.adapter,
             device=self.backbone.device,
             seed=stage.replicate_seed,
         )
 
+    def _held(self, experts: Mapping[str, State]) -> list[str]:
+        """Returns the weights that experts hold; they all hold the same."""
+        held = next(iter(experts.values()))
+        return [name for name in self.trainable() if f"weights/{name}" in held]
+
     @torch.no_grad()
     def become(self, vector: Vector) -> None:
         """Put theta_0 + `vector` in place; an adapter then does nothing."""
-        self.load_state(self._initial)
+        if self.adapter or self._moved is None:
+            self.load_state(self._initial)
+            self._moved = frozenset()
         weights = dict(self.named_parameters())
+        for name in self._moved - vector.keys():
+            weights[name].copy_(self._initial[f"weights/{name}"])
         for name, change in vector.items():
             if self.adapter:
                 self._frozen[name] = weights[name].detach().clone()
+            elif name in self._moved:
+                weights[name].copy_(self._initial[f"weights/{name}"])
             weights[name].add_(change.to(self.backbone.device))
+        self._moved = frozenset(vector)
 
     @torch.no_grad()
     def load_state(self, state: State) -> None:
@@ -76,5 +91,5 @@ class Merging(FineTune):
         weights = dict(self.named_parameters())
         for name, weight in self._frozen.items():
             weights[name].copy_(weight)
-        self._frozen = {}
+        self._frozen, self._moved = {}, None
         super().load_state(state)

@@ -37,6 +37,7 @@ from torch.nn.functional import normalize
 from methods.base import State
 from methods.baselines.finetune import FineTuneConfig
 from methods.data import Batch, Stage
+from methods.merging.beginnings import Beginnings
 from methods.merging.masked import Masked, Unified
 from methods.merging.task_vectors import TaskVectors, Vector
 from methods.tools.image_features import image_features
@@ -63,6 +64,7 @@ class ConDU(Masked):
         super().build()
         self.prototypes: dict[str, Tensor] = {}
         self.known = False
+        self.beginnings = Beginnings[Unified](lambda unified: unified.nbytes)
 
     def combine(self, experts: Mapping[str, State], stage: Stage) -> None:
         """Unify the experts and, with the untouched backbone, make the prototypes of new tasks."""
@@ -73,11 +75,13 @@ class ConDU(Masked):
 
     def unify(self, vectors: TaskVectors) -> Unified:
         """Decouple and unify anew with every task."""
-        first, *others = vectors.tasks
-        unified = unify((first,), vectors.only(first).items())
-        for task in others:
-            unified = unify((*unified.tasks, task), _with_one_more(unified, vectors.only(task)))
-        return unified
+        return self.beginnings.merge(
+            vectors,
+            lambda one: unify(one.tasks, one.items()).to("cpu"),
+            lambda unified, one: unify(
+                (*unified.tasks, *one.tasks), _with_one_more(unified.to(one.device), one)
+            ).to("cpu"),
+        ).to(vectors.device)
 
     def select(self, task: str | None) -> None:
         """Put the task's expert in place, or get ready to ask several."""

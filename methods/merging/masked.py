@@ -30,6 +30,18 @@ class Unified:
     factors: Tensor
     """float32 [T], on the CPU."""
 
+    @property
+    def nbytes(self) -> int:
+        """The memory of the vector and its masks."""
+        tensors = (*self.vector.values(), *self.masks.values())
+        return sum(tensor.nbytes for tensor in tensors)
+
+    def to(self, device: torch.device | str) -> "Unified":
+        """Returns the same on a device."""
+        vector = {weight: tensor.to(device) for weight, tensor in self.vector.items()}
+        masks = {weight: tensor.to(device) for weight, tensor in self.masks.items()}
+        return Unified(self.tasks, vector, masks, self.factors)
+
     def expert(self, task: str) -> Vector:
         """Returns the vector of one expert."""
         row = self.tasks.index(task)

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from methods.baselines.finetune import FineTuneConfig
 from methods.merging.base import Merging
+from methods.merging.beginnings import Beginnings
 from methods.merging.task_vectors import TaskVectors, Vector
 
 
@@ -51,6 +52,11 @@ class Merged:
     lengths: tuple[float, ...]
     """Of the task vectors so far."""
 
+    @property
+    def nbytes(self) -> int:
+        """The memory of the vector."""
+        return sum(tensor.nbytes for tensor in self.vector.values())
+
 
 class OPCM(Merging):
     """Merge experts one by one, in directions that earlier ones left free."""
@@ -62,21 +68,18 @@ class OPCM(Merging):
     def build(self) -> None:
         """Start with nothing merged; look up which weights are matrices of linear layers."""
         super().build()
-        self.path: list[tuple[tuple[int, str], Merged]] = []
+        self.beginnings = Beginnings[Merged](lambda merged: merged.nbytes)
         self.matrices = {
             f"{name}.weight" for name, layer in self.named_modules() if isinstance(layer, nn.Linear)
         }
 
     def merge(self, vectors: TaskVectors) -> Vector:
         """Go on from the longest beginning that the sequence before had in common."""
-        wanted = [(vectors.seed, task) for task in vectors.tasks]
-        while self.path and [key for key, _ in self.path] != wanted[: len(self.path)]:
-            self.path.pop()
-        for key in wanted[len(self.path) :]:
-            tau = {weight: taus[0] for weight, taus in vectors.only(key[1]).items()}
-            merged = self.add(self.path[-1][1], tau) if self.path else first(tau)
-            self.path.append((key, merged))
-        return self.path[-1][1].vector
+        return self.beginnings.merge(
+            vectors,
+            lambda one: first(_row(one)),
+            lambda merged, one: self.add(merged, _row(one)),
+        ).vector
 
     def add(self, merged: Merged, tau: Vector) -> Merged:
         """Let one more expert in."""
@@ -90,6 +93,11 @@ class OPCM(Merging):
         mean = sum(lengths) / len(lengths)
         scaling = length(vector) / mean
         return Merged({w: (new / scaling).cpu() for w, new in vector.items()}, scaling, lengths)
+
+
+def _row(one: TaskVectors) -> Vector:
+    """Returns the vector of one expert."""
+    return {weight: taus[0] for weight, taus in one.items()}
 
 
 def first(tau: Vector) -> Merged:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
+from sweep.engine.contract import group_size
 from sweep.plan.scheduler import Assignment, Scheduler
 from sweep.plan.units import Run
 from sweep.storage.folder import Folder
@@ -43,7 +44,7 @@ class Progress:
     restored: int
     """Units that were finished before this run."""
     working: list[str]
-    """Titles of the units being worked on."""
+    """Titles of the units being worked on, one per lane."""
     failed: dict[str, str]
     is_settled: bool
     stopped: str = ""
@@ -68,6 +69,7 @@ class Coordinator:
         for key in self.scheduler.superfluous():
             self.store.drop_state(key)
         self._records: dict[str, Record] = {}
+        self._reports_stages = group_size(len(self.graph.runs)) == 1
         self._started: set[tuple[str, ...]] = set()
         self._max_lanes = max_lanes
         self._lanes: dict[str, float] = {}
@@ -101,24 +103,24 @@ class Coordinator:
         return lane in self._lanes
 
     async def next(
-        self, lane: str, held: list[str], loaded: tuple[str, str] | None
-    ) -> Assignment | Literal["stop"] | None:
+        self, lane: str, held: list[str], loaded: tuple[str, str] | None, most: int = 1
+    ) -> list[Assignment] | Literal["stop"] | None:
         """Returns work for a lane; None: ask again; "stop": there will be none."""
-        assignment: Assignment | None = None
+        claimed: list[Assignment] = []
 
         def found() -> bool:
-            nonlocal assignment
+            nonlocal claimed
             now = time.monotonic()
             self.scheduler.expire(now)
             if self.scheduler.is_settled or lane in self._dismissed:
                 return True
-            assignment = self.scheduler.claim(lane, held, loaded, now)
-            return assignment is not None
+            claimed = self.scheduler.claim_several(lane, held, loaded, now, most)
+            return bool(claimed)
 
         await self._wait_until(found)
-        if assignment is None:
+        if not claimed:
             return "stop" if self.scheduler.is_settled or lane in self._dismissed else None
-        return assignment
+        return claimed
 
     def alive(self, lane: str, key: str | None, room: PlacementGroup) -> None:
         """Takes a lane's heartbeat: the unit it is working on and the resources that it holds."""
@@ -142,11 +144,18 @@ class Coordinator:
         self._dismissed.add(lane)
         self._lanes.pop(lane, None)
 
-    async def finish(self, record: Record) -> None:
-        """Takes note of a unit that a lane has stored."""
-        self._records[record.key] = record
-        for key in self.scheduler.finish(record.key):
-            await asyncio.to_thread(self.store.drop_state, key)
+    async def finish(self, *records: Record) -> None:
+        """Takes note of units that a lane has stored."""
+        for record in records:
+            if self._reports_stages:
+                self._records[record.key] = record
+            for key in self.scheduler.finish(record.key):
+                await asyncio.to_thread(self.store.drop_state, key)
+        await self._announce()
+
+    async def release(self, lane: str, keys: list[str]) -> None:
+        """Takes units back that a lane has not begun."""
+        self.scheduler.release(lane, keys)
         await self._announce()
 
     async def fail(self, lane: str, key: str, error: str, final: bool) -> None:
@@ -180,6 +189,21 @@ class Coordinator:
             Outcome("ok", await self.record(key)) if key in scheduler.done else Outcome("skipped")
         )
 
+    async def outcomes(self, first: int, end: int) -> dict[str, int] | None:
+        """Returns how many of some runs ended in which way; None: ask again."""
+        runs = self.graph.runs[first:end]
+        self._started |= {(r.backbone, r.method, str(r.replicate), *r.order) for r in runs}
+        scheduler = self.scheduler
+        keys = {key for run in runs for key in run.stages}
+        await self._wait_until(
+            lambda: all(key in scheduler.failed or key not in scheduler.todo for key in keys)
+        )
+        if any(key in scheduler.todo and key not in scheduler.failed for key in keys):
+            return None
+        failed = sum(any(key in scheduler.failed for key in run.stages) for run in runs)
+        ok = sum(all(key in scheduler.done for key in run.stages) for run in runs)
+        return {"ok": ok, "failed": failed, "skipped": len(runs) - ok - failed}
+
     async def record(self, key: str) -> Record:
         """Returns the record of a finished unit."""
         if key not in self._records:
@@ -206,7 +230,7 @@ class Coordinator:
             units=len(scheduler.done) + len(scheduler.todo),
             done=list(scheduler.done),
             restored=scheduler.restored,
-            working=[self.graph.units[key].title for key in scheduler.claimed],
+            working=[self.graph.units[key].title for key in scheduler.in_hand.values()],
             failed=dict(scheduler.failed),
             is_settled=scheduler.is_settled,
             stopped=self._stopped,

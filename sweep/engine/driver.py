@@ -1,5 +1,6 @@
 """Runs a study: Ray Tune works through the orders on lanes, the store keeps what is finished."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from ray import cloudpickle, tune
 from ray.tune.logger import JsonLoggerCallback
 
 from sweep.engine.cluster import HEAD, NAMESPACE, SHARE, check_head, connected, fit_lanes
-from sweep.engine.contract import LaneConfig
+from sweep.engine.contract import LaneConfig, group_size
 from sweep.engine.coordinator import Coordinator, Progress
 from sweep.engine.trial import OrderTrial
 from sweep.measuring.checking import check_inputs
@@ -33,6 +34,8 @@ GONE = "its folder was removed while it ran"
 """Why a study breaks off whose run folder is no longer there."""
 POLL_SECONDS = 1.0
 """Seconds between two looks at the coordinator."""
+POLLED_UNITS = 20_000
+"""Units of a study beyond which it looks more rarely: it is told the keys of all that are done."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Finished:
 
     out: str
     grid: "tune.ResultGrid | None"
-    """Tune's own view: a result per order, with every stage's metrics; None if it broke off."""
+    """Tune's own view: a result per order, with every stage's metrics; of more than a thousand
+    runs a result for several, with how many of them ended in which way. None if it broke off."""
     failed: dict[str, str]
     """Errors by unit key; empty when all went well."""
     is_settled: bool
@@ -189,11 +193,13 @@ def _tuner(plan: Plan, lane: LaneConfig, run_folder: RunFolder, lanes: int) -> "
 def _choices(runs: Sequence[Run]) -> dict[str, Any]:
     """Returns Tune's search space: the index of a run, and what its table shows of it.
 
-    Tune copies the whole grid for every trial, so the grid has only numbers.
+    Of thousands of runs a trial has several, and shows the first. Tune copies the whole grid for
+    every trial, so the grid has only numbers.
     """
+    size = group_size(len(runs))
 
     def shown(spec: Any) -> dict[str, object]:
-        run = runs[spec.config.index]
+        run = runs[spec.config.index * size]
         return {
             "backbone": run.backbone,
             "method": run.method,
@@ -202,7 +208,7 @@ def _choices(runs: Sequence[Run]) -> dict[str, Any]:
         }
 
     return {
-        "index": tune.grid_search(list(range(len(runs)))),
+        "index": tune.grid_search(list(range(math.ceil(len(runs) / size)))),
         "run": tune.sample_from(shown),
     }
 
@@ -241,7 +247,8 @@ class _Watch:
             self.run_folder.flush(self.done, self.last.failed)
 
     def _follow(self) -> None:
-        while not self._stop.wait(POLL_SECONDS):
+        pause = POLL_SECONDS * max(1.0, len(self.run_folder.plan.units) / POLLED_UNITS)
+        while not self._stop.wait(pause):
             # The coordinator may be restarting, or a disk may not answer. The next poll tries
             # again, and the last one, in __exit__, raises errors that persist.
             with suppress(Exception):

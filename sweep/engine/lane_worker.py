@@ -16,14 +16,18 @@ from sweep.engine.coordinator import LEASE
 from sweep.plan.scheduler import Assignment
 from sweep.stage.state_cache import StateCache
 from sweep.stage.trainer import join_lane
-from sweep.stage.worker import Worker
+from sweep.stage.worker import Result, Worker
 from sweep.storage.failures import keep
-from sweep.storage.store import Store
+from sweep.storage.store import Record, Store
 
 STARTS = 4
 """How often a worker tries to read its data before it ends the study."""
 PAUSE = 15.0
 """Seconds between two tries: a file server may need them to recover."""
+MOST_TOGETHER = 256
+"""Units that a lane is given at a time, if they are short enough to be stored together."""
+TOGETHER_SECONDS = 5.0
+"""Seconds after which a lane stores what it has done: so much is lost if it dies."""
 T = TypeVar("T")
 
 
@@ -46,41 +50,92 @@ def work(config: LaneConfig) -> None:
     except (ValueError, OSError) as error:  # data or folder cannot be read: the study ends
         ray.get(coordinator.abort.remote(keep(store.folder, error)))
         return
-    states = StateCache(store.state)
+    lane = _Lane(config.lane, coordinator, store, worker, doing)
+    # Workers of one lane may find at different units that it is time to store them.
+    most = MOST_TOGETHER if accelerator.num_processes == 1 else 1
     while True:
-        answer: list[Assignment | Literal["stop"] | None] = [None]
+        answer: list[list[Assignment] | Literal["stop"] | None] = [None]
         if leads:
-            answer = [ray.get(coordinator.next.remote(config.lane, list(states), worker.loaded))]
-        assignment = broadcast_object_list(answer)[0]
-        if assignment == "stop":
+            held = list(lane.states)
+            answer = [ray.get(coordinator.next.remote(config.lane, held, worker.loaded, most))]
+        several = broadcast_object_list(answer)[0]
+        if several == "stop":
             return
-        if assignment is None:
-            continue
-        unit = assignment.unit
-        doing[0] = unit.key
-        states.make_room(assignment.ancestors)
-        try:
-            result = worker.compute(unit, states.__getitem__, assignment.is_trained)
-        except Exception as error:
-            # Train restarts all workers of the lane, since they may have got to different points.
-            doing[0] = None
-            final = isinstance(error, ValueError | TypeError | FloatingPointError)
-            said = keep(store.folder, error, unit)
-            ray.get(coordinator.fail.remote(config.lane, unit.key, said, final))
-            raise
-        if result.state is not None:
-            states[unit.key] = result.state
-        if leads:
-            state = result.state if assignment.is_state_needed else None
+        if several is not None:
+            lane.compute(several)
+
+
+class _Lane:
+    """Computes the units that a lane is given, stores them, and says so."""
+
+    def __init__(
+        self,
+        name: str,
+        coordinator: Any,
+        store: Store,
+        worker: Worker,
+        doing: list[str | None],
+    ) -> None:
+        self._name = name
+        self._coordinator = coordinator
+        self._store = store
+        self._worker = worker
+        self._doing = doing
+        self.states = StateCache(store.state)
+
+    def compute(self, several: list[Assignment]) -> None:
+        """Computes units until they are all done, or until it is time to store them."""
+        done: list[tuple[Assignment, Result]] = []
+        begun = time.monotonic()
+        while several and (not done or time.monotonic() - begun < TOGETHER_SECONDS):
+            assignment = several.pop(0)
+            self._doing[0] = assignment.unit.key
+            self.states.make_room(assignment.ancestors)
             try:
-                former = store.training(unit.key) if assignment.is_trained else None
-                save = partial(store.save, result.record, state, result.embeddings, former)
-                record = _start(save)
-            except OSError as error:  # nothing that any lane trains could be stored
-                ray.get(coordinator.abort.remote(keep(store.folder, error, unit)))
+                result = self._worker.compute(
+                    assignment.unit, self.states.__getitem__, assignment.is_trained
+                )
+            except Exception as error:
+                # Train restarts all workers of the lane, since they may have got to different
+                # points.
+                self._doing[0] = None
+                self._keep(done, several)
+                final = isinstance(error, ValueError | TypeError | FloatingPointError)
+                said = keep(self._store.folder, error, assignment.unit)
+                self._tell("fail", self._name, assignment.unit.key, said, final)
                 raise
-            ray.get(coordinator.finish.remote(record))
-        doing[0] = None
+            if result.state is not None:
+                self.states[assignment.unit.key] = result.state
+            done.append((assignment, result))
+        self._keep(done, several)
+        self._doing[0] = None
+
+    def _keep(self, done: list[tuple[Assignment, Result]], left: list[Assignment]) -> None:
+        """Stores what is done, and gives back what is left."""
+        if not self._worker.accelerator.is_main_process:
+            return
+        if done:
+            try:
+                records = _start(partial(self._save, done))
+            except OSError as error:  # nothing that any lane trains could be stored
+                unit = done[0][0].unit
+                self._tell("abort", keep(self._store.folder, error, unit))
+                raise
+            self._tell("finish", *records)
+        if left:
+            self._tell("release", self._name, [assignment.unit.key for assignment in left])
+
+    def _save(self, done: list[tuple[Assignment, Result]]) -> list[Record]:
+        if len(done) > 1:
+            self._store.save_together([(made.record, made.embeddings) for _, made in done])
+            return [made.record for _, made in done]
+        ((assignment, made),) = done
+        state = made.state if assignment.is_state_needed else None
+        former = self._store.training(assignment.unit.key) if assignment.is_trained else None
+        return [self._store.save(made.record, state, made.embeddings, former)]
+
+    def _tell(self, what: str, *arguments: object) -> None:
+        ray.get(getattr(self._coordinator, what).remote(*arguments))
 
 
 def _start(read: Callable[[], T]) -> T:

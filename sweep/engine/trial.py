@@ -1,5 +1,7 @@
 """Defines the Ray Tune trial: one run (one order), one iteration per stage; its actor owns a lane.
 
+Of thousands of runs a trial stands for some that follow one another, with one iteration for all.
+
 Tune reuses the actor for the next run, so the lane's workers stay loaded from order to order.
 """
 
@@ -12,7 +14,7 @@ import ray
 from ray import tune
 from ray.exceptions import ActorUnavailableError
 
-from sweep.engine.contract import LaneConfig, find_coordinator
+from sweep.engine.contract import LaneConfig, find_coordinator, group_size
 from sweep.engine.coordinator import Outcome, flat
 from sweep.engine.lane import run_lane
 from sweep.plan.units import Run
@@ -50,13 +52,27 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # mypy skips ray, so th
             self.error = error
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Goes on with another run on the same lane."""
-        self.run = self.runs[new_config["index"]]
+        """Goes on with another run, or with others, on the same lane."""
+        size = group_size(len(self.runs))
+        self.first = new_config["index"] * size
+        self.end = min(self.first + size, len(self.runs))
+        self.is_group = size > 1
+        self.run = self.runs[self.first]
         self.stage = 0
         return True
 
     def step(self) -> dict[str, Any]:
-        """Waits for the next stage of the run and reports it."""
+        """Waits for the next stage of the run, or for all of all runs, and reports it."""
+        return self._step_group() if self.is_group else self._step()
+
+    def _step_group(self) -> dict[str, Any]:
+        started = time.monotonic()
+        ended: dict[str, int] = self._ask("outcomes", self.first, self.end)
+        self._ask("may_leave")
+        waited = time.monotonic() - started
+        return ended | {"average_accuracy": float("nan"), "wait_s": waited, "done": True}
+
+    def _step(self) -> dict[str, Any]:
         self.stage += 1
         started = time.monotonic()
         outcome: Outcome = self._ask("outcome", self.run, self.stage)

@@ -11,27 +11,29 @@ have in common is one unit, computed once. How much they have in common is the m
 
 If a result is made of several trainings, `combines_over` says what the cheap second step depends
 on: there is one combination per set of tasks or per prefix. Methods that train alike
-(`Method.reuses_training_of`) share their trainings.
+(`Method.reuses_training_of`) share their trainings. Where a study has experts of others, these are
+loaded in place of the trainings of `individual`, and are the same in all replicates.
 """
 
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 from methods.base import Method
 from sweep.errors import InputError
 from sweep.orders.order import Order
-from sweep.plan.units import Run, Unit, UnitGraph
+from sweep.plan.units import Run, Unit, UnitGraph, UnitKind
 from sweep.registry import name_of
+from sweep.study.expert_sources import loads_experts
 from sweep.study.pinned import Pinned
 from sweep.study.schema import Study
 from sweep.texts import plural
 
 Where = tuple[str, str, int, int]
 """Backbone, method, replicate and its seed."""
-VERSION = 4
+VERSION = 5
 """Part of every key: raise it when the same inputs would give other results. The code of methods is
 part of their keys, so this is about everything else: training, evaluation, made data, backbones."""
 
@@ -67,6 +69,12 @@ class Plan(UnitGraph):
             for label, kind in self._methods.items()
         }
         """By method; equal for methods that share their trainings."""
+        self._identities = {label: self._identity(label) for label in self._methods}
+        # A study of all orders asks for the same stages and evaluations a million times.
+        self._added: dict[tuple[str, str, str, int, Order, bool], str] = {}
+        self._known_stages: dict[tuple[Where, Order, bool], str] = {}
+        self._known_evaluations: dict[tuple[str, Order], str] = {}
+        self._settings = study.training.model_dump(mode="json")
         self._shown = {
             self._trainings[label]
             for label, kind in self._methods.items()
@@ -113,11 +121,17 @@ class Plan(UnitGraph):
             path: Trainings of the shorter prefixes.
             is_due: Whether it is evaluated on everything, and not on what was just learnt alone.
         """
+        known = self._known_stages.get((where, prefix, is_due))
+        if known:
+            return known
         kind = self._methods[where[1]]
         tasks = prefix if kind.combines_over == "sequence" else tuple(sorted(prefix))
         match kind.depends_on:
             case "nothing":
                 return self._start(where[0], prefix)
+            case "task" if self.loads(where[1]):
+                expert = where[0], where[1], 0, 0
+                trained = [self._add("load", *expert, (task,), (), is_due) for task in tasks]
             case "task":
                 trained = [self._add("train", *where, (task,), (), is_due) for task in tasks]
             case "set":
@@ -132,11 +146,14 @@ class Plan(UnitGraph):
                     "for evaluation.choices 'seen'; allowed: task, all."
                 )
             return trained[tasks.index(prefix[-1])] if kind.depends_on == "task" else trained[-1]
-        return self._add("combine", *where, tasks, tuple(trained), is_due)
+        stage = self._add("combine", *where, tasks, tuple(trained), is_due)
+        if kind.depends_on == "task":  # the path of a sequence is made along with its stages
+            self._known_stages[where, prefix, is_due] = stage
+        return stage
 
     def _add(
         self,
-        kind: Literal["start", "train", "combine"],
+        kind: UnitKind,
         backbone: str,
         method: str,
         replicate: int,
@@ -146,7 +163,10 @@ class Plan(UnitGraph):
         is_due: bool = True,
     ) -> str:
         """Returns the key of a unit, which is new or known; one that is due once is."""
-        is_shown = kind != "train" or self._trainings[method] in self._shown
+        asked = (kind, backbone, method, replicate, prefix, is_due)
+        if asked in self._added:
+            return self._added[asked]
+        is_shown = kind not in ("load", "train") or self._trainings[method] in self._shown
         of_last = self._methods[method].combines_over != "set" if method else True
         only = () if is_due else prefix[-1:] if kind != "combine" or of_last else prefix
         unit = Unit(
@@ -164,14 +184,17 @@ class Plan(UnitGraph):
         known = self.units.setdefault(unit.key, unit)
         if is_due and known.only:
             self.units[unit.key] = unit
+        self._added[asked] = unit.key
         return unit.key
 
     def _evaluation(self, backbone: str, only: Order) -> str:
         """Returns the key of what a unit is evaluated on, among `evaluations`."""
-        covered = self._covers(backbone, only)
-        key = _digest(covered)[:16]
-        self.evaluations[key] = covered
-        return key
+        if (backbone, only) not in self._known_evaluations:
+            covered = self._covers(backbone, only)
+            key = _digest(covered)[:16]
+            self.evaluations[key] = covered
+            self._known_evaluations[backbone, only] = key
+        return self._known_evaluations[backbone, only]
 
     def _covers(self, backbone: str, only: Order) -> dict[str, str]:
         """Returns what stages of a backbone are evaluated on; no training depends on it.
@@ -208,17 +231,24 @@ class Plan(UnitGraph):
         }
         if kind == "start" and prefix:
             facts["offered"] = prefix
-        if kind != "start":
+        if kind == "load":
+            expert = self.pinned.experts[backbone, prefix[0]]
+            facts |= {"expert": expert.fingerprint, "prefix": prefix}
+        elif kind != "start":
             training = self.study.training
             own = {t: training.per_task[t].model_dump() for t in prefix if t in training.per_task}
             facts |= {
                 "data": {task: self.pinned.fingerprints[task].train for task in prefix},
-                "method": self._trainings[method] if kind == "train" else self._identity(method),
-                "training": training.model_dump(mode="json") | {"per_task": own},
+                "method": (self._trainings if kind == "train" else self._identities)[method],
+                "training": self._settings | {"per_task": own},
                 "seed": seed,
                 "prefix": prefix,
             }
             facts |= {need: self.pinned.data[need] for need in self._methods[method].requires}
+            if self.loads(method):  # what is left of the settings is how forward passes are made
+                made = {name: getattr(training, name) for name in ("batch_size", "precision")}
+                experts = [self.pinned.experts[backbone, task].fingerprint for task in prefix]
+                facts |= {"training": made, "experts": experts}
         return _digest(facts)[:24]
 
     def _identity(self, label: str, trainer: type[Method] | None = None) -> str:
@@ -229,6 +259,10 @@ class Plan(UnitGraph):
         name = name_of("methods", kind)
         return json.dumps([name, self.pinned.code[name], own], sort_keys=True)
 
+    def loads(self, method: str) -> bool:
+        """Returns whether a method's experts are loaded, and not trained."""
+        return self.study.experts is not None and loads_experts(self._methods[method])
+
     def steps(self, unit: Unit) -> int:
         """Returns the optimiser steps of a unit."""
         if unit.kind != "train":
@@ -238,7 +272,7 @@ class Plan(UnitGraph):
 
     def trainings_unshared(self, method: str) -> int:
         """Returns how many stages of a method would be trained if no two runs shared any."""
-        if self._methods[method].depends_on == "nothing":
+        if self._methods[method].depends_on == "nothing" or self.loads(method):
             return 0
         return sum(len(run.order) for run in self.runs if run.method == method)
 
@@ -251,7 +285,8 @@ class Plan(UnitGraph):
     def counts(self) -> dict[str, Any]:
         """Returns the plan in numbers: its stages, and of which kinds they are.
 
-        A stage is the untouched backbone, or is trained, or is combined from trained ones.
+        A stage is the untouched backbone, an expert that is loaded, or is trained, or is combined
+        from such ones.
         """
         kinds = Counter(unit.kind for unit in self.units.values())
         trainings = {label: self.trainings(label) for label in self.study.methods}
@@ -261,6 +296,7 @@ class Plan(UnitGraph):
             "runs": len(self.runs),
             "stages": len(self.units),
             "untouched": kinds["start"],
+            "loaded": kinds["load"],
             "trained": kinds["train"],
             "combined": kinds["combine"],
             "trainings": {label: len(keys) for label, keys in trainings.items()},
@@ -271,17 +307,37 @@ class Plan(UnitGraph):
         """Returns what is there of the data, what is left out and why, and what differs."""
         sections = self.study.data().values()
         found = [s for config in sections for s in (*config.found(), *config.warnings())]
-        return [*found, *self.study.protocol_remarks()]
+        return [*found, *self._experts_sentences(), *self.study.protocol_remarks()]
+
+    def _experts_sentences(self) -> list[str]:
+        """Returns which experts are loaded, and what it means that they are."""
+        if not self.pinned.experts:
+            return []
+        named = ", ".join(
+            f"{task} {expert.path} ({(expert.commit or expert.fingerprint)[:12]})"
+            for (_, task), expert in self.pinned.experts.items()
+        )
+        said = f"Experts are loaded, so settings of training have no effect on them: {named}."
+        if len(self.blocks) == 1:
+            return [said]
+        return [
+            said,
+            "They are the same in all replicates, which differ in their orders and in what is "
+            "drawn at random in a merge, but not in a training.",
+        ]
 
     def stages_sentence(self) -> str:
         """Returns how many stages there are, of which kinds, and what sharing saves."""
         counts = self.counts()
+        from_what = "them" if counts["loaded"] else "trained ones"
         kinds = {
             "untouched": f"{counts['untouched']:,} untouched",
+            "loaded": f"{plural(counts['loaded'], 'expert')} loaded",
             "trained": f"{counts['trained']:,} trained",
-            "combined": f"{counts['combined']:,} combined from trained ones",
+            "combined": f"{counts['combined']:,} combined from {from_what}",
         }
-        parts = ", ".join(text for kind, text in kinds.items() if counts[kind])
+        always = {"trained"} if counts["loaded"] else set()
+        parts = ", ".join(text for kind, text in kinds.items() if counts[kind] or kind in always)
         unshared = counts["trainings_unshared"]
         saved = 1 - counts["trained"] / unshared if unshared else 0.0
         said = f"{plural(counts['stages'], 'stage')}: {parts}"

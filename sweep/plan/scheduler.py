@@ -4,9 +4,11 @@ The scheduler holds nothing that cannot be rebuilt from the store: a unit is don
 there. Everything else (claims, failed attempts) may be lost without losing work.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from sweep.plan.ready_units import ReadyUnits
 from sweep.plan.units import Unit, UnitGraph
 
 MAX_LOSSES = 5
@@ -64,7 +66,6 @@ class Scheduler:
 
     def __post_init__(self) -> None:
         units, children = self.graph.units, self.graph.children
-        self._index = {key: i for i, key in enumerate(units)}
         self._claims: dict[str, _Claim] = {}
         self._seen: dict[str, float] = {}
         self._errors: dict[str, int] = {}
@@ -84,7 +85,12 @@ class Scheduler:
                     self._trained.add(key)
         self.done |= dict.fromkeys(key for key in units if key not in self.todo)
         self.restored = len(self.done)
-        self._ready = {key for key in self.todo if self._parents_done(key)}
+        self._waiting = Counter(
+            parent for key in self.todo if self._lacks_state(key) for parent in units[key].parents
+        )
+        """How many units are left to do that start from a unit's state."""
+        self._ready = ReadyUnits(units)
+        self._ready.update(key for key in self.todo if self._parents_done(key))
 
     def _parents_done(self, key: str) -> bool:
         """Returns whether the states that a unit starts from are there."""
@@ -115,22 +121,56 @@ class Scheduler:
         takes longer than loading a state), then units whose parents' states it has in memory, then
         units in the plan's order.
         """
+        claimed = self.claim_several(lane, held, method, now, 1)
+        return claimed[0] if claimed else None
+
+    def claim_several(
+        self,
+        lane: str,
+        held: Collection[str],
+        method: tuple[str, str] | None,
+        now: float,
+        most: int,
+    ) -> list[Assignment]:
+        """Returns the next unit for a lane, and others like it that can be stored together.
+
+        These are combinations of one method, in the plan's order: they are short, and none starts
+        from another. One that a lane was lost with comes alone, since it may be what ended it.
+
+        Args:
+            lane: Its name.
+            held: Units whose states it has in memory.
+            method: Backbone and method that it has loaded.
+            now: The time.
+            most: Most units.
+        """
         self._give_back(lane, now)
         if not self._ready:
-            return None
-        units = self.graph.units
+            return []
+        first = self._ready.next(held, method)
+        several = [first]
+        if self.graph.units[first].kind == "combine" and first not in self._losses:
+            others = self._ready.after(first, most - 1)
+            several += [key for key in others if self._may_join(key)]
+        for key in several:
+            self._ready.discard(key)
+            self._claims[key] = _Claim(lane, now)
+        return [self._assignment(key) for key in several]
 
-        def cost(key: str) -> tuple[int, bool, bool, int]:
-            unit = units[key]
-            loaded = (unit.backbone, unit.method) == method
-            inherits = bool(unit.parents) and all(parent in held for parent in unit.parents)
-            return unit.replicate, not loaded, not inherits, self._index[key]
+    def _may_join(self, key: str) -> bool:
+        return self.graph.units[key].kind == "combine" and key not in self._losses
 
-        key = min(self._ready, key=cost)
-        self._ready.discard(key)
-        self._claims[key] = _Claim(lane, now)
+    def _assignment(self, key: str) -> Assignment:
         ancestors = () if key in self._trained else self._ancestors(key)
-        return Assignment(units[key], ancestors, self._keeps_state(key), key in self._trained)
+        unit = self.graph.units[key]
+        return Assignment(unit, ancestors, self._keeps_state(key), key in self._trained)
+
+    def release(self, lane: str, keys: Iterable[str]) -> None:
+        """Takes back units that a lane has claimed and not begun."""
+        for key in keys:
+            if key in self._claims and self._claims[key].lane == lane:
+                del self._claims[key]
+                self._ready.add(key)
 
     def _ancestors(self, key: str) -> tuple[str, ...]:
         found: dict[str, None] = {}
@@ -143,10 +183,13 @@ class Scheduler:
 
     def _keeps_state(self, key: str) -> bool:
         unit, keep = self.graph.units[key], self.graph.keep_states
-        if unit.kind != "train":
+        if unit.kind not in ("load", "train"):
             return False
-        leaf = keep != "none" and key in self.graph.leaves
-        return keep == "all" or leaf or any(map(self._lacks_state, self.graph.children[key]))
+        if self._waiting[key]:
+            return True
+        # What was loaded can be loaded again, so nothing is lost with it.
+        is_leaf = keep == "leaves" and key in self.graph.leaves
+        return unit.kind == "train" and (keep == "all" or is_leaf)
 
     def superfluous(self) -> list[str]:
         """Returns finished units with states that are not needed, left by a process that died."""
@@ -159,7 +202,7 @@ class Scheduler:
     def alive(self, lane: str, key: str | None, now: float) -> None:
         """Takes note that a lane is alive and works on `key`, even if its claim was forgotten."""
         self._seen[lane] = now
-        if key in self._ready:
+        if key is not None and key in self._ready:
             self._ready.discard(key)
             self._claims[key] = _Claim(lane, now)
 
@@ -187,16 +230,25 @@ class Scheduler:
         self._claims.pop(key, None)
         self._ready.discard(key)
         self.failed.pop(key, None)
-        self.todo.discard(key)
+        self._leave(key)
         self.done[key] = None
-        children = self.graph.children[key]
-        self._ready |= (
-            {child for child in children if self._lacks_state(child) and self._parents_done(child)}
-            - set(self._claims)
-            - set(self.failed)
+        self._ready.update(
+            child
+            for child in self.graph.children[key]
+            if self._lacks_state(child)
+            and self._parents_done(child)
+            and child not in self._claims
+            and child not in self.failed
+            and child not in self._ready
         )
         used = [*self.graph.units[key].parents, *([key] if key in self._trained else [])]
         return [other for other in used if not self._keeps_state(other)]
+
+    def _leave(self, key: str) -> None:
+        """Takes a unit from those that are left to do."""
+        if self._lacks_state(key):
+            self._waiting.subtract(self.graph.units[key].parents)
+        self.todo.discard(key)
 
     def fail(self, lane: str, key: str, error: str, final: bool) -> None:
         """Takes note of a failed attempt; `final` if trying again is pointless."""
@@ -226,7 +278,7 @@ class Scheduler:
         """
         late = {key for key, unit in self.graph.units.items() if unit.replicate >= replicates}
         for key in late & self.todo:
-            self.todo.discard(key)
+            self._leave(key)
             self._ready.discard(key)
             self._claims.pop(key, None)
             self.failed.pop(key, None)
@@ -247,6 +299,11 @@ class Scheduler:
             children = [c for c in self.graph.children[queue.pop()] if self._lacks_state(c)]
             yield from children
             queue += children
+
+    @property
+    def in_hand(self) -> dict[str, str]:
+        """Lanes at work, each with the first of the units that it has claimed."""
+        return {claim.lane: key for key, claim in reversed(self._claims.items())}
 
     @property
     def claimed(self) -> dict[str, str]:

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from sweep.orders.order import Order
 
+UnitKind = Literal["start", "load", "train", "combine"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
@@ -14,9 +16,9 @@ class Unit:
 
     key: str
     """A hash of everything that its state depends on."""
-    kind: Literal["start", "train", "combine"]
-    """start: evaluate the untouched backbone; train: train a task, then evaluate if `is_evaluated`;
-    combine: combine trained states, then evaluate."""
+    kind: UnitKind
+    """start: evaluate the untouched backbone; load: load the expert of a task; train: train a task,
+    then evaluate if `is_evaluated`; combine: combine loaded or trained states, then evaluate."""
     backbone: str
     method: str
     """The method's label; "" for a start unit, which all methods share."""

@@ -241,6 +241,19 @@ ANSWER_SCORES: Mapping[str, AnswerScore] = {
 """Scores of written answers, by name."""
 
 
+def never_right(name: str, references: References) -> int:
+    """Returns how many samples score 0 even where the answer is one of their references.
+
+    >>> never_right("letter", [["B"], ["a red bus"]])
+    1
+    """
+    best = np.zeros(len(references))
+    for k in range(max(map(len, references))):
+        answers = [those[min(k, len(those) - 1)] for those in references]
+        best = np.maximum(best, ANSWER_SCORES[name](answers, references))
+    return int((best == 0).sum())
+
+
 def applicable(references: References) -> tuple[str, ...]:
     """Returns the scores that make sense for some references.
 

@@ -20,7 +20,7 @@ from sweep.stage.diagnostics.base import Diagnostic
 from sweep.stage.rows import Scores, score
 from sweep.stage.samples import TestSamples
 from sweep.stage.stratified import sampling_error
-from sweep.stage.task_scores import Measured, TaskScores
+from sweep.stage.task_scores import Measured, TaskEmbeddings, TaskScores
 from sweep.stage.trainer import Trainer
 
 DECIMALS = 6
@@ -40,11 +40,12 @@ class Evaluator:
             for task in benchmark.probes.values()
         ]
         self.samples = TestSamples(trainer)
-        self.measures = TaskScores(self.samples)
         self.diagnostics: list[Diagnostic] = [
             resolve("diagnostics", name)(self.samples)
             for name in trainer.study.evaluation.diagnostics
         ]
+        keeps = any(diagnostic.needs_embeddings for diagnostic in self.diagnostics)
+        self.measures = TaskScores(self.samples, keeps)
 
     @torch.no_grad()
     def evaluate(
@@ -53,7 +54,8 @@ class Evaluator:
         """Returns scores and mean embeddings of the method as it is now; equal on every worker.
 
         Args:
-            learnt: The tasks learnt so far, whose choices are offered if the study wants that.
+            learnt: The tasks learnt so far: whose choices are offered if the study wants that, and
+                what is in distribution for diagnostics.
             only: Evaluates on these tasks and on nothing else; empty: on everything.
 
         Returns:
@@ -70,9 +72,12 @@ class Evaluator:
         with self.accelerator.autocast():
             for group in self._groups(only):
                 given: dict[str, torch.Tensor] = {}
+                embedded: dict[str, TaskEmbeddings] = {}
                 for split, task in group:
                     found = self.measures.measure(task, self._among(split, task, learnt))
                     scores += _rows(split, task, found)
+                    if found.embedded is not None:
+                        embedded[task.name] = found.embedded
                     if split == "task":
                         embeddings += _means(task, found)
                         if found.given is not None and task.form.has_classes:
@@ -80,6 +85,8 @@ class Evaluator:
                 for diagnostic in self.diagnostics if not only else ():
                     scores += diagnostic.of_tasks(given)
                     embeddings += diagnostic.embeddings(given)
+                    if diagnostic.needs_embeddings:
+                        scores += diagnostic.of_embeddings(embedded, learnt)
             # Methods that choose weights by the task of a sample have no model as a whole.
             if not self.trainer.method.uses_task_id and not only:
                 for diagnostic in self.diagnostics:

@@ -36,8 +36,20 @@ RECALLS = (1, 5, 10)
 
 
 @dataclass(frozen=True, eq=False)
+class TaskEmbeddings:
+    """The embeddings that a task with classes was scored with, L2-normalised, on the device."""
+
+    ids: Tensor
+    """This worker's test samples: int64 [N], on the CPU."""
+    images: Tensor
+    """Of these samples: float32 [N, D]."""
+    classes: Tensor
+    """Of all choices, each the mean over its texts: float32 [C, D]."""
+
+
+@dataclass(frozen=True, eq=False)
 class Measured:
-    """What is found about one task; all but `given` and `values` are means."""
+    """What is found about one task; all but `given`, `values` and `embedded` are means."""
 
     metrics: Mapping[str, float]
     """By name; what is here lies in 0..1."""
@@ -55,13 +67,16 @@ class Measured:
     """The same for the texts of all choices, or those that belong to the samples."""
     given: Tensor | None = None
     """The choice given to every sample: int64 [N], on the CPU; -1 for none. None: no choices."""
+    embedded: TaskEmbeddings | None = None
+    """Of tasks with classes, if embeddings are kept."""
 
 
 class TaskScores:
     """Measures one method on tasks of every kind; each worker takes its share of the samples."""
 
-    def __init__(self, samples: TestSamples) -> None:
+    def __init__(self, samples: TestSamples, keeps_embeddings: bool = False) -> None:
         self.samples = samples
+        self.keeps_embeddings = keeps_embeddings
         self.method, self.backbone = samples.trainer.method, samples.trainer.backbone
 
     def measure(self, task: Task, among: Task) -> Measured:
@@ -82,8 +97,11 @@ class TaskScores:
         texts = backbone.embed_texts(backbone.texts(task)).float()
         # Texts come template by template: [templates * choices, D].
         choices = normalize(texts.view(-1, len(task.choices), texts.shape[1]).mean(0), dim=-1)
+        kept: list[tuple[Tensor, Tensor]] = []
 
         def facts(batch: Batch, images: Tensor) -> tuple[Tensor, Tensor]:
+            if self.keeps_embeddings:
+                kept.append((batch.ids, images))
             cosines = (images * choices[batch.labels]).sum(1)
             fits = backbone.similarity(images, choices)
             return cosines, cross_entropy(fits, batch.labels, reduction="none")
@@ -93,7 +111,11 @@ class TaskScores:
             "accuracy": share_right(given, task),
             "class_accuracy": mean_recall(given, task),
         }
-        return _of_choices(task, given, metrics, means, texts.mean(0).cpu())
+        found = _of_choices(task, given, metrics, means, texts.mean(0).cpu())
+        if not self.keeps_embeddings:
+            return found
+        ids, images = (torch.cat(column) for column in zip(*kept, strict=True))
+        return replace(found, embedded=TaskEmbeddings(ids, images, choices))
 
     def _own_choices(self, task: Task) -> Measured:
         width = self.backbone.width

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, gather_object
 from torch import Tensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from methods.backbones.base import Backbone
+from methods.backbones.expert_files import load_expert
 from methods.base import State
 from methods.data import Batch, Split, Stage, Task, batch_of
 from methods.seeds import derive_seed
@@ -23,6 +25,7 @@ from sweep.stage.launchers import unasked_settings_hidden
 from sweep.stage.pools import ReferencePool, generated
 from sweep.stage.random_crops import RandomCrops
 from sweep.study.backbones import Source
+from sweep.study.expert_sources import ExpertSource
 from sweep.study.schema import MethodEntry, Study
 from sweep.tasks.base import Benchmark, GeneratorConfig
 from sweep.tasks.pixels import Pixels
@@ -38,6 +41,10 @@ def join_lane(study: Study) -> Accelerator:
     is taken from the environment either, so that a study gives the same numbers in every shell.
     """
     torch.set_num_threads(max(1, int(study.lanes.cpus_per_worker)))
+    if not torch.distributed.is_initialized():
+        # Of a study before, in the same process, with another precision or device: Accelerate
+        # refuses the one and keeps the other. Both are set anew from this study.
+        AcceleratorState._reset_state(reset_partial_state=True)
     with unasked_settings_hidden():
         return Accelerator(
             # Accelerate joins several CPU workers into one process group only if this is set. And
@@ -223,6 +230,17 @@ class Trainer:
         """
         self.method.combine(dict(zip(unit.prefix, trained, strict=True)), self._stage(unit))
         self._check_finite(f"combining '{' > '.join(unit.prefix)}'")
+
+    def load(self, source: ExpertSource) -> State:
+        """Returns the state of an expert that others have trained: the weights that it holds.
+
+        Raises:
+            ValueError: its files have changed, or it is no expert of this backbone.
+        """
+        source.verify()
+        self.method.reset(0)
+        weights = load_expert(self.backbone, source.files)
+        return {f"weights/backbone.{name}": tensor for name, tensor in weights.items()}
 
     def train(self, unit: Unit, parent: State | None) -> State:
         """Trains the last task of a unit from its parent's state (None: the untouched backbone).

@@ -98,8 +98,10 @@ class Worker:
 
         self._load(unit)
         needed = [state_of(key) for key in ([unit.key] if is_trained else unit.parents)]
-        lap("load")
         state = None
+        if unit.kind == "load":
+            state = self.trainer.load(self.pinned.experts[unit.backbone, unit.prefix[0]])
+        lap("load")
         if is_trained:
             self.trainer.method.load_state(needed[0])
         elif unit.kind == "train":

@@ -24,6 +24,10 @@ def inputs(plan: Plan) -> dict[str, Any]:
         "test": {name: found.test for name, found in pinned.fingerprints.items()},
         "data": {name: found for name, found in pinned.data.items() if name != "benchmark"},
         "backbones": {label: source.fingerprint for label, source in pinned.sources.items()},
+        "experts": {
+            f"task '{task}' for backbone '{backbone}'": source.fingerprint
+            for (backbone, task), source in pinned.experts.items()
+        },
         "answers": {label: source.config.answer for label, source in pinned.sources.items()},
         "code": {part: dict(modules) for part, modules in pinned.code.items()},
         "diagnostics": {name: "" for name in study.evaluation.diagnostics},
@@ -67,6 +71,7 @@ def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
         "test": "the test data of '{}'",
         "data": "the {}",
         "backbones": "the files of backbone '{}'",
+        "experts": "the expert of {}",
         "answers": "how backbone '{}' answers",
     }
     for section, text in said.items():

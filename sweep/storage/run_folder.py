@@ -5,11 +5,12 @@ import json
 import platform
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import yaml
@@ -29,6 +30,7 @@ from sweep.storage.failures import ERRORS
 from sweep.storage.folder import Folder
 from sweep.storage.inputs import PACKAGES, write_inputs
 from sweep.storage.lock import NAME
+from sweep.storage.placing import at_places
 from sweep.storage.planned import PLAN
 from sweep.storage.store import READERS, Record, Store
 from sweep.study.schema import Study
@@ -38,7 +40,13 @@ LEFT_BEHIND = {"tune", ERRORS, NAME}
 """Files and folders that no study needs."""
 PARTS = ("results", "costs", "embeddings")
 """Tables that are written in parts."""
+READ_TOGETHER = 1000
+"""Stages that are read at a time, to bound memory."""
+_FIRST = RESULTS_SCHEMA.get_field_index("split")
+ROWS_SCHEMA = pa.schema([RESULTS_SCHEMA.field(i) for i in range(_FIRST, len(RESULTS_SCHEMA))])
+"""The columns of results that do not say where a stage stands."""
 
+T = TypeVar("T")
 Place = tuple[str, str, int, int, Order]
 """Backbone, method, replicate, seed and prefix: where a stage stands in the results."""
 
@@ -159,36 +167,56 @@ class RunFolder:
         """Writes the results of all units not written yet."""
         self._flushed = time.monotonic()
         new = [key for key in done if key not in self._written]
-        if new:
+        for some in _chunks(new, READ_TOGETHER):
             with ThreadPoolExecutor(READERS) as pool:
-                wanted = [self.plan.units[key].evaluation for key in new]
-                records = list(pool.map(self.store.record, new, wanted))
-                embeddings = list(pool.map(self.store.embeddings, new, wanted))
+                wanted = [self.plan.units[key].evaluation for key in some]
+                records = list(pool.map(self.store.record, some, wanted))
+                embeddings = list(pool.map(self.store.embeddings, some, wanted))
             for record in records:
                 self._seconds.update(record.seconds)
                 self._trained[record.key] = record.seconds.get("train", 0.0)
                 self._workers.add(json.dumps(record.worker))
-            part = f"part-{time.time_ns():x}.parquet"
-            rows = [row for record in records for row in self._rows(record)]
-            self.folder.write_table(pa.Table.from_pylist(rows, RESULTS_SCHEMA), "results", part)
-            costs = [row for record in records for row in self._costs(record)]
-            self.folder.write_table(pa.Table.from_pylist(costs, COSTS_SCHEMA), "costs", part)
-            vectors = [
-                placed | vector
-                for key, table in zip(new, embeddings, strict=True)
-                if table is not None
-                for placed in self._placed(key)
-                for vector in table.to_pylist()
-            ]
-            self.folder.write_table(
-                pa.Table.from_pylist(vectors, EMBEDDINGS_SCHEMA), "embeddings", part
-            )
-            self._written |= set(new)
+            self._write_parts("results", self._results(records))
+            self._write_parts("costs", self._cost_tables(records))
+            self._write_parts("embeddings", self._vectors(some, embeddings))
+            self._written |= set(some)
         for path in self._stale:  # from an earlier run; all of it has just been written again
             self.folder.filesystem.delete_file(path)
         self._stale = []
         if failed != self._failed:
             self._write_failures(failed)
+        self._flushed = time.monotonic()
+
+    def _write_parts(self, kind: str, tables: Iterable[pa.Table]) -> None:
+        for number, table in enumerate(tables):
+            part = f"part-{time.time_ns():x}-{number}.parquet"
+            self.folder.write_table(table, kind, part)
+
+    def _results(self, records: Sequence[Record]) -> Iterator[pa.Table]:
+        places = [
+            [place | self._stage_facts(place["prefix"]) for place in self._placed(record.key)]
+            for record in records
+        ]
+        rows = [self._rows(record) for record in records]
+        table = pa.Table.from_pylist([row for own in rows for row in own], ROWS_SCHEMA)
+        return at_places(places, table, list(map(len, rows)), RESULTS_SCHEMA)
+
+    def _cost_tables(self, records: Sequence[Record]) -> Iterator[pa.Table]:
+        costs = [row for record in records for row in self._costs(record)]
+        yield pa.Table.from_pylist(costs, COSTS_SCHEMA)
+
+    def _vectors(
+        self, keys: Sequence[str], embeddings: Sequence[pa.Table | None]
+    ) -> Iterator[pa.Table]:
+        found = [
+            (key, table) for key, table in zip(keys, embeddings, strict=True) if table is not None
+        ]
+        if not found:
+            return iter(())
+        places = [list(self._placed(key)) for key, _ in found]
+        tables = [table for _, table in found]
+        rows = pa.concat_tables(tables)
+        return at_places(places, rows, list(map(len, tables)), EMBEDDINGS_SCHEMA)
 
     def _write_failures(self, failed: dict[str, str]) -> None:
         rows = [
@@ -203,15 +231,17 @@ class RunFolder:
         )
         self._failed = dict(failed)
 
-    def _rows(self, record: Record) -> Iterable[dict[str, Any]]:
-        evaluation = self.plan.study.evaluation
-        scored = evaluation.scores_in(record.scores)
-        for placed in self._placed(record.key):
-            for score in record.scores:
-                is_score = scored.get((score["split"], score["eval_task"])) == score["metric"]
-                facts = {"is_score": is_score, "status": "ok"}
-                row = {name: value for name, value in score.items() if name != "is_primary"}
-                yield placed | self._stage_facts(placed["prefix"]) | row | facts
+    def _rows(self, record: Record) -> list[dict[str, Any]]:
+        """Returns the rows of a stage, wherever it stands."""
+        scored = self.plan.study.evaluation.scores_in(record.scores)
+        return [
+            {name: value for name, value in score.items() if name != "is_primary"}
+            | {
+                "is_score": scored.get((score["split"], score["eval_task"])) == score["metric"],
+                "status": "ok",
+            }
+            for score in record.scores
+        ]
 
     def _costs(self, record: Record) -> Iterable[dict[str, Any]]:
         """Yields seconds of a stage: learning its last task (and combining), then evaluating."""
@@ -259,6 +289,13 @@ class RunFolder:
             },
         }
         self.folder.write(json.dumps(facts, indent=1).encode(), "manifest.json")
+
+
+def _chunks(items: Iterable[T], most: int) -> Iterator[list[T]]:
+    """Yields items in lists of at most so many."""
+    rest = iter(items)
+    while some := list(islice(rest, most)):
+        yield some
 
 
 def places(plan: Plan) -> dict[str, dict[Place, None]]:

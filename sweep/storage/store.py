@@ -3,6 +3,7 @@
 OUT/stages/KEY/state.safetensors               the state of this prefix (may be deleted)
 OUT/stages/KEY/embeddings.EVALUATION.parquet   mean embeddings of every task
 OUT/stages/KEY/stage.EVALUATION.json           the record, written last: it marks completeness
+OUT/stages/batches/                            stages that were finished together (`Batches`)
 OUT/evaluations/EVALUATION.json                what an evaluation covers
 
 A stage is trained once, and evaluated again where there is more to evaluate it on. The record of a
@@ -13,7 +14,7 @@ import hashlib
 import io
 import json
 import posixpath
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 
 from sweep.plan.scheduler import Kept
 from sweep.plan.units import Unit
+from sweep.storage.batches import Batches, Stored
 from sweep.storage.folder import Folder
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class Store:
             evaluations: What the evaluations that are wanted cover, see `UnitGraph.evaluations`.
         """
         self.folder = Folder(out)
+        self.batches = Batches(self.folder)
         self._evaluations = dict(evaluations or {})
 
     def write_evaluations(self) -> None:
@@ -78,8 +81,9 @@ class Store:
         """
         units = units or {}
         kept = {}
-        for key, names in self._files().items():
-            if evaluations := _evaluations(names):
+        files = {key: set[str]() for key in self.batches.scan()} | self._files()
+        for key, names in files.items():
+            if evaluations := [*_evaluations(names), *self.batches.evaluations(key)]:
                 wanted = units[key].evaluation if key in units else ""
                 found = any(self._covers(name, wanted) for name in evaluations)
                 kept[key] = Kept(has_state=STATE in names, has_scores=found)
@@ -146,6 +150,17 @@ class Store:
         self.folder.write(content, "stages", record.key, _record_in(record.evaluation))
         return Record(**facts | {"scores": tuple(facts["scores"])})
 
+    def save_together(self, results: Sequence[tuple[Record, pa.Table | None]]) -> None:
+        """Writes finished stages without states, all or none.
+
+        Args:
+            results: Their records and embeddings.
+        """
+        self.batches.save(
+            Stored(record.key, record.evaluation, json.dumps(asdict(record)).encode(), embeddings)
+            for record, embeddings in results
+        )
+
     def record(self, key: str, evaluation: str = "") -> Record:
         """Returns the record of a finished stage, with the scores of an evaluation.
 
@@ -157,14 +172,17 @@ class Store:
             FileNotFoundError: the stage has no such record.
         """
         found = self._found(key, evaluation)
-        facts = json.loads(self.folder.read("stages", key, _record_in(found)))
+        if found in self.batches.evaluations(key):
+            content = self.batches.load(key, found).record
+        else:
+            content = self.folder.read("stages", key, _record_in(found))
+        facts = json.loads(content)
         scores = (row for row in facts["scores"] if not self._is_gone(row, found, evaluation))
         return Record(**facts | {"scores": tuple(scores)})
 
     def training(self, key: str) -> Record:
         """Returns the record that says what the state of a stage is."""
-        names = self._files(key).get(key, set())
-        records = [self.record(key, evaluation) for evaluation in _evaluations(names)]
+        records = [self.record(key, evaluation) for evaluation in self._evaluations_of(key)]
         if not records:
             raise FileNotFoundError(f"stage {key} has no record")
         return max(records, key=lambda record: bool(record.state_sha256))
@@ -174,17 +192,32 @@ class Store:
         found = self._found(key, evaluation)
         if not found:
             return None
-        content = self.folder.read("stages", key, _embeddings_in(found))
-        table = pq.read_table(io.BytesIO(content))
+        table = self._embeddings(key, found)
+        if table is None:
+            return None
         rows = [not self._is_gone(row, found, evaluation) for row in table.to_pylist()]
         return table if all(rows) else table.filter(pa.array(rows))
 
+    def _embeddings(self, key: str, evaluation: str) -> pa.Table | None:
+        if evaluation in self.batches.evaluations(key):
+            return self.batches.load(key, evaluation).embeddings
+        content = self.folder.read("stages", key, _embeddings_in(evaluation))
+        return pq.read_table(io.BytesIO(content))
+
+    def _evaluations_of(self, key: str) -> list[str]:
+        """Returns all evaluations that a stage has records of."""
+        names = _evaluations(self._files(key).get(key, set()))
+        if not names and not self.batches.evaluations(key):
+            self.batches.scan()
+        return [*names, *self.batches.evaluations(key)]
+
     def _found(self, key: str, wanted: str) -> str:
         """Returns the evaluation that a stage has and that covers the one that is wanted."""
+        if wanted and wanted in self.batches.evaluations(key):
+            return wanted
         if wanted and self.folder.exists("stages", key, _record_in(wanted)):
             return wanted
-        names = _evaluations(self._files(key).get(key, set()))
-        found = [name for name in names if self._covers(name, wanted)]
+        found = [name for name in self._evaluations_of(key) if self._covers(name, wanted)]
         if not found:
             raise FileNotFoundError(f"stage {key} has no record of evaluation {wanted or 'any'}")
         return max(found)
