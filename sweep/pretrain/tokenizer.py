@@ -1,11 +1,12 @@
-"""Makes a tokenizer with one token per word."""
+"""Makes tokenizers: with one token per word, or with pieces that make up any text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
+from tokenizers import Tokenizer, decoders, normalizers
+from tokenizers.models import BPE, WordLevel
+from tokenizers.pre_tokenizers import ByteLevel, Whitespace
 from tokenizers.processors import TemplateProcessing
+from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast
 
 # <eos> must not have id 2: CLIPModel takes an end token of 2 for a bug in old checkpoints.
@@ -25,6 +26,42 @@ def word_tokenizer(words: Sequence[str], max_length: int) -> PreTrainedTokenizer
         pad_token="<pad>",
         bos_token="<bos>",
         unk_token="<unk>",
+        eos_token="<eos>",
+        model_max_length=max_length,
+    )
+
+
+def byte_tokenizer(texts: Iterable[str], size: int, max_length: int) -> PreTrainedTokenizerFast:
+    """Returns a tokenizer of pieces that are frequent in the texts, and of the 256 bytes.
+
+    No text is unknown to it: a word that is like no other is read byte by byte. Capitals are read
+    as small letters, as by the tokenizer of CLIP. Sennrich et al., "Neural Machine Translation of
+    Rare Words with Subword Units" (ACL 2016, arXiv 1508.07909), on bytes as in GPT-2.
+
+    Args:
+        texts: What it learns pieces from.
+        size: Most tokens, those for the start, the end and padding included.
+        max_length: Most tokens of a text.
+    """
+    tokenizer = Tokenizer(BPE())
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = ["<eos>", "<pad>", "<bos>"]
+    trainer = BpeTrainer(
+        vocab_size=size,
+        special_tokens=special,
+        initial_alphabet=sorted(ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = TemplateProcessing(
+        single="<bos> $A <eos>", special_tokens=[("<bos>", 2), ("<eos>", 0)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        bos_token="<bos>",
         eos_token="<eos>",
         model_max_length=max_length,
     )

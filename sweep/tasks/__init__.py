@@ -12,6 +12,7 @@ PROBES = "probes"
 BENCHMARKS = {
     "world": "sweep.tasks.world.config:World",
     "dial": "sweep.tasks.world.config:Dial",
+    "pictures": "sweep.tasks.pictures.real_pictures:Pictures",
     "folder": "sweep.tasks.image_folder:ImageFolder",
     "datasets": "sweep.tasks.sources.datasets:Datasets",
     **dict.fromkeys(
@@ -22,6 +23,7 @@ BENCHMARKS = {
 """Benchmarks by name."""
 REFERENCES = {
     "captions": "sweep.tasks.world.config:Captions",
+    "pictures": "sweep.tasks.pictures.real_pictures:PicturePool",
     "dataset": "sweep.tasks.dataset:Dataset",
 }
 """Reference pools by name."""

@@ -5,9 +5,10 @@ is a pool of image-caption pairs outside of all tasks; a generator makes new ima
 of a task. Only some methods need a reference or a generator.
 """
 
+import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -69,6 +70,14 @@ class TaskFingerprint:
     """Covers all that learning the task depends on: images, labels, choices, prompts, question."""
     test: str
     """Covers all that evaluating on it depends on."""
+
+
+def together(
+    parts: Mapping[str, TaskFingerprint], tasks: Iterable[str], probes: Iterable[str]
+) -> str:
+    """Returns the SHA-256 of what identifies tasks and probes, in whatever order."""
+    found = [sorted((name, parts[name]) for name in names) for names in (tasks, probes)]
+    return hashlib.sha256(repr(tuple(found)).encode()).hexdigest()
 
 
 class DataConfig(Section, ABC):

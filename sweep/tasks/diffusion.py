@@ -13,7 +13,7 @@ from pydantic import Field
 from methods.data import Images, Task
 from methods.seeds import derive_seed
 from sweep.errors import InputError
-from sweep.hub import HubOrFolder, commit_of, digest
+from sweep.hub import HubOrFolder, check_revision, commit_of, digest
 from sweep.tasks.base import BenchmarkConfig, Generator, GeneratorConfig
 
 _AT_ONCE = 8
@@ -45,6 +45,7 @@ class Diffusion(GeneratorConfig):
             return commit_of("generator", self.path, self.revision, _INDEX)
         if not (folder / _INDEX).is_file():
             raise InputError(f"generator '{self.path}': the folder holds no {_INDEX}.")
+        check_revision("generator", self.path, self.revision)
         return digest(folder)
 
     def check(self) -> None:

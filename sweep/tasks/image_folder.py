@@ -15,7 +15,14 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from methods.data import Split, Task
 from sweep import file_digests
 from sweep.errors import InputError, unknown
-from sweep.tasks.base import Benchmark, BenchmarkConfig, FolderPath, TaskFingerprint, check_template
+from sweep.tasks.base import (
+    Benchmark,
+    BenchmarkConfig,
+    FolderPath,
+    TaskFingerprint,
+    check_template,
+    together,
+)
 from sweep.tasks.image_files import (
     Files,
     LeftOut,
@@ -109,10 +116,7 @@ class ImageFolder(BenchmarkConfig):
 
     def fingerprint(self) -> str:
         """Returns the SHA-256 of what identifies the tasks and the probes, in whatever order."""
-        parts = self.fingerprints()
-        tasks = sorted((name, parts[name]) for name in self.task_names())
-        probes = sorted((name, parts[name]) for name in self.probes)
-        return hashlib.sha256(repr((tasks, probes)).encode()).hexdigest()
+        return together(self.fingerprints(), self.task_names(), self.probes)
 
     def fingerprints(self) -> Mapping[str, TaskFingerprint]:
         """Identifies every task by its images, their order, its choices, prompts and question.

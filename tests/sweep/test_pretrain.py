@@ -12,8 +12,8 @@ import torch
 
 from methods.backbones import load_backbone
 from sweep.pretrain import pretrain_tiny_clip
+from sweep.pretrain.caption_matching import contrastive_loss
 from sweep.pretrain.quality import figures
-from sweep.pretrain.tiny_clip import contrastive_loss
 from sweep.pretrain.tokenizer import word_tokenizer
 from sweep.study.backbones import EMBEDDED
 from sweep.tasks.world import World

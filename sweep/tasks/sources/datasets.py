@@ -1,6 +1,5 @@
 """Makes a benchmark of any data sets, which `datasets` reads from the hub or from folders."""
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,7 +9,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from sweep.errors import InputError
-from sweep.tasks.base import Benchmark, BenchmarkConfig, FolderPath, TaskFingerprint
+from sweep.tasks.base import Benchmark, BenchmarkConfig, FolderPath, TaskFingerprint, together
 from sweep.tasks.named.benchmark_files import written_out
 from sweep.tasks.samples.from_source import Made, make_tasks, numbered_names
 from sweep.tasks.samples.sourced_task import SourcedTask
@@ -62,10 +61,7 @@ class Datasets(BenchmarkConfig):
 
     def fingerprint(self) -> str:
         """Returns the SHA-256 of what identifies the tasks and the probes, in whatever order."""
-        parts = self.fingerprints()
-        tasks = sorted((name, parts[name]) for name in self.task_names())
-        probes = sorted((name, parts[name]) for name in self.probes)
-        return hashlib.sha256(repr((tasks, probes)).encode()).hexdigest()
+        return together(self.fingerprints(), self.task_names(), self.probes)
 
     def fingerprints(self) -> Mapping[str, TaskFingerprint]:
         """Identifies every task by its samples, their order, its choices, prompts and question.
