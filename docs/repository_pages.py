@@ -19,7 +19,7 @@ TEXTS = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "methods/README.md": "methods.md",
-    "analysis/README.md": "findings.md",
+    "analysis/README.md": "made_world.md",
 }
 """Pages, by the file that they show."""
 PACKAGES = ("sweep", "methods", "analysis")

@@ -40,7 +40,7 @@ def test_a_method_of_ones_own_is_found_from_the_command_line(tmp_path: Path) -> 
     command = [Path(sys.executable).with_name("sweep"), "trial", "study.yaml", *order]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "accuracy of locked-text" in done.stdout
+    assert "scores of locked-text" in done.stdout
 
 
 def test_a_method_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

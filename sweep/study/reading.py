@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from sweep.errors import InputError
+from sweep.errors import InputError, unknown
 from sweep.plain_yaml import parse_yaml, read_text
 
 LABELLED = ("backbones", "methods")
@@ -13,7 +13,9 @@ NAMED = ("benchmark", "design", "reference", "generator")
 
 
 def read_yaml(path: Path, overrides: tuple[str, ...] = ()) -> Any:
-    """Returns the content of a YAML file with "key.path=value" overrides applied.
+    """Returns the content of a YAML file with overrides applied.
+
+    "key.path=value" sets a key, and "~key.path" takes one away.
 
     Raises:
         InputError: the file or an override cannot be read.
@@ -26,20 +28,35 @@ def read_yaml(path: Path, overrides: tuple[str, ...] = ()) -> Any:
             f"'{path}' is empty; a study needs at least name, benchmark, backbones and methods."
         )
     for override in overrides:
-        _apply(content, override)
+        if override.startswith("~") and "=" not in override:
+            _remove(content, override[1:])
+        else:
+            _set(content, override)
     return content
 
 
-def _apply(content: Any, override: str) -> None:
+def _set(content: Any, override: str) -> None:
     dotted, equals, text = override.partition("=")
     if not equals or not dotted:
-        raise InputError(f"--set takes key.path=value, got '{override}'.")
+        raise InputError(f"--set takes key.path=value or ~key.path, got '{override}'.")
+    section, key = _holder(content, dotted)
+    section[key] = parse_yaml(text, f"--set {dotted}")
+
+
+def _remove(content: Any, dotted: str) -> None:
+    section, key = _holder(content, dotted)
+    if key not in section:
+        raise unknown(f"key in --set ~{dotted}", key, map(str, section))
+    del section[key]
+
+
+def _holder(content: Any, dotted: str) -> tuple[dict[Any, Any], str]:
+    """Returns the mapping that the last key of a dotted path is in, and that key."""
     section, rest, done = content, dotted, ""
     while isinstance(section, dict):
         key, rest = _first_key(section, rest)
         if not rest:
-            section[key] = parse_yaml(text, f"--set {dotted}")
-            return
+            return section, key
         done = f"{done}.{key}" if done else key
         section[key] = _written_out(done, section.get(key))
         section = section[key]
