@@ -135,6 +135,6 @@ def _compute(plan: Plan, run_folder: RunFolder | None) -> dict[str, Result]:
 
 
 def matrix(order: Order, records: list[Record], evaluation: Evaluation) -> pd.DataFrame:
-    """Returns the accuracy matrix: a row per stage, a column per task in order of learning."""
+    """Returns the matrix of scores: a row per stage, a column per task in order of learning."""
     rows = [evaluation.task_scores(record.scores) for record in records]
     return pd.DataFrame(rows, index=["untouched", *order])[list(order)]

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("analysis", "methods", "sweep")
 DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 """Distributions that are called otherwise than what one imports from them."""
-EXTRAS = {"testing": "methods/testing"}
+EXTRAS = {"testing": "methods/testing", "pictures": "sweep/tasks/pictures"}
 """Extras by the only folder that imports what they install."""
 OPTIONAL = {"diffusers"}
 """Imported in a function, which first says what to install where it is missing."""

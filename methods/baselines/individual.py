@@ -30,4 +30,4 @@ class Individual(FineTune):
 
     def select(self, task: str | None) -> None:
         """Put the weights of the task's expert in place."""
-        self.load_state(self.experts.get(task or "", self._initial))
+        self.load_state(self._initial | self.experts.get(task or "", {}))

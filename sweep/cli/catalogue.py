@@ -28,7 +28,7 @@ ABOUT = {
     "generators": "images made from captions, for methods that replay what they generate",
     "designs": "which orders are run",
     "measures": "how similar two tasks are, before anything is trained",
-    "diagnostics": "what is evaluated besides accuracy",
+    "diagnostics": "what is evaluated besides scores",
     "metrics": "what a run is summarised by",
     "panels": "parts of the report",
     "studies": "shipped studies, to run or to start from",

@@ -33,7 +33,9 @@ StudyArgument = Annotated[
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", help="Change a key of the study, such as training.steps=500. May be repeated."
+        "--set",
+        help="Change a key of the study, such as training.steps=500, or take one away: "
+        "~methods.er. May be repeated.",
     ),
 ]
 OutOption = Annotated[
@@ -244,7 +246,7 @@ def trial(
     except OSError:  # `main` would say it in one sentence, but here its place is what counts
         traceback.print_exc()
         raise typer.Exit(EXIT_FAILED) from None
-    table = Table(title=f"accuracy of {method}")
+    table = Table(title=f"scores of {method}")
     for title in ("after", *tasks):
         table.add_column(title, overflow="fold")
     for stage, row in matrix(tasks, records, loaded.evaluation).iterrows():
@@ -320,10 +322,15 @@ def list_(
 @app.command()
 def pretrain(
     backbone: Annotated[
-        str, typer.Argument(metavar="NAME", help="An embedded backbone: tiny-clip.")
+        str,
+        typer.Argument(
+            metavar="NAME", help="An embedded backbone: tiny-clip or tiny-clip-pictures."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder to write; must not exist yet.")],
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 2000,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Optimiser steps; default: those of the recipe.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights and pictures.")] = 0,
 ) -> None:
     """Pretrain an embedded backbone again from its recipe."""
@@ -341,9 +348,9 @@ def pretrain(
         task = bar.add_task(f"pretraining {backbone}", total=steps)
         figures = RECIPES[backbone](
             out,
-            steps=steps,
+            **({} if steps is None else {"steps": steps}),
             seed=seed,
-            progress=lambda done, total, loss: bar.update(task, completed=done),
+            progress=lambda done, total, loss: bar.update(task, completed=done, total=total),
         )
     for name, value in figures.items():
         say(f"{name}: {value:.3f}")

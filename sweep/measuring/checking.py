@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 
 from methods.data import Task
 from sweep import file_digests
@@ -9,9 +10,10 @@ from sweep.errors import InputError
 from sweep.plan.plan import Plan
 from sweep.registry import resolve
 from sweep.study.backbones import Source
+from sweep.study.pinned import Pinned
 from sweep.study.schema import Study
 
-TOLD_APART = "choices are told apart, 1"
+TOLD_APART = f"choices are told apart, 2, transformers {version('transformers')}"
 """What is noted about tasks and a backbone; another number checks all again."""
 
 
@@ -24,7 +26,35 @@ def check_inputs(plan: Plan) -> None:
     plan.study.check_data()
     check_methods(plan.study)
     check_measures(plan.study, plan.study.similarity.measures if plan.study.similarity else ())
+    check_diagnostics(plan.study)
     check_prompts(plan.study, plan.pinned.sources)
+    check_experts(plan.pinned)
+
+
+def check_experts(pinned: Pinned) -> None:
+    """Makes sure that experts fit their backbones; reads no more than headers of their files.
+
+    Raises:
+        InputError: one of them does not, or does not hold the same weights as the others.
+    """
+    if not pinned.experts:
+        return
+    from methods.backbones.expert_files import check_expert, outline  # imports transformers
+
+    for label, source in pinned.sources.items():
+        experts = pinned.of_backbone(label)
+        try:
+            tower = outline(source.location, source.commit)
+            held = {task: check_expert(expert.files, tower) for task, expert in experts.items()}
+        except ValueError as error:
+            raise InputError(f"backbone '{label}': {error}.") from None
+        first, *others = held
+        for task in others:
+            if differing := sorted(held[task] ^ held[first]):
+                raise InputError(
+                    f"experts of tasks '{first}' and '{task}' do not hold the same weights: "
+                    f"'{differing[0]}' is in one of them alone."
+                )
 
 
 def check_methods(study: Study) -> None:
@@ -49,6 +79,29 @@ def check_measures(study: Study, names: Iterable[str]) -> None:
         _check_classes(study, f"similarity measure '{needing[0]}' compares only")
 
 
+def check_diagnostics(study: Study) -> None:
+    """Makes sure that diagnostics that compare tasks have two to compare.
+
+    Raises:
+        InputError: there are fewer tasks with classes.
+    """
+    if comparing := _comparing(study):
+        forms = study.benchmark.forms()
+        known = [task for task in study.benchmark.task_names() if forms[task].has_classes]
+        if len(known) < 2:
+            raise InputError(
+                f"diagnostic '{comparing}' compares tasks with one list of choices for all "
+                f"samples, and of this study's tasks {', '.join(known) or 'none'} has one; leave "
+                "the diagnostic out."
+            )
+
+
+def _comparing(study: Study) -> str | None:
+    """Returns a diagnostic of the study that compares the embeddings of tasks, if there is one."""
+    names = study.evaluation.diagnostics
+    return next((n for n in names if resolve("diagnostics", n).needs_embeddings), None)
+
+
 def _check_classes(study: Study, what: str) -> None:
     forms = study.benchmark.forms()
     for task in study.benchmark.task_names():
@@ -63,7 +116,8 @@ def _check_classes(study: Study, what: str) -> None:
 def check_prompts(study: Study, sources: Mapping[str, Source]) -> None:
     """Makes sure that every backbone can tell the choices of every task apart.
 
-    Loads tokenizers, but no weights; not even those where it has been done before.
+    Loads all of a backbone but its weights, which have to be there; not even that where it has
+    been done before.
 
     Raises:
         InputError: two choices of a task are the same text, or the same to a backbone; or a
@@ -75,8 +129,9 @@ def check_prompts(study: Study, sources: Mapping[str, Source]) -> None:
         _check_texts(task)
     for label, source in sources.items():
         smoothing = study.training.label_smoothing
+        comparing = _comparing(study)
         facts = (
-            *(source.fingerprint, repr(source.config), smoothing),
+            *(source.fingerprint, repr(source.config), smoothing, comparing),
             [_facts(task) for task in tasks],
         )
         content = hashlib.sha256(repr(facts).encode()).digest()
@@ -113,6 +168,12 @@ def _check_readings(study: Study, label: str, source: Source, tasks: list[Task])
         raise InputError(
             f"training.label_smoothing is for dual encoders, and backbone '{label}' is a fusion "
             "model, which learns an answer word by word; leave it out."
+        )
+    if reader.family == "fusion" and (comparing := _comparing(study)):
+        raise InputError(
+            f"diagnostic '{comparing}' compares embeddings of images with those of classes, as "
+            f"dual encoders do, and backbone '{label}' is a fusion model, which answers in another "
+            "way; leave one of them out."
         )
     for task in tasks:
         if refused := FAMILIES[reader.family].refusal(task.form):

@@ -23,6 +23,7 @@ from sweep.similarity.order_scores import SCORES
 from sweep.similarity.sampled import sample
 from sweep.source_code import code_of
 from sweep.study.backbones import Source
+from sweep.study.expert_sources import ExpertSource
 from sweep.study.pinned import Pinned, own_code
 from sweep.study.schema import Similarities, Study
 
@@ -64,12 +65,17 @@ def recipe(study: Study, backbone: str, pinned: Pinned, measures: Iterable[str])
     if code := {name: found for name in measured if (found := own_code("measures", name))}:
         facts |= {"code": code}
     if any(resolve("measures", measure).material == "experts" for measure in measured):
-        facts |= {
-            "experts": entry(study).model_dump(mode="json"),
-            "experts_code": code_of(entry(study).kind),
-            "training": study.training.model_dump(mode="json"),
-            "seed": study.replicate_seed(0),
-        }
+        loaded = pinned.of_backbone(backbone)
+        facts |= (
+            {"loaded": [expert.fingerprint for expert in loaded.values()]}
+            if loaded
+            else {
+                "experts": entry(study).model_dump(mode="json"),
+                "experts_code": code_of(entry(study).kind),
+                "training": study.training.model_dump(mode="json"),
+                "seed": study.replicate_seed(0),
+            }
+        )
     return facts
 
 
@@ -97,7 +103,8 @@ def similarities(
     if missing:
         source = pinned.sources[backbone]
         source.verify()
-        for measure, S in _measure(study, backbone, source, missing).items():
+        experts = pinned.of_backbone(backbone)
+        for measure, S in _measure(study, backbone, source, missing, experts).items():
             _save(S, files[measure])
         clear_device_cache(garbage_collection=True)  # lanes may need all the device's memory
     return {measure: np.load(file) for measure, file in files.items()}
@@ -115,7 +122,13 @@ def _save(S: np.ndarray, file: Path) -> None:
         np.save(unfinished, rounded)
 
 
-def _measure(study: Study, label: str, source: Source, names: Sequence[str]) -> Tables:
+def _measure(
+    study: Study,
+    label: str,
+    source: Source,
+    names: Sequence[str],
+    loaded: Mapping[str, ExpertSource],
+) -> Tables:
     images = (study.similarity or Similarities()).images
     measures: dict[str, Measure] = {name: resolve("measures", name) for name in names}
     materials = {measure.material for measure in measures.values()}
@@ -131,7 +144,7 @@ def _measure(study: Study, label: str, source: Source, names: Sequence[str]) -> 
             given["embeddings"] = (embed(backbone, samples),)
         given["gradients"] = (backbone.train(), weights, samples)
     if "experts" in materials:
-        given["experts"] = (train_experts(study, label, source, images, CACHE),)
+        given["experts"] = (train_experts(study, label, source, images, CACHE, loaded),)
     return {name: measure.compute(*given[measure.material]) for name, measure in measures.items()}
 
 

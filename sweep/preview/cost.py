@@ -86,9 +86,10 @@ def measure_cost(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost
     if kind.depends_on == "nothing":
         return Cost(0.0, 0.0, 0)
     tasks = plan.pinned.tasks[:2]
+    loads = plan.loads(method)
     unit = Unit(
         key="",
-        kind="train",
+        kind="load" if loads else "train",
         backbone=backbone,
         method=method,
         replicate=0,
@@ -111,11 +112,13 @@ def measure_cost(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost
     else:
         second = replace(unit, prefix=tasks, parents=("first",))
     trained = []
-    for steps in PROBES:
+    for steps in PROBES if not loads else ():
         worker.trainer.study = _shortened(plan.study, steps)
         seconds = timed("second", second)
         trained.append(seconds["train"])
     worker.trainer.study = worker.study
+    if loads:
+        trained = [timed("second", second)["load"]] * len(PROBES)
     if kind.combines_over:
         parents = ("first", "second")[-len(tasks) :]
         seconds = timed(
@@ -152,7 +155,11 @@ def recorded(plan: Plan, store: Store, finished: Mapping[str, Kept]) -> dict[tup
 
 def _mean_cost(plan: Plan, rows: Sequence[tuple[Unit, Record]]) -> Cost:
     steps = sum(plan.steps(unit) for unit, _ in rows)
-    trained = [record.seconds["train"] for unit, record in rows if unit.kind == "train"]
+    trained = [
+        record.seconds["load" if unit.kind == "load" else "train"]
+        for unit, record in rows
+        if unit.kind in ("load", "train")
+    ]
     evaluations = [record.seconds["evaluate"] for unit, record in rows if unit.is_evaluated]
     combinations = [record.seconds["combine"] for unit, record in rows if unit.kind == "combine"]
     return Cost(

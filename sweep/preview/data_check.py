@@ -7,9 +7,11 @@ import numpy as np
 from methods.data import Task
 from sweep.errors import InputError
 from sweep.preview.checkup import Checkup
+from sweep.stage.answer_scores import ANSWER_SCORES, never_right
 from sweep.study.schema import Study
 from sweep.tasks.base import Benchmark, DataConfig
 from sweep.tasks.task_sentences import described, noun_of
+from sweep.texts import plural
 
 FEW = 100
 """Test samples below which a score is known to within ten points only, 95 times of 100."""
@@ -38,6 +40,7 @@ def check_data(study: Study, checkup: Checkup) -> Benchmark | None:
         checkup.add("note", sentence)
     if loaded:
         _check_samples(study, loaded, checkup)
+        _check_references(study, loaded, checkup)
         _check_steps(study, loaded, checkup)
     return loaded
 
@@ -84,6 +87,20 @@ def _check_samples(study: Study, benchmark: Benchmark, checkup: Checkup) -> None
             "Classes without test images: "
             f"{_listed(untested, lambda task: ', '.join(_untested(task)[:3]))}.",
         )
+
+
+def _check_references(study: Study, benchmark: Benchmark, checkup: Checkup) -> None:
+    for task in (*benchmark.tasks.values(), *benchmark.probes.values()):
+        score = study.evaluation.chosen(task.name) or task.score
+        if task.kind != "answers" or score not in ANSWER_SCORES:
+            continue
+        if lost := never_right(score, task.test.texts or ()):
+            checkup.add(
+                "problem" if lost == len(task.test) else "note",
+                f"Task '{task.name}' is scored by {score}, by which {lost:,} of "
+                f"{plural(len(task.test), 'test sample')} count as wrong whatever the answer: "
+                "their references hold nothing that it compares.",
+            )
 
 
 def _check_steps(study: Study, benchmark: Benchmark, checkup: Checkup) -> None:

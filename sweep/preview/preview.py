@@ -171,7 +171,8 @@ def make_preview(
     plan, stop = _without_left_out(everything, run_folder.store.folder, finished)
     scheduler = Scheduler(plan, finished, lease=float("inf"))
     costs: Costs = recorded(plan, run_folder.store, finished)
-    pairs = {(unit.backbone, unit.method) for unit in plan.units.values() if unit.kind == "train"}
+    made = ("load", "train")
+    pairs = {(unit.backbone, unit.method) for unit in plan.units.values() if unit.kind in made}
     if not pairs <= set(costs):
         costs = dict(measure_costs(plan) if measured is None else measured) | dict(costs)
     lanes = _lanes(study)

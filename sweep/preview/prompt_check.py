@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from methods.backbones.families import room_for_texts
 from methods.backbones.pretrained import PretrainedBackbone
 from methods.data import Split, Task
 
@@ -79,8 +80,7 @@ def _texts_of(split: Split, task: Task, backbone: PretrainedBackbone) -> Iterato
 def _room(backbone: PretrainedBackbone) -> int | None:
     if backbone.family != "dual-encoder":
         return None
-    room: int = backbone.model.config.text_config.max_position_embeddings
-    return room
+    return room_for_texts(backbone.model.config, backbone.tokenizer)
 
 
 def _unknown(tokenizer: object, text: str) -> list[str]:

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from methods.base import Method
 from sweep.errors import unknown
 from sweep.registry import name_of, parts
 from sweep.source_code import code_from, code_of
 from sweep.study.backbones import Source, find_source
+from sweep.study.expert_sources import ExpertSource, find_experts
 from sweep.study.schema import Study
 from sweep.tasks.base import BenchmarkConfig, DataConfig, TaskFingerprint
 
@@ -32,6 +33,12 @@ class Pinned:
     """The backbones, by label."""
     code: Mapping[str, Mapping[str, str]]
     """Digests of the modules that methods and diagnostics of one's own are made of, by part."""
+    experts: Mapping[tuple[str, str], ExpertSource] = field(default_factory=dict)
+    """Experts that are loaded, by label of the backbone and task; none if they are trained."""
+
+    def of_backbone(self, label: str) -> dict[str, ExpertSource]:
+        """Returns the experts that are loaded for a backbone, by task; none if they are trained."""
+        return {task: found for (name, task), found in self.experts.items() if name == label}
 
     def verify_data(self, study: Study) -> None:
         """Makes sure that what is about to be loaded is what the study was planned with.
@@ -63,7 +70,7 @@ class Pinned:
 
 
 def pin(study: Study) -> Pinned:
-    """Identifies the data, the backbones and the code of a study's parts without loading them.
+    """Identifies data, backbones, experts and the code of a study's parts without loading them.
 
     Raises:
         InputError: some of them cannot be found, or `evaluation.score` does not fit them.
@@ -84,6 +91,7 @@ def pin(study: Study) -> Pinned:
         fingerprints=_fingerprints(study.benchmark),
         sources={label: find_source(config) for label, config in study.backbones.items()},
         code=code,
+        experts=find_experts(study.experts, tasks, list(study.backbones)) if study.experts else {},
     )
 
 

@@ -26,6 +26,7 @@ from sweep.section import Section, explain, explain_all, named, whole_numbers
 from sweep.similarity import OF_EMBEDDINGS, OF_EXPERTS, OF_GRADIENTS
 from sweep.study.backbones import BackboneConfig
 from sweep.study.evaluation import Evaluation
+from sweep.study.expert_sources import LoadedExperts, check_loadable
 from sweep.study.reading import read_yaml
 from sweep.study.reporting import Reporting
 from sweep.study.stopping import StoppingRule
@@ -198,6 +199,10 @@ class Study(Section):
         default=None,
         description="Similarity to measure before training; null: only what the design needs.",
     )
+    experts: LoadedExperts | None = Field(
+        default=None,
+        description="Experts of others, for the methods that merge experts; null: train them.",
+    )
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
     lanes: Lanes = Lanes()
@@ -248,6 +253,8 @@ class Study(Section):
         generator = self.data().get("generator")
         if isinstance(generator, GeneratorConfig):
             generator.check_draws_for(self.benchmark)
+        if self.experts:
+            check_loadable({name: (e.kind, e.options) for name, e in self.methods.items()})
         return self
 
     @classmethod

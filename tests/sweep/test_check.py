@@ -118,9 +118,10 @@ def test_every_problem_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     problems = [line.strip() for line in said.splitlines() if line.startswith("  problem")]
     assert problems == [
         f"problem  path: '{Path('nowhere').absolute()}' is not a folder.",
-        "problem  Unknown backbone (or hub id, or folder) 'tinyclip'; allowed: tiny-clip. Did you "
-        "mean 'tiny-clip'?",
-        "problem  Unknown backbone (or hub id, or folder) 'no'; allowed: tiny-clip.",
+        "problem  Unknown backbone (or hub id, or folder) 'tinyclip'; allowed: tiny-clip, "
+        "tiny-clip-pictures. Did you mean 'tiny-clip'?",
+        "problem  Unknown backbone (or hub id, or folder) 'no'; allowed: tiny-clip, "
+        "tiny-clip-pictures.",
     ]
     assert "3 problems stop this study from running." in said
     assert os.listdir() == ["study.yaml"]

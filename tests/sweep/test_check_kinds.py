@@ -14,7 +14,7 @@ from methods.testing.toy import WORDS
 from sweep import Study, check_study
 from sweep.measuring.measure import make_plan
 from sweep.preview.checkup import Checkup
-from sweep.preview.data_check import check_data
+from sweep.preview.data_check import _check_references, check_data
 from sweep.preview.preview import make_preview
 from sweep.preview.prompt_check import read_prompts
 from sweep.preview.thinned import num_tested, thinned
@@ -220,3 +220,22 @@ def test_choices_of_samples_are_no_skewed_classes(
     checkup = Checkup()
     assert check_data(study, checkup)
     assert not any("classes" in text for text in said(checkup, "Data"))
+
+
+def test_a_score_that_compares_nothing_in_the_references_is_named() -> None:
+    def checked(score: str, *answers: str) -> list[tuple[str, str]]:
+        pictures = [np.zeros((2, 2, 3), np.uint8)] * len(answers)
+        split = Split.of_captions(pictures, [(answer,) for answer in answers])
+        task = Task("boxes", (), (), "where?", split, split, "answers", score)
+        study = Study.load("quickstart")
+        checkup = Checkup()
+        checkup.about("Data")
+        _check_references(study, Benchmark({"boxes": task}), checkup)
+        return [(found.mark, found.text) for found in checkup.topics[0].findings]
+
+    assert checked("iou", "[0, 0, 1, 1]", "[1, 1, 2, 2]") == []
+    ((mark, text),) = checked("iou", "[0, 0, 1, 1]", "on the left")
+    assert mark == "note"
+    assert "scored by iou, by which 1 of 2 test samples count as wrong whatever the answer" in text
+    assert checked("letter", "a bus", "a red car")[0][0] == "problem"
+    assert checked("exact_match", "a bus", "a red car") == []

@@ -131,7 +131,7 @@ def test_reference_or_generator_that_is_needed_and_not_there(
     study = {"benchmark": {"name": "folder", "path": str(a_folder())}, "methods": ["gift"]}
     said = error_of(capsys, "run", write(study))
     assert "method 'gift' needs a reference, and benchmark 'folder' has none" in said
-    assert "one of captions, dataset" in said
+    assert "one of captions, pictures, dataset" in said
     study["reference"] = "captions"
     said = error_of(capsys, "run", write(study))
     assert "method 'gift' needs a generator, and benchmark 'folder' has none" in said
@@ -142,7 +142,7 @@ def test_reference_or_generator_that_is_needed_and_not_there(
 
 def test_overrides_are_checked_like_the_file(capsys: pytest.CaptureFixture[str]) -> None:
     study = write({})
-    assert "takes key.path=value" in error_of(capsys, "run", study, "--set", "seed")
+    assert "takes key.path=value or ~key.path" in error_of(capsys, "run", study, "--set", "seed")
     nearest = error_of(capsys, "run", study, "--set", "training.stpes=3")
     assert "Did you mean 'steps'?" in nearest
 
@@ -297,8 +297,8 @@ def test_what_does_not_exist_is_said_so(capsys: pytest.CaptureFixture[str]) -> N
     assert "Unknown kind of part 'desings'" in error_of(capsys, "list", "desings")
     wrong = error_of(capsys, "trial", "quickstart", "--method", "x", "--order", "shapes")
     assert "Unknown method of this study 'x'; allowed: er, finetune, individual" in wrong
-    wrong = error_of(capsys, "trial", "quickstart", "--method", "er", "--order", "arrows,a")
-    assert "Unknown task in the order 'a'; allowed: arrows" in wrong
+    wrong = error_of(capsys, "trial", "quickstart", "--method", "er", "--order", "digits,a")
+    assert "Unknown task in the order 'a'; allowed: animals" in wrong
     assert "SCORE is one of path_cost" in error_of(capsys, "order", "quickstart")
     wrong = error_of(capsys, "order", "quickstart", "--best", "pathcost")
     assert "Unknown score 'pathcost'" in wrong

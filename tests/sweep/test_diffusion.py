@@ -102,7 +102,7 @@ class TestDrawing:
         assert not np.array_equal(other, alone)
 
     def test_a_hub_id_is_pinned_to_its_commit(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def fetch(path: str, file: str, *, repo_type: str, revision: str | None) -> str:
+        def fetch(path: str, file: str, *, repo_type: str, revision: str | None, **_: Any) -> str:
             assert (path, file, repo_type) == ("me/mine", "model_index.json", "model")
             return f"cache/snapshots/{revision or 'main'}-commit/{file}"
 
@@ -141,3 +141,8 @@ def test_what_is_no_pipeline_is_named(tmp_path: Path) -> None:
         Diffusion(path=str(tmp_path)).fingerprint()
     with pytest.raises(InputError, match=r"generator 'a b' is neither a folder nor reachable"):
         Diffusion(path="a b").fingerprint()
+
+
+def test_a_revision_of_a_folder_is_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"is a folder, and revision 'v1' would be one of the hub"):
+        Diffusion(path=str(folder), revision="v1").fingerprint()

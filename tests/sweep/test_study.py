@@ -12,7 +12,7 @@ from sweep.errors import InputError
 from sweep.orders.order import Order
 from sweep.storage.run_folder import dump
 from sweep.study.backbones import find_source
-from sweep.study.schema import BackboneConfig, Study
+from sweep.study.schema import BackboneConfig, Study, Training
 
 GOOD: dict[str, Any] = {
     "name": "good",
@@ -258,7 +258,19 @@ class TestOverrides:
 
     @pytest.mark.parametrize("override", ["training.lr", "=3", "lr"])
     def test_must_be_key_and_value(self, file: Path, override: str) -> None:
-        assert f"--set takes key.path=value, got '{override}'" in refusal(file, override)
+        said = f"--set takes key.path=value or ~key.path, got '{override}'"
+        assert said in refusal(file, override)
+
+    def test_a_key_is_taken_away(self, file: Path) -> None:
+        study = Study.load(file, ("methods=[lora, er, ewc]", "~methods.er", "~training.lr"))
+        assert list(study.methods) == ["lora", "ewc"]
+        assert study.training.lr == Training().lr
+
+    def test_what_is_taken_away_has_to_be_there(self, file: Path) -> None:
+        message = refusal(file, "~methods.finetun")
+        assert "Unknown key in --set ~methods.finetun 'finetun'; allowed: " in message
+        assert "Did you mean 'finetune'?" in message
+        assert "--set name.first: 'name' is not a mapping" in refusal(file, "~name.first")
 
     def test_must_lead_through_mappings(self, file: Path) -> None:
         message = refusal(file, "name.first=x")
