@@ -2,8 +2,10 @@
 
 import hashlib
 import io
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +17,11 @@ from sweep import Study
 from sweep.errors import InputError
 from sweep.tasks.pictures import real_pictures
 from sweep.tasks.pictures.archives import ARCHIVES
+from sweep.tasks.pictures.clip_words import SHOWS_SOMETHING_ELSE
 from sweep.tasks.pictures.real_pictures import TABLE, PicturePool, Pictures
 from sweep.tasks.pictures.task_list import CAPTIONS, SUITES, TASKS
 
+ROOT = Path(__file__).parents[2]
 REDISTRIBUTABLE = {"Apache-2.0", "CC-BY-4.0", "MIT", "OFL-1.1", "CC-PDDC"}
 SCANS = {"fashion-mnist", "scikit-learn"}
 """Their classes are names of things seen before; their pictures are not."""
@@ -100,6 +104,44 @@ def test_what_is_for_testing_resembles_nothing_that_was_learnt(
     learnt = vectors([row for row in drawn if uses(row) & {"train", "pretrain"}])
     closest = (tested @ learnt.T).max(1)
     assert (closest > 0.99).sum() == 0
+
+
+def test_its_card_and_its_page_say_what_is_there(rows: Sequence[Mapping[str, Any]]) -> None:
+    card = (TABLE.parent / "README.md").read_text("utf-8")
+    counts = Counter(row["pool"] for row in rows)
+    assert f"{len(rows):,} real pictures".replace(",", " ") in card
+    assert f"{counts['retrieval']} image-caption pairs" in card
+    assert f"{counts['pretrain']:,} captioned pictures".replace(",", " ") in card
+    listed = {key for line in card.splitlines() for key in re.findall(r"`([\w-]+)`", line)}
+    assert {row["source"] for row in rows} <= listed
+    for row in rows:
+        holder = (row["author"] or "").split(" (")[0]
+        assert holder in card
+    page = (ROOT / "docs" / "pictures.md").read_text("utf-8")
+    for archive in ARCHIVES.values():
+        assert archive.fetch.split()[-1] in page
+    for name, task in Pictures().load().tasks.items():
+        assert re.search(
+            rf"\| `{name}` \| {len(task.choices)} \| .* {len(task.train)} / {len(task.test)} \|",
+            page,
+        )
+
+
+def test_drawings_that_show_something_else_are_in_no_task(
+    rows: Sequence[Mapping[str, Any]],
+) -> None:
+    shown = {Path(row["file"]).stem for row in rows if row["source"] == "openclipart"}
+    tasked = {Path(row["file"]).stem for row in rows if row["tasks"]}
+    assert "dog_06_drawn_with_strai_01" in tasked & shown
+    assert not tasked & SHOWS_SOMETHING_ELSE
+
+
+def test_captions_to_find_again_differ_and_were_never_learnt(
+    rows: Sequence[Mapping[str, Any]],
+) -> None:
+    captions = [row["caption"] for row in rows if row["pool"] == "retrieval"]
+    assert len(set(captions)) == len(captions)
+    assert not set(captions) & {row["caption"] for row in rows if row["pool"] == "pretrain"}
 
 
 def test_tasks_have_all_classes_in_both_parts() -> None:

@@ -8,9 +8,11 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from sweep.tasks.pictures.clip_words import SHOWS_SOMETHING_ELSE
 from sweep.tasks.pictures.collected import EMOJI, Picture
 from sweep.tasks.pictures.task_list import HELD_OUT_STYLE, SUITES, TASKS, PictureTask
 from sweep.tasks.pictures.thumbnails import digest_of
@@ -25,7 +27,6 @@ _SELDOM = 6
 """Pictures of every class of scans that pretraining sees."""
 _VARIANTS = 2
 """Most captions of one concept in one style."""
-_FLAGS = 60
 _ALIKE = 0.985
 """Correlation of the pixels from which on two drawings are near duplicates."""
 IN_NO_TASK = frozenset(
@@ -160,8 +161,30 @@ def allot(pictures: Iterable[Picture]) -> list[Row]:
     sides = _sides(found)
     rows = [row for picture in found if (row := _row(picture, sides)) is not None]
     rows.sort(key=lambda row: row.order)
-    rows = _capped(rows)
-    return _without_copies(rows)
+    rows = _without_copies(_capped(rows))
+    return _with_own_captions(
+        [row for row in rows if not (row.tasks and _shows_something_else(row.picture))]
+    )
+
+
+def _shows_something_else(picture: Picture) -> bool:
+    return picture.source == "openclipart" and Path(picture.file).stem in SHOWS_SOMETHING_ELSE
+
+
+def _with_own_captions(rows: Sequence[Row]) -> list[Row]:
+    """Leaves out pairs of the retrieval set with a caption of another pair, or of pretraining.
+
+    What is asked for is then never something that was learnt of other pictures, such as "Thai
+    letter".
+    """
+    kept, said = [], {row.picture.caption for row in rows if row.pool == "pretrain"}
+    for row in rows:
+        if row.pool == "retrieval":
+            if row.picture.caption in said:
+                continue
+            said.add(row.picture.caption)
+        kept.append(row)
+    return kept
 
 
 def _hash(*parts: str) -> str:
@@ -236,7 +259,7 @@ def _label(task: PictureTask, picture: Picture) -> str | None:
 def _capped(rows: Sequence[Row]) -> list[Row]:
     """Leaves out what there is enough of."""
     kept, count = [], Counter[tuple[str, ...]]()
-    retrieved, flags = set[str](), set[str]()
+    retrieved = set[str]()
     names = defaultdict[tuple[str, str, str], set[str]](set)
     for row in rows:
         picture = row.picture
@@ -250,10 +273,6 @@ def _capped(rows: Sequence[Row]) -> list[Row]:
             if count[key] == most:
                 continue
             count[key] += 1
-        if row.pool is not None and picture.group == "flag":
-            flags.add(picture.name)
-            if len(flags) > _FLAGS and picture.name not in flags:
-                continue
         tasks = []
         for name, label, split in row.tasks:
             task = (TASKS | SUITES)[name]

@@ -158,7 +158,7 @@ DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 def digits(train: int, test: int) -> Iterator[Picture]:
     """Yields scans of handwritten digits, which come with scikit-learn.
 
-    The last 30 % are for testing: other people wrote them.
+    The last 30 % are for testing, as in the benchmark `world`.
     """
     from sklearn.datasets import load_digits  # slow to import
 

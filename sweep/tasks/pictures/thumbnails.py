@@ -9,6 +9,8 @@ import struct
 import numpy as np
 from PIL import Image
 
+from sweep.errors import InputError
+
 SIDE = 32
 MOST_PIXELS = 3_000_000
 """Of a source file; larger ones are left out before they are decoded."""
@@ -37,8 +39,12 @@ def thumbnail(content: bytes) -> np.ndarray | None:
 
 
 def _rasterised(content: bytes) -> bytes:
-    import resvg_py  # only needed to build
-
+    try:
+        import resvg_py
+    except ImportError as error:
+        raise InputError(
+            "drawings in SVG need resvg-py: pip install 'task-order-sweep[pictures]'."
+        ) from error
     text = re.sub(r"^<\?xml[^>]*>", "", content.decode())
     return bytes(resvg_py.svg_to_bytes(svg_string=text, width=128, height=128))
 
