@@ -218,6 +218,9 @@ class Store:
         if wanted and self.folder.exists("stages", key, _record_in(wanted)):
             return wanted
         found = [name for name in self._evaluations_of(key) if self._covers(name, wanted)]
+        if not found:  # another process may have stored it since, together with others
+            self.batches.scan()
+            found = [name for name in self._evaluations_of(key) if self._covers(name, wanted)]
         if not found:
             raise FileNotFoundError(f"stage {key} has no record of evaluation {wanted or 'any'}")
         return max(found)

@@ -17,7 +17,6 @@ from methods.base import State
 from methods.testing.toy import TOY, toy_study
 from sweep.engine.coordinator import Coordinator, Progress
 from sweep.errors import InputError
-from sweep.plan.scheduler import Assignment
 from sweep.preview.preview import make_preview
 from sweep.preview.status import status
 from sweep.stage.trainer import join_lane
@@ -111,12 +110,13 @@ async def one_lane(run_folder: RunFolder, ahead: int) -> Progress:
         if stop and not progress.stopped:
             await coordinator.stop_after(stop.replicates, stop.reason)
         given = await coordinator.next("lane", list(states), worker.loaded)
-        if not isinstance(given, Assignment):
+        if not isinstance(given, list):
             break
-        result = worker.compute(given.unit, states.__getitem__)
+        (work,) = given
+        result = worker.compute(work.unit, states.__getitem__)
         if result.state is not None:
             states[given.unit.key] = result.state
-        state = result.state if given.is_state_needed else None
+        state = result.state if work.is_state_needed else None
         await coordinator.finish(run_folder.store.save(result.record, state, result.embeddings))
     for run in plan.runs:
         outcome = await coordinator.outcome(run, len(run.order))

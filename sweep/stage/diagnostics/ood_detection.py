@@ -151,7 +151,7 @@ def log_mcm(cosines: Tensor) -> Tensor:
     It orders images as the score does.
 
     >>> log_mcm(torch.tensor([[0.3, 0.1, 0.1]], dtype=torch.float64)).exp().round(decimals=4)
-    tensor([0.3791], dtype=torch.float64)
+    tensor([0.3792], dtype=torch.float64)
     """
     largest: Tensor = (cosines / TEMPERATURE).log_softmax(dim=1).amax(dim=1)
     return largest.round(decimals=DECIMALS)
