@@ -115,7 +115,7 @@ async def one_lane(run_folder: RunFolder, ahead: int) -> Progress:
         (work,) = given
         result = worker.compute(work.unit, states.__getitem__)
         if result.state is not None:
-            states[given.unit.key] = result.state
+            states[work.unit.key] = result.state
         state = result.state if work.is_state_needed else None
         await coordinator.finish(run_folder.store.save(result.record, state, result.embeddings))
     for run in plan.runs:
