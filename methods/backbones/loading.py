@@ -53,7 +53,6 @@ class _Parts:
 def load_backbone(
     path_or_id: str,
     revision: str | None = None,
-    family: Family | None = None,
     dtype: torch.dtype = torch.float32,
     answer: Answer = "score",
 ) -> Backbone:
@@ -65,14 +64,13 @@ def load_backbone(
     Args:
         path_or_id: A local folder or a Hugging Face id.
         revision: Branch, tag or commit on the hub.
-        family: What it has to be; None: either.
         dtype: Type of the weights.
         answer: How fusion backbones answer: the likeliest choice, or greedy text.
 
     Raises:
         ValueError: the model cannot be loaded, or is of no family that is supported.
     """
-    parts = _parts(path_or_id, revision, family)
+    parts = _parts(path_or_id, revision)
     if parts.family == "dual-encoder":
         model = _weights(AutoModel, path_or_id, dtype, revision)
         return DualEncoder(model, parts.tokenizer, parts.image_processor)
@@ -80,26 +78,23 @@ def load_backbone(
     return Fusion(model, parts.processor, answer)
 
 
-def load_text_reader(
-    path_or_id: str, revision: str | None = None, family: Family | None = None
-) -> TextReader:
+def load_text_reader(path_or_id: str, revision: str | None = None) -> TextReader:
     """Returns what a backbone reads texts with, once all but the weights has been loaded.
 
     Args:
         path_or_id: A local folder or a Hugging Face id.
         revision: Branch, tag or commit on the hub.
-        family: What it has to be; None: either.
 
     Raises:
         ValueError: the model could not be loaded, or is of no family that is supported.
     """
-    parts = _parts(path_or_id, revision, family)
+    parts = _parts(path_or_id, revision)
     return TextReader(parts.tokenizer, parts.config, parts.family)
 
 
-def _parts(path_or_id: str, revision: str | None, required: Family | None) -> _Parts:
+def _parts(path_or_id: str, revision: str | None) -> _Parts:
     where = _where(revision)
-    family = _family(path_or_id, where, required)
+    family = _family(path_or_id, where)
     config = load_part(AutoConfig, path_or_id, **where)
     check_weight_files(path_or_id, where["revision"])
     tokenizer = _tokenizer(path_or_id, where)
@@ -125,7 +120,7 @@ def _where(revision: str | None) -> dict[str, Any]:
     return {"revision": revision or "main", "trust_remote_code": False}
 
 
-def _family(path_or_id: str, where: dict[str, Any], required: Family | None) -> Family:
+def _family(path_or_id: str, where: dict[str, Any]) -> Family:
     try:
         config, _ = PreTrainedConfig.get_config_dict(path_or_id, **where)
         reason = "" if config else "there is no config.json"
@@ -136,13 +131,7 @@ def _family(path_or_id: str, where: dict[str, Any], required: Family | None) -> 
             f"Backbone '{path_or_id}' is neither a local folder with a model in it nor a Hugging "
             f"Face id that can be loaded: {reason}."
         )
-    family = family_of(config, path_or_id)
-    if required not in (None, family):
-        raise ValueError(
-            f"Backbone '{path_or_id}' is a {config['model_type']} model, of family '{family}' and "
-            f"not '{required}'."
-        )
-    return family
+    return family_of(config, path_or_id)
 
 
 def _image_processor(path_or_id: str, where: dict[str, Any]) -> Any:

@@ -25,9 +25,10 @@ STARTS = 4
 PAUSE = 15.0
 """Seconds between two tries: a file server may need them to recover."""
 MOST_TOGETHER = 256
-"""Units that a lane is given at a time, if they are short enough to be stored together."""
+"""Most units that a lane is given at a time, if they are short enough to be stored together."""
 TOGETHER_SECONDS = 5.0
-"""Seconds after which a lane stores what it has done: so much is lost if it dies."""
+"""Seconds after which a lane stores what it has done: so much is lost if it dies, and so long other
+lanes may wait for units that it was given."""
 T = TypeVar("T")
 
 
@@ -51,12 +52,12 @@ def work(config: LaneConfig) -> None:
         ray.get(coordinator.abort.remote(keep(store.folder, error)))
         return
     lane = _Lane(config.lane, coordinator, store, worker, doing)
-    # Workers of one lane may find at different units that it is time to store them.
-    most = MOST_TOGETHER if accelerator.num_processes == 1 else 1
     while True:
         answer: list[list[Assignment] | Literal["stop"] | None] = [None]
         if leads:
             held = list(lane.states)
+            # Workers of one lane may find at different units that it is time to store them.
+            most = lane.most if accelerator.num_processes == 1 else 1
             answer = [ray.get(coordinator.next.remote(config.lane, held, worker.loaded, most))]
         several = broadcast_object_list(answer)[0]
         if several == "stop":
@@ -82,6 +83,8 @@ class _Lane:
         self._worker = worker
         self._doing = doing
         self.states = StateCache(store.state)
+        self.most = 1
+        """How many units like the last ones it has time for before it stores them."""
 
     def compute(self, several: list[Assignment]) -> None:
         """Computes units until they are all done, or until it is time to store them."""
@@ -107,6 +110,8 @@ class _Lane:
             if result.state is not None:
                 self.states[assignment.unit.key] = result.state
             done.append((assignment, result))
+        each = (time.monotonic() - begun) / len(done)
+        self.most = max(1, int(min(MOST_TOGETHER, TOGETHER_SECONDS / max(each, 1e-6))))
         self._keep(done, several)
         self._doing[0] = None
 

@@ -160,7 +160,7 @@ def _check_readings(study: Study, label: str, source: Source, tasks: list[Task])
 
     config = source.config
     try:
-        reader = load_text_reader(source.location, source.commit, config.family)
+        reader = load_text_reader(source.location, source.commit)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0].removesuffix(".")
         raise InputError(f"backbone '{label}': {reason}.") from None

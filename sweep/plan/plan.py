@@ -227,7 +227,6 @@ class Plan(UnitGraph):
             "version": VERSION,
             "kind": kind,
             "backbone": source.fingerprint,
-            "family": source.config.family,
         }
         if kind == "start" and prefix:
             facts["offered"] = prefix

@@ -44,10 +44,13 @@ class ReadyUnits:
 
     def update(self, keys: Iterable[str]) -> None:
         """Takes units in that are not there."""
+        touched = set()
         for key in keys:
-            self._groups.setdefault(self._group(key), []).append(self._index[key])
-        for group in self._groups.values():
-            group.sort()
+            group = self._group(key)
+            self._groups.setdefault(group, []).append(self._index[key])
+            touched.add(group)
+        for group in touched:
+            self._groups[group].sort()
 
     def discard(self, key: str) -> None:
         """Leaves a unit out, if it is there."""

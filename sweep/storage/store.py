@@ -206,10 +206,7 @@ class Store:
 
     def _evaluations_of(self, key: str) -> list[str]:
         """Returns all evaluations that a stage has records of."""
-        names = _evaluations(self._files(key).get(key, set()))
-        if not names and not self.batches.evaluations(key):
-            self.batches.scan()
-        return [*names, *self.batches.evaluations(key)]
+        return [*_evaluations(self._files(key).get(key, set())), *self.batches.evaluations(key)]
 
     def _found(self, key: str, wanted: str) -> str:
         """Returns the evaluation that a stage has and that covers the one that is wanted."""
@@ -217,10 +214,11 @@ class Store:
             return wanted
         if wanted and self.folder.exists("stages", key, _record_in(wanted)):
             return wanted
-        found = [name for name in self._evaluations_of(key) if self._covers(name, wanted)]
-        if not found:  # another process may have stored it since, together with others
-            self.batches.scan()
-            found = [name for name in self._evaluations_of(key) if self._covers(name, wanted)]
+        names = self._evaluations_of(key)
+        if not any(self._covers(name, wanted) for name in names):
+            self.batches.scan()  # another process may have stored it since, together with others
+            names = self._evaluations_of(key)
+        found = [name for name in names if self._covers(name, wanted)]
         if not found:
             raise FileNotFoundError(f"stage {key} has no record of evaluation {wanted or 'any'}")
         return max(found)

@@ -29,9 +29,6 @@ class BackboneConfig(Section):
         default="score",
         description="How fusion backbones answer: by the likeliest choice, or by greedy text.",
     )
-    family: Literal["dual-encoder", "fusion"] | None = Field(
-        default=None, description="What the model has to be; null: either."
-    )
 
 
 @dataclass(frozen=True)
@@ -54,12 +51,12 @@ class Source:
         """Loads the backbone, on the CPU.
 
         Raises:
-            ValueError: the model cannot be loaded, or is of neither family.
+            ValueError: the model cannot be loaded, or is of no family that is supported.
         """
         from methods.backbones import load_backbone  # imports transformers, which plans need not
 
         config = self.config
-        return load_backbone(self.location, self.commit, config.family, answer=config.answer)
+        return load_backbone(self.location, self.commit, answer=config.answer)
 
     def verify(self) -> None:
         """Makes sure that what is about to be loaded is what the study was planned with.

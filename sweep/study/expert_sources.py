@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from methods.base import Method, MethodConfig
 from methods.baselines.individual import Individual
 from sweep.errors import InputError, unknown
-from sweep.hub import commit_of, digest
+from sweep.hub import check_revision, commit_of, digest
 from sweep.registry import parts, resolve
 from sweep.section import Section
 
@@ -137,6 +137,7 @@ def find_expert(task: str, path: str, revision: str | None) -> ExpertSource:
         kinds = [kind for kind in (ADAPTER, TOWER) if (folder / kind).is_file()]
         if not kinds:
             raise InputError(f"{what}: the folder '{path}' holds neither {TOWER} nor {ADAPTER}.")
+        check_revision(what, path, revision)
         place = str(folder.resolve())
         return ExpertSource(task, place, None, digest(folder), kinds[0] == ADAPTER)
     if path.count("/") != 1 or path.startswith((".", "/", "~")):

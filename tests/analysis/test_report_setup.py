@@ -35,7 +35,7 @@ ORDERS = random_orders(TASKS, 6, 2)
 LEARNERS = {name: METHODS[name] for name in ("zero_shot", "ewc", "lora")}
 CONFIG = {
     "name": "quickstart",
-    "backbones": {"tiny-clip": {"path": "org/clip", "revision": "abc123", "family": None}},
+    "backbones": {"tiny-clip": {"path": "org/clip", "revision": "abc123", "answer": None}},
     "methods": {
         "zero_shot": None,
         "ewc": {"method": "ewc", "strength": 1000.0, "lr": None},
@@ -88,7 +88,7 @@ def test_settings_are_those_of_the_study(out: Path) -> None:
     frame = StudySetup().frame(StudyStatistics(load(str(out))))
     found = frame.set_index(["part", "name", "setting"])["value"]
     assert found["methods", "lora", "rank"] == "8"
-    assert ("backbones", "tiny-clip", "family") not in found.index
+    assert ("backbones", "tiny-clip", "answer") not in found.index
 
 
 def test_published_figures_of_the_benchmark_are_shown(out: Path) -> None:

@@ -187,14 +187,6 @@ def test_broken_models_are_one_sentence(
     assert said in refusal(folder)
 
 
-@pytest.mark.parametrize(("original", "wanted"), [("clip", "fusion"), ("llava", "dual-encoder")])
-def test_a_model_of_the_other_family_is_refused(
-    original: str, wanted: Any, originals: dict[str, Path]
-) -> None:
-    with pytest.raises(ValueError, match=rf"is a {original} model, .* and not '{wanted}'\.$"):
-        load_text_reader(str(originals[original]), family=wanted)
-
-
 class Squaring(transformers.CLIPImageProcessorPil):
     """Does to pixels what no rescaling and normalising does."""
 

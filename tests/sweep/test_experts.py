@@ -12,11 +12,13 @@ from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel, CLIPVi
 
 from methods.testing.toy import TOY, toy_study
 from sweep.cli.main import EXIT_INPUT, main
+from sweep.errors import InputError
 from sweep.measuring.checking import check_inputs
 from sweep.measuring.measure import make_plan
 from sweep.plan.plan import Plan
 from sweep.preview.preview import make_preview
 from sweep.storage.run_folder import dump
+from sweep.study.expert_sources import find_expert
 from sweep.study.schema import Study
 from tests.sweep.made_experts import (
     Bench,
@@ -315,6 +317,13 @@ def test_a_section_that_cannot_be_used_is_refused(
         "experts": experts,
     }
     assert said in refused(content, tmp_path / "out", capsys)
+
+
+def test_a_folder_has_no_revision(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="is a folder, and revision 'v1' would be one of the hub"):
+        find_expert("a", str(tmp_path), "v1")
+    assert find_expert("a", str(tmp_path), None).commit is None
 
 
 def test_an_adapter_of_another_model_is_refused(models: Path, tmp_path: Path) -> None:

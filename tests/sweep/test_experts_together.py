@@ -157,6 +157,18 @@ def test_what_is_stored_together_comes_back_one_by_one(store: Store) -> None:
         store.record("nowhere")
 
 
+def test_what_another_process_has_stored_together_is_found(tmp_path: Path) -> None:
+    """Also of a stage that has a record of another evaluation, alone or in a batch."""
+    covered = {"former": {"data a": "1"}, "wanted": {"data a": "1", "data b": "2"}}
+    reader, writer = Store(str(tmp_path), covered), Store(str(tmp_path), covered)
+    writer.save(record("x", 0.1, "former"), None, vectors(0.1))
+    writer.save_together([(record("y", 0.2, "former"), vectors(0.2))])
+    assert set(reader.finished()) == {"x", "y"}
+    writer.save_together([(record("x", 0.3), vectors(0.3)), (record("y", 0.4), vectors(0.4))])
+    assert reader.record("x", "wanted") == record("x", 0.3)
+    assert reader.record("y", "wanted") == record("y", 0.4)
+
+
 def test_a_batch_without_its_records_is_none(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     store.save_together([(record("x"), vectors(0.2)), (record("y"), vectors(0.3))])
@@ -266,6 +278,28 @@ def test_a_lane_stores_what_it_has_when_its_time_is_up(
     work(coordinator, worker)
     assert sorted(worker.keys) == sorted(coordinator.graph.units)
     assert not coordinator.store.folder.list(*BATCHES)  # each was alone
+
+
+@pytest.mark.usefixtures("_told")
+@pytest.mark.parametrize(("seconds", "most"), [(60.0, 1), (2.0, 2), (0.5, 10), (0.001, 256)])
+def test_a_lane_asks_for_no_more_than_it_has_time_for(
+    coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch, seconds: float, most: int
+) -> None:
+    """Long units that one lane was given are not there for the others."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(lane_worker, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    class Takes(Computes):
+        def compute(self, unit: Any, state_of: Any, is_trained: bool) -> Result:
+            clock.now += seconds
+            return super().compute(unit, state_of, is_trained)
+
+    lane = lane_worker._Lane("lane", None, coordinator.store, Takes(), [None])  # type: ignore[arg-type]
+    assert lane.most == 1  # how long they are is not known yet
+    given = asyncio.run(coordinator.next("lane", [], None, lane.most))
+    assert isinstance(given, list)
+    lane.compute(given)
+    assert lane.most == most
 
 
 @pytest.mark.usefixtures("_told")

@@ -424,3 +424,11 @@ def test_cards_that_are_wrong_are_said_in_one_sentence(
     assert message in said
     logging.getLogger("datasets").removeHandler(caplog.handler)
     assert not caplog.records
+
+
+def test_a_folder_has_no_revision(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "data", {"train.parquet": labelled([0, 1])})
+    message = refusal({"path": path, "revision": "v1"})
+    assert "is a folder, and revision 'v1' would be one of the hub" in message
+    with pytest.raises(InputError, match="leave revision out"):
+        identify(TaskSource.model_validate({"path": path, "revision": "v1"}), "task 'a'")

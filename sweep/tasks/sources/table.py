@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from sweep import file_digests
 from sweep.errors import InputError, unknown
+from sweep.hub import check_revision
 from sweep.tasks.sources.conversations import read_rows
 from sweep.tasks.sources.image_folders import read_images
 from sweep.tasks.sources.layout import ARROW, ROWS, Splits, matching, splits_of
@@ -33,12 +34,19 @@ def open_table(source: TaskSource, split: str, what: str) -> Table:
     Raises:
         InputError: they are not there, or cannot be read.
     """
-    place = Place(source.path, source.revision, what)
+    place = _place(source, what)
     tables = [_open(source, place, one.strip()) for one in split.split("+")]
     for table in tables:
         if not len(table):
             raise InputError(f"{table.what}: split '{split}' has no rows.")
     return Joined(tables) if len(tables) > 1 else tables[0]
+
+
+def _place(source: TaskSource, what: str) -> Place:
+    place = Place(source.path, source.revision, what)
+    if place.is_folder:
+        check_revision(f"{what}:", source.path, source.revision)
+    return place
 
 
 def identify(source: TaskSource, what: str) -> str:
@@ -49,7 +57,7 @@ def identify(source: TaskSource, what: str) -> str:
     Raises:
         InputError: the data are not there, or cannot be read.
     """
-    place = Place(source.path, source.revision, what)
+    place = _place(source, what)
     if not place.is_folder:
         return place.commit
     parts: dict[str, str | None] = {"train": source.train, "test": source.test}
