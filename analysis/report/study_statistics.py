@@ -133,6 +133,11 @@ class StudyStatistics:
         return sorted(self.groups, key=lambda pair: (pair not in self.moved, pair[1] in others))
 
     @cached_property
+    def ood_relations(self) -> pd.DataFrame:
+        """Returns how contributions are related to telling tasks apart."""
+        return ood_relations(self.results, self.runs)
+
+    @cached_property
     def moved(self) -> set[tuple[str, str]]:
         """Returns every (backbone, method) that the order moves."""
         return report_frames.moved(self.runs)
@@ -361,7 +366,7 @@ class StudyStatistics:
             "contribution_types": self.contribution_types,
             "alignment_drift": alignment_drift(self.results, self.runs),
             "attribution_stages": attribution_stages(self.results, self.runs),
-            "ood_relations": ood_relations(self.results, self.runs),
+            "ood_relations": self.ood_relations,
             "rankings": self.rankings,
             "method_pairs": self.survival,
             "settling": self.settling,

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise, permutations
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ from analysis.data.accuracy_matrices import from_matrices
 from analysis.data.results import STAGE, Results
 from analysis.mechanisms.ood_relations import ood_pairs, ood_relations, ood_stages
 from analysis.report.panels.ood_curves import OodCurves
-from analysis.report.panels.ood_heatmap import OodHeatmap
+from analysis.report.panels.ood_heatmap import OodHeatmap, _counted, _related
 from analysis.report.study_statistics import StudyStatistics
 
 TASKS = ("a", "b", "c", "d")
@@ -208,3 +210,32 @@ def test_the_page_shows_pairs_and_stages_and_says_what_it_shows() -> None:
     plain = StudyStatistics(from_matrices([[[0.9, 0.2], [0.7, 0.8]]], [("cars", "pets")]))
     assert heat.frame(plain).empty
     assert OodCurves().frame(plain).empty
+
+
+def test_the_finding_counts_only_what_intervals_show() -> None:
+    frame = pd.DataFrame(
+        {
+            "mean": [0.9, 0.6, 0.3, 0.7, 0.52],
+            "low": [0.8, 0.45, 0.2, np.nan, np.nan],
+            "high": [1.0, 0.75, 0.4, np.nan, np.nan],
+        }
+    )
+    said = "1 of 3 pairs of tasks are told apart better than by chance and 1 the wrong way round"
+    assert said in _counted(frame)
+    assert "2 of 2 pairs of tasks have an AUROC above chance" in _counted(frame[3:])
+
+
+def test_the_finding_names_methods_whose_relation_is_shown() -> None:
+    def said(**columns: list[float]) -> str:
+        names = {"backbone": "clip", "relation": "pairs", "stage": "end"}
+        found = pd.DataFrame(columns | {"method": ["er", "lwf"]}).assign(
+            **names, contributions="image_text"
+        )
+        study: Any = SimpleNamespace(ood_relations=found, called=lambda _, method: method)
+        return _related(study)
+
+    shown = said(r=[-0.5, -0.2], low=[-0.7, -0.5], high=[-0.2, 0.1])
+    assert "goes with it for er (r = -0.500" in shown
+    assert "lwf" not in shown
+    assert "shown for no method" in said(r=[-0.5, 0.2], low=[-0.9, -0.5], high=[0.2, 0.6])
+    assert said(r=[0.1, 0.2], low=[np.nan] * 2, high=[np.nan] * 2) == ""

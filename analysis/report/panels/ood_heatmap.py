@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.mechanisms.ood_relations import ood_pairs, ood_relations
+from analysis.mechanisms.ood_relations import ood_pairs
 from analysis.report import html_parts
 from analysis.report.figure_style import (
     DIVERGING,
@@ -53,22 +53,10 @@ class OodHeatmap(Panel):
     def finding(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns how many pairs are told apart, the worst pair, and what contributions say."""
         row = row_with_most(frame.assign(less=-frame["mean"]), "less")
-        told = int((frame["mean"] > CHANCE).sum())
-        said = (
-            f"After the last stage {told} of {plural(len(frame), 'pair')} of tasks are told apart "
-            f"better than by chance; least {row.inside} from {row.outside}, with "
-            f"{study.called(row.backbone, row.method)}: {interval(row.mean, row.low, row.high)}."
-        )
-        related = ood_relations(study.results, study.runs)
-        related = related[(related["relation"] == "pairs") & (related["stage"] == "end")]
-        related = related[related["contributions"] == "image_text"].dropna(subset="r")
-        if related.empty:
-            return said
-        most = row_with_most(related.assign(size_of_r=related["r"].abs()), "size_of_r")
         return (
-            f"{said} AUROC and Con_IT are correlated most with "
-            f"{study.called(most.backbone, most.method)}: "
-            f"r = {interval(most.r, most.low, most.high, '+')}."
+            f"{_counted(frame)} Least told apart are {row.inside} from {row.outside}, with "
+            f"{study.called(row.backbone, row.method)}: {interval(row.mean, row.low, row.high)}."
+            f"{_related(study)}"
         )
 
     def controls(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
@@ -134,7 +122,7 @@ class OodHeatmap(Panel):
 
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the relation to contributions and the table of pairs, to be opened."""
-        related = ood_relations(study.results, study.runs)
+        related = study.ood_relations
         pairs = [
             [
                 name(study, row.backbone, row.method),
@@ -155,6 +143,39 @@ class OodHeatmap(Panel):
             f"All {plural(len(frame), 'pair')}", shown + html_parts.caption(note, self.table)
         )
         return (_relations(study, related) if len(related) else "") + found
+
+
+def _counted(frame: pd.DataFrame) -> str:
+    """Returns how many pairs are told apart; those that nothing varies for have no interval."""
+    known = frame.dropna(subset=["low", "high"])
+    if known.empty:
+        told = int((frame["mean"] > CHANCE).sum())
+        return (
+            f"After the last stage {told} of {plural(len(frame), 'pair')} of tasks have an AUROC "
+            "above chance; how certain that is takes more replicates."
+        )
+    better, worse = (known["low"] > CHANCE).sum(), (known["high"] < CHANCE).sum()
+    return (
+        f"After the last stage {better} of {plural(len(known), 'pair')} of tasks are told apart "
+        f"better than by chance and {worse} the wrong way round, each by its own interval."
+    )
+
+
+def _related(study: StudyStatistics) -> str:
+    """Returns for which methods contributions are shown to go with the AUROC of pairs."""
+    found = study.ood_relations
+    found = found[(found["relation"] == "pairs") & (found["stage"] == "end")]
+    found = found[found["contributions"] == "image_text"].dropna(subset=["r", "low", "high"])
+    if found.empty:
+        return ""
+    shown = found[(found["low"] > 0) | (found["high"] < 0)]
+    if shown.empty:
+        return " That Con_IT goes with it is shown for no method."
+    named = [
+        f"{study.called(row.backbone, row.method)} (r = {interval(row.r, row.low, row.high, '+')})"
+        for row in rows(shown)
+    ]
+    return f" Con_IT goes with it for {listed(named)}."
 
 
 def _relations(study: StudyStatistics, related: pd.DataFrame) -> str:
