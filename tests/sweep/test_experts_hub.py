@@ -1,9 +1,6 @@
 """Experts on the hub: pinned to commits, and looked at without their weights."""
 
-import hashlib
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
@@ -17,15 +14,15 @@ from sweep.measuring.checking import check_inputs
 from sweep.measuring.measure import make_plan
 from sweep.study.expert_sources import find_expert
 from sweep.study.schema import Study
+from tests.sweep.hub_server import CONSTANTS, HubAnswers, serving
 from tests.sweep.made_experts import Bench, change_tensors, save_adapters, save_towers
+from tests.sweep.sources import COMMIT
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
 TASKS = "abc"
-COMMIT = "c" * 40
-CONSTANTS = "huggingface_hub.constants"
 
 
-class Hub(BaseHTTPRequestHandler):
+class Hub(HubAnswers):
     """Answers as the hub does, for models in the folders ROOT/NAME, which are me/NAME."""
 
     root: ClassVar[Path]
@@ -33,26 +30,16 @@ class Hub(BaseHTTPRequestHandler):
     """Names of files that were sent, and how much of them."""
     gated: ClassVar[str]
 
-    def log_message(self, *_: Any) -> None:
-        """Says nothing."""
-
-    def do_HEAD(self) -> None:
-        """Tells about a file."""
-        self._answer(False)
-
-    def do_GET(self) -> None:
+    def answer(self, whole: bool) -> None:
         """Gives a file, or the part of it that is asked for."""
-        self._answer(True)
-
-    def _answer(self, whole: bool) -> None:
         _, owner, name, *rest = unquote(urlsplit(self.path).path).split("/")
         file = self.root / name / "/".join(rest[2:])
         if owner != "me" or not (self.root / name).is_dir():
-            self._send(b"", whole, 401, "RepoNotFound")
+            self.send(b"", whole, 401, "RepoNotFound")
         elif name == self.gated:
-            self._send(b"", whole, 403, "GatedRepo")
+            self.send(b"", whole, 403, "GatedRepo")
         elif not file.is_file():
-            self._send(b"", whole, 404, "EntryNotFound")
+            self.send(b"", whole, 404, "EntryNotFound")
         else:
             content, part = file.read_bytes(), self.headers.get("Range", "")
             if whole:
@@ -60,37 +47,16 @@ class Hub(BaseHTTPRequestHandler):
             if part:
                 first, last = part.removeprefix("bytes=").split("-")
                 content = content[int(first) : int(last) + 1]
-            self._send(content, whole, 206 if part else 200)
-
-    def _send(self, content: bytes, whole: bool, status: int, error: str = "") -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
-        self.send_header("X-Repo-Commit", COMMIT)
-        if error:
-            self.send_header("X-Error-Code", error)
-        self.end_headers()
-        if whole:
-            self.wfile.write(content)
+            self.send(content, whole, 206 if part else 200)
 
 
 @pytest.fixture(autouse=True)
 def _hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     Hub.root, Hub.asked, Hub.gated = tmp_path / "remote", [], ""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr(f"{CONSTANTS}.ENDPOINT", address)
-    template = address + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(f"{CONSTANTS}.HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(f"{CONSTANTS}.HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(f"{CONSTANTS}.HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(f"{CONSTANTS}.HF_HUB_OFFLINE", False)
-    yield
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Hub, monkeypatch):
+        yield
 
 
 def study_of(models: Path, **experts: Any) -> Study:

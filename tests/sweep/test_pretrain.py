@@ -15,7 +15,7 @@ from sweep.pretrain import pretrain_tiny_clip
 from sweep.pretrain.caption_matching import contrastive_loss
 from sweep.pretrain.quality import figures
 from sweep.pretrain.tokenizer import word_tokenizer
-from sweep.study.backbones import EMBEDDED
+from sweep.study.backbones import EMBEDDED, embedded
 from sweep.tasks.world import World
 from sweep.tasks.world.corpus import vocabulary
 
@@ -64,14 +64,15 @@ def test_progress_counts_the_steps(tmp_path: Path) -> None:
     assert seen == [(1, 2), (2, 2)]
 
 
-def test_the_shipped_model_loads_offline() -> None:
+@pytest.mark.parametrize("name", embedded())
+def test_shipped_models_load_offline(name: str) -> None:
     script = (
         "import sys; from transformers import AutoImageProcessor, AutoModel, AutoTokenizer;"
         "print(*(type(part.from_pretrained(sys.argv[1])).__name__"
         " for part in (AutoModel, AutoTokenizer, AutoImageProcessor)))"
     )
     run = subprocess.run(
-        [sys.executable, "-c", script, str(TINY_CLIP)],
+        [sys.executable, "-c", script, str(EMBEDDED / name)],
         env={"HF_HUB_OFFLINE": "1", "PATH": ""},
         capture_output=True,
         text=True,

@@ -1,18 +1,16 @@
 """Data sets on the hub: what is fetched from a server that speaks as the hub does."""
 
-import hashlib
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from sweep.tasks.sources.source import TaskSource
 from sweep.tasks.sources.table import identify
+from tests.sweep.hub_server import HubAnswers, serving
 from tests.sweep.sources import (
     COMMIT,
     WHAT,
@@ -24,77 +22,44 @@ from tests.sweep.sources import (
 )
 
 
-class Hub(BaseHTTPRequestHandler):
+class Hub(HubAnswers):
     """Answers as the hub does, for one data set."""
 
     root: ClassVar[Path]
     fetched: ClassVar[list[str]]
 
-    def log_message(self, *_: Any) -> None:
-        """Says nothing."""
-
-    def do_HEAD(self) -> None:
-        """Tells about a file."""
-        self._answer(False)
-
-    def do_GET(self) -> None:
+    def answer(self, whole: bool) -> None:
         """Gives a file, or a list of files."""
-        self._answer(True)
-
-    def _answer(self, with_content: bool) -> None:
         path = unquote(urlsplit(self.path).path)
         files = [file for file in sorted(self.root.rglob("*")) if file.is_file()]
         names = {file.relative_to(self.root).as_posix(): file for file in files}
         if path == "/api/datasets/me/data/revision/v1":
-            self._send(json.dumps({"id": "me/data", "sha": COMMIT}).encode(), with_content)
+            self.send(json.dumps({"id": "me/data", "sha": COMMIT}).encode(), whole)
         elif path.startswith(f"/api/datasets/me/data/tree/{COMMIT}"):
             tree = [
                 {"type": "file", "path": name, "size": file.stat().st_size, "oid": "0" * 40}
                 for name, file in names.items()
             ]
-            self._send(json.dumps(tree).encode(), with_content)
+            self.send(json.dumps(tree).encode(), whole)
         elif path.startswith("/datasets/me/data/resolve/"):
             name = path.split("/", 6)[6]
             if name in names:
-                if with_content:
+                if whole:
                     self.fetched.append(name)
-                self._send(names[name].read_bytes(), with_content)
+                self.send(names[name].read_bytes(), whole)
             else:
-                self._send(b"", with_content, 404, "EntryNotFound")
+                self.send(b"", whole, 404, "EntryNotFound")
         else:
-            self._send(b"", with_content, 404, "RepoNotFound")
-
-    def _send(self, content: bytes, whole: bool, status: int = 200, error: str = "") -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("Content-Type", "application/json")
-        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
-        self.send_header("X-Repo-Commit", COMMIT)
-        if error:
-            self.send_header("X-Error-Code", error)
-        self.end_headers()
-        if whole:
-            self.wfile.write(content)
+            self.send(b"", whole, 404, "RepoNotFound")
 
 
 @pytest.fixture
 def _hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A hub with the data set me/data."""
     Hub.root, Hub.fetched = tmp_path / "remote", []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    address = f"http://127.0.0.1:{server.server_port}"
     isolate(tmp_path, monkeypatch)
-    constants = "huggingface_hub.constants"
-    monkeypatch.setattr(f"{constants}.ENDPOINT", address)
-    template = address + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(f"{constants}.HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(f"{constants}.HF_HUB_DISABLE_XET", True)
-    yield
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Hub, monkeypatch):
+        yield
 
 
 @pytest.mark.usefixtures("_hub")
