@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
+from analysis import load, metrics, ood_pairs
 from methods.backbones.dual_encoder import DualEncoder
 from methods.data import Task
 from methods.testing.toy import BACKBONES, TOY, toy_study
@@ -323,3 +324,21 @@ def test_it_is_part_of_what_a_stage_is_evaluated_on(models: Path) -> None:
     (covered,) = more.evaluations.values()
     assert "diagnostic ood" in covered
     assert plain.evaluations.keys() != more.evaluations.keys()
+
+
+def test_what_a_run_folder_holds_is_what_the_analysis_reads(models: Path, tmp_path: Path) -> None:
+    study = toy_study(models, ("finetune",), evaluation={"diagnostics": ["ood"]})
+    order = study.benchmark.task_names()
+    records, _ = run_single(study, "finetune", order, out=str(tmp_path))
+    results = load(str(tmp_path))
+    runs = metrics(results)
+    pairs = of_pairs(ood_rows(records[-1].scores))
+    read = {(row.inside, row.outside): row.mean for row in ood_pairs(results, runs).itertuples()}
+    assert read == pytest.approx(pairs)
+    assert len(read) == len(order) * (len(order) - 1)
+    assert runs["ood_pairwise"].item() == pytest.approx(np.mean(list(pairs.values())))
+    unlearnt = [
+        ood_rows(record.scores)["ood_cumulative", "all tasks", "unlearnt"]["value"]
+        for record in records[1:-1]
+    ]
+    assert runs["ood_cumulative"].item() == pytest.approx(np.mean(unlearnt))
