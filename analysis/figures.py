@@ -31,6 +31,8 @@ __all__ = [
     "method_pairs",
     "models",
     "modes",
+    "ood",
+    "ood_stages",
     "orders",
     "overview",
     "pairs",
@@ -114,6 +116,19 @@ def modes(results: Source) -> go.Figure:
 def transitions(results: Source) -> go.Figure:
     """Draws how well contributions predict transitions between tasks."""
     return _drawn("transitions", results)
+
+
+def ood(results: Source, method: str | None = None, backbone: str | None = None) -> go.Figure:
+    """Draws how well images of one task are told from those of another, for one method.
+
+    What is not chosen is the first that the page offers.
+    """
+    return _drawn("ood", results, method=method, backbone=backbone)
+
+
+def ood_stages(results: Source) -> go.Figure:
+    """Draws how well images of learnt tasks are told from all others, stage by stage."""
+    return _drawn("ood_stages", results)
 
 
 def similarity(results: Source) -> go.Figure:

@@ -10,7 +10,7 @@ from analysis.figures import NothingToDraw
 from analysis.report.panels import PANELS
 from analysis.report.panels.base import Panel
 
-ONE_OF_MANY = {"contributions", "tree", "method_pairs", "pairs", "features"}
+ONE_OF_MANY = {"contributions", "tree", "method_pairs", "ood", "pairs", "features"}
 
 
 @pytest.fixture(scope="module")

@@ -136,7 +136,7 @@ def test_a_part_of_each_kind(place: Any, tmp_path: Path) -> None:
     listed = {line.split()[0] for line in said if line.strip()}
     for name in KINDS.values():
         assert (name in listed) == (place is inside), name
-    assert any("accuracy of gift" in line for line in said)  # with the reference and the generator
+    assert any("scores of gift" in line for line in said)  # with the reference and the generator
     assert any("after" in line and "01" in line and "89" in line for line in said)
 
     blocks, data = json.loads(said[-1])
