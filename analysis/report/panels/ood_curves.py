@@ -26,7 +26,7 @@ OUTSIDE = {"unlearnt": "tasks not learnt yet", "probes": "held-out suites"}
 class OodCurves(Panel):
     """Shows the cumulative AUROC over the stages, one plot per what is out of distribution."""
 
-    key, title, table = "ood_stages", "What is not learnt, told apart", "ood_stages"
+    key, title, table = "ood_stages", "Are tasks not learnt yet told apart?", "ood_stages"
     section = "ood"
 
     def frame(self, study: StudyStatistics) -> pd.DataFrame:
