@@ -37,6 +37,7 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
             for key, unit in plan.units.items()
         }
         self._begun = self._stopped = False
+        self._damaged = 0
         self._first: tuple[float, int] | None = None
         self._said = time.monotonic()
         self._bar = Bar(
@@ -69,6 +70,10 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         if progress.stopped and not self._stopped:
             self._stopped = True
             say(f"{progress.stopped[0].upper()}{progress.stopped[1:]}.", to=self.console)
+        if progress.damaged > self._damaged:
+            self._damaged = progress.damaged
+            stages = plural(progress.damaged, "finished stage")
+            say(f"{stages} cannot be read (damaged files), computing again.", to=self.console)
         left = "" if progress.stopped else self._time_left(progress)
         working = len(progress.working)
         doing = progress.working[0] if working else "waiting for lanes to start"

@@ -5,6 +5,7 @@ It may die at any time: Ray restarts it, and it reads from the store what has be
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -49,6 +50,8 @@ class Progress:
     is_settled: bool
     stopped: str = ""
     """Why later replicates are left out; "" if none are."""
+    damaged: int = 0
+    """Stages that were finished, but are computed again because a file of theirs is damaged."""
 
 
 class Coordinator:
@@ -66,6 +69,7 @@ class Coordinator:
         _, self.graph = read_plan(Folder(out))
         self.store = Store(out, self.graph.evaluations)
         self.scheduler = Scheduler(self.graph, self.store.finished(self.graph.units), LEASE)
+        self._lost = Counter[str]()
         for key in self.scheduler.superfluous():
             self.store.drop_state(key)
         self._records: dict[str, Record] = {}
@@ -76,6 +80,8 @@ class Coordinator:
         self._rooms: dict[str, tuple[PlacementGroup, float]] = {}
         self._dismissed: set[str] = set()
         self._stopped = ""
+        self._replicates: int | None = None
+        """Those that are left in, once the study has stopped."""
         self._news = asyncio.Condition()
 
     async def _wait_until(self, happened: Callable[[], bool]) -> bool:
@@ -163,6 +169,21 @@ class Coordinator:
         self.scheduler.fail(lane, key, error, final)
         await self._announce()
 
+    async def lose(self, lane: str, key: str, child: str) -> None:
+        """Takes note that a state cannot be read: its stage is computed again, before `child`."""
+        if key not in self.scheduler.to_compute:
+            self._lost[key] += 1
+            await asyncio.to_thread(self.store.drop_state, key)
+            finished = await asyncio.to_thread(self.store.finished, self.graph.units)
+            self.scheduler = self.scheduler.renewed(finished, time.monotonic(), without=lane)
+            if self._replicates is not None:
+                self.scheduler.stop_after(self._replicates)
+            if self._lost[key] > self.graph.retries:
+                title = self.graph.units[key].title
+                error = f"the state of '{title}' was damaged {self._lost[key]} times on the disk"
+                self.scheduler.give_up(child, error)
+        await self._announce()
+
     async def abort(self, error: str) -> None:
         """Ends the study, since a lane met an error that every lane would meet."""
         self.scheduler.abort(error)
@@ -170,7 +191,7 @@ class Coordinator:
 
     async def stop_after(self, replicates: int, reason: str) -> None:
         """Leaves out the replicates after the first `replicates`."""
-        self._stopped = reason
+        self._stopped, self._replicates = reason, replicates
         for key in self.scheduler.stop_after(replicates):
             await asyncio.to_thread(self.store.drop_state, key)
         await self._announce()
@@ -234,6 +255,7 @@ class Coordinator:
             failed=dict(scheduler.failed),
             is_settled=scheduler.is_settled,
             stopped=self._stopped,
+            damaged=len(self._lost),
         )
 
 

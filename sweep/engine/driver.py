@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
@@ -95,13 +95,15 @@ def run(
     lock.check()
     check_inputs(plan)
     ours = address is None and not ray.is_initialized()
-    with connected(address, study.lanes):
+    # The folder is taken before Ray starts, which takes seconds.
+    with lock, connected(address, study.lanes):
         lanes = fit_lanes(study.lanes, len(plan.runs), grows=not ours)
         check_head()
-        with lock:
-            run_folder.prepare()
-            save(plan, run_folder.folder)
-            return _sweep(study.model_copy(update={"lanes": lanes}), plan, run_folder, on_progress)
+        damaged = run_folder.mend()
+        run_folder.prepare()
+        save(plan, run_folder.folder)
+        study = study.model_copy(update={"lanes": lanes})
+        return _sweep(study, plan, run_folder, on_progress, damaged)
 
 
 def _sweep(
@@ -109,6 +111,7 @@ def _sweep(
     plan: Plan,
     run_folder: RunFolder,
     on_progress: Callable[[Progress, int], None] | None,
+    damaged: int,
 ) -> Finished:
     name = f"coordinator-{time.time_ns():x}"
     # Keep the handle: Ray ends a named actor when the last handle to it is gone.
@@ -136,7 +139,7 @@ def _sweep(
         cpus_per_worker=lanes.cpus_per_worker,
         gpus_per_worker=float(lanes.gpus_per_worker),
     )
-    watch = _Watch(coordinator, run_folder, on_progress, int(lanes.count))
+    watch = _Watch(coordinator, run_folder, on_progress, int(lanes.count), damaged)
     grid, out = None, run_folder.folder.uri
     errors: list[str] = []
     with watch:
@@ -222,11 +225,14 @@ class _Watch:
         run_folder: RunFolder,
         on_progress: Callable[[Progress, int], None] | None,
         lanes: int,
+        damaged: int,
     ) -> None:
         self.coordinator = coordinator
         self.run_folder = run_folder
         self.on_progress = on_progress
         self.lanes = lanes
+        self.damaged = damaged
+        """Stages that were found damaged before the coordinator started."""
         self.done: list[str] = []
         self.last: Progress
         self.is_folder_gone = False
@@ -268,6 +274,7 @@ class _Watch:
         if stop and not progress.stopped:  # it does not know yet, or forgot in a restart
             ray.get(self.coordinator.stop_after.remote(stop.replicates, stop.reason))
             progress = ray.get(self.coordinator.progress.remote())
+        progress = replace(progress, damaged=progress.damaged + self.damaged)
         self.done = progress.done
         self.last = progress
         if self.on_progress:

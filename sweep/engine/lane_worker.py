@@ -18,7 +18,7 @@ from sweep.stage.state_cache import StateCache
 from sweep.stage.trainer import join_lane
 from sweep.stage.worker import Result, Worker
 from sweep.storage.failures import keep
-from sweep.storage.store import Record, Store
+from sweep.storage.store import Record, StateLostError, Store
 
 STARTS = 4
 """How often a worker tries to read its data before it ends the study."""
@@ -93,7 +93,7 @@ class _Lane:
         while several and (not done or time.monotonic() - begun < TOGETHER_SECONDS):
             assignment = several.pop(0)
             self._doing[0] = assignment.unit.key
-            self.states.make_room(assignment.ancestors)
+            self.states.make_room(assignment.needed)
             try:
                 result = self._worker.compute(
                     assignment.unit, self.states.__getitem__, assignment.is_trained
@@ -103,6 +103,9 @@ class _Lane:
                 # points.
                 self._doing[0] = None
                 self._keep(done, several)
+                if isinstance(error, StateLostError):
+                    self._tell("lose", self._name, error.key, assignment.unit.key)
+                    raise
                 final = isinstance(error, ValueError | TypeError | FloatingPointError)
                 said = keep(self._store.folder, error, assignment.unit)
                 self._tell("fail", self._name, assignment.unit.key, said, final)

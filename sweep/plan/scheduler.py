@@ -31,12 +31,15 @@ class Assignment:
     """A unit for a lane to compute."""
 
     unit: Unit
-    ancestors: tuple[str, ...]
-    """Units whose states the lane should keep in memory: all ancestors of this one."""
     is_state_needed: bool
     """Whether the state has to be stored: for other units, or because the study says so."""
     is_trained: bool = False
     """Whether its state is in the store, so that it only has to be evaluated."""
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Units from whose states it is computed."""
+        return (self.unit.key,) if self.is_trained else self.unit.parents
 
 
 def starts_from(title: str, error: str) -> str:
@@ -161,9 +164,7 @@ class Scheduler:
         return self.graph.units[key].kind == "combine" and key not in self._losses
 
     def _assignment(self, key: str) -> Assignment:
-        ancestors = () if key in self._trained else self._ancestors(key)
-        unit = self.graph.units[key]
-        return Assignment(unit, ancestors, self._keeps_state(key), key in self._trained)
+        return Assignment(self.graph.units[key], self._keeps_state(key), key in self._trained)
 
     def release(self, lane: str, keys: Iterable[str]) -> None:
         """Takes back units that a lane has claimed and not begun."""
@@ -171,15 +172,6 @@ class Scheduler:
             if key in self._claims and self._claims[key].lane == lane:
                 del self._claims[key]
                 self._ready.add(key)
-
-    def _ancestors(self, key: str) -> tuple[str, ...]:
-        found: dict[str, None] = {}
-        queue = list(self.graph.units[key].parents)
-        while queue:
-            parent = queue.pop()
-            found[parent] = None
-            queue += self.graph.units[parent].parents
-        return tuple(found)
 
     def _keeps_state(self, key: str) -> bool:
         unit, keep = self.graph.units[key], self.graph.keep_states
@@ -219,7 +211,7 @@ class Scheduler:
             del self._claims[key]
             self._losses[key] = self._losses.get(key, 0) + 1
             if self._losses[key] >= MAX_LOSSES:
-                self._give_up(key, f"its worker died {MAX_LOSSES} times (out of memory?)")
+                self.give_up(key, f"its worker died {MAX_LOSSES} times (out of memory?)")
             else:
                 self._ready.add(key)
 
@@ -257,9 +249,29 @@ class Scheduler:
         del self._claims[key]
         self._errors[key] = self._errors.get(key, 0) + 1
         if final or self._errors[key] > self.graph.retries:
-            self._give_up(key, error)
+            self.give_up(key, error)
         else:
             self._ready.add(key)
+
+    def renewed(self, finished: Mapping[str, Kept], now: float, without: str) -> "Scheduler":
+        """Returns a scheduler that knows what this one does, but begins from another store.
+
+        Args:
+            finished: Keys of stages in the store now, and what it has of each.
+            now: The time.
+            without: A lane whose claims are not taken over.
+        """
+        new = Scheduler(self.graph, finished, self.lease)
+        new.restored = self.restored
+        new._errors, new._losses, new._seen = self._errors, self._losses, self._seen
+        for key, claim in self._claims.items():
+            if claim.lane != without:
+                new.alive(claim.lane, key, now)
+        for key, error in self.failed.items():
+            if key in new.todo:
+                new.failed[key] = error
+                new._ready.discard(key)
+        return new
 
     def abort(self, error: str) -> None:
         """Gives everything up that is left."""
@@ -284,7 +296,7 @@ class Scheduler:
             self.failed.pop(key, None)
         return [key for key in self.done if key in late and not self._keeps_state(key)]
 
-    def _give_up(self, key: str, error: str) -> None:
+    def give_up(self, key: str, error: str) -> None:
         """Records a failure, and that of all units that start from it."""
         self._ready.discard(key)
         self.failed[key] = error

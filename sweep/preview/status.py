@@ -3,10 +3,12 @@
 import shlex
 
 from sweep.plan.scheduler import Scheduler
+from sweep.storage.damage import find_damage
 from sweep.storage.folder import Folder
 from sweep.storage.lock import RunLock
 from sweep.storage.planned import read_plan
 from sweep.storage.store import Store
+from sweep.texts import plural
 
 
 def status(out: str) -> str:
@@ -25,7 +27,10 @@ def status(out: str) -> str:
     """
     folder = Folder(out)
     plan, graph = read_plan(folder)
-    scheduler = Scheduler(graph, Store(out, graph.evaluations).finished(graph.units), lease=0.0)
+    store = Store(out, graph.evaluations)
+    damaged = find_damage(store).stages
+    finished = {k: kept for k, kept in store.finished(graph.units).items() if k not in damaged}
+    scheduler = Scheduler(graph, finished, lease=0.0)
     stopped = plan["stopped"]
     if stopped:
         scheduler.stop_after(stopped["replicates"])
@@ -38,6 +43,8 @@ def status(out: str) -> str:
         why = f" ({stopped['reason']})" if stopped else ""
         return f"{name}: all {total} stages are done{why}. Report: sweep report {out}"
     said = f"{name}: {done} of {total} stages are done"
+    if again := len(damaged & graph.units.keys()):
+        said += f" ({plural(again, 'stage')} damaged, to be computed again)"
     if other := RunLock(folder).other():
         return f"{said}; {other[0]} is working on the rest."
     source = "STUDY" if "://" in out else shlex.quote(f"{out.rstrip('/')}/study.yaml")

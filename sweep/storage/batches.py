@@ -7,7 +7,6 @@ Combinations of experts may take milliseconds, and there may be hundreds of thou
 files of its own for each, a file system would take longer than all the rest.
 """
 
-import io
 import threading
 import uuid
 from collections import OrderedDict
@@ -15,14 +14,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from sweep.storage.folder import Folder
+from sweep.storage.folder import DamagedError, Folder
+from sweep.storage.sealing import unsealed
 
 BATCHES = ("stages", "batches")
 """The folder."""
 SCHEMA = pa.schema([("key", pa.string()), ("evaluation", pa.string()), ("record", pa.binary())])
+_PLACES = pa.schema([SCHEMA.field("key"), SCHEMA.field("evaluation")])
 _EMBEDDINGS = ".embeddings.parquet"
+_DIGEST = "embeddings_sha256"
+"""Metadata of a batch's records: the SHA-256 of its embeddings, or "" if there are none."""
 _MOST = 4
 """Batches that stay in memory."""
 
@@ -55,13 +57,15 @@ class Batches:
             for one in stored
             if one.embeddings is not None
         ]
+        digest = ""
         if tables:
             table = pa.concat_tables(tables)
-            self._folder.write_table(table, *BATCHES, f"{name}{_EMBEDDINGS}")
+            digest = self._folder.write_table(table, *BATCHES, f"{name}{_EMBEDDINGS}")
         rows = [
             {"key": one.key, "evaluation": one.evaluation, "record": one.record} for one in stored
         ]
-        self._folder.write_table(pa.Table.from_pylist(rows, SCHEMA), *BATCHES, f"{name}.parquet")
+        records = pa.Table.from_pylist(rows, SCHEMA).replace_schema_metadata({_DIGEST: digest})
+        self._folder.write_table(records, *BATCHES, f"{name}.parquet")
 
     def scan(self) -> Iterable[str]:
         """Looks which batches there are now; returns the keys of all their stages."""
@@ -73,8 +77,10 @@ class Batches:
                 self._seen.add(name)
                 if info.base_name.endswith(_EMBEDDINGS):
                     continue
-                content = self._folder.read(*BATCHES, info.base_name)
-                table = pq.read_table(io.BytesIO(content), columns=["key", "evaluation"])
+                try:
+                    table = self._folder.read_table(*BATCHES, info.base_name, schema=_PLACES)
+                except DamagedError:  # then none of its stages is finished
+                    continue
                 keys, evaluations = (column.to_pylist() for column in table.columns)
                 for key, evaluation in zip(keys, evaluations, strict=True):
                     self._where.setdefault(key, {})[evaluation] = name
@@ -83,6 +89,33 @@ class Batches:
     def evaluations(self, key: str) -> list[str]:
         """Returns the evaluations that a stage has records of in batches that were seen."""
         return list(self._where.get(key, ()))
+
+    def damaged(self) -> dict[str, list[str]]:
+        """Returns the keys of stages in batches that cannot be read, by the batch's name."""
+        self.scan()
+        found: dict[str, list[str]] = {}
+        for info in self._folder.list(*BATCHES):
+            name = info.base_name.removesuffix(".parquet")
+            if name == info.base_name or info.base_name.endswith(_EMBEDDINGS):
+                continue
+            try:
+                stored = self._load(name)
+                for one in stored.values():
+                    unsealed(one.record)
+            except DamagedError:
+                found[name] = [key for key, own in self._where.items() if name in own.values()]
+        return found
+
+    def delete(self, name: str) -> None:
+        """Deletes a batch, its records first."""
+        with self._lock:
+            self._folder.delete(*BATCHES, f"{name}.parquet")
+            self._folder.delete(*BATCHES, f"{name}{_EMBEDDINGS}")
+            self._read.pop(name, None)
+            for key in [key for key, own in self._where.items() if name in own.values()]:
+                self._where[key] = {e: n for e, n in self._where[key].items() if n != name}
+                if not self._where[key]:
+                    del self._where[key]
 
     def load(self, key: str, evaluation: str) -> Stored:
         """Returns a stage with one of its `evaluations`."""
@@ -95,11 +128,18 @@ class Batches:
             return self._read[name][key, evaluation]
 
     def _load(self, name: str) -> Mapping[tuple[str, str], Stored]:
-        content = self._folder.read(*BATCHES, f"{name}.parquet")
-        rows = pq.read_table(io.BytesIO(content)).to_pylist()
+        records = self._folder.read_table(*BATCHES, f"{name}.parquet", schema=SCHEMA)
+        rows = records.to_pylist()
         tables: dict[str, pa.Table] = {}
-        if self._folder.exists(*BATCHES, f"{name}{_EMBEDDINGS}"):
-            found = pq.read_table(io.BytesIO(self._folder.read(*BATCHES, f"{name}{_EMBEDDINGS}")))
+        if (
+            digest := (records.schema.metadata or {})
+            .get(_DIGEST.encode(), b"")
+            .decode(errors="replace")
+        ):
+            try:
+                found = self._folder.read_table(*BATCHES, f"{name}{_EMBEDDINGS}", sha256=digest)
+            except FileNotFoundError as error:
+                raise DamagedError(str(error)) from None
             places: dict[str, list[int]] = {}
             for row, key in enumerate(found["key"].to_pylist()):
                 places.setdefault(key, [row, 0])[1] += 1

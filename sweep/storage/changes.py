@@ -11,6 +11,7 @@ from sweep.orders.order import Order
 from sweep.plan.plan import Plan
 from sweep.plan.scheduler import Scheduler
 from sweep.plan.units import Unit
+from sweep.storage.folder import DamagedError
 from sweep.storage.inputs import changes, inputs, other_packages, read_inputs
 from sweep.storage.planned import PLAN, read_plan
 from sweep.storage.store import READERS, Store
@@ -113,9 +114,14 @@ def _is_trained(key: str, scheduler: Scheduler) -> bool:
 
 
 def _seconds_of_training(store: Store, keys: Collection[str]) -> float:
+    def seconds(key: str) -> float:
+        try:
+            return store.training(key).seconds.get("train", 0.0)
+        except DamagedError:  # it is trained again in any case
+            return 0.0
+
     with ThreadPoolExecutor(READERS) as pool:
-        records = list(pool.map(store.training, keys))
-    return sum(record.seconds.get("train", 0.0) for record in records)
+        return sum(pool.map(seconds, keys))
 
 
 def _other_setting(store: Store, new: Study, is_less: bool) -> str:
@@ -128,7 +134,7 @@ def _other_setting(store: Store, new: Study, is_less: bool) -> str:
     """
     try:
         held = Study.from_dict(yaml.safe_load(store.folder.read("study.yaml")))
-    except (InputError, OSError):
+    except (InputError, OSError, ValueError, yaml.YAMLError):  # the last two: it is damaged
         return "plan" if is_less else ""
     less = (key for key in WHY_LESS if is_less and getattr(held, key) != getattr(new, key))
     return conflict(held, new) or next(less, "plan" if is_less else "")

@@ -1,10 +1,14 @@
 """Reads and writes files in a folder on any filesystem."""
 
+import hashlib
 import io
+import json
 import os
 import posixpath
 import uuid
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +16,10 @@ from pyarrow import fs
 
 from analysis.data.locations import locate
 from sweep.errors import InputError
+
+
+class DamagedError(Exception):
+    """Says which file of a folder is not what was written into it."""
 
 
 class Folder:
@@ -64,27 +72,97 @@ class Folder:
         with self.filesystem.open_input_stream(self.join(*parts)) as stream:
             return bytes(stream.read())
 
+    def read_json(self, *parts: str) -> Any:
+        """Returns what a JSON file holds.
+
+        Raises:
+            DamagedError: it is empty, cut off, or no JSON.
+        """
+        content = self.read(*parts)
+        try:
+            return json.loads(content)
+        except ValueError:
+            raise DamagedError(f"'{self.join(*parts)}' is no JSON") from None
+
+    def local(self, *parts: str) -> Path | None:
+        """Returns the path of a file on a disk of this machine; None: it is elsewhere."""
+        is_local = isinstance(self.filesystem, fs.LocalFileSystem)
+        return Path(self.join(*parts)) if is_local else None
+
     def write(self, content: bytes, *parts: str) -> None:
-        """Writes a file so that readers see all of it or none.
+        """Writes a file so that readers see all of it or none, even if the machine fails.
 
         Object stores publish a file when it is closed; on disks it is renamed when complete.
         """
         path = self.join(*parts)
-        local = isinstance(self.filesystem, fs.LocalFileSystem)
-        target = f"{path}.{uuid.uuid4().hex[:8]}.tmp" if local else path
         self.filesystem.create_dir(posixpath.dirname(path), recursive=True)
-        with self.filesystem.open_output_stream(target) as stream:
+        if isinstance(self.filesystem, fs.LocalFileSystem):
+            _write_durably(content, Path(path))
+            return
+        with self.filesystem.open_output_stream(path) as stream:
             stream.write(content)
-        if local:
-            self.filesystem.move(target, path)
 
-    def write_table(self, table: pa.Table, *parts: str) -> None:
-        """Writes a Parquet file."""
+    def write_table(self, table: pa.Table, *parts: str) -> str:
+        """Writes a Parquet file, with a checksum of every page; returns its SHA-256."""
         buffer = io.BytesIO()
-        pq.write_table(table, buffer)
+        pq.write_table(table, buffer, write_page_checksum=True)
         self.write(buffer.getvalue(), *parts)
+        return hashlib.sha256(buffer.getvalue()).hexdigest()
+
+    def read_table(
+        self, *parts: str, schema: pa.Schema | None = None, sha256: str = ""
+    ) -> pa.Table:
+        """Returns what a Parquet file holds.
+
+        Args:
+            parts: Its place.
+            schema: The columns to read; None: all that there are.
+            sha256: What `write_table` returned, if that is known.
+
+        Raises:
+            DamagedError: it is empty, cut off, or not what was written.
+        """
+        content = self.read(*parts)  # a disk or server that does not answer is no damage
+        if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+            raise DamagedError(f"'{self.join(*parts)}' is not what was written")
+        try:
+            table = pq.read_table(
+                io.BytesIO(content),
+                columns=schema.names if schema else None,
+                page_checksum_verification=True,
+            )
+        except (pa.ArrowException, OSError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise DamagedError(f"'{self.join(*parts)}' cannot be read: {reason}") from None
+        if schema and not table.schema.equals(schema):
+            raise DamagedError(f"'{self.join(*parts)}' has other columns than it should")
+        return table
 
     def delete(self, *parts: str) -> None:
         """Deletes a file if it is there."""
         if self.exists(*parts):
             self.filesystem.delete_file(self.join(*parts))
+
+
+UNFINISHED = ".tmp"
+"""How the name of a file ends that is being written on a disk."""
+
+
+def _write_durably(content: bytes, path: Path) -> None:
+    """Writes a file beside its place, waits for the disk, and renames it."""
+    target = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{UNFINISHED}")
+    try:
+        with target.open("xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        target.replace(path)
+    except BaseException:  # what is left of it would keep a full disk full
+        target.unlink(missing_ok=True)
+        raise
+    with suppress(OSError):  # not every file system has folders to wait for
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

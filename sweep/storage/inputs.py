@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sweep.plan.plan import VERSION, Plan
-from sweep.storage.folder import Folder
+from sweep.storage.folder import DamagedError, Folder
 
 INPUTS = "inputs.json"
 """The file's name in a run folder."""
@@ -23,7 +23,7 @@ def inputs(plan: Plan) -> dict[str, Any]:
         "train": {name: found.train for name, found in pinned.fingerprints.items()},
         "test": {name: found.test for name, found in pinned.fingerprints.items()},
         "data": {name: found for name, found in pinned.data.items() if name != "benchmark"},
-        "backbones": {label: source.fingerprint for label, source in pinned.sources.items()},
+        "backbones": {label: source.identity for label, source in pinned.sources.items()},
         "experts": {
             f"task '{task}' for backbone '{backbone}'": source.fingerprint
             for (backbone, task), source in pinned.experts.items()
@@ -40,10 +40,11 @@ def write_inputs(folder: Folder, plan: Plan) -> None:
 
 
 def read_inputs(folder: Folder) -> dict[str, Any] | None:
-    """Returns what the file holds; None if there is none."""
-    if not folder.exists(INPUTS):
+    """Returns what the file holds; None if there is none, or a damaged one."""
+    try:
+        found: dict[str, Any] = folder.read_json(INPUTS)
+    except (FileNotFoundError, DamagedError):
         return None
-    found: dict[str, Any] = json.loads(folder.read(INPUTS))
     return found
 
 
@@ -70,7 +71,7 @@ def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
         "train": "the training data of '{}'",
         "test": "the test data of '{}'",
         "data": "the {}",
-        "backbones": "the files of backbone '{}'",
+        "backbones": "the files of backbone '{}', or how it is loaded",
         "experts": "the expert of {}",
         "answers": "how backbone '{}' answers",
     }

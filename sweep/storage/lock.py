@@ -1,17 +1,30 @@
-"""Keeps a second driver out of a folder: each would delete what the other has just written."""
+"""Keeps a second driver out of a folder: each would delete what the other has just written.
+
+OUT/running/ID.json   the mark of a driver, which it renews as long as it lives
+
+A driver first writes its mark and then looks for others, so that of two which come at the same time
+at least one sees the other. Ages of marks are told by the file system's clock alone: those of the
+machines may be wrong.
+"""
 
 import json
 import os
 import platform
 import threading
 import time
+import uuid
 from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pyarrow import fs
 
 from sweep.errors import InputError
-from sweep.storage.folder import Folder
+from sweep.storage.folder import DamagedError, Folder
 
-NAME = "running.json"
-"""The lock's file in the run folder."""
+MARKS = "running"
+"""The folder of the marks in the run folder."""
 BEAT = 15.0
 """Seconds between two heartbeats of a driver."""
 PATIENCE = 4 * BEAT
@@ -23,21 +36,23 @@ class RunLock:
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
+        self._name = f"{uuid.uuid4().hex}.json"
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def other(self) -> tuple[str, float] | None:
         """Returns the other process at work in the folder, if any, and seconds since its beat."""
-        if not self.folder.exists(NAME):
-            return None
-        other = json.loads(self.folder.read(NAME))
-        # When the file system says so: the clock of the other machine may be wrong.
-        written = self.folder.filesystem.get_file_info(self.folder.join(NAME)).mtime
-        silence = time.time() - (written.timestamp() if written else other["seen"])
-        here = other["host"] == platform.node()
-        if silence > PATIENCE or (here and not _lives(other["pid"])):
-            return None
-        return f"process {other['pid']} on {other['host']}", silence
+        marks = {info.base_name: info.mtime for info in self._marks()}
+        now = _seconds(marks.pop(self._name)) if self._name in marks else time.time()
+        for name, written in marks.items():
+            silence = now - _seconds(written)
+            facts = self._facts(name)
+            if silence > PATIENCE or facts is None:
+                continue
+            if facts.get("host") != platform.node() or lives(facts.get("pid", 0)):
+                doing = f"process {facts['pid']} on {facts['host']}" if facts else "a process"
+                return doing, max(0.0, silence)
+        return None
 
     def check(self) -> None:
         """Makes sure that the folder is free.
@@ -54,15 +69,44 @@ class RunLock:
             )
 
     def __enter__(self) -> "RunLock":
-        self.check()  # once more: between the first look and now Ray took seconds to start
+        self._new = not self.folder.exists()
         self._write()
+        try:
+            self.check()
+        except InputError:
+            self._withdraw()
+            raise
+        for info in self._marks():  # of drivers that were killed
+            if info.base_name != self._name:
+                self.folder.delete(MARKS, info.base_name)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
-        self.folder.delete(NAME)
+        self._withdraw()
+
+    def _withdraw(self) -> None:
+        self.folder.delete(MARKS, self._name)
+        if isinstance(self.folder.filesystem, fs.LocalFileSystem):  # object stores have no folders
+            with suppress(OSError):  # others are in it
+                Path(self.folder.join(MARKS)).rmdir()
+                if self._new:
+                    Path(self.folder.path).rmdir()
+
+    def _marks(self) -> list[fs.FileInfo]:
+        return [info for info in self.folder.list(MARKS) if info.base_name.endswith(".json")]
+
+    def _facts(self, name: str) -> dict[str, Any] | None:
+        """Returns what a mark says; {} if it is damaged, None if it has gone meanwhile."""
+        try:
+            facts = self.folder.read_json(MARKS, name)
+        except FileNotFoundError:
+            return None
+        except DamagedError:
+            return {}
+        return facts if isinstance(facts, dict) and {"host", "pid"} <= facts.keys() else {}
 
     def _beat(self) -> None:
         while not self._stop.wait(BEAT):
@@ -71,10 +115,14 @@ class RunLock:
 
     def _write(self) -> None:
         facts = {"host": platform.node(), "pid": os.getpid(), "seen": time.time()}
-        self.folder.write(json.dumps(facts).encode(), NAME)
+        self.folder.write(json.dumps(facts).encode(), MARKS, self._name)
 
 
-def _lives(pid: int) -> bool:
+def _seconds(written: datetime | None) -> float:
+    return written.timestamp() if written else time.time()
+
+
+def lives(pid: int) -> bool:
     """Returns whether another process on this machine has this number."""
     if pid == os.getpid():
         return False

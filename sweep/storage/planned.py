@@ -1,11 +1,10 @@
 """Reads the plan of a run from its folder alone: needs no study, data or models."""
 
-import json
 from typing import Any
 
 from sweep.errors import InputError
 from sweep.plan.units import UnitGraph
-from sweep.storage.folder import Folder
+from sweep.storage.folder import DamagedError, Folder
 
 PLAN = "plan.json"
 """The plan's file in a run folder."""
@@ -23,7 +22,13 @@ def read_plan(folder: Folder) -> tuple[dict[str, Any], UnitGraph]:
         raise InputError(NOWHERE.format(folder.uri))
     if not folder.exists(PLAN):
         raise InputError(f"'{folder.uri}' holds no run (there is no {PLAN} in it).")
-    facts: dict[str, Any] = json.loads(folder.read(PLAN))
+    try:
+        facts: dict[str, Any] = folder.read_json(PLAN)
+    except DamagedError:
+        raise InputError(
+            f"{PLAN} in '{folder.uri}' is damaged; `sweep run` with the same study writes it "
+            f"again and keeps all stages."
+        ) from None
     try:
         return facts, UnitGraph.from_dict(facts["graph"])
     except (KeyError, TypeError):

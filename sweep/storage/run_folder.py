@@ -26,17 +26,18 @@ from sweep.errors import InputError
 from sweep.orders.order import Order
 from sweep.plan.plan import Plan
 from sweep.storage.changes import Changed, find_changes
+from sweep.storage.damage import find_damage, remove_unfinished
 from sweep.storage.failures import ERRORS
 from sweep.storage.folder import Folder
 from sweep.storage.inputs import PACKAGES, write_inputs
-from sweep.storage.lock import NAME
+from sweep.storage.lock import MARKS
 from sweep.storage.placing import at_places
 from sweep.storage.planned import PLAN
 from sweep.storage.store import READERS, Record, Store
 from sweep.study.schema import Study
 from sweep.study.stopping import Stop
 
-LEFT_BEHIND = {"tune", ERRORS, NAME}
+LEFT_BEHIND = {"tune", ERRORS, MARKS}
 """Files and folders that no study needs."""
 PARTS = ("results", "costs", "embeddings")
 """Tables that are written in parts."""
@@ -110,11 +111,18 @@ class RunFolder:
         """Returns whether the folder still is what `prepare` has made."""
         return self.folder.exists("study.yaml")
 
+    def mend(self) -> int:
+        """Deletes stages that are damaged; returns how many of the plan's will be made again."""
+        damage = find_damage(self.store)
+        damage.remove(self.store)
+        return len(damage.stages & self.plan.units.keys())
+
     def prepare(self) -> None:
         """Writes what is known before the first stage."""
         study = self.plan.study
         if self.folder.exists("tune"):
             self.folder.filesystem.delete_dir(self.folder.join("tune"))
+        remove_unfinished(self.store)
         self._stale = [file.path for kind in PARTS for file in self.folder.list(kind)]
         self.folder.write(dump(study).encode(), "study.yaml")
         self.store.write_evaluations()

@@ -11,20 +11,20 @@ training that is not evaluated is stage.json.
 """
 
 import hashlib
-import io
 import json
 import posixpath
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sweep.plan.scheduler import Kept
 from sweep.plan.units import Unit
 from sweep.storage.batches import Batches, Stored
-from sweep.storage.folder import Folder
+from sweep.storage.folder import DamagedError, Folder
+from sweep.storage.sealing import sealed, unsealed
 
 if TYPE_CHECKING:
     from methods.base import State
@@ -48,8 +48,19 @@ class Record:
     state_bytes: int = 0
     state_sha256: str = ""
     """Empty for a stage without a state of its own."""
+    embeddings_sha256: str = ""
+    """Of the file with its embeddings; empty if there is none, or they are in a batch."""
     worker: dict[str, Any] = field(default_factory=dict)
     """Where it ran: host, device, number of workers."""
+
+
+class StateLostError(Exception):
+    """Says that a state has to be trained again: its file is gone, or damaged."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+        """The stage."""
 
 
 class Store:
@@ -89,6 +100,28 @@ class Store:
                 kept[key] = Kept(has_state=STATE in names, has_scores=found)
         return kept
 
+    def own_files(self) -> dict[str, list[str]]:
+        """Returns the evaluations of every stage that has files of its own."""
+        return {key: _evaluations(names) for key, names in self._files().items()}
+
+    def check(self, key: str, evaluation: str) -> None:
+        """Reads a record, and its embeddings, from the stage's own files.
+
+        Raises:
+            DamagedError: they are not what was written.
+        """
+        facts = unsealed(self.folder.read("stages", key, _record_in(evaluation)))
+        if digest := facts.get("embeddings_sha256"):
+            try:
+                self.folder.read_table("stages", key, _embeddings_in(evaluation), sha256=digest)
+            except FileNotFoundError as error:
+                raise DamagedError(str(error)) from None
+
+    def delete(self, key: str, evaluation: str) -> None:
+        """Deletes a record, and then its embeddings."""
+        self.folder.delete("stages", key, _record_in(evaluation))
+        self.folder.delete("stages", key, _embeddings_in(evaluation))
+
     def _files(self, *parts: str) -> dict[str, set[str]]:
         """Returns names of files by stage."""
         names: dict[str, set[str]] = {}
@@ -109,7 +142,8 @@ class Store:
         if evaluation not in self._evaluations:
             covered = {}
             if self.folder.exists(*_covered_in(evaluation)):
-                covered = json.loads(self.folder.read(*_covered_in(evaluation)))
+                with suppress(DamagedError):  # then it is not known to cover anything
+                    covered = self.folder.read_json(*_covered_in(evaluation))
             self._evaluations[evaluation] = covered
         return dict(self._evaluations[evaluation])
 
@@ -143,11 +177,10 @@ class Store:
             facts |= {"state_bytes": len(content), "state_sha256": digest}
             self.folder.write(content, "stages", record.key, STATE)
         if embeddings is not None:
-            self.folder.write_table(
+            facts["embeddings_sha256"] = self.folder.write_table(
                 embeddings, "stages", record.key, _embeddings_in(record.evaluation)
             )
-        content = json.dumps(facts, indent=1).encode()
-        self.folder.write(content, "stages", record.key, _record_in(record.evaluation))
+        self.folder.write(sealed(facts), "stages", record.key, _record_in(record.evaluation))
         return Record(**facts | {"scores": tuple(facts["scores"])})
 
     def save_together(self, results: Sequence[tuple[Record, pa.Table | None]]) -> None:
@@ -157,7 +190,7 @@ class Store:
             results: Their records and embeddings.
         """
         self.batches.save(
-            Stored(record.key, record.evaluation, json.dumps(asdict(record)).encode(), embeddings)
+            Stored(record.key, record.evaluation, sealed(asdict(record)), embeddings)
             for record, embeddings in results
         )
 
@@ -170,13 +203,14 @@ class Store:
 
         Raises:
             FileNotFoundError: the stage has no such record.
+            DamagedError: it is not what was written.
         """
         found = self._found(key, evaluation)
         if found in self.batches.evaluations(key):
             content = self.batches.load(key, found).record
         else:
             content = self.folder.read("stages", key, _record_in(found))
-        facts = json.loads(content)
+        facts = unsealed(content)
         scores = (row for row in facts["scores"] if not self._is_gone(row, found, evaluation))
         return Record(**facts | {"scores": tuple(scores)})
 
@@ -201,8 +235,7 @@ class Store:
     def _embeddings(self, key: str, evaluation: str) -> pa.Table | None:
         if evaluation in self.batches.evaluations(key):
             return self.batches.load(key, evaluation).embeddings
-        content = self.folder.read("stages", key, _embeddings_in(evaluation))
-        return pq.read_table(io.BytesIO(content))
+        return self.folder.read_table("stages", key, _embeddings_in(evaluation))
 
     def _evaluations_of(self, key: str) -> list[str]:
         """Returns all evaluations that a stage has records of."""
@@ -234,14 +267,25 @@ class Store:
         """Returns the state of a finished stage.
 
         Raises:
-            OSError: the file is not what was written.
+            StateLostError: the file is gone, or not what was written.
         """
-        from safetensors.torch import load
+        from safetensors.torch import load, load_file
 
-        content = self.folder.read("stages", key, STATE)
-        if hashlib.sha256(content).hexdigest() != self.training(key).state_sha256:
-            raise OSError(f"the state of stage {key} is damaged; delete its folder and run again")
-        state: State = load(content)
+        file, content = self.folder.local("stages", key, STATE), b""
+        try:
+            if file:
+                with file.open("rb") as stream:
+                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            else:
+                content = self.folder.read("stages", key, STATE)
+                digest = hashlib.sha256(content).hexdigest()
+        except FileNotFoundError:
+            raise StateLostError(key) from None
+        if digest != self.training(key).state_sha256:
+            raise StateLostError(key)
+        state: State = load_file(file) if file else load(content)
+        # Copied to where torch allocates: sums over data that lie otherwise round otherwise.
+        state = {name: tensor.clone() for name, tensor in state.items()}
         return state
 
     def drop_state(self, key: str) -> None:

@@ -22,7 +22,7 @@ from sweep.preview.checkup import Checkup
 from sweep.preview.data_check import check_data
 from sweep.preview.prompt_check import read_prompts
 from sweep.preview.thinned import num_tested, thinned
-from sweep.storage.lock import NAME
+from sweep.storage.lock import MARKS
 from sweep.study.backbones import BackboneConfig, find_source
 from sweep.tasks.base import Benchmark
 
@@ -119,9 +119,9 @@ def test_every_problem_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     assert problems == [
         f"problem  path: '{Path('nowhere').absolute()}' is not a folder.",
         "problem  Unknown backbone (or hub id, or folder) 'tinyclip'; allowed: tiny-clip, "
-        "tiny-clip-pictures. Did you mean 'tiny-clip'?",
+        "tiny-clip-pictures, tiny-vlm. Did you mean 'tiny-clip'?",
         "problem  Unknown backbone (or hub id, or folder) 'no'; allowed: tiny-clip, "
-        "tiny-clip-pictures.",
+        "tiny-clip-pictures, tiny-vlm.",
     ]
     assert "3 problems stop this study from running." in said
     assert os.listdir() == ["study.yaml"]
@@ -168,14 +168,17 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
     run_single(study_of(design=design), "finetune", order, out=str(out))
     busy = {"host": platform.node(), "pid": os.getppid(), "seen": time.time()}
     before = sorted(out.rglob("*"))
-    (out / NAME).write_text(json.dumps(busy))
+    mark = out / MARKS / "other.json"
+    mark.parent.mkdir()
+    mark.write_text(json.dumps(busy))
     other = study_of(design=design, training={"steps": 3, "batch_size": 8})
     found = check_study(other, str(out))
     in_use, holds = found.problems
     assert f"is in use by process {os.getppid()}" in in_use
     assert "holds another study (its training differs)" in holds
     assert texts(found, "ok", "Memory")  # what else there is to say is said
-    (out / NAME).unlink()
+    mark.unlink()
+    mark.parent.rmdir()
     assert sorted(out.rglob("*")) == before
 
 

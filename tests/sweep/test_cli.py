@@ -18,7 +18,7 @@ from sweep.cli.main import SCORES, main
 from sweep.engine.driver import Finished
 from sweep.measuring.measure import make_plan
 from sweep.similarity import order_scores
-from sweep.storage.lock import NAME
+from sweep.storage.lock import MARKS
 from sweep.storage.run_folder import RunFolder
 from sweep.study.schema import Study
 
@@ -202,12 +202,14 @@ def test_status_says_who_is_at_work_or_how_to_go_on(capsys: pytest.CaptureFixtur
     run_folder = RunFolder("my runs", make_plan(Study.from_dict(STUDY)))
     run_folder.prepare()
     driver = {"host": platform.node(), "pid": os.getppid(), "seen": time.time()}
-    Path("my runs", NAME).write_text(json.dumps(driver))
+    mark = Path("my runs", MARKS, "other.json")
+    mark.parent.mkdir()
+    mark.write_text(json.dumps(driver))
     assert main(["status", "my runs"]) == 0
     said = capsys.readouterr().out
     assert f"0 of 5 stages are done; process {os.getppid()} on" in said
 
-    Path("my runs", NAME).unlink()
+    mark.unlink()
     assert main(["status", "my runs"]) == 0
     command = shlex.split(capsys.readouterr().out.partition("Resume with: sweep ")[2])
     assert command[0] == "run"

@@ -14,7 +14,7 @@ from methods.base import State
 from sweep.plan.units import Unit
 from sweep.stage.evaluator import EMBEDDINGS
 from sweep.storage.folder import Folder
-from sweep.storage.store import Kept, Record, Store
+from sweep.storage.store import Kept, Record, StateLostError, Store
 
 ROW: dict[str, Any] = {
     "split": "task",
@@ -106,13 +106,13 @@ def test_a_damaged_state_is_not_read(store: Store, damage: Any) -> None:
     store.save(RECORD, state())
     content = store.folder.read("stages", "key", "state.safetensors")
     store.folder.write(damage(content), "stages", "key", "state.safetensors")
-    with pytest.raises(OSError, match="state of stage key is damaged"):
+    with pytest.raises(StateLostError, match="key"):
         store.state("key")
 
 
 def test_a_state_that_is_gone_is_an_error(store: Store) -> None:
     store.save(RECORD, None)
-    with pytest.raises(OSError, match="state"):
+    with pytest.raises(StateLostError, match="key"):
         store.state("key")
 
 
