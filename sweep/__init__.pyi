@@ -2,6 +2,7 @@
 
 from .engine.driver import run
 from .errors import InputError
+from .exporting.export_stage import export
 from .measuring.measure import make_plan
 from .plan.plan import Plan
 from .preview.data_sets import find_data
@@ -15,6 +16,7 @@ __all__ = [
     "Plan",
     "Study",
     "check_study",
+    "export",
     "find_data",
     "make_plan",
     "make_preview",

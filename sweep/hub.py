@@ -8,7 +8,12 @@ from typing import Annotated, Literal
 
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 from huggingface_hub.constants import is_offline_mode
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    RemoteEntryNotFoundError,
+)
 from pydantic import AfterValidator
 
 from sweep.errors import InputError
@@ -88,6 +93,15 @@ def _silence(path: str, revision: str | None, file: str, repo_type: str) -> str:
             f"({type(error).__name__}), and it is not in the cache"
         )
     return ""
+
+
+def has_file(path: str, revision: str | None, file: str) -> bool:
+    """Returns whether a repository that is there, on a hub that answers, has a file."""
+    try:
+        get_hf_file_metadata(hf_hub_url(path, file, revision=revision), timeout=ANSWER_SECONDS)
+    except RemoteEntryNotFoundError:
+        return False
+    return True
 
 
 def check_revision(what: str, path: str, revision: str | None) -> None:

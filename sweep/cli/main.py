@@ -16,6 +16,7 @@ from rich.table import Table
 from sweep.cli.commands import command
 from sweep.cli.console import console, errors, say
 from sweep.cli.data_command import data
+from sweep.cli.export_command import export
 from sweep.errors import InputError
 from sweep.registry import KINDS
 
@@ -291,6 +292,7 @@ def order(
 
 
 app.command()(data)
+app.command()(export)
 
 
 @app.command("list")
@@ -324,7 +326,7 @@ def pretrain(
     backbone: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="An embedded backbone: tiny-clip or tiny-clip-pictures."
+            metavar="NAME", help="An embedded backbone: tiny-clip, tiny-clip-pictures or tiny-vlm."
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder to write; must not exist yet.")],

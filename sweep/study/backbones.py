@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from huggingface_hub.errors import RemoteEntryNotFoundError
 from pydantic import Field
 
 from sweep.errors import InputError, unknown
-from sweep.hub import check_revision, commit_of, digest
+from sweep.hub import check_revision, commit_of, digest, has_file
 from sweep.section import Section
 
 if TYPE_CHECKING:
@@ -16,18 +17,38 @@ if TYPE_CHECKING:
 
 EMBEDDED = Path(__file__).parent.parent / "assets"
 """Folder of the backbones that ship with the package."""
+OPEN_CLIP = "open_clip_config.json"
+"""What models of OpenCLIP have in the place of config.json."""
 
 
 class BackboneConfig(Section):
     """A pretrained vision-language model."""
 
     path: str = Field(
-        description="'tiny-clip', 'tiny-clip-pictures', a Hugging Face id, or a local folder."
+        description="'tiny-clip', 'tiny-clip-pictures', 'tiny-vlm', a Hugging Face id, or a local "
+        "folder."
     )
     revision: str | None = Field(default=None, description="Branch, tag or commit on the hub.")
     answer: Literal["score", "generate"] = Field(
         default="score",
         description="How fusion backbones answer: by the likeliest choice, or by greedy text.",
+    )
+    image_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        description="Height and width in pixels to which images are brought first, of fusion "
+        "models that take images of any size; left out: one tile, or 448.",
+    )
+    dtype: Literal["fp32", "bf16"] = Field(
+        default="fp32",
+        description="Type that weights are kept in. With bf16, those that a method changes, and "
+        "vectors such as norms and biases, stay in fp32.",
+    )
+    attention: Literal["sdpa", "eager", "flash_attention_2"] | None = Field(
+        default=None,
+        description="Implementation of attention in transformers, null: its own choice. Methods "
+        "that put prompts into attention take sdpa.",
     )
 
 
@@ -47,16 +68,35 @@ class Source:
         path = self.config.path
         return str(EMBEDDED / path) if path in embedded() else path
 
+    @property
+    def identity(self) -> str:
+        """What all that is computed with the weights depends on."""
+        config = self.config
+        how = {"dtype": config.dtype, "attention": config.attention}
+        plain = BackboneConfig.model_fields
+        given = [f"{key} {value}" for key, value in how.items() if value != plain[key].default]
+        return ", ".join([self.fingerprint, *given])
+
     def load(self) -> "Backbone":
         """Loads the backbone, on the CPU.
 
         Raises:
             ValueError: the model cannot be loaded, or is of no family that is supported.
         """
-        from methods.backbones import load_backbone  # imports transformers, which plans need not
+        import torch  # plans need neither
+
+        from methods.backbones import load_backbone
 
         config = self.config
-        return load_backbone(self.location, self.commit, answer=config.answer)
+        dtype = torch.bfloat16 if config.dtype == "bf16" else torch.float32
+        return load_backbone(
+            self.location,
+            self.commit,
+            dtype,
+            config.answer,
+            config.image_size,
+            config.attention,
+        )
 
     def verify(self) -> None:
         """Makes sure that what is about to be loaded is what the study was planned with.
@@ -64,7 +104,9 @@ class Source:
         Raises:
             ValueError: files of a local folder have changed since.
         """
-        if self.commit is None and digest(Path(self.location)) != self.fingerprint:
+        if self.commit is None and self.fingerprint != _identity(
+            digest(Path(self.location)), self.config
+        ):
             raise ValueError(
                 f"backbone '{self.config.path}': its files have changed since the study was "
                 f"planned; run the study again to train with the new files"
@@ -86,15 +128,38 @@ def find_source(config: BackboneConfig) -> Source:
     """
     if config.path in embedded():
         check_revision("backbone", config.path, config.revision)
-        return Source(config, None, digest(EMBEDDED / config.path))
+        return Source(config, None, _identity(digest(EMBEDDED / config.path), config))
     folder = Path(os.path.expanduser(config.path))
     if folder.is_dir():
+        if (folder / OPEN_CLIP).is_file() and not (folder / "config.json").is_file():
+            raise _open_clip(config.path)
         if not (folder / "config.json").is_file():
             raise InputError(f"backbone '{config.path}': the folder holds no config.json.")
         check_revision("backbone", config.path, config.revision)
         here = config.model_copy(update={"path": str(folder.resolve())})
-        return Source(here, None, digest(folder))
+        return Source(here, None, _identity(digest(folder), config))
     if config.path.count("/") != 1 or config.path.startswith((".", "/", "~")):
         raise unknown("backbone (or hub id, or folder)", config.path, embedded())
-    commit = commit_of("backbone", config.path, config.revision, "config.json")
-    return Source(config, commit, f"{config.path}@{commit}")
+    try:
+        commit = commit_of("backbone", config.path, config.revision, "config.json")
+    except InputError as error:
+        is_there = isinstance(error.__context__, RemoteEntryNotFoundError)
+        if is_there and has_file(config.path, config.revision, OPEN_CLIP):
+            raise _open_clip(config.path) from None
+        raise
+    return Source(config, commit, _identity(f"{config.path}@{commit}", config))
+
+
+def _open_clip(path: str) -> InputError:
+    """Returns what is said of a model that only OpenCLIP's own package loads, as MobileCLIP is."""
+    return InputError(
+        f"backbone '{path}' is an OpenCLIP model (it has {OPEN_CLIP} and no config.json), which "
+        "transformers cannot load; give a copy in the form of transformers, such as "
+        "'laion/CLIP-ViT-B-32-laion2B-s34B-b79K', of which many OpenCLIP models have one."
+    )
+
+
+def _identity(content: str, config: BackboneConfig) -> str:
+    """Returns what identifies a backbone: what it was loaded from, and what is done otherwise."""
+    size = config.image_size
+    return content if size is None else f"{content}, images of {size} x {size}"

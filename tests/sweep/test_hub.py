@@ -13,6 +13,7 @@ from sweep import file_digests, hub
 from sweep.errors import InputError
 from sweep.hub import commit_of, digest
 from sweep.study.backbones import BackboneConfig, find_source
+from tests.sweep.hub_server import HubAnswers, serving
 
 COMMIT = "c" * 40
 
@@ -124,3 +125,26 @@ def test_what_is_in_the_cache_needs_no_hub(tmp_path: Path) -> None:
     started = time.monotonic()
     assert commit_of("backbone", "me/mine", None, "config.json") == COMMIT
     assert time.monotonic() - started < 5
+
+
+class OpenClipModel(HubAnswers):
+    """A repository as MobileCLIP's, without a config.json."""
+
+    def answer(self, whole: bool) -> None:
+        """Knows one file."""
+        is_there = self.path.endswith("/open_clip_config.json")
+        self.send(b"{}", whole, *(() if is_there else (404, "EntryNotFound")))
+
+
+def test_models_of_openclip_are_refused_with_what_to_give_instead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "is an OpenCLIP model .* give a copy in the form of transformers"
+    (tmp_path / "open_clip_config.json").write_text("{}")
+    with pytest.raises(InputError, match=said):
+        find_source(BackboneConfig(path=str(tmp_path)))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    with serving(OpenClipModel, monkeypatch), pytest.raises(InputError, match=said):
+        find_source(BackboneConfig(path="me/mobile"))
+    (tmp_path / "config.json").write_text("{}")  # of a repository with both forms
+    assert find_source(BackboneConfig(path=str(tmp_path))).config.path == str(tmp_path)
