@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self, get_args
 
 import torch
 from torch import Tensor, nn
@@ -17,13 +17,16 @@ Family = Literal["dual-encoder", "fusion"]
 LACKING = -1e4
 """Logit of a choice that a sample does not have: finite, so that differences of logits are."""
 Tower = Literal["vision", "text", "joint"]
+Reading = Literal["images", "texts"]
+READINGS: tuple[Reading, ...] = get_args(Reading)
 
 
 class Backbone(nn.Module, ABC):
     """A pretrained vision-language model of either family.
 
     Methods never ask which family they train: everything below is defined for both.
-    Pixels are uint8 [B, 3, H, W] at the model's resolution; normalisation happens inside.
+    Pixels are uint8 [B, 3, H, W] at the model's resolution; normalisation happens inside. Wherever
+    pixels are taken, so are the floats that `vision_features` makes of them.
     Log-likelihoods are natural logarithms. `device` is wherever the module was moved to.
     """
 
@@ -40,6 +43,9 @@ class Backbone(nn.Module, ABC):
         self.meets_workers = False
         """Whether all workers are at the same step, so that `loss` may compare a sample with those
         of the others. Elsewhere each worker looks at samples of its own."""
+        self.keeps_texts = False
+        """Whether `frozen_texts` may keep embeddings for ever, since texts are read by the
+        untouched backbone."""
         self._query: tuple[Tensor, Tensor] | None = None
 
     @property
@@ -74,7 +80,8 @@ class Backbone(nn.Module, ABC):
     def targets(self, batch: Batch) -> Tensor:
         """Returns the right column of every row of `logits`: int64 [rows]."""
 
-    def contrasts(self, task: Task) -> bool:
+    @classmethod
+    def contrasts(cls, task: Task) -> bool:
         """Returns whether it learns a task by comparing the samples of a step with one another."""
         return False
 
@@ -164,7 +171,7 @@ class Backbone(nn.Module, ABC):
         """Returns the names (of `named_modules`) of linear layers that low-rank adapters go to."""
 
     @abstractmethod
-    def attention(self, reading: Literal["images", "texts"]) -> list[str]:
+    def attention(self, reading: Reading) -> list[str]:
         """Returns the names of attention layers that read images, or texts, for prompts.
 
         As in `named_modules`, first to last. The same ones may read both.
@@ -174,9 +181,44 @@ class Backbone(nn.Module, ABC):
     def token_embedding(self) -> nn.Embedding:
         """Returns the table by which texts are read."""
 
+    def checkpoint(self) -> None:
+        """From now on compute layers again in the backward pass.
+
+        Raises:
+            ValueError: they cannot be.
+        """
+        raise ValueError(f"a {self.family} backbone cannot compute layers again")
+
     @abstractmethod
     def untouched(self, pixels: Tensor) -> Tensor:
         """Returns what `embed_images` gives where there are no prompts."""
+
+    def vision_features(self, pixels: Tensor) -> Tensor | None:
+        """Returns what can stand for the pixels as long as nothing changes what reads images.
+
+        That is all that the model ever learns of an image, without prompts: float [B, ...]. None:
+        this backbone has nothing of the kind.
+        """
+        return None
+
+    def reading_state(self, reading: Reading) -> dict[str, object]:
+        """Returns what tells, by equality, whether images, or texts, are still read as they were.
+
+        By name there are the modules of the model, except those of the other tower, with what was
+        put on them, and their weights, with how often these were written. A change is always seen;
+        one may be seen that changes nothing, such as writing the same values.
+        """
+        _ = self.width  # transformers puts hooks on some layers in their first pass
+        other: Tower = "text" if reading == "images" else "vision"
+        state: dict[str, object] = {}
+        for name, module in self.model.named_modules(prefix="model"):
+            if self.tower(name) != other:
+                hooks = [*module._forward_hooks, *module._forward_pre_hooks]
+                state[name] = (id(module), [*vars(module)], hooks)
+        for name, weight in self.model.named_parameters(prefix="model"):
+            if self.tower(name) != other:
+                state[name] = (id(weight), weight.data_ptr(), weight._version)
+        return state
 
     @property
     @abstractmethod

@@ -20,7 +20,7 @@ _PACKAGES = {
     "protobuf": ("google.protobuf", _EXTRA),
     "tiktoken": ("tiktoken", "tiktoken"),
     "torchvision": ("torchvision", "torchvision"),
-    "num2words": ("num2words", "num2words"),
+    "num2words": ("num2words", _EXTRA),
 }
 """Packages that only some models need, with the module that each brings and what to install."""
 _BY_HIGHEST_TOKEN = 2

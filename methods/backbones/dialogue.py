@@ -28,7 +28,7 @@ class Dialogue:
         self,
         processor: Any,
         resolution: tuple[int, int],
-        plain: str,
+        plain: str | None,
         per_token: Sequence[str] = ("input_ids",),
     ) -> None:
         """Use a model's processor.
@@ -36,9 +36,17 @@ class Dialogue:
         Args:
             processor: As AutoProcessor gives it.
             resolution: Height and width of the model's images.
-            plain: How a question is put where there is no chat template.
+            plain: How a question is put where there is no chat template; None: there has to be one.
             per_token: The arguments with one value per token that the model takes.
+
+        Raises:
+            ValueError: there is no chat template where there has to be one.
         """
+        if plain is None and not processor.chat_template:
+            raise ValueError(
+                "it has no chat template, which says how its family is asked: there is no "
+                "chat_template.jinja or chat_template.json in it"
+            )
         self.processor = processor
         self.plain = plain
         self.per_token = per_token
@@ -85,7 +93,7 @@ class Dialogue:
 
     def _encode(self, question: str) -> Any:
         if not self.processor.chat_template:
-            text = self.plain.format(image=self.processor.image_token, question=question)
+            text = str(self.plain).format(image=self.processor.image_token, question=question)
             return self.processor(images=self._blank, text=text, return_tensors="pt")
         return self.processor.apply_chat_template(
             [self._asked(question)],
@@ -110,3 +118,12 @@ class Dialogue:
         ids = tokenizer(after.strip(), add_special_tokens=False)["input_ids"] if found else []
         added = tokenizer.added_tokens_decoder
         return ids[0] if ids and ids[0] in added and added[ids[0]].special else usual
+
+
+def spelling(text: str) -> str:
+    """Returns what of a text counts when a greedy answer is compared with the choices.
+
+    >>> spelling("Hot  Dog") == spelling("hotdog")
+    True
+    """
+    return "".join(text.lower().split())

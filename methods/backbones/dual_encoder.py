@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from methods.backbones.base import LACKING, Family, Tower
 from methods.backbones.families import DUAL_ENCODERS
+from methods.backbones.images import ImagePreprocessor
 from methods.backbones.pretrained import SAMPLE, PretrainedBackbone
 from methods.backbones.prompting import Route
 from methods.backbones.same_texts import matching, names_of
@@ -46,13 +47,16 @@ class DualEncoder(PretrainedBackbone):
     kinds: ClassVar[frozenset[Kind]] = frozenset({"choices", "pairs"})
 
     def __init__(self, model: nn.Module, tokenizer: Any, image_processor: Any) -> None:
-        super().__init__(model, tokenizer, image_processor)
+        super().__init__(model, tokenizer, ImagePreprocessor(image_processor))
         self.traits = DUAL_ENCODERS[self.model.config.model_type]
         if tokenizer.pad_token is None:  # a mask hides it, so that any will do
             tokenizer.pad_token = tokenizer.eos_token
         self._identify(tokenizer(SAMPLE)["input_ids"])
         self._tokens: dict[tuple[str, tuple[str, ...]], dict[str, Tensor]] = {}
         self._frozen: _Frozen | None = None
+        self._kept: dict[tuple[bool, tuple[str, ...]], Tensor] = {}
+        """Of `keeps_texts`, by whether precision was mixed and by the texts."""
+        self._kept_of: dict[str, object] = {}
         self._reader = TextIds(tokenizer, self.model.config, self.traits.fills_texts)
 
     @classmethod
@@ -80,7 +84,8 @@ class DualEncoder(PretrainedBackbone):
             return torch.arange(len(batch), device=batch.labels.device)
         return batch.labels
 
-    def contrasts(self, task: Task) -> bool:
+    @classmethod
+    def contrasts(cls, task: Task) -> bool:
         """Returns whether it learns which caption belongs to which image."""
         return task.kind == "pairs"
 
@@ -140,6 +145,8 @@ class DualEncoder(PretrainedBackbone):
 
     def embed_images(self, pixels: Tensor) -> Tensor:
         """Returns L2-normalised projections of the image tower: float32 [B, D]."""
+        if pixels.is_floating_point():
+            return pixels
         if self._frozen and self._frozen.images and self._frozen.images[0] is pixels:
             return self._frozen.images[1]
         with self.prompting.applied(self.route(pixels)):
@@ -150,12 +157,19 @@ class DualEncoder(PretrainedBackbone):
 
     def untouched(self, pixels: Tensor) -> Tensor:
         """Returns the same without prompts."""
+        if pixels.is_floating_point():
+            return pixels
         with self.prompting.applied(None):
             return self._embed_pixels(pixels)
 
+    def vision_features(self, pixels: Tensor) -> Tensor:
+        """Returns the embeddings without prompts, which are all that is known of an image."""
+        return self.untouched(pixels)
+
     def _embed_pixels(self, pixels: Tensor) -> Tensor:
-        features = self.model.get_image_features(pixel_values=self._pixel_values(pixels))
-        return normalize(features.pooler_output.float(), dim=-1)
+        with self.computing():
+            features = self.traits.images(self.model, **self._image_inputs(pixels))
+        return normalize(features.float(), dim=-1)
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """Returns L2-normalised projections of the text tower: float32 [N, D]."""
@@ -163,9 +177,18 @@ class DualEncoder(PretrainedBackbone):
             return self._embed_strings(texts)
         key = self._prompts_in_texts(), tuple(texts)
         if key not in self._frozen.texts:
-            with torch.no_grad():
-                self._frozen.texts[key] = self._embed_strings(texts)
+            self._frozen.texts[key] = self._embed_for_long(texts)
         return self._frozen.texts[key]
+
+    @torch.no_grad()
+    def _embed_for_long(self, texts: Sequence[str]) -> Tensor:
+        """Returns embeddings of texts that are embedded together, again and again."""
+        key = torch.is_autocast_enabled(self.device.type), tuple(texts)
+        if not self.keeps_texts:
+            return self._embed_strings(texts)
+        if key not in self._kept:
+            self._kept[key] = self._embed_strings(texts)
+        return self._kept[key]
 
     def _embed_strings(self, texts: Sequence[str]) -> Tensor:
         chunks = [texts[i : i + _TEXTS_AT_ONCE] for i in range(0, len(texts), _TEXTS_AT_ONCE)]
@@ -274,9 +297,10 @@ class DualEncoder(PretrainedBackbone):
         texts = [self.texts(task) for task in known]
         together = [text for part in texts for text in part]
         prompts = self._prompts_in_texts()
-        outside, self._frozen = self._frozen, None
-        with torch.no_grad():
-            embeddings = self.embed_texts(together) if together else torch.empty(0)
+        outside = self._frozen
+        if self.keeps_texts and (state := self.reading_state("texts")) != self._kept_of:
+            self._kept, self._kept_of = {}, state
+        embeddings = self._embed_for_long(together) if together else torch.empty(0)
         parts = torch.split(embeddings, [len(part) for part in texts])
         keys = [(prompts, tuple(part)) for part in texts]
         self._frozen = _Frozen(dict(zip(keys, parts, strict=True)))
@@ -290,8 +314,12 @@ class DualEncoder(PretrainedBackbone):
         return [text for template in range(len(task.templates)) for text in task.prompts(template)]
 
     def trainable(self) -> list[str]:
-        """Returns everything but the temperature and its offset."""
-        return [name for name, _ in self.named_parameters() if name not in _LOGIT_PARAMETERS]
+        """Returns everything but the temperature and its offset, and what is not in use."""
+        return [
+            name
+            for name, _ in self.named_parameters()
+            if name not in _LOGIT_PARAMETERS and not self.traits.is_idle(name)
+        ]
 
     def adapted(self) -> list[str]:
         """Returns attention and MLP projections of both towers.
@@ -299,7 +327,7 @@ class DualEncoder(PretrainedBackbone):
         Raises:
             ValueError: a tower has none, such as a convolutional one.
         """
-        linears = self._linears()
+        linears = [name for name in self._linears() if not self.traits.is_idle(name)]
         for tower in ("vision", "text"):
             self._check_any([name for name in linears if self.tower(name) == tower], tower)
         return linears
@@ -325,7 +353,8 @@ class DualEncoder(PretrainedBackbone):
 
     def token_embedding(self) -> nn.Embedding:
         """That of the text tower."""
-        table: nn.Embedding = self.model.text_model.get_input_embeddings()
+        tower: Any = self.model.get_submodule(self.traits.text_tower)
+        table: nn.Embedding = tower.get_input_embeddings()
         return table
 
     def similarity(self, images: Tensor, texts: Tensor) -> Tensor:
@@ -339,6 +368,7 @@ class DualEncoder(PretrainedBackbone):
     def _embed_tokens(self, tokens: dict[str, Tensor]) -> Tensor:
         on_device = {name: ids.to(self.device) for name, ids in tokens.items()}
         start = int(tokens["input_ids"][0, 0] == self.tokenizer.bos_token_id)
-        with self.prompting.context_in(on_device, self.token_embedding(), start) as tokens:
-            features = self.model.get_text_features(**tokens)
-        return normalize(features.pooler_output.float(), dim=-1)
+        placed = self.prompting.context_in(on_device, self.token_embedding(), start)
+        with placed as tokens, self.computing():
+            features = self.traits.texts(self.model, **tokens)
+        return normalize(features.float(), dim=-1)

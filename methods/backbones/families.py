@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from methods.backbones.base import Family
@@ -29,6 +30,34 @@ def _inverse_temperature(model: Any) -> Tensor:
     return scale
 
 
+def _of_blip(model: Any) -> Tensor:
+    """Returns the scale at which BLIP's training began (Li et al., arXiv 2201.12086, its code).
+
+    It was learnt from there, but transformers' files of the model do not hold it.
+    """
+    return torch.tensor(1 / 0.07, device=model.device)
+
+
+def _pooled_images(model: Any, **images: Tensor) -> Tensor:
+    features: Tensor = model.get_image_features(**images).pooler_output
+    return features
+
+
+def _pooled_texts(model: Any, **tokens: Tensor) -> Tensor:
+    features: Tensor = model.get_text_features(**tokens).pooler_output
+    return features
+
+
+def _blip_images(model: Any, **images: Tensor) -> Tensor:
+    features: Tensor = model.vision_proj(model.vision_model(**images)[0][:, 0])
+    return features
+
+
+def _blip_texts(model: Any, **tokens: Tensor) -> Tensor:
+    features: Tensor = model.text_proj(model.text_encoder(**tokens)[0][:, 0])
+    return features
+
+
 @dataclass(frozen=True)
 class DualEncoderFamily:
     """What is particular to a family of dual encoders."""
@@ -37,12 +66,35 @@ class DualEncoderFamily:
     """Returns what its model multiplies cosines by, a float32 scalar."""
     fills_texts: bool = False
     """Whether its text tower was trained on texts padded to full length, without a mask."""
+    model_class: str = "AutoModel"
+    """The class of transformers that loads it; of the others of its `model_type` none is a dual
+    encoder."""
+    images: Callable[..., Tensor] = _pooled_images
+    """Returns what its model makes of what its image processor gives: [B, D]."""
+    texts: Callable[..., Tensor] = _pooled_texts
+    """Returns what its model makes of tokens: [N, D]."""
+    text_tower: str = "text_model"
+    """Where its model keeps the text tower."""
+    idle: tuple[str, ...] = ()
+    """Parts of its model that neither images nor texts go through."""
+
+    def is_idle(self, name: str) -> bool:
+        """Returns whether a parameter or a layer belongs to one of the idle parts."""
+        return not set(self.idle).isdisjoint(name.split("."))
 
 
 DUAL_ENCODERS: Mapping[str, DualEncoderFamily] = {
     "aimv2": DualEncoderFamily(scale=_bounded),
     "align": DualEncoderFamily(scale=_inverse_temperature),
     "altclip": DualEncoderFamily(),
+    "blip": DualEncoderFamily(
+        scale=_of_blip,
+        model_class="BlipForImageTextRetrieval",
+        images=_blip_images,
+        texts=_blip_texts,
+        text_tower="text_encoder",
+        idle=("crossattention", "itm_head"),
+    ),
     "chinese_clip": DualEncoderFamily(),
     "clip": DualEncoderFamily(),
     "clipseg": DualEncoderFamily(),
@@ -52,14 +104,35 @@ DUAL_ENCODERS: Mapping[str, DualEncoderFamily] = {
 }
 """Dual encoders by `model_type` of their configuration."""
 
-FUSION_MODELS: Mapping[str, str] = {
-    "gemma3": "{image}{question}",
-    "llava": "{image}\n{question}\n",
-    "paligemma": "{image}{question}",
+
+@dataclass(frozen=True)
+class FusionFamily:
+    """What is particular to a family of fusion models."""
+
+    plain: str | None = None
+    """How a question is put to a model that has no chat template; None: it has to have one."""
+    any_size: bool = False
+    """Whether its processor takes images of any size, and makes tiles or grids of them."""
+
+
+FUSION_MODELS: Mapping[str, FusionFamily] = {
+    "gemma3": FusionFamily("{image}{question}"),
+    "idefics2": FusionFamily(any_size=True),
+    "idefics3": FusionFamily(any_size=True),
+    "internvl": FusionFamily(any_size=True),
+    "llava": FusionFamily("{image}\n{question}\n"),
+    "llava_next": FusionFamily(any_size=True),
+    "llava_onevision": FusionFamily(any_size=True),
+    "paligemma": FusionFamily("{image}{question}"),
+    "qwen2_5_vl": FusionFamily(any_size=True),
+    "qwen2_vl": FusionFamily(any_size=True),
+    "qwen3_vl": FusionFamily(any_size=True),
+    "smolvlm": FusionFamily(any_size=True),
 }
-"""Fusion models by `model_type`, and how a question is put to one that has no chat template."""
+"""Fusion models by `model_type` of their configuration."""
 
 _INSTEAD = {
+    "blip": "of BLIP those of class BlipForImageTextRetrieval",
     "siglip2": "of SigLIP 2 those of one resolution, which are siglip models",
 }
 """What is supported of families that are not."""
@@ -72,7 +145,8 @@ def family_of(config: Mapping[str, Any], path_or_id: str) -> Family:
         ValueError: it is of no family that is supported.
     """
     kind = config.get("model_type")
-    if kind in DUAL_ENCODERS:
+    dual = DUAL_ENCODERS.get(str(kind))
+    if dual and dual.model_class in ("AutoModel", *(config.get("architectures") or ())):
         return "dual-encoder"
     if kind in FUSION_MODELS:
         return "fusion"

@@ -1,8 +1,9 @@
 """Fusion models: image tokens are fed to a language model that writes the answer (LLaVA, ...)."""
 
 import inspect
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property, partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -10,18 +11,21 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize, pad
 
 from methods.backbones.base import LACKING, Family
-from methods.backbones.dialogue import IGNORED, Dialogue
+from methods.backbones.dialogue import IGNORED, Dialogue, spelling
 from methods.backbones.families import FUSION_MODELS
+from methods.backbones.multimodal.any_size import PER_TOKEN, preprocessor_of
+from methods.backbones.multimodal.image_tokens import encode, encoded_of, tokens_of
+from methods.backbones.multimodal.read_prompts import ReadPrompts, plain_positions
 from methods.backbones.pretrained import SAMPLE, PretrainedBackbone
 from methods.data import KINDS, Batch, Kind, Task
 
 Answer = Literal["score", "generate"]
 PromptTokens = dict[str, Tensor]
-"""Arguments of the model for the prompts of B samples, images included: [B, P, ...] each."""
+"""Arguments of the model for the prompts of B samples, [B, P] each, and the tokens of their images,
+`image_tokens` [B, T, D]."""
 
 CAPTION_REQUEST = "Describe the image."
 
-_PER_TOKEN = ("input_ids", "attention_mask", "token_type_ids")
 _TOKENS_AT_ONCE = 16384
 """Bounds memory: every answer scored holds the keys and values of its whole prompt."""
 
@@ -36,21 +40,31 @@ class Fusion(PretrainedBackbone):
     family: ClassVar[Family] = "fusion"
     kinds: ClassVar[frozenset[Kind]] = frozenset(KINDS)
 
-    def __init__(self, model: nn.Module, processor: Any, answer: Answer = "score") -> None:
-        super().__init__(model, processor.tokenizer, processor.image_processor)
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        answer: Answer = "score",
+        image_size: int | None = None,
+    ) -> None:
+        traits = FUSION_MODELS[model.config.model_type]
+        super().__init__(model, processor.tokenizer, preprocessor_of(processor, traits, image_size))
         self.answer = answer
         taken = inspect.signature(self.model.forward).parameters
         # transformers 5 has renamed it on the way; the old name warns where the new one is known.
         self._cache = "cache" if "cache" in taken else "past_key_values"
-        per_token = [key for key in _PER_TOKEN if key in taken]
-        plain = FUSION_MODELS[self.model.config.model_type]
-        self.dialogue = Dialogue(processor, self.preprocessor.resolution, plain, per_token)
+        per_token = [key for key in PER_TOKEN if key in taken]
+        self.dialogue = Dialogue(processor, self.preprocessor.resolution, traits.plain, per_token)
         stops = self.model.generation_config.eos_token_id
         own = stops if isinstance(stops, list) else [] if stops is None else [stops]
         self._ends = torch.tensor(sorted({*own, self.dialogue.end}))
         """Tokens that end a greedy answer: the model's own, and what ends answers in training."""
-        prompt = self.dialogue.prompts([SAMPLE])["input_ids"][0]
-        self._identify(prompt.tolist(), processor.chat_template)
+        sample = self.dialogue.prompts([SAMPLE])["input_ids"][0].tolist()
+        sizes = [self.preprocessor.resolution] if traits.any_size else []
+        self._identify(sample, processor.chat_template, *sizes)
+        self._is_frozen = False
+        self._seen: tuple[Tensor, Tensor] | None = None
+        """The last pixels and their tokens: to predict and to embed a batch are two calls."""
 
     def logits(self, batch: Batch) -> Tensor:
         """Returns log-likelihoods of the choices, or logits of the tokens to write.
@@ -62,7 +76,7 @@ class Fusion(PretrainedBackbone):
             if batch.task.kind == "choices":
                 return self._score(prompts, self._choices(batch))
             answers = self._right(batch)
-            return self._answer_logits(prompts, answers)[answers.squeeze(1).ne(IGNORED)]
+            return self._after(prompts)(answers)[answers.squeeze(1).ne(IGNORED)]
 
     def targets(self, batch: Batch) -> Tensor:
         """Returns the right choice of every sample, or the tokens to write one after another."""
@@ -84,7 +98,7 @@ class Fusion(PretrainedBackbone):
     def _loss(self, batch: Batch) -> Tensor:
         answers = self._right(batch)
         with self._prompted(batch.pixels):
-            likelihoods = self._likelihoods(self._prompts(batch), answers)
+            likelihoods = self._likelihoods(self._after(self._prompts(batch)), answers)
         return -likelihoods.squeeze(1) / self._lengths(answers.squeeze(1))
 
     def _right(self, batch: Batch) -> Tensor:
@@ -110,9 +124,8 @@ class Fusion(PretrainedBackbone):
         if self.answer == "score":
             return self.logits(batch).argmax(dim=1)
         offered = batch.texts or [batch.task.choices] * len(batch)
-        longest = self._choices(batch).shape[-1]
-        indices = []
-        for answer, choices in zip(self._generate(batch, longest), offered, strict=True):
+        answers, indices = self._generate(batch, self._choices(batch).shape[-1]), []
+        for answer, choices in zip(answers, offered, strict=True):
             spelt = [spelling(choice) for choice in choices]
             indices.append(spelt.index(given) if (given := spelling(answer)) in spelt else -1)
         return torch.tensor(indices, device=self.device)
@@ -125,16 +138,21 @@ class Fusion(PretrainedBackbone):
         """Returns each caption's mean log-likelihood per token: float32 [B, N]."""
         answers = self.dialogue.answers(captions)
         with self._prompted(pixels):
-            prompts = self._embed_prompts(pixels, [CAPTION_REQUEST] * len(pixels))
+            prompts = self._prompts_of(pixels, [CAPTION_REQUEST] * len(pixels))
             return self._score(prompts, answers) / self._lengths(answers)
 
     def embed_images(self, pixels: Tensor) -> Tensor:
         """Returns L2-normalised mean over the image's tokens as the language model gets them."""
-        return normalize(self._image_tokens(pixels).float().mean(dim=1), dim=-1)
+        first = self._image_tokens(pixels)[..., : self._token_width]
+        return normalize(first.float().mean(dim=1), dim=-1)
 
     def untouched(self, pixels: Tensor) -> Tensor:
         """Returns the same: prompts go to the language model."""
         return self.embed_images(pixels)
+
+    def vision_features(self, pixels: Tensor) -> Tensor:
+        """Returns the image's tokens as the language model gets them: [B, T, D]."""
+        return self._image_tokens(pixels)
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """Returns L2-normalised mean over the text's token embeddings: float32 [N, D]."""
@@ -168,19 +186,64 @@ class Fusion(PretrainedBackbone):
         table: nn.Embedding = self.model.get_input_embeddings()
         return table
 
-    def _prompted(self, pixels: Tensor) -> AbstractContextManager[None]:
-        return self.prompting.applied(self.route(pixels))
+    @contextmanager
+    def _prompted(self, pixels: Tensor) -> Iterator[None]:
+        with self.prompting.applied(self.route(pixels)), self.computing():
+            yield
+
+    @contextmanager
+    def frozen_texts(self, tasks: Sequence[Task]) -> Iterator[None]:
+        """While it is open the weights do not change: images of a batch are encoded once."""
+        outside, self._is_frozen, self._seen = self._is_frozen, True, None
+        try:
+            yield
+        finally:
+            self._is_frozen, self._seen = outside, None
 
     def _image_tokens(self, pixels: Tensor) -> Tensor:
-        """Returns projected image features: [B, T, D]."""
-        output = self.model.get_image_features(pixel_values=self._pixel_values(pixels))
-        features = output.pooler_output
-        return features if isinstance(features, Tensor) else torch.stack(list(features))
+        """Returns projected image features, as the language model gets them: [B, T, layers * D].
+
+        Most models have one layer of them (see `tokens_of`). Of such features, themselves.
+        """
+        if pixels.is_floating_point():
+            return pixels
+        if self._seen and self._seen[0] is pixels:
+            return self._seen[1]
+        tokens = self._encode(pixels)
+        if self._is_frozen:
+            self._seen = pixels, tokens
+        return tokens
+
+    def _encode(self, pixels: Tensor) -> Tensor:
+        with self.computing():
+            encoded = encode(self.model, self._image_inputs(pixels))
+        return tokens_of(encoded, len(pixels), self._token_width)
+
+    @cached_property
+    def _blank(self) -> Tensor:
+        """An image without content: uint8 [1, 3, H, W]."""
+        return torch.zeros(1, 3, *self.preprocessor.resolution, dtype=torch.uint8)
+
+    @cached_property
+    def _one_by_one(self) -> bool:
+        """Whether the model wants the tokens of images one by one, as it gives them itself."""
+        with torch.no_grad(), self.without_dropout():
+            encoded = encode(self.model, self._image_inputs(self._blank.to(self.device)))
+        return not isinstance(encoded.pooler_output, Tensor)
+
+    @cached_property
+    def _grid(self) -> Tensor:
+        """Patches of an image over time, height and width: int64 [1, 3]."""
+        return self.preprocessor.inputs(self._blank)["image_grid_thw"]
+
+    @property
+    def _token_width(self) -> int:
+        return self.token_embedding().embedding_dim
 
     def _prompts(self, batch: Batch) -> PromptTokens:
-        return self._embed_prompts(batch.pixels, _questions(batch))
+        return self._prompts_of(batch.pixels, _questions(batch))
 
-    def _embed_prompts(self, pixels: Tensor, questions: Sequence[str]) -> PromptTokens:
+    def _prompts_of(self, pixels: Tensor, questions: Sequence[str]) -> PromptTokens:
         features = self._image_tokens(pixels)
         tokens = self.dialogue.prompts(questions)
         held = (tokens["input_ids"] == self.model.config.image_token_id).sum(dim=1)
@@ -190,13 +253,34 @@ class Fusion(PretrainedBackbone):
                 f"makes {features.shape[1]} of an image; its processor_config.json does not fit."
             )
         on_device = {key: value.to(self.device) for key, value in tokens.items()}
-        with self.prompting.context_in(on_device, self.token_embedding(), start=0) as rest:
-            ids = rest.pop("input_ids")
-            places = (ids == self.model.config.image_token_id).unsqueeze(-1)
-            # The image token itself may lie outside of the embedding table.
-            embedded: Tensor = self.token_embedding()(ids.masked_fill(places.squeeze(-1), 0))
-        embedded = embedded.masked_scatter(places, features.to(embedded.dtype))
-        return {"inputs_embeds": embedded, **rest}
+        return {**on_device, "image_tokens": features}
+
+    def _read(self, prompts: PromptTokens) -> ReadPrompts:
+        """Returns prompts as the language model has read them, images included."""
+        with self._given(prompts) as inputs:
+            output = self.model(**inputs, use_cache=True, logits_to_keep=1)
+            shift = self._positions(inputs)[1]
+        cache = getattr(output, self._cache)
+        return ReadPrompts(cache, output.logits, inputs["attention_mask"], shift)
+
+    @contextmanager
+    def _given(self, prompts: PromptTokens) -> Iterator[dict[str, Any]]:
+        """Gives the arguments of the model for prompts, or for prompts with their answers."""
+        texts = {key: value for key, value in prompts.items() if key != "image_tokens"}
+        images = encoded_of(prompts["image_tokens"], self._token_width, self._one_by_one)
+        with self.prompting.context_in(texts, self.token_embedding(), start=0) as given:
+            positions, _ = self._positions(given)
+            yield {**given, "position_ids": positions, "mm_encoder_outputs": {"image": images}}
+
+    def _positions(self, texts: PromptTokens) -> tuple[Tensor, Tensor | None]:
+        """Returns the positions of the tokens of prompts, and the shift of what follows them."""
+        find = getattr(self.model.base_model, "get_rope_index", None)
+        if find is None:
+            return plain_positions(texts["attention_mask"]), None
+        grids = self._grid.to(self.device).expand(len(texts["input_ids"]), -1)
+        read = {key: texts[key] for key in PER_TOKEN if key in texts}
+        positions, shift = find(**read, image_grid_thw=grids)
+        return positions, shift
 
     def _score(self, prompts: PromptTokens, answers: Tensor) -> Tensor:
         """Returns the log-likelihood of answers after prompts: float32 [B, N].
@@ -206,6 +290,7 @@ class Fusion(PretrainedBackbone):
             answers: int64 [N, A], or every sample's own, [B, N, A]; of which there may be fewer.
         """
         count, length = prompts["attention_mask"].shape
+        length += self.prompting.context_length
         at_once = max(1, _TOKENS_AT_ONCE // (length + answers.shape[-1]))
         samples, rows = torch.arange(count), []
         for ids in torch.split(samples, max(1, at_once // answers.shape[-2])):
@@ -213,37 +298,70 @@ class Fusion(PretrainedBackbone):
             own = answers[ids] if answers.dim() == 3 else answers.expand(len(ids), -1, -1)
             route = self.prompting.route
             with self.prompting.applied(route[ids] if route else None):
+                after = self._after(some)
                 parts = torch.split(own, at_once, dim=1)
-                columns = [self._likelihoods(some, part) for part in parts]
+                columns = [self._likelihoods(after, part) for part in parts]
             lacking = own[:, :, 0].eq(IGNORED).to(self.device)
             rows.append(torch.cat(columns, dim=1).masked_fill(lacking, LACKING))
         return torch.cat(rows)
 
-    def _likelihoods(self, prompts: PromptTokens, answers: Tensor) -> Tensor:
-        """Returns log-likelihood of each sample's own answers (int64 [B, N, A]): float32 [B, N]."""
-        logits = self._answer_logits(prompts, answers)
+    def _after(self, prompts: PromptTokens) -> Callable[[Tensor], Tensor]:
+        """Returns what gives the logits of answers to prompts, see `_answer_logits`."""
+        if self.checkpoints and self.model.training and torch.is_grad_enabled():
+            return partial(self._logits_at_once, prompts)
+        return partial(self._answer_logits, self._read(prompts))
+
+    def _likelihoods(self, after: Callable[[Tensor], Tensor], answers: Tensor) -> Tensor:
+        """Returns log-likelihood of each sample's own answers (int64 [B, N, A]): float32 [B, N].
+
+        Args:
+            after: What `_after` gives for the samples' prompts.
+            answers: Their tokens.
+        """
+        logits = after(answers)
         flat = answers.flatten().to(self.device)
         losses = cross_entropy(logits.flatten(0, 1), flat, ignore_index=IGNORED, reduction="none")
         return -losses.view(*answers.shape).sum(dim=2)
 
-    def _answer_logits(self, prompts: PromptTokens, answers: Tensor) -> Tensor:
+    def _answer_logits(self, read: ReadPrompts, answers: Tensor) -> Tensor:
         """Returns logits of the tokens of answers (int64 [B, N, A]): float32 [B * N, A, tokens]."""
         count = answers.shape[1]
         answers = answers.flatten(0, 1).to(self.device)
-        mask = prompts["attention_mask"]
-        prompt = self._read_prompts(prompts)
-        cache = getattr(prompt, self._cache)
-        cache.batch_repeat_interleave(count)
         given = answers[:, :-1]
-        seen = torch.cat([mask.repeat_interleave(count, dim=0), given.ne(IGNORED).long()], dim=1)
+        before = read.mask.repeat_interleave(count, dim=0)
+        seen = torch.cat([before, given.ne(IGNORED).long()], dim=1)
         answer = self.model(
             input_ids=given.clamp(min=0),
             attention_mask=seen,
-            position_ids=_positions(seen)[:, mask.shape[1] :],
-            **{self._cache: cache},
+            position_ids=read.positions(seen, count),
+            **{self._cache: read.cache_for(count)},
         )
-        first = prompt.logits.repeat_interleave(count, dim=0)
+        first = read.logits.repeat_interleave(count, dim=0)
         return torch.cat([first, answer.logits], dim=1).float()
+
+    def _logits_at_once(self, prompts: PromptTokens, answers: Tensor) -> Tensor:
+        """Returns the same, by one pass through prompts with their answers.
+
+        What layers keep for later passes is not kept where they are computed again.
+        """
+        count = answers.shape[1]
+        answers = answers.flatten(0, 1).to(self.device)
+        given = answers[:, :-1]
+        follows = {"input_ids": given.clamp(min=0), "attention_mask": given.ne(IGNORED).long()}
+        rows = {name: part.repeat_interleave(count, dim=0) for name, part in prompts.items()}
+        if "token_type_ids" in rows:
+            # Of a type of their own: no image, and no prompt, which some read both ways.
+            other = int(rows["token_type_ids"].max()) + 1
+            follows["token_type_ids"] = torch.full_like(given, other)
+        follows["mm_token_type_ids"] = torch.zeros_like(given)
+        whole = {
+            name: part if name == "image_tokens" else torch.cat([part, follows[name]], dim=1)
+            for name, part in rows.items()
+        }
+        with self._given(whole) as inputs:
+            output = self.model(**inputs, use_cache=False, logits_to_keep=answers.shape[1])
+        logits: Tensor = output.logits
+        return logits.float()
 
     def _lengths(self, answers: Tensor) -> Tensor:
         return answers.ne(IGNORED).sum(dim=-1).to(self.device)
@@ -253,13 +371,12 @@ class Fusion(PretrainedBackbone):
         """Returns greedy answers of at most so many tokens."""
         written = []
         with self._prompted(batch.pixels):
-            prompts = self._prompts(batch)
-            mask = prompts["attention_mask"]
+            read = self._read(self._prompts(batch))
+            cache, logits, mask = read.cache, read.logits, read.mask
             going = mask.new_ones(len(mask), dtype=torch.bool)
-            # Not by `generate`, which some models do not let begin with embeddings.
-            output = self._read_prompts(prompts)
+            # Not by `generate`, which would read the prompts, and their images, by itself.
             for _ in range(tokens):
-                token = output.logits[:, -1].argmax(dim=1)
+                token = logits[:, -1].argmax(dim=1)
                 going = going & ~torch.isin(token, self._ends.to(token.device))
                 written.append(token.masked_fill(~going, self.dialogue.end))
                 if not going.any():
@@ -268,36 +385,16 @@ class Fusion(PretrainedBackbone):
                 output = self.model(
                     input_ids=token.unsqueeze(1),
                     attention_mask=mask,
-                    position_ids=_positions(mask)[:, -1:],
+                    position_ids=read.positions(mask)[:, -1:],
                     use_cache=True,
-                    **{self._cache: getattr(output, self._cache)},
+                    **{self._cache: cache},
                 )
+                cache, logits = getattr(output, self._cache), output.logits
         ids = torch.stack(written, dim=1)
         texts: list[str] = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
         return texts
-
-    def _read_prompts(self, prompts: PromptTokens) -> Any:
-        return self.model(
-            **prompts,
-            position_ids=_positions(prompts["attention_mask"]),
-            use_cache=True,
-            logits_to_keep=1,
-        )
 
 
 def _questions(batch: Batch) -> Sequence[str]:
     asked = batch.task.question or (CAPTION_REQUEST if batch.task.kind == "pairs" else "")
     return batch.questions or [asked] * len(batch)
-
-
-def _positions(mask: Tensor) -> Tensor:
-    return (mask.cumsum(dim=1) - 1).clamp(min=0)
-
-
-def spelling(text: str) -> str:
-    """Returns what of a text counts when a greedy answer is compared with the choices.
-
-    >>> spelling("Hot  Dog") == spelling("hotdog")
-    True
-    """
-    return "".join(text.lower().split())

@@ -1,5 +1,6 @@
 """From images to what a vision tower takes, as the model's own image processor does it."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,55 @@ MOST_OBLONG = 16
 """Longer side of a picture over its shorter one; beyond it the ends are cut off before resizing."""
 
 
-class ImagePreprocessor(nn.Module):
-    """A model's image processor in two halves: resize and crop once, normalise on the device.
+class Preprocessor(nn.Module, ABC):
+    """What a model's processor does to images, in two halves: the first once, the second each time.
 
-    Between the halves images are uint8, so that they are cheap to keep and to move.
+    Between the halves images are uint8 of one size, so that they are cheap to keep and to move.
+    """
+
+    processor: Any
+    """The image processor, as AutoImageProcessor gives it."""
+    resolution: tuple[int, int]
+    """Height and width of images between the halves."""
+
+    def prepare(self, images: Images) -> Tensor:
+        """Resize and crop: uint8 [B, 3, H, W] on the CPU.
+
+        Arrays that have the model's resolution already share their memory with the result.
+        """
+        if isinstance(images, np.ndarray):
+            if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+                raise ValueError(
+                    f"Images are {images.dtype} {list(images.shape)}; "
+                    "arrays must be uint8 [B, H, W, 3]."
+                )
+            if images.shape[1:3] == self.resolution:
+                return torch.from_numpy(images).permute(0, 3, 1, 2)
+        pictures = [
+            rgb(self._middle(Image.fromarray(image) if isinstance(image, np.ndarray) else image))
+            for image in images
+        ]
+        if not pictures:
+            return torch.empty(0, 3, *self.resolution, dtype=torch.uint8)
+        return self._resized(pictures)
+
+    @abstractmethod
+    def inputs(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Returns what the model is given of prepared images, on their device."""
+
+    @abstractmethod
+    def _resized(self, pictures: list[Image.Image]) -> Tensor:
+        """Returns pictures in RGB at the model's resolution."""
+
+    def _middle(self, picture: Image.Image) -> Image.Image:
+        """Returns the part of a picture that is needed."""
+        return picture
+
+
+class ImagePreprocessor(Preprocessor):
+    """A processor that resizes and crops to one size, then rescales and normalises.
+
+    The second half is computed on the device.
     """
 
     scale: Tensor
@@ -94,26 +140,9 @@ class ImagePreprocessor(nn.Module):
     def _resized(self, pictures: list[Image.Image]) -> Tensor:
         return torch.from_numpy(np.stack(self._process(pictures)).astype(np.uint8, copy=False))
 
-    def prepare(self, images: Images) -> Tensor:
-        """Resize and crop: uint8 [B, 3, H, W] on the CPU.
-
-        Arrays that have the model's resolution already share their memory with the result.
-        """
-        if isinstance(images, np.ndarray):
-            if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
-                raise ValueError(
-                    f"Images are {images.dtype} {list(images.shape)}; "
-                    "arrays must be uint8 [B, H, W, 3]."
-                )
-            if images.shape[1:3] == self.resolution:
-                return torch.from_numpy(images).permute(0, 3, 1, 2)
-        pictures = [
-            rgb(self._middle(Image.fromarray(image) if isinstance(image, np.ndarray) else image))
-            for image in images
-        ]
-        if not pictures:
-            return torch.empty(0, 3, *self.resolution, dtype=torch.uint8)
-        return self._resized(pictures)
+    def inputs(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Returns `pixel_values`: float32 [B, 3, H, W]."""
+        return {"pixel_values": self(pixels)}
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Rescale and normalise uint8 [B, 3, H, W] on its device: float32."""

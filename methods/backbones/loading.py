@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import transformers
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
-    AutoModel,
     AutoModelForImageTextToText,
-    AutoProcessor,
     AutoTokenizer,
     PreTrainedConfig,
 )
@@ -24,9 +23,11 @@ from methods.backbones.consistency import (
 )
 from methods.backbones.dialogue import Dialogue
 from methods.backbones.dual_encoder import DualEncoder
-from methods.backbones.families import FUSION_MODELS, family_of
+from methods.backbones.families import DUAL_ENCODERS, FUSION_MODELS, family_of
 from methods.backbones.fusion import Answer, Fusion
 from methods.backbones.images import ImagePreprocessor
+from methods.backbones.multimodal.any_size import preprocessor_of
+from methods.backbones.multimodal.stills import processor_class
 from methods.backbones.pretrained import SAMPLE
 from methods.backbones.text_reader import TextReader
 from methods.backbones.weight_files import check_weight_files
@@ -55,6 +56,8 @@ def load_backbone(
     revision: str | None = None,
     dtype: torch.dtype = torch.float32,
     answer: Answer = "score",
+    image_size: int | None = None,
+    attention: str | None = None,
 ) -> Backbone:
     """Returns a pretrained model as a backbone, on the CPU.
 
@@ -64,35 +67,42 @@ def load_backbone(
     Args:
         path_or_id: A local folder or a Hugging Face id.
         revision: Branch, tag or commit on the hub.
-        dtype: Type of the weights.
+        dtype: Type of the weights. Of lower precision than single are matrices alone: vectors,
+            such as norms and biases, take no room.
         answer: How fusion backbones answer: the likeliest choice, or greedy text.
+        image_size: Height and width to which images are brought first, of models that take images
+            of any size; None: one tile of the processor, or what is usual.
+        attention: Its implementation, as transformers calls it; None: what transformers chooses.
 
     Raises:
         ValueError: the model cannot be loaded, or is of no family that is supported.
     """
-    parts = _parts(path_or_id, revision)
+    parts = _parts(path_or_id, revision, image_size)
+    kind = _class_of(parts.config, parts.family)
+    model = _weights(kind, path_or_id, dtype, revision, attention)
     if parts.family == "dual-encoder":
-        model = _weights(AutoModel, path_or_id, dtype, revision)
         return DualEncoder(model, parts.tokenizer, parts.image_processor)
-    model = _weights(AutoModelForImageTextToText, path_or_id, dtype, revision)
-    return Fusion(model, parts.processor, answer)
+    return Fusion(model, parts.processor, answer, image_size)
 
 
-def load_text_reader(path_or_id: str, revision: str | None = None) -> TextReader:
+def load_text_reader(
+    path_or_id: str, revision: str | None = None, image_size: int | None = None
+) -> TextReader:
     """Returns what a backbone reads texts with, once all but the weights has been loaded.
 
     Args:
         path_or_id: A local folder or a Hugging Face id.
         revision: Branch, tag or commit on the hub.
+        image_size: As `load_backbone` takes it.
 
     Raises:
         ValueError: the model could not be loaded, or is of no family that is supported.
     """
-    parts = _parts(path_or_id, revision)
+    parts = _parts(path_or_id, revision, image_size)
     return TextReader(parts.tokenizer, parts.config, parts.family)
 
 
-def _parts(path_or_id: str, revision: str | None) -> _Parts:
+def _parts(path_or_id: str, revision: str | None, image_size: int | None) -> _Parts:
     where = _where(revision)
     family = _family(path_or_id, where)
     config = load_part(AutoConfig, path_or_id, **where)
@@ -101,13 +111,20 @@ def _parts(path_or_id: str, revision: str | None) -> _Parts:
     image_processor = _image_processor(path_or_id, where)
     processor = None
     if family == "fusion":
-        processor = load_part(AutoProcessor, path_or_id, **where)
+        processor = load_part(processor_class(config), path_or_id, **where)
         processor.image_processor = image_processor
     try:
-        images = ImagePreprocessor(image_processor)
         if processor:
-            plain = FUSION_MODELS[config.model_type]
-            Dialogue(processor, images.resolution, plain).prompts([SAMPLE])
+            traits = FUSION_MODELS[config.model_type]
+            images = preprocessor_of(processor, traits, image_size)
+            Dialogue(processor, images.resolution, traits.plain).prompts([SAMPLE])
+        else:
+            height, width = ImagePreprocessor(image_processor).resolution
+            if image_size is not None:
+                raise ValueError(
+                    f"image_size is for fusion models whose images may have any size, and those of "
+                    f"this dual encoder have {height} x {width}; leave it out"
+                )
     except Exception as error:  # a processor that does not fit fails anywhere in transformers
         raise ValueError(f"Backbone '{path_or_id}': {first_line(error)}.") from error
     if family == "dual-encoder":
@@ -156,9 +173,57 @@ def _tokenizer(path_or_id: str, where: dict[str, Any]) -> Any:
     return tokenizer
 
 
-def _weights(auto: Any, path_or_id: str, dtype: torch.dtype, revision: str | None) -> Any:
+def _class_of(config: Any, family: Family) -> Any:
+    """Returns the class of transformers that loads a model."""
+    if family == "fusion":
+        return AutoModelForImageTextToText
+    return getattr(transformers, DUAL_ENCODERS[config.model_type].model_class)
+
+
+def _weights(
+    auto: Any, path_or_id: str, dtype: torch.dtype, revision: str | None, attention: str | None
+) -> Any:
     # Other shapes are let through here, because transformers refuses them without naming any.
     options = {"dtype": dtype, "output_loading_info": True, "ignore_mismatched_sizes": True}
+    options |= {"attn_implementation": attention} if attention else {}
     model, loaded = load_part(auto, path_or_id, **options, **_where(revision))
     check_weights(model, loaded, path_or_id)
+    for weight in model.parameters():
+        if weight.dim() < 2:
+            weight.data = weight.data.float()
     return model
+
+
+def check_model(
+    path_or_id: str, revision: str | None, attention: str | None, checkpointing: bool
+) -> None:
+    """Makes sure that a model can be computed as a study wants it, without its weights.
+
+    Args:
+        path_or_id: A local folder or a Hugging Face id.
+        revision: Branch, tag or commit on the hub.
+        attention: Its implementation; None: any.
+        checkpointing: Whether layers are computed again in the backward pass.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    where = _where(revision)
+    family = _family(path_or_id, where)
+    config = load_part(AutoConfig, path_or_id, **where)
+    kind = _class_of(config, family)
+    # Classes that choose among others have a public name for it.
+    make = getattr(kind, "from_config", None) or kind._from_config
+    chosen = {"attn_implementation": attention} if attention else {}
+    try:
+        with torch.device("meta"):
+            model = make(config, **chosen)
+    except (ImportError, ValueError) as error:
+        raise ValueError(
+            f"Backbone '{path_or_id}' cannot have attention {attention}: {first_line(error)}."
+        ) from error
+    if checkpointing and not model.supports_gradient_checkpointing:
+        raise ValueError(
+            f"Backbone '{path_or_id}' is a {config.model_type} model, whose layers cannot be "
+            "computed again in the backward pass; leave out training.checkpointing."
+        )

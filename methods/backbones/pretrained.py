@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -11,10 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from methods.backbones.base import Backbone, Tower
-from methods.backbones.images import ImagePreprocessor
+from methods.backbones.images import Preprocessor
 from methods.data import Images
 
-_LANGUAGE = ("text_model", "text_projection", "language_model", "lm_head")
+_LANGUAGE = (
+    *("text_model", "text_projection", "language_model", "lm_head"),
+    *("text_encoder", "text_proj"),  # BLIP's
+)
+_MERGERS = frozenset({"merger", "deepstack_merger_list"})
+"""Projectors of Qwen-VL, which lie within the module of the vision tower."""
 SAMPLE = "Is this a sample, or the real thing?"
 """A text that shows how a model's tokenizer or processor frames one."""
 _INSIDE_LAYER = re.compile(r"\.layers?\.\d+\.")
@@ -25,17 +31,24 @@ class PretrainedBackbone(Backbone):
 
     model: Any
 
-    def __init__(self, model: nn.Module, tokenizer: Any, image_processor: Any) -> None:
+    def __init__(self, model: nn.Module, tokenizer: Any, preprocessor: Preprocessor) -> None:
         super().__init__()
         self.model = model
         self.tokenizer = tokenizer
-        self.preprocessor = ImagePreprocessor(image_processor)
+        self.preprocessor = preprocessor
+        self.mixes_types = any(w.dtype == torch.bfloat16 for w in model.parameters())
+        """Whether some weights are kept in bf16, while those that change are not."""
+        self.checkpoints = False
+        """Whether layers are computed again in the backward pass."""
         self._fingerprint = ""
 
-    def _identify(self, sample: Sequence[int], chat_template: str | None = None) -> None:
-        """Takes the fingerprint, of what has been loaded and of the tokens of SAMPLE."""
+    def _identify(
+        self, sample: Sequence[int], chat_template: str | None = None, *more: object
+    ) -> None:
+        """Takes the fingerprint, of what has been loaded, of the tokens of SAMPLE and of `more`."""
         processor = self.preprocessor.processor
         described = [processor.to_dict(), self.tokenizer.get_vocab(), chat_template, list(sample)]
+        described += more
         self._fingerprint = _fingerprint(self.model, described)
 
     @property
@@ -56,13 +69,36 @@ class PretrainedBackbone(Backbone):
         blank = torch.zeros(1, 3, *self.preprocessor.resolution, dtype=torch.uint8)
         return self.query(blank.to(self.device)).shape[1]
 
+    def computing(self) -> AbstractContextManager[Any]:
+        """Inside, weights of several types go together: matrices are multiplied in bf16."""
+        if not self.mixes_types:
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def checkpoint(self) -> None:
+        """From now on compute layers again in the backward pass, instead of keeping what is inside.
+
+        A layer is computed again with the prompts that it had.
+        """
+        options = {
+            "use_reentrant": False,
+            "context_fn": lambda: (nullcontext(), self.prompting.applied(self.prompting.route)),
+        }
+        # The former name is deprecated since transformers 5.24.
+        enable = getattr(self.model, "activation_checkpointing_enable", None)
+        (enable or self.model.gradient_checkpointing_enable)(options)
+        self.checkpoints = True
+
     def tower(self, parameter: str) -> Tower:
         """Returns the part of the model that a parameter belongs to, by transformers' names.
 
         "vision" and "text" include their projections; "joint" is what lies between the towers:
         the temperature of a dual encoder, the projector of a fusion model.
         """
-        for part in parameter.split("."):
+        parts = parameter.split(".")
+        if not _MERGERS.isdisjoint(parts):
+            return "joint"
+        for part in parts:
             if part.startswith("vis"):
                 return "vision"
             if part in _LANGUAGE:
@@ -88,9 +124,13 @@ class PretrainedBackbone(Backbone):
             if isinstance(module, nn.Linear) and _INSIDE_LAYER.search(name)
         ]
 
-    def _pixel_values(self, pixels: Tensor) -> Tensor:
-        values: Tensor = self.preprocessor(pixels)
-        return values.to(next(self.model.parameters()).dtype)
+    def _image_inputs(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Returns what the model is given of images, in the dtype of its weights."""
+        dtype = next(self.model.parameters()).dtype
+        return {
+            name: value.to(dtype) if value.is_floating_point() else value
+            for name, value in self.preprocessor.inputs(pixels).items()
+        }
 
 
 @torch.no_grad()

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+_PLACES = {"input_ids": 0, "attention_mask": 1, "token_type_ids": 0, "mm_token_type_ids": 0}
+"""What models take per token, and what stands there for a token of the context."""
+
 
 @dataclass(frozen=True, eq=False)
 class Route:
@@ -98,7 +101,7 @@ class Prompting:
             name: torch.cat(
                 [part[:, :start], part.new_full((len(part), count), place), part[:, start:]], dim=1
             )
-            for name, place in (("input_ids", 0), ("attention_mask", 1), ("token_type_ids", 0))
+            for name, place in _PLACES.items()
             if (part := tokens.get(name)) is not None
         }
         handle = table.register_forward_hook(fill)

@@ -6,8 +6,9 @@ from itertools import combinations
 from typing import Any
 
 from methods.backbones.base import Family
+from methods.backbones.dialogue import spelling
 from methods.backbones.families import room_for_texts
-from methods.backbones.fusion import Answer, spelling
+from methods.backbones.fusion import Answer
 from methods.data import Task
 
 

@@ -83,8 +83,13 @@ def look_for_prompts(backbone: Backbone, layers: Iterable[str]) -> None:
 
 
 def _attend(
-    layer: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any
+    layer: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,  # which some models name
+    **options: Any,
 ) -> tuple[Tensor, None]:
-    call = Attention(layer, query, key, value, mask, options)
+    call = Attention(layer, query, key, value, attention_mask, options)
     prompted = getattr(layer, "prompted", None)
     return (prompted(call) if prompted else call.own()), None

@@ -127,8 +127,8 @@ def test_a_batch_is_embedded_once_while_texts_are_frozen(
     backbone: DualEncoder, task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    values = backbone._pixel_values
-    monkeypatch.setattr(backbone, "_pixel_values", lambda px: calls.append(1) or values(px))
+    inputs = backbone._image_inputs
+    monkeypatch.setattr(backbone, "_image_inputs", lambda px: calls.append(1) or inputs(px))
     first, second = batch_of(backbone, task), batch_of(backbone, task)
     with torch.no_grad(), backbone.frozen_texts([task]):
         for batch in (first, second):

@@ -137,6 +137,38 @@ def test_scoring_in_pieces_changes_nothing(
     torch.testing.assert_close(backbone.logits(batch), whole, atol=1e-4, rtol=1e-4)
 
 
+def test_a_prompt_is_read_once_for_all_its_choices(
+    backbone: Fusion, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = batch_of(backbone, task)
+    lengths: list[int] = []
+    backbone.model.model.language_model.register_forward_pre_hook(
+        lambda _, __, given: lengths.append(given["inputs_embeds"].shape[1]), with_kwargs=True
+    )
+    length = backbone.dialogue.prompts([task.question])["input_ids"].shape[1]
+    monkeypatch.setattr("methods.backbones.fusion._TOKENS_AT_ONCE", length + 4)
+    backbone.logits(batch)
+    assert lengths == [length, 3, 3, 3] * 4  # a prompt and its choices, sample after sample
+
+
+def test_images_are_encoded_once_while_weights_are_frozen(backbone: Fusion, task: Task) -> None:
+    batch = batch_of(backbone, task)
+    encoded: list[int] = []
+    backbone.model.model.vision_tower.register_forward_hook(lambda *_: encoded.append(1))
+    with torch.no_grad():
+        expected = backbone.predict(batch), backbone.embed_images(batch.pixels)
+        assert encoded.count(1) == 2 + 1  # and a blank one, the first time
+        encoded.clear()
+        with backbone.frozen_texts([task]):
+            found = backbone.predict(batch), backbone.embed_images(batch.pixels)
+            assert len(encoded) == 1
+            backbone.embed_images(batch.pixels.clone())
+            assert len(encoded) == 2
+        backbone.embed_images(batch.pixels)
+        assert len(encoded) == 3
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
 def test_the_question_matters(backbone: Fusion, task: Task) -> None:
     asked = backbone.logits(batch_of(backbone, task, QUESTIONS))
     assert not torch.allclose(asked, backbone.logits(batch_of(backbone, task)), atol=1e-3)

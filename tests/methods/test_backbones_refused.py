@@ -58,8 +58,8 @@ def refusal(folder: Path) -> str:
 @pytest.mark.parametrize(
     "kind",
     [
-        *("flava", "groupvit", "blip", "blip-2", "instructblip", "florence2", "owlvit"),
-        *("siglip2", "qwen2_vl", "llava_next", "idefics3", "smolvlm", "bert", "made-up"),
+        *("flava", "groupvit", "blip-2", "instructblip", "florence2", "owlvit"),
+        *("siglip2", "mllama", "pixtral", "kosmos-2", "bert", "made-up"),
     ],
 )
 def test_families_that_are_not_supported_are_named_with_those_that_are(

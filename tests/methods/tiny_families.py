@@ -268,10 +268,10 @@ def llava() -> tuple[Any, Any]:
     return processor, hf.LlavaForConditionalGeneration(config)
 
 
-def llama_tokenizer(*more: str) -> Any:
-    """Returns Llama's tokenizer, with a token per letter."""
-    letters = [*ascii_lowercase, "▁", ".", "?", ":", "\n", *"ASITNUER"]
-    vocabulary = {token: i for i, token in enumerate(("<unk>", "<s>", "</s>", *letters, *more))}
+def llama_tokenizer(*more: str, letters: str = "ASITNUER") -> Any:
+    """Returns Llama's tokenizer, with a token per letter; of capitals only some."""
+    known = [*ascii_lowercase, "▁", ".", "?", ":", "\n", *letters]
+    vocabulary = {token: i for i, token in enumerate(("<unk>", "<s>", "</s>", *known, *more))}
     return hf.LlamaTokenizer(
         vocab=vocabulary,
         merges=[],
