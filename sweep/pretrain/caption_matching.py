@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from methods.backbones.dual_encoder import DualEncoder
+from methods.backbones.base import Backbone
 
 WARMUP = 50
 """Steps of linear warm-up."""
@@ -18,7 +18,7 @@ Progress = Callable[[int, int, float], None]
 
 
 def train(
-    backbone: DualEncoder,
+    backbone: Backbone,
     loss_of: Callable[[int], Tensor],
     optimizers: Sequence[Optimizer],
     steps: int,

@@ -76,9 +76,15 @@ def task_accuracy(backbone: DualEncoder, task: Task, table: Path) -> Interval:
     ids = torch.arange(len(task.test))
     images = task.test.images(ids.numpy())
     batch = batch_of(task, task.test, ids, backbone.pixels(images))
-    names = _names(table)
-    shown = [names[hashlib.sha256(np.asarray(image).tobytes()).hexdigest()] for image in images]
-    return over_names(backbone.predict(batch) == batch.labels, shown)
+    return over_names(backbone.predict(batch) == batch.labels, names_shown(task, table))
+
+
+def names_shown(task: Task, table: Path) -> list[str]:
+    """Returns the names of what a task's test pictures show."""
+    rows = pq.read_table(table, columns=["sha256_image", "name"]).to_pylist()
+    names = {row["sha256_image"]: row["name"] for row in rows}
+    images = task.test.images(np.arange(len(task.test)))
+    return [names[hashlib.sha256(np.asarray(image).tobytes()).hexdigest()] for image in images]
 
 
 def over_names(hits: Tensor, names: Sequence[str]) -> Interval:
@@ -94,9 +100,3 @@ def over_names(hits: Tensor, names: Sequence[str]) -> Interval:
     for hit, name in zip(hits.tolist(), names, strict=True):
         by_name.setdefault(name, []).append(float(hit))
     return t_interval([float(np.mean(own)) for own in by_name.values()]).inside(0, 1)
-
-
-def _names(table: Path) -> dict[str, str]:
-    """Returns the name of every picture by the SHA-256 of its pixels."""
-    rows = pq.read_table(table, columns=["sha256_image", "name"]).to_pylist()
-    return {row["sha256_image"]: row["name"] for row in rows}

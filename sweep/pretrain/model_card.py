@@ -7,7 +7,9 @@ import numpy as np
 
 from analysis.inference.intervals import Interval
 from methods.backbones.dual_encoder import DualEncoder
+from methods.backbones.fusion import Fusion
 from sweep.pretrain.held_out import PictureFigures
+from sweep.pretrain.quality import AnswerFigures
 from sweep.pretrain.room_to_learn import COLUMNS, TRAINING
 from sweep.tasks.world.corpus import vocabulary
 
@@ -96,6 +98,94 @@ seeds.
 
 {room}
 """
+
+_TINY_VLM = """\
+---
+license: apache-2.0
+library_name: transformers
+pipeline_tag: image-text-to-text
+---
+
+# tiny-vlm
+
+A LLaVA of {parameters:.2f} million parameters that answers questions about 32x32 pictures: of the
+procedural world of tiny-clip, and of the emoji, clip art, letters, clothes and digits of
+tiny-clip-pictures. It is made for fast experiments in continual learning with fusion models: it
+has seldom seen the rare half of the world's concepts, and none of the pictures that the tasks of
+`pictures` show. It is of no use for real photos.
+
+## Use
+
+`AutoModelForImageTextToText` and `AutoProcessor` load this folder. The chat template writes the
+image, the question and a new line. The tokenizer has {words} tokens, bytes among them, so that no
+text is unknown to it; capitals are read, and written, as small letters.
+
+## Recipe
+
+`sweep pretrain tiny-vlm --out FOLDER --steps {steps} --seed SEED`
+
+The vision tower starts from that of tiny-clip; projector and language model (Llama, two layers of
+width 96) from nothing. All are trained for {steps} steps, each on 40 new pictures of the world and
+24 pictures of the pool "pretrain" of `sweep/assets/pictures/pictures.parquet` ({pictures} in all),
+changed a little. Each is asked one question: that of its recipe or of a task, its kind or color,
+whether it shows something, or for a description. AdamW; linear warm-up, then linear decay to zero.
+The loss is the mean over the tokens of an answer.
+
+## What it knows
+
+On the test pictures of all tasks: how often it gives the likeliest of the classes rightly, and how
+often its greedy answer is the right class, word by word. Intervals (95 %) are over pictures of the
+world, and over names of `pictures`.
+
+{knowledge}
+
+## Room to learn
+
+Accuracy on some of these tasks, untouched and after fine-tuning (of projector and language model)
+for {learning} a task: on the task alone, on these of one world together, and on them one by one in
+the order of the table.
+
+{room}
+"""
+
+
+def write_vlm_card(
+    out: Path,
+    knowledge: Mapping[str, AnswerFigures],
+    rooms: Mapping[str, Mapping[str, Mapping[str, float]]],
+    steps: int,
+    backbone: Fusion,
+    pictures: int,
+) -> None:
+    """Writes README.md beside the weights of tiny-vlm.
+
+    Args:
+        out: The model's folder.
+        knowledge: Of every task.
+        rooms: By world and task, see `sweep.pretrain.room_to_learn.room`.
+        steps: Optimizer steps of the run.
+        backbone: The model.
+        pictures: How many pictures of collections it has learnt from.
+    """
+    known = [
+        [task, f"{own.chance:.2f}", *(interval_text(i, 2) for i in (own.chosen, own.written))]
+        for task, own in knowledge.items()
+    ]
+    room = [
+        [f"{world}: {task}", *(f"{scores[when]:.2f}" for when in COLUMNS)]
+        for world, tasks in rooms.items()
+        for task, scores in tasks.items()
+    ]
+    text = _TINY_VLM.format(
+        parameters=backbone.model.num_parameters() / 1e6,
+        pictures=f"{pictures:,}",
+        words=len(backbone.tokenizer),
+        steps=steps,
+        learning=f"{TRAINING['steps']} steps of {TRAINING['batch_size']}, rate {TRAINING['lr']:g},",
+        knowledge=_table(["", "chance", "chosen", "written"], known),
+        room=_table(["", *COLUMNS], room),
+    )
+    (out / "README.md").write_text(text)
 
 
 def write_tiny_clip_card(

@@ -1,12 +1,20 @@
-"""Measures how good a pretrained dual encoder is before any task is trained."""
+"""Measures how good a pretrained backbone is before any task is trained."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from analysis.inference.intervals import Interval
 from methods.backbones.base import Backbone
-from methods.data import Task, batch_of
+from methods.data import Batch, Task, batch_of
+from sweep.pretrain.held_out import over_names
+from sweep.stage.answer_scores import ANSWER_SCORES
 from sweep.stage.task_scores import recall, relevant
 from sweep.tasks.world import World
+from sweep.tasks.written_classes import in_words
 
 
 @torch.no_grad()
@@ -26,13 +34,52 @@ def figures(backbone: Backbone) -> dict[str, float]:
     }
 
 
-@torch.no_grad()
 def accuracy(backbone: Backbone, task: Task) -> float:
     """Returns the share of right answers on the task's test split."""
-    ids = torch.arange(len(task.test))
-    pixels = backbone.pixels(task.test.images(ids.numpy())).to(backbone.device)
-    batch = batch_of(task, task.test, ids, pixels)
-    return float((backbone.predict(batch) == batch.labels).double().mean())
+    return float(hits(backbone, task).double().mean())
+
+
+@torch.no_grad()
+def hits(backbone: Backbone, task: Task) -> Tensor:
+    """Returns which samples of the task's test split are answered rightly: bool [N]."""
+    batches = _batches(backbone, task)
+    return torch.cat([backbone.predict(batch) == batch.labels for batch in batches])
+
+
+@dataclass(frozen=True)
+class AnswerFigures:
+    """What an untouched fusion model knows of a task with classes."""
+
+    chance: float
+    chosen: Interval
+    """How often it chooses the right class."""
+    written: Interval
+    """How often its greedy answer is the name of the right class."""
+
+
+@torch.no_grad()
+def answer_figures(backbone: Backbone, task: Task, names: Sequence[str]) -> AnswerFigures:
+    """Returns how often the right class is chosen, and how often it is written.
+
+    Args:
+        backbone: A fusion model.
+        task: Asked on its test split.
+        names: What the pictures of this split show, one each: intervals are over these.
+    """
+    asked = in_words(task)
+    written = [answer for batch in _batches(backbone, asked) for answer in backbone.write(batch)]
+    exact = ANSWER_SCORES["exact_match"](written, list(asked.test.texts or ()))
+    return AnswerFigures(
+        chance=1 / len(task.choices),
+        chosen=over_names(hits(backbone, task), names),
+        written=over_names(torch.from_numpy(exact), names),
+    )
+
+
+def _batches(backbone: Backbone, task: Task, size: int = 256) -> Iterator[Batch]:
+    for ids in torch.split(torch.arange(len(task.test)), size):
+        pixels = backbone.pixels(task.test.images(task.test.shown[ids.numpy()]))
+        yield batch_of(task, task.test, ids, pixels.to(backbone.device))
 
 
 @torch.no_grad()

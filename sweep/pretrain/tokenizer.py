@@ -31,7 +31,9 @@ def word_tokenizer(words: Sequence[str], max_length: int) -> PreTrainedTokenizer
     )
 
 
-def byte_tokenizer(texts: Iterable[str], size: int, max_length: int) -> PreTrainedTokenizerFast:
+def byte_tokenizer(
+    texts: Iterable[str], size: int, max_length: int, image_token: str | None = None
+) -> PreTrainedTokenizerFast:
     """Returns a tokenizer of pieces that are frequent in the texts, and of the 256 bytes.
 
     No text is unknown to it: a word that is like no other is read byte by byte. Capitals are read
@@ -42,12 +44,14 @@ def byte_tokenizer(texts: Iterable[str], size: int, max_length: int) -> PreTrain
         texts: What it learns pieces from.
         size: Most tokens, those for the start, the end and padding included.
         max_length: Most tokens of a text.
+        image_token: Stands for an image among the words of a fusion model, whose texts have no end
+            until the answer is written. None: texts stand alone, between a start and an end.
     """
     tokenizer = Tokenizer(BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
-    special = ["<eos>", "<pad>", "<bos>"]
+    special = ["<eos>", "<pad>", "<bos>", *([image_token] if image_token else [])]
     trainer = BpeTrainer(
         vocab_size=size,
         special_tokens=special,
@@ -56,7 +60,8 @@ def byte_tokenizer(texts: Iterable[str], size: int, max_length: int) -> PreTrain
     )
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = TemplateProcessing(
-        single="<bos> $A <eos>", special_tokens=[("<bos>", 2), ("<eos>", 0)]
+        single="<bos> $A" if image_token else "<bos> $A <eos>",
+        special_tokens=[("<bos>", 2), ("<eos>", 0)],
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -64,4 +69,5 @@ def byte_tokenizer(texts: Iterable[str], size: int, max_length: int) -> PreTrain
         bos_token="<bos>",
         eos_token="<eos>",
         model_max_length=max_length,
+        extra_special_tokens=[image_token] if image_token else [],
     )

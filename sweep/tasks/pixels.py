@@ -4,12 +4,14 @@ import hashlib
 import math
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from methods.backbones.base import Backbone
@@ -43,21 +45,12 @@ class Pixels:
         Raises:
             InputError: there is no room for them.
         """
-        arrays = split.pictures
-        if isinstance(arrays, np.ndarray):
-            resolution = backbone.pixels(arrays[:0]).shape[2:]
-            if arrays.shape[1:3] == resolution:
-                self._pixels = backbone.pixels(arrays).numpy()
-                return
-        name = hashlib.sha256(f"{backbone.fingerprint}/{key}".encode()).hexdigest()
-        file = cache_dir / f"{name}.npy"
-        if not file.exists():
-            cache_dir.mkdir(parents=True, exist_ok=True)
-            # The system lets go of the lock of a process that has died.
-            with FileLock(file.with_suffix(".lock")):
-                if not file.exists():
-                    _prepare(split, backbone, file)
-        self._pixels = np.load(file, mmap_mode="r")
+        held = pixels_at_hand(split, backbone)
+        if held is None:
+            file = cache_dir / f"{digest(backbone.fingerprint, key)}.npy"
+            held = made_once(file, lambda: _prepared(split, backbone))
+        assert held is not None  # it has waited
+        self._pixels = held
 
     def __len__(self) -> int:
         return len(self._pixels)
@@ -67,10 +60,81 @@ class Pixels:
         return torch.from_numpy(self._pixels[np.asarray(numbers)]).contiguous()
 
 
-def _prepare(split: Split, backbone: Backbone, file: Path) -> None:
-    shape = (len(split.pictures), *backbone.pixels([]).shape[1:])
-    _check_room(shape, file.parent)
+def pixels_at_hand(split: Split, backbone: Backbone) -> np.ndarray | None:
+    """Returns the pixels of a split whose images lie in memory at the backbone's resolution."""
+    arrays = split.pictures
+    if not isinstance(arrays, np.ndarray):
+        return None
+    if arrays.shape[1:3] != backbone.pixels(arrays[:0]).shape[2:]:
+        return None
+    return backbone.pixels(arrays).numpy()
 
+
+def digest(*parts: str) -> str:
+    """Returns the name of a file that holds what these identify."""
+    return hashlib.sha256("/".join(parts).encode()).hexdigest()
+
+
+class Rows(NamedTuple):
+    """An array that is made part by part."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[np.generic]
+    parts: Iterator[np.ndarray]
+    """Rows of it, in their order."""
+    what: str
+    """What the rows are, as in "5 prepared images"."""
+
+
+def made_once(file: Path, make: Callable[[], Rows], waits: bool = True) -> np.ndarray | None:
+    """Returns an array that is kept in a file, mapped into memory; makes it if it is not there.
+
+    Of processes that ask at the same time one makes it, and the others wait for it. Should it die,
+    another goes on.
+
+    Args:
+        file: Where it is kept.
+        make: Begins to make it.
+        waits: Whether to wait while another process makes it; if not, None is returned then.
+
+    Raises:
+        InputError: there is no room for it.
+    """
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # The system lets go of the lock of a process that has died.
+        try:
+            with FileLock(file.with_suffix(".lock"), timeout=-1 if waits else 0):
+                if not file.exists():
+                    _write(make(), file)
+        except Timeout:
+            return None
+    mapped: np.ndarray = np.load(file, mmap_mode="r")
+    return mapped
+
+
+def _write(rows: Rows, file: Path) -> None:
+    _check_room(rows, file.parent)
+    # One process at a time is here: if there is such a file, the one that wrote it has died.
+    unfinished = file.with_suffix(".unfinished")
+    try:
+        with unfinished.open("wb") as stream:
+            header = {
+                "descr": np.lib.format.dtype_to_descr(rows.dtype),
+                "fortran_order": False,
+                "shape": rows.shape,
+            }
+            np.lib.format.write_array_header_1_0(stream, header)
+            for some in rows.parts:
+                # Not through a map of the file: a full disk would kill the process.
+                stream.write(some.tobytes())
+        os.replace(unfinished, file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _prepared(split: Split, backbone: Backbone) -> Rows:
+    shape = (len(split.pictures), *backbone.pixels([]).shape[1:])
     # Arrays are there already, or made in one go (`sweep.stage.pools.Generated`).
     is_opened = not isinstance(split.pictures, np.ndarray)
 
@@ -78,29 +142,21 @@ def _prepare(split: Split, backbone: Backbone, file: Path) -> None:
         some: np.ndarray = backbone.pixels(split.images(numbers)).numpy()
         return some
 
-    # One process at a time is here: if there is such a file, the one that wrote it has died.
-    unfinished = file.with_suffix(".unfinished")
-    try:
+    def parts() -> Iterator[np.ndarray]:
         # Pillow decodes and resizes without holding Python's lock.
-        with unfinished.open("wb") as stream, ThreadPoolExecutor() as threads:
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(stream, header)
+        with ThreadPoolExecutor() as threads:
             for start in range(0, shape[0], _PICTURES_AT_ONCE):
                 numbers = np.arange(start, min(start + _PICTURES_AT_ONCE, shape[0]))
                 cuts = range(_PER_THREAD, len(numbers), _PER_THREAD) if is_opened else []
-                parts = np.split(numbers, cuts)
-                for some in threads.map(prepared, parts):
-                    # Not through a map of the file: a full disk would kill the process.
-                    stream.write(some.tobytes())
-        os.replace(unfinished, file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+                yield from threads.map(prepared, np.split(numbers, cuts))
+
+    return Rows(shape, np.dtype(np.uint8), parts(), "prepared images")
 
 
-def _check_room(shape: tuple[int, ...], folder: Path) -> None:
-    needed, free = math.prod(shape), shutil.disk_usage(folder).free
+def _check_room(rows: Rows, folder: Path) -> None:
+    needed, free = math.prod(rows.shape) * rows.dtype.itemsize, shutil.disk_usage(folder).free
     if needed > free:
         raise InputError(
-            f"{shape[0]} prepared images take {size(needed)}, and in '{folder}' there are "
+            f"{rows.shape[0]} {rows.what} take {size(needed)}, and in '{folder}' there are "
             f"{size(free)} left; make room there, or set TMPDIR to a folder with more."
         )

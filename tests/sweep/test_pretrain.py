@@ -64,7 +64,7 @@ def test_progress_counts_the_steps(tmp_path: Path) -> None:
     assert seen == [(1, 2), (2, 2)]
 
 
-@pytest.mark.parametrize("name", embedded())
+@pytest.mark.parametrize("name", [name for name in embedded() if "clip" in name])
 def test_shipped_models_load_offline(name: str) -> None:
     script = (
         "import sys; from transformers import AutoImageProcessor, AutoModel, AutoTokenizer;"

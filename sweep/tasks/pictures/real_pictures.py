@@ -15,8 +15,9 @@ from pydantic import Field, field_validator
 
 from methods.data import Images, Split, Task
 from sweep.errors import InputError, unknown
-from sweep.tasks.base import Benchmark, BenchmarkConfig, ReferenceConfig, TaskFingerprint
+from sweep.tasks.base import Benchmark, ReferenceConfig, TaskFingerprint
 from sweep.tasks.pictures.task_list import CAPTIONS, SUITES, TASKS, PictureTask
+from sweep.tasks.written_classes import ClassBenchmarkConfig
 
 TABLE = Path(__file__).parents[2] / "assets" / "pictures" / "pictures.parquet"
 """All pictures that ship, with what they show, where they are from, and their licences."""
@@ -24,7 +25,7 @@ TABLE = Path(__file__).parents[2] / "assets" / "pictures" / "pictures.parquet"
 Row = Mapping[str, Any]
 
 
-class Pictures(BenchmarkConfig):
+class Pictures(ClassBenchmarkConfig):
     """Ten tasks of real pictures: clothes, digits, emoji, clip art, cards, letters; no download."""
 
     name: str = "pictures"
@@ -65,7 +66,7 @@ class Pictures(BenchmarkConfig):
             own = {part: _digest(facts, _content(self._rows(task, part))) for part in _parts(task)}
             found[name] = TaskFingerprint(own.get("train", own["test"]), own["test"])
         pairs = _digest([(row["sha256_image"], row["caption"]) for row in _pool("retrieval")])
-        return found | {CAPTIONS: TaskFingerprint(pairs, pairs)}
+        return self.identified(found) | {CAPTIONS: TaskFingerprint(pairs, pairs)}
 
     def reference(self) -> ReferenceConfig:
         """Returns captioned pictures that are in no task."""
@@ -75,7 +76,7 @@ class Pictures(BenchmarkConfig):
         """Decodes the pictures of the tasks, the held-out suites and the pairs."""
         tasks = {name: self._task(TASKS[name]) for name in self.task_names()}
         suites = {name: self._task(suite) for name, suite in SUITES.items()}
-        return Benchmark(tasks, {**suites, CAPTIONS: _retrieval()})
+        return Benchmark(self.posed(tasks), {**self.posed(suites), CAPTIONS: _retrieval()})
 
     def _rows(self, task: PictureTask, part: str) -> Sequence[tuple[Row, int]]:
         """Returns the rows of a part of a task, each with its class.

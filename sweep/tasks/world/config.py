@@ -22,6 +22,7 @@ from sweep.tasks.world.corpus import captioned
 from sweep.tasks.world.dial import NOUNS, STYLES, dialled
 from sweep.tasks.world.recipes import BLOBS, SUITES, TASKS, Recipe
 from sweep.tasks.world.tasks import CAPTIONS, captioned_pictures, make_task, picture, probes
+from sweep.tasks.written_classes import ClassBenchmarkConfig
 
 WORLD_VERSION = 1
 """Part of every fingerprint: raise it when a pixel, a choice or a prompt changes."""
@@ -33,7 +34,7 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-class Rendered(BenchmarkConfig):
+class Rendered(ClassBenchmarkConfig):
     """Tasks about pictures that are rendered on demand."""
 
     train: int = Field(default=1024, ge=1, description="Training images of every task.")
@@ -54,7 +55,7 @@ class Rendered(BenchmarkConfig):
 
     def fingerprints(self) -> Mapping[str, TaskFingerprint]:
         """Identifies every task by all that its pixels and prompts depend on."""
-        settings = sorted(self.model_dump(exclude={"tasks", "train", "test"}).items())
+        settings = sorted(self.model_dump(exclude={"tasks", "train", "test", "kind"}).items())
         tasks = {
             name: TaskFingerprint(
                 train=_digest(WORLD_VERSION, settings, name, "train", self.train),
@@ -63,8 +64,9 @@ class Rendered(BenchmarkConfig):
             for name in self.task_names()
         }
         suites = {name: _digest(WORLD_VERSION, name, self.test, self.seed) for name in SUITES}
-        others = suites | {CAPTIONS: _digest(WORLD_VERSION, CAPTIONS, self.seed)}
-        return tasks | {name: TaskFingerprint(digest, digest) for name, digest in others.items()}
+        tasks |= {name: TaskFingerprint(digest, digest) for name, digest in suites.items()}
+        pairs = _digest(WORLD_VERSION, CAPTIONS, self.seed)
+        return self.identified(tasks) | {CAPTIONS: TaskFingerprint(pairs, pairs)}
 
     def reference(self) -> ReferenceConfig:
         """Returns generic captions of the world."""
@@ -80,8 +82,8 @@ class Rendered(BenchmarkConfig):
             name: make_task(name, recipe, self.train, self.test, self.seed)
             for name, recipe in self.recipes().items()
         }
-        suites = probes(self.test, self.seed)
-        return Benchmark(tasks, {**suites, CAPTIONS: captioned_pictures(self.seed)})
+        suites = self.posed(probes(self.test, self.seed))
+        return Benchmark(self.posed(tasks), {**suites, CAPTIONS: captioned_pictures(self.seed)})
 
     def outline(self) -> Benchmark:
         """Renders one image of every split."""
