@@ -9,6 +9,7 @@ Per stage the engine calls
     before_task(stage)
     on_optimizer_created(optimizer)
     per step:  loss(batch) -> backward -> after_backward() -> optimiser step -> after_step()
+               (`training.micro_batch`: loss and backward for one part of the batch after another)
     after_task(stage)
     state()
 
@@ -16,7 +17,8 @@ and, for the next stage, `load_state` with the state of whichever prefix comes b
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from tempfile import NamedTemporaryFile
 from typing import ClassVar, Literal
 
 import torch
@@ -24,12 +26,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from methods.backbones.base import Backbone
+from methods.backbones.base import READINGS, Backbone
 from methods.data import Batch, Stage
 
 DependsOn = Literal["nothing", "task", "set", "sequence"]
 Requirement = Literal["reference", "generator"]
 """What a stage can bring beside its tasks: `Stage.reference`, `Stage.synthetic`."""
+_SMALL = 2**26
+"""Bytes of a state that is not worth a file."""
 State = dict[str, Tensor]
 """Everything needed to go on from a prefix: CPU tensors by name. That of an expert that others have
 trained holds the weights alone which they did train."""
@@ -92,18 +96,44 @@ class Method(nn.Module, ABC):
     needs_classes: ClassVar[bool] = False
     """Whether it learns only tasks of which one list of choices holds for all samples."""
 
+    is_mean_over_samples: ClassVar[bool] = False
+    """Whether `loss` is a mean over the samples of the batch, so that a step may be made of parts
+    of its batch. What does not depend on them is added by `Batch.once`; what is drawn for a step,
+    is drawn with the first part. Said of the `loss` of this class, not of one that overrides it."""
+
+    repeats_passes: ClassVar[bool] = True
+    """Whether a layer may be computed again in the backward pass (`training.checkpointing`); not if
+    its own parts draw or count in every pass."""
+
     uses_task_id: ClassVar[bool] = False
     """Whether predictions use the identity of the test data's task, which `select` names."""
+
+    reads_pixels: ClassVar[bool] = True
+    """Whether it looks into `Batch.pixels` itself. False: it only hands them on to the backbone, so
+    that it may be given features instead (see `leaves_images`)."""
 
     def __init__(self, backbone: Backbone, config: MethodConfig) -> None:
         super().__init__()
         self.backbone = backbone
         self.config = config
+        before = {reading: backbone.reading_state(reading) for reading in READINGS}
         self.build()
+        hold_exactly(self, self.changed())
         names = set(self.trainable())
+        left = {
+            reading: state == backbone.reading_state(reading)
+            and not any(f"backbone.{name}" in names for name in state)
+            for reading, state in before.items()
+        }
+        prompting = backbone.prompting
+        self.leaves_images = left["images"]
+        """Whether images are read by the untouched backbone for ever: `build` put nothing there,
+        and no stage trains weights there. Then features of images need computing only once."""
+        self.leaves_texts = left["texts"] and prompting.context is None and not prompting.in_texts
+        """The same of texts."""
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(name in names)
-        self._initial = self.state()
+        self._initial = on_disk(self.state())
 
     def build(self) -> None:
         """Add what the method needs beside the backbone's own weights (adapters, prompts)."""
@@ -112,6 +142,13 @@ class Method(nn.Module, ABC):
         """Returns the names (as in `named_parameters`) of all weights that any stage may train."""
         return [f"backbone.{name}" for name in self.backbone.trainable()]
 
+    def changed(self) -> list[str]:
+        """Returns the names of all weights that may change, trained or merged into.
+
+        They are kept in single precision, whatever the type of the backbone's other weights.
+        """
+        return self.trainable()
+
     @classmethod
     def tasks_trained_on(cls, prefix: tuple[str, ...]) -> tuple[str, ...]:
         """Returns the tasks from which the last stage of `prefix` draws its training batches.
@@ -119,6 +156,16 @@ class Method(nn.Module, ABC):
         Methods in closed form learn in `after_task`: they name no task and take no steps.
         """
         return prefix[-1:]
+
+    @classmethod
+    def divides_batches(cls) -> bool:
+        """Returns whether a step may be made of parts of its batch, see `is_mean_over_samples`."""
+        owners = {
+            name: next(owner for owner in cls.__mro__ if name in vars(owner))
+            for name in ("is_mean_over_samples", "loss", "forward")
+        }
+        said = owners.pop("is_mean_over_samples")
+        return cls.is_mean_over_samples and all(issubclass(said, own) for own in owners.values())
 
     def before_task(self, stage: Stage) -> None:
         """Called once before the first step of a stage, with the parent's state loaded."""
@@ -131,14 +178,14 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, batch: Batch) -> Tensor:
-        """Returns the scalar to minimise on this worker's share of a step's batch."""
+        """Returns the scalar to minimise on this worker's share of a step's batch, or a part."""
 
     def forward(self, batch: Batch) -> Tensor:
         """Returns the loss; this is the call that data-parallel training wraps."""
         return self.loss(batch)
 
     def after_backward(self) -> None:
-        """Called after every backward pass, with gradients averaged over workers, to edit them."""
+        """Called once a step, with gradients averaged over workers, to edit them."""
 
     def after_step(self) -> None:
         """Called after every optimiser step."""
@@ -199,6 +246,34 @@ class Method(nn.Module, ABC):
         for name in self.trainable():
             parameters[name].copy_(state[f"weights/{name}"])
         self.load_extra_state(part_of(state, "extra/"))
+
+
+def hold_exactly(model: nn.Module, names: Iterable[str]) -> None:
+    """Keep some parameters in single precision at least, in which small updates are not lost."""
+    parameters = dict(model.named_parameters())
+    for name in names:
+        if torch.finfo(parameters[name].dtype).bits < 32:
+            parameters[name].data = parameters[name].data.float()
+
+
+def on_disk(state: State) -> State:
+    """Returns the same tensors in a file that only this process has, and that ends with it.
+
+    The system reads them from there when they are used, and memory is free for others. Small
+    states stay in memory, and so do those for which the disk has no room.
+    """
+    if sum(tensor.nbytes for tensor in state.values()) < _SMALL:
+        return state
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file, save_file
+
+    try:
+        with NamedTemporaryFile(suffix=".safetensors") as file:
+            save_file(state, file.name)
+            mapped: State = load_file(file.name)
+            return mapped
+    except (OSError, SafetensorError):
+        return state
 
 
 def part_of(state: Mapping[str, Tensor], prefix: str) -> State:

@@ -7,7 +7,7 @@ A task is of one of three kinds:
     answers     what to write in answer to a question, or an instruction, about an image
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, Protocol, Self, get_args
 
@@ -163,13 +163,39 @@ class Task:
         )
 
 
+@dataclass(frozen=True)
+class BatchPart:
+    """Which samples of a worker's share of a step go through the model together."""
+
+    start: int
+    stop: int
+    of: int
+    """Samples of the whole share."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether the step begins with it."""
+        return self.start == 0
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the step ends with it."""
+        return self.stop == self.of
+
+    @property
+    def share(self) -> float:
+        """Its part of the samples, which is its weight in a mean over all of them."""
+        return (self.stop - self.start) / self.of
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
     """Samples of one task, on the device of the model."""
 
     task: Task
     pixels: Tensor
-    """uint8 [B, 3, H, W] at the backbone's resolution; not normalised yet."""
+    """uint8 [B, 3, H, W] at the backbone's resolution, not normalised yet; or, where a method does
+    not read them and leaves alone what does, the backbone's `vision_features` of them."""
     labels: Tensor
     """int64 [B]: index of the right choice; 0 where there are no choices."""
     ids: Tensor
@@ -179,9 +205,45 @@ class Batch:
     """Per sample: its caption, its reference answers, or choices of its own."""
     shown: Tensor | None = None
     """int64 [B], on the CPU: the number of the picture that each sample shows; None: all differ."""
+    part: BatchPart | None = None
+    """Of which part of a step these are all samples; None: of all of it, or of no step."""
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def rows(self, chosen: Tensor) -> "Batch":
+        """Returns the samples at some places of the batch (int64 [n], on any device)."""
+        here = chosen.cpu()
+        there = here.to(self.pixels.device)
+        return replace(
+            self,
+            pixels=self.pixels[there],
+            labels=self.labels[there],
+            ids=self.ids[here],
+            questions=self.questions and tuple(self.questions[i] for i in here.tolist()),
+            texts=self.texts and tuple(self.texts[i] for i in here.tolist()),
+            shown=None if self.shown is None else self.shown[here],
+        )
+
+    def parts(self, size: int | None) -> Iterator["Batch"]:
+        """Yields parts of at most `size` samples, the last of which may have fewer; None: all."""
+        count = len(self)
+        if size is None or size >= count:
+            yield self
+            return
+        for start in range(0, count, size):
+            stop = min(start + size, count)
+            some = self.rows(torch.arange(start, stop))
+            yield replace(some, part=BatchPart(start, stop, count))
+
+    def once(self, term: Callable[[], Tensor]) -> Tensor | float:
+        """Returns a term of a step's loss that does not depend on the samples of the batch.
+
+        Where a step is made in parts the last of them has it, so weighed that the step has it once.
+        """
+        if self.part is None:
+            return term()
+        return term() / self.part.share if self.part.is_last else 0.0
 
     @property
     def has_classes(self) -> bool:
@@ -210,7 +272,7 @@ def batch_of(task: Task, split: Split, ids: Tensor, pixels: Tensor) -> Batch:
         task: Whose split it is.
         split: Where the samples are.
         ids: int64 [B], on the CPU.
-        pixels: uint8 [B, 3, H, W]: the pictures that they show.
+        pixels: Of the pictures that they show: uint8 [B, 3, H, W], or their `vision_features`.
     """
     batch = Batch(task=task, pixels=pixels, **split.content(ids))
     return replace(batch, labels=batch.labels.to(pixels.device, non_blocking=True))

@@ -21,6 +21,10 @@ WORDS = (
 """Patterns in what pydantic says, and what a user calls these things."""
 
 
+MOST = 10**9
+"""Largest number of anything; a larger one is a slip, and would be found out much later."""
+
+
 class Section(BaseModel):
     """Part of the study file: no unknown keys, no NaN, immutable once validated.
 

@@ -11,7 +11,7 @@ from methods.base import MethodConfig, State
 from methods.baselines.finetune import FineTune
 from methods.data import Stage
 from methods.seeds import derive_seed
-from methods.tools.low_rank import LoraOptions, draw_lora, lora_layers, merge_lora
+from methods.tools.low_rank import LoraOptions, draw_lora, lora_layers, lora_parameters, merge_lora
 
 
 class MergedLoraConfig(MethodConfig, LoraOptions):
@@ -35,6 +35,10 @@ class MergedLora(FineTune):
         self.merged = {
             name: layer.get_base_layer().weight for name, layer in lora_layers(self).items()
         }
+
+    def changed(self) -> list[str]:
+        """Returns the adapter's weights, and those that it is merged into."""
+        return [*lora_parameters(self), *(f"{name}.base_layer.weight" for name in self.merged)]
 
     def after_task(self, stage: Stage) -> None:
         """Merge, and draw the next adapter."""

@@ -22,7 +22,7 @@ from torch.nn.functional import softplus
 
 from methods.adapters.adapter import Bottleneck
 from methods.backbones.prompting import Prompting
-from methods.data import Stage
+from methods.data import Batch, BatchPart, Stage
 
 _SCALE = 0.1
 _LEAST_NOISE = 0.01
@@ -52,16 +52,33 @@ class Noise:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._generator = stage.generator("noise of routers")
-        self.texts_differ = False
+        self._texts_differ = False
         """Whether workers read other texts, those of their own samples."""
+        self._part: BatchPart | None = None
+        self._drawn: list[Tensor] = []
+        """Of the layers one after the other, in the first part of a step."""
+        self._met = 0
+        """Layers that the part at hand has gone through."""
+
+    def begin(self, batch: Batch) -> None:
+        """Draw for a step, or go on with what was drawn for its first part."""
+        self._texts_differ = not batch.has_classes
+        self._part, self._met = batch.part, 0
+        if not batch.part or batch.part.is_first:
+            self._drawn = []
 
     def draw(self, rows: int, columns: int, of_samples: bool) -> Tensor:
         """For this worker's samples, or for texts: [rows, columns], or a row for all texts."""
         if not of_samples:
-            rows = 1 if self.texts_differ else rows
-            return torch.randn(rows, columns, generator=self._generator)
-        whole = torch.randn(self._stage.batch_size, columns, generator=self._generator)
-        return self._stage.shard(whole)
+            return self._draw(1 if self._texts_differ else rows, columns)
+        mine = self._stage.shard(self._draw(self._stage.batch_size, columns))
+        return mine[self._part.start : self._part.stop] if self._part else mine
+
+    def _draw(self, rows: int, columns: int) -> Tensor:
+        if self._met == len(self._drawn):
+            self._drawn.append(torch.randn(rows, columns, generator=self._generator))
+        self._met += 1
+        return self._drawn[self._met - 1]
 
 
 class Mixture(nn.Module):

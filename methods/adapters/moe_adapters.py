@@ -66,6 +66,8 @@ class MoEAdapters(FrozenBackbone):
 
     Config = MoEAdaptersConfig
     config: MoEAdaptersConfig
+    is_mean_over_samples: ClassVar[bool] = True
+    repeats_passes: ClassVar[bool] = False
     uses_task_id: ClassVar[bool] = True
 
     def build(self) -> None:
@@ -107,7 +109,7 @@ class MoEAdapters(FrozenBackbone):
 
     def loss(self, batch: Batch) -> Tensor:
         """Returns the task's loss."""
-        self.noise.texts_differ = not batch.has_classes
+        self.noise.begin(batch)
         return super().loss(batch)
 
     def after_task(self, stage: Stage) -> None:

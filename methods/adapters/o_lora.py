@@ -18,6 +18,8 @@ the same name, an orthonormal start for a single adapter, and knows nothing of e
 State beside that of merged_lora.py: per layer the A of all earlier tasks, [(t - 1) r, inputs].
 """
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -45,6 +47,7 @@ class OLora(MergedLora):
 
     Config = OLoraConfig
     config: OLoraConfig
+    is_mean_over_samples: ClassVar[bool] = True
 
     def build(self) -> None:
         """Look up the factors; no earlier task has any."""

@@ -35,7 +35,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from methods.base import MethodConfig, State, part_of
+from methods.base import MethodConfig, State, hold_exactly, part_of
 from methods.baselines.finetune import FineTune
 from methods.data import Stage
 from methods.parallel import first_of_workers
@@ -70,6 +70,7 @@ class OSF(FineTune):
         import peft
         from peft.tuners.osf import OSFLayer
 
+        hold_exactly(self.backbone, (f"{name}.weight" for name in self.backbone.adapted()))
         split = peft.OSFConfig(
             effective_rank=self.config.kept, target_modules=self.backbone.adapted()
         )
@@ -82,6 +83,10 @@ class OSF(FineTune):
     def trainable(self) -> list[str]:
         """Returns the minor factors of every weight."""
         return [name for name, _ in self.named_parameters() if ".osf_svd_params." in name]
+
+    def changed(self) -> list[str]:
+        """Returns the factors, and the weights that updates become a part of."""
+        return [*self.trainable(), *(f"{name}.base_layer.weight" for name in self.layers)]
 
     @torch.no_grad()
     def before_task(self, stage: Stage) -> None:

@@ -79,6 +79,7 @@ class RAIL(Method):
     Config = RAILConfig
     config: RAILConfig
     needs_classes: ClassVar[bool] = True
+    reads_pixels: ClassVar[bool] = False
     depends_on: ClassVar[DependsOn] = "task"
     combines_over: ClassVar[Literal["set", "sequence"] | None] = "set"
 

@@ -25,6 +25,8 @@ class FineTune(Method):
     """Minimise the task's own loss with all weights (but the temperature) free."""
 
     Config: ClassVar[type[MethodConfig]] = FineTuneConfig
+    is_mean_over_samples: ClassVar[bool] = True
+    reads_pixels: ClassVar[bool] = False
 
     @property
     def adapter(self) -> LoraOptions | None:

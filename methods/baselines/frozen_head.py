@@ -41,6 +41,8 @@ class FrozenHead(Method):
 
     Config = FrozenHeadConfig
     needs_classes: ClassVar[bool] = True
+    is_mean_over_samples: ClassVar[bool] = True
+    reads_pixels: ClassVar[bool] = False
 
     def build(self) -> None:
         """Start with a head that changes nothing."""

@@ -53,6 +53,7 @@ class DualTeacher(FineTune):
 
     Config = DualTeacherConfig
     config: DualTeacherConfig
+    is_mean_over_samples: ClassVar[bool] = True
     requires: ClassVar[frozenset[Requirement]] = frozenset({"reference"})
 
     def build(self) -> None:
@@ -67,7 +68,7 @@ class DualTeacher(FineTune):
 
     def loss(self, batch: Batch) -> Tensor:
         """Returns the task's loss and the distance from the teachers on a reference batch."""
-        return super().loss(batch) + self.distance()
+        return super().loss(batch) + batch.once(self.distance)
 
     def distance(self) -> Tensor:
         """Returns weighted squared distance from both teachers on the next reference batch."""

@@ -59,6 +59,7 @@ class ZSCL(FineTune):
 
     Config = ZSCLConfig
     config: ZSCLConfig
+    is_mean_over_samples: ClassVar[bool] = True
     requires: ClassVar[frozenset[Requirement]] = frozenset({"reference"})
 
     def build(self) -> None:
@@ -81,7 +82,7 @@ class ZSCL(FineTune):
 
     def loss(self, batch: Batch) -> Tensor:
         """Returns the task's loss plus the distance from the pretrained model."""
-        return super().loss(batch) + self.config.strength * self.distance()
+        return super().loss(batch) + batch.once(lambda: self.config.strength * self.distance())
 
     def distance(self) -> Tensor:
         """Returns distillation on the next reference batch."""

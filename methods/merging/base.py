@@ -37,6 +37,11 @@ class Merging(FineTune):
         self._moved: frozenset[str] | None = None
         """The weights that differ from the untouched backbone; None: that is not known."""
 
+    def changed(self) -> list[str]:
+        """Returns what experts train, and the weights that their adapters are merged into."""
+        merged = [name for name, _ in self.named_parameters() if name.endswith(ADAPTED)]
+        return [*self.trainable(), *merged]
+
     @abstractmethod
     def merge(self, vectors: TaskVectors) -> Vector:
         """Returns the vector to add to the untouched backbone."""

@@ -97,7 +97,7 @@ class ConDU(Masked):
         asked = self.nearest(self.backbone.embed_images(batch.pixels))
         for task, rows in zip(self.unified.tasks, asked.T, strict=True):
             if rows.any():
-                some = _part(batch, rows)
+                some = batch.rows(rows.nonzero().squeeze(1))
                 self.become(self.unified.expert(task))
                 # What was embedded with other weights must not be found again.
                 with self.backbone.frozen_texts([batch.task]):
@@ -149,16 +149,3 @@ def _with_one_more(unified: Unified, new: TaskVectors) -> Iterable[tuple[str, Te
     for weight, tau in unified.vector.items():
         factors = unified.factors.to(tau.device).view(-1, *[1] * tau.dim())
         yield weight, torch.cat([factors * unified.masks[weight] * tau, new[weight]])
-
-
-def _part(batch: Batch, rows: Tensor) -> Batch:
-    """Returns the samples of a batch that `rows` (bool [B]) marks."""
-    chosen = rows.nonzero().squeeze(1)
-    here = chosen.cpu()
-    return replace(
-        batch,
-        pixels=batch.pixels[chosen],
-        labels=batch.labels[chosen],
-        ids=batch.ids[here],
-        questions=tuple(batch.questions[i] for i in here.tolist()) if batch.questions else None,
-    )

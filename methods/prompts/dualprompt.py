@@ -23,6 +23,8 @@ The general prompts make the training of a task depend on those before it, and i
 goes stale as they move on.
 """
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -58,6 +60,7 @@ class DualPrompt(FrozenBackbone):
 
     Config = DualPromptConfig
     config: DualPromptConfig
+    is_mean_over_samples: ClassVar[bool] = True
 
     def build(self) -> None:
         """Put the general prompts and one expert in."""

@@ -22,7 +22,7 @@ Left open there, or different here:
 - There is no growing head whose old classes would have to be masked: choices are the task's own.
 """
 
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -57,6 +57,7 @@ class L2P(FrozenBackbone):
 
     Config = L2PConfig
     config: L2PConfig
+    is_mean_over_samples: ClassVar[bool] = True
 
     def build(self) -> None:
         """Put the pool in."""

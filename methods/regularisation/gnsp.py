@@ -81,6 +81,7 @@ class GNSP(FineTune):
 
     Config = GNSPConfig
     config: GNSPConfig
+    is_mean_over_samples: ClassVar[bool] = True
     requires: ClassVar[frozenset[Requirement]] = frozenset({"reference"})
 
     def build(self) -> None:
@@ -106,7 +107,7 @@ class GNSP(FineTune):
 
     def loss(self, batch: Batch) -> Tensor:
         """Returns the task's loss, distillation and alignment on a reference batch."""
-        return super().loss(batch) + self.reference_loss()
+        return super().loss(batch) + batch.once(self.reference_loss)
 
     def reference_loss(self) -> Tensor:
         """Returns distillation and contrast of the next reference pairs."""

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from methods.base import State
-from methods.data import Batch, Stage
+from methods.data import Batch, BatchPart, Stage
 from methods.seeds import derive_seed
 
 BufferKind = Literal["balanced", "reservoir"]
@@ -44,8 +44,8 @@ class Buffer(ABC):
 
     def draw(
         self, stage: Stage, generator: torch.Generator, undivided: Collection[str] = ()
-    ) -> list[Batch]:
-        """Returns this worker's share of a random batch as large as the stage's, one part per task.
+    ) -> list[Item]:
+        """Returns this worker's share of a random batch as large as the stage's.
 
         Nothing is drawn from an empty memory. All that is drawn from the tasks `undivided` goes to
         every worker.
@@ -55,10 +55,7 @@ class Buffer(ABC):
         slots = torch.randint(len(self.items), (stage.batch_size,), generator=generator)
         share = set(stage.shard(torch.arange(len(slots))).tolist())
         met = [self.items[slot] for slot in slots.tolist()]
-        drawn = by_task(
-            item for place, item in enumerate(met) if place in share or item[0] in undivided
-        )
-        return [stage.tasks[task].batch(torch.tensor(ids)) for task, ids in drawn.items()]
+        return [item for place, item in enumerate(met) if place in share or item[0] in undivided]
 
     def state(self) -> State:
         """Returns, per task, the slots it holds and the samples in them: int64 [n, 2]."""
@@ -78,6 +75,29 @@ class Buffer(ABC):
             for slot, sample in held.tolist()
         }
         self.items = [slots[slot] for slot in range(len(slots))]
+
+
+class Replay:
+    """What a stage draws from a memory: a batch in every step, by task."""
+
+    def __init__(
+        self, buffer: Buffer, stage: Stage, draws: torch.Generator, undivided: Collection[str]
+    ) -> None:
+        """Draw nothing yet; the arguments are those of `Buffer.draw`."""
+        self._buffer, self._stage = buffer, stage
+        self._draws, self._undivided = draws, undivided
+        self._drawn: list[Item] = []
+
+    def recall(self, part: BatchPart | None) -> list[Batch]:
+        """Returns the next batch, one part per task.
+
+        A part of a step gets the part of the step's draw at the places of its own samples: as many
+        as it has itself, so that means over parts make up those over all that was drawn.
+        """
+        if part is None or part.is_first:
+            self._drawn = self._buffer.draw(self._stage, self._draws, self._undivided)
+        some = by_task(self._drawn[part.start : part.stop] if part else self._drawn)
+        return [self._stage.tasks[task].batch(torch.tensor(ids)) for task, ids in some.items()]
 
 
 class Reservoir(Buffer):

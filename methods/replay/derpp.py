@@ -47,6 +47,8 @@ class DERpp(ER):
     Config = DERppConfig
     config: DERppConfig
     needs_classes: ClassVar[bool] = True
+    is_mean_over_samples: ClassVar[bool] = True
+    batches: ClassVar[int] = 2
 
     def build(self) -> None:
         """Start with nothing in memory."""
@@ -55,7 +57,7 @@ class DERpp(ER):
 
     def loss(self, batch: Batch) -> Tensor:
         """Returns CE(task) + alpha MSE(logits in memory) + beta CE(memory)."""
-        seen, labelled = self.recall(), self.recall()
+        seen, labelled = self.recall(batch.part)
         losses = self.backbone.loss(batch, *labelled)
         loss = losses[: len(batch)].mean()
         if not seen:

@@ -13,13 +13,15 @@ with one another: each of them gets all captions that are drawn, and its loss co
 part. So the number of workers does not matter, but they do not divide this work.
 """
 
+from typing import ClassVar
+
 from pydantic import Field
 from torch import Tensor
 
 from methods.base import State
 from methods.baselines.finetune import FineTune, FineTuneConfig
-from methods.data import Batch, Stage
-from methods.replay.buffers import BUFFERS, BufferKind
+from methods.data import Batch, BatchPart, Stage
+from methods.replay.buffers import BUFFERS, BufferKind, Replay
 
 
 class ERConfig(FineTuneConfig):
@@ -37,6 +39,10 @@ class ER(FineTune):
 
     Config = ERConfig
     config: ERConfig
+    is_mean_over_samples: ClassVar[bool] = True
+
+    batches: ClassVar[int] = 1
+    """How many are drawn from memory for every step."""
 
     def build(self) -> None:
         """Start with nothing in memory."""
@@ -46,18 +52,21 @@ class ER(FineTune):
     def before_task(self, stage: Stage) -> None:
         """Remember where samples come from and how to draw them."""
         self.stage = stage
-        self.draws = stage.generator("replay")
         self.undivided = [
             name for name, data in stage.tasks.items() if self.backbone.contrasts(data.task)
         ]
+        self.draws = stage.generator("replay")
+        self.replays = [
+            Replay(self.buffer, stage, self.draws, self.undivided) for _ in range(self.batches)
+        ]
 
-    def recall(self) -> list[Batch]:
-        """Returns a batch from memory, by task."""
-        return self.buffer.draw(self.stage, self.draws, self.undivided)
+    def recall(self, part: BatchPart | None = None) -> list[list[Batch]]:
+        """Returns the next batches from memory, each by task; for a part of a step a part."""
+        return [replay.recall(part) for replay in self.replays]
 
     def loss(self, batch: Batch) -> Tensor:
         """Returns the mean over the union of the task's batch and one batch from memory."""
-        recalled, workers = self.recall(), self.stage.world_size
+        (recalled,), workers = self.recall(batch.part), self.stage.world_size
         losses = self.backbone.loss(batch, *recalled)
         if workers == 1 or not any(part.task.name in self.undivided for part in recalled):
             return losses.mean()

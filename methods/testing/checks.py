@@ -65,6 +65,9 @@ class MethodChecks:
     learns_on: ClassVar[Sequence[str]] = tuple(BACKBONES)
     """Backbones on which the method has to learn. A tiny fusion model with random weights hardly
     sees anything, so that prompts cannot steer it."""
+    sees_features_on: ClassVar[Sequence[str] | None] = None
+    """Backbones on which it may be given features of images instead of pixels, since neither it
+    nor what it puts into the backbone changes how images are read; None: those where it is."""
     gain: ClassVar[float] = 0.15
     """By how much 20 steps have to raise the score of the task that is trained, of 1."""
 
@@ -156,6 +159,37 @@ class MethodChecks:
             assert scores == other_scores
         elif len(trained.order) > 2:  # two may commute
             assert not alike
+
+    def test_features_stand_for_pixels(self, backbone: str) -> None:
+        """Where features are given, images are read as by the untouched backbone, and no others.
+
+        Training on them is training on pixels, but for rounding.
+        """
+        trained = self._trained(backbone)
+        bench, method = trained.bench, trained.method
+        trainer = bench.worker.trainer
+        (source,) = bench.plan.pinned.sources.values()
+        untouched, now = source.load().eval(), method.eval().backbone
+        is_same = True
+        for last in bench.trainings(trained.order)[-1:]:  # the method may have gone on since
+            method.load_state(state_in(trained.results[last.key]))
+        for name in trained.order:
+            task = trainer.benchmark.tasks[name]
+            pixels = trainer.pixels("train", task)[torch.arange(8)]
+            with torch.no_grad():
+                method.select(name)
+                expected, found = untouched.embed_images(pixels), now.embed_images(pixels)
+                method.select(None)
+            is_same &= torch.allclose(found, expected, atol=1e-6)
+        assert is_same or not trainer.sees_features
+        if self.sees_features_on is not None:
+            assert is_same == trainer.sees_features == (backbone in self.sees_features_on)
+        for first in bench.trainings(trained.order)[:1] if trainer.sees_features else ():
+            bench = trained.new_bench()
+            bench.worker.load(first)
+            bench.worker.trainer.sees_features = False
+            state = state_in(bench.worker.compute(replace(first, evaluation=""), lambda _: {}))
+            assert distance(state, state_in(trained.results[first.key])) < 1e-5
 
     def test_reuses_training_of_is_true(self, backbone: str) -> None:
         """A method that reuses the trainings of another trains exactly as that one does."""

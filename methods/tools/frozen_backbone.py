@@ -1,5 +1,7 @@
 """The base of methods that leave the backbone as it is and train what they put into it."""
 
+from typing import ClassVar
+
 from pydantic import Field
 from torch import Tensor
 
@@ -20,6 +22,9 @@ class FrozenBackboneConfig(MethodConfig):
 
 class FrozenBackbone(Method):
     """Train what the method adds to a frozen backbone, on the task's own loss."""
+
+    is_mean_over_samples: ClassVar[bool] = True
+    reads_pixels: ClassVar[bool] = False
 
     def trainable(self) -> list[str]:
         """Returns everything that does not belong to the backbone."""

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from methods.backbones.base import Backbone
+from methods.base import hold_exactly
 from methods.seeds import torch_seeded
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def add_lora(backbone: Backbone, options: LoraOptions) -> None:
         target_modules=backbone.adapted(),
     )
     inject_adapter_in_model(adapter, backbone)
+    hold_exactly(backbone, lora_parameters(backbone))
 
 
 def lora_parameters(model: nn.Module) -> list[str]:

@@ -132,6 +132,8 @@ def check_prompts(study: Study, sources: Mapping[str, Source]) -> None:
         comparing = _comparing(study)
         facts = (
             *(source.fingerprint, repr(source.config), smoothing, comparing),
+            study.training.cuts(study.lanes.workers),
+            study.training.checkpointing,
             [_facts(task) for task in tasks],
         )
         content = hashlib.sha256(repr(facts).encode()).digest()
@@ -156,11 +158,15 @@ def _check_texts(task: Task) -> None:
 
 def _check_readings(study: Study, label: str, source: Source, tasks: list[Task]) -> None:
     # It imports transformers, which takes seconds.
-    from methods.backbones.loading import FAMILIES, load_text_reader
+    from methods.backbones.loading import FAMILIES, check_model, load_text_reader
 
     config = source.config
     try:
-        reader = load_text_reader(source.location, source.commit)
+        reader = load_text_reader(source.location, source.commit, config.image_size)
+        if config.attention or study.training.checkpointing:
+            check_model(
+                source.location, source.commit, config.attention, study.training.checkpointing
+            )
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0].removesuffix(".")
         raise InputError(f"backbone '{label}': {reason}.") from None
@@ -175,7 +181,18 @@ def _check_readings(study: Study, label: str, source: Source, tasks: list[Task])
             f"dual encoders do, and backbone '{label}' is a fusion model, which answers in another "
             "way; leave one of them out."
         )
+    learnt = study.benchmark.task_names()
     for task in tasks:
+        if (
+            task.name in learnt
+            and FAMILIES[reader.family].contrasts(task)
+            and study.training.cuts(study.lanes.workers)
+        ):
+            raise InputError(
+                f"training.micro_batch cuts batches into parts, and backbone '{label}' compares "
+                f"the captions of a whole batch of task '{task.name}'; leave out "
+                "training.micro_batch, or the task."
+            )
         if refused := FAMILIES[reader.family].refusal(task.form):
             raise InputError(
                 f"task '{task.name}' is not for backbone '{label}': {refused}; "

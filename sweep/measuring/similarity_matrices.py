@@ -54,7 +54,7 @@ def recipe(study: Study, backbone: str, pinned: Pinned, measures: Iterable[str])
     facts: dict[str, Any] = {
         "version": VERSION,
         "backbone": source.config.path,
-        "weights": source.fingerprint,
+        "weights": source.identity,
         "answer": source.config.answer,
         "data": pinned.data["benchmark"],
         "tasks": list(pinned.tasks),
@@ -72,7 +72,7 @@ def recipe(study: Study, backbone: str, pinned: Pinned, measures: Iterable[str])
             else {
                 "experts": entry(study).model_dump(mode="json"),
                 "experts_code": code_of(entry(study).kind),
-                "training": study.training.model_dump(mode="json"),
+                "training": study.training.settings,
                 "seed": study.replicate_seed(0),
             }
         )

@@ -74,7 +74,7 @@ class Plan(UnitGraph):
         self._added: dict[tuple[str, str, str, int, Order, bool], str] = {}
         self._known_stages: dict[tuple[Where, Order, bool], str] = {}
         self._known_evaluations: dict[tuple[str, Order], str] = {}
-        self._settings = study.training.model_dump(mode="json")
+        self._settings = study.training.settings
         self._shown = {
             self._trainings[label]
             for label, kind in self._methods.items()
@@ -226,7 +226,7 @@ class Plan(UnitGraph):
         facts: dict[str, Any] = {
             "version": VERSION,
             "kind": kind,
-            "backbone": source.fingerprint,
+            "backbone": source.identity,
         }
         if kind == "start" and prefix:
             facts["offered"] = prefix

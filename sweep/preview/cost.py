@@ -1,6 +1,7 @@
 """Estimates what a study will cost: measures a few steps, then simulates the schedule."""
 
 import heapq
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,13 +11,18 @@ from sweep.cache import CACHE
 from sweep.plan.plan import Plan
 from sweep.plan.scheduler import Kept, Scheduler
 from sweep.plan.units import Unit
+from sweep.preview.thinned import num_pictures
 from sweep.stage.trainer import join_lane
 from sweep.stage.worker import Worker
 from sweep.storage.store import Record, Store
-from sweep.study.schema import Study, Training
+from sweep.study.schema import Study
+from sweep.study.training import Training
+from sweep.tasks.frozen_features import FrozenFeatures, features_of, sample_pixels
 
 PROBES = (2, 10)
 """Steps of two timed stages: their difference is the cost of steps, the rest is fixed."""
+_SEEN = 8
+"""Images of which the time is taken that their features cost."""
 LANE_START_SECONDS = 15.0
 """Seconds to start Ray and the first lane (five to seven processes that import torch)."""
 
@@ -31,6 +37,14 @@ class Cost:
     seconds_per_combination: float = 0.0
     seconds_per_training: float = 0.0
     """Fixed cost besides the steps, such as importances of weights, or filling a buffer."""
+    seconds_of_features: float | None = None
+    """Of the features of all images, which are computed once and shared by all methods that do not
+    change what reads images; None: this method does."""
+
+    @property
+    def sees_features(self) -> bool:
+        """Whether the method is given features of images instead of pixels."""
+        return self.seconds_of_features is not None
 
     def seconds(self, plan: Plan, unit: Unit) -> float:
         """Returns the expected time of a unit, in seconds."""
@@ -62,11 +76,24 @@ def measure_costs(plan: Plan) -> dict[tuple[str, str], Cost]:
     counts.
     """
     worker = timing_worker(plan)
-    return {
-        (backbone, method): measure_cost(worker, plan, backbone, method)
-        for backbone in plan.study.backbones
-        for method in plan.study.methods
-    }
+    costs = {}
+    for backbone in plan.study.backbones:
+        for method in plan.study.methods:
+            cost = measure_cost(worker, plan, backbone, method)
+            if cost.seconds_of_features:
+                left = _left_to_see(worker) / num_pictures(worker.benchmark)
+                cost = replace(cost, seconds_of_features=left * cost.seconds_of_features)
+            costs[backbone, method] = cost
+    return costs
+
+
+def _left_to_see(worker: Worker) -> int:
+    """Returns how many images have no features on this machine yet, which a method then lacks."""
+    trainer, benchmark = worker.trainer, worker.benchmark
+    seen = [trainer.images("train", task) for task in benchmark.tasks.values()]
+    for tasks in (benchmark.tasks, benchmark.probes):
+        seen += [trainer.images("test", task) for task in tasks.values()]
+    return sum(images.missing for images in seen if isinstance(images, FrozenFeatures))
 
 
 def timing_worker(plan: Plan, cache: Path = CACHE) -> Worker:
@@ -132,7 +159,19 @@ def measure_cost(worker: Worker, plan: Plan, backbone: str, method: str) -> Cost
         sum(tensor.nbytes for tensor in states["first"].values()),
         seconds.get("combine", 0.0),
         fixed,
+        seconds_of_features(worker),
     )
+
+
+def seconds_of_features(worker: Worker) -> float | None:
+    """Returns the seconds to see all images once; None where the method is given pixels."""
+    if not worker.trainer.sees_features:
+        return None
+    backbone = worker.trainer.backbone
+    pixels = sample_pixels(backbone, _SEEN)
+    started = time.perf_counter()
+    features_of(backbone, pixels)
+    return (time.perf_counter() - started) / _SEEN * num_pictures(worker.benchmark)
 
 
 def _line(steps: tuple[int, int], seconds: Sequence[float]) -> tuple[float, float]:
@@ -195,18 +234,28 @@ def estimate_cost(
                 unit = assignment.unit
                 waiting.remove(lane)
                 loaded[lane] = (unit.backbone, unit.method)
-                held[lane] = (*assignment.ancestors, unit.key)
+                held[lane] = (*assignment.needed, unit.key)
                 spent = seconds(unit, assignment.is_trained)
                 heapq.heappush(working, (now + spent, unit.key, lane))
                 if assignment.is_state_needed:
                     stored[unit.key] = costs[unit.backbone, unit.method].state_bytes
         if not working:
-            return CostEstimate(units, now + LANE_START_SECONDS if units else 0.0, peak)
+            now += LANE_START_SECONDS + _seconds_to_see(costs) / lanes
+            return CostEstimate(units, now if units else 0.0, peak)
         now, key, lane = heapq.heappop(working)
         peak = max(peak, sum(stored.values()))
         waiting.append(lane)
         for dropped in scheduler.finish(key):
             stored.pop(dropped, None)
+
+
+def _seconds_to_see(costs: Costs) -> float:
+    """Returns the seconds that one process needs for the features of all images."""
+    of_backbones: dict[str, float] = {}
+    for (backbone, _), cost in costs.items():
+        most = max(of_backbones.get(backbone, 0.0), cost.seconds_of_features or 0.0)
+        of_backbones[backbone] = most
+    return sum(of_backbones.values())
 
 
 def _seconds(plan: Plan, costs: Costs) -> Callable[[Unit, bool], float]:

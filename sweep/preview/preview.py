@@ -128,8 +128,13 @@ class Preview:
             f"{plural(facts['runs'], 'run')}, {plan.stages_sentence()}. On "
             f"{plural(self.lanes, 'lane')} as fast as this machine: about "
             f"{duration(self.expected.seconds)}, at most {size(self.expected.peak_state_bytes)} of "
-            f"states on disk.{self._stopping()}"
+            f"states on disk.{self._seeing()}{self._stopping()}"
         )
+
+    def _seeing(self) -> str:
+        seen = {name for (_, name), cost in self.costs.items() if cost.sees_features}
+        methods = ", ".join(label for label in self.plan.study.methods if label in seen)
+        return f" Features of images are computed once for {methods}." if methods else ""
 
     def _stopping(self) -> str:
         stopping = self.plan.study.stopping

@@ -36,3 +36,11 @@ def num_tested(benchmark: Benchmark) -> int:
     """Returns how many test samples an evaluation goes through."""
     suites = (*benchmark.tasks.values(), *benchmark.probes.values())
     return sum(len(task.test) for task in suites)
+
+
+def num_pictures(benchmark: Benchmark) -> int:
+    """Returns how many images a study trains on and tests with."""
+    splits = [task.train for task in benchmark.tasks.values()]
+    for tasks in (benchmark.tasks, benchmark.probes):
+        splits += [task.test for task in tasks.values()]
+    return sum(len(split.pictures) for split in splits)

@@ -10,7 +10,7 @@ from methods.data import Task
 from sweep.plan.plan import Plan
 from sweep.preview.cost import Cost, measure_cost, timing_worker
 from sweep.preview.machine import peak_memory, reset_peak_memory
-from sweep.preview.thinned import num_tested, thinned
+from sweep.preview.thinned import num_pictures, num_tested, thinned
 from sweep.stage.task_scores import relevant
 from sweep.stage.worker import Worker
 
@@ -54,16 +54,20 @@ def try_out(plan: Plan, failed: Callable[[str], None]) -> TriedOut:
     with tempfile.TemporaryDirectory() as cache:
         worker = timing_worker(plan, Path(cache))
         everything = num_tested(worker.benchmark)
+        pictures = num_pictures(worker.benchmark)
         batch = max(SAMPLES, plan.study.evaluation.batch_size)
         worker.benchmark = thinned(worker.benchmark, SAMPLES, batch)
-        share = everything / num_tested(worker.benchmark)
+        shares = (
+            everything / num_tested(worker.benchmark),
+            pictures / num_pictures(worker.benchmark),
+        )
         for backbone in plan.study.backbones:
             steps: dict[str, Callable[[], None]] = {
                 f"backbone '{backbone}'": partial(_evaluate, worker, plan, backbone, tried)
             }
             for method in plan.study.methods:
                 steps[f"method '{method}' on backbone '{backbone}'"] = partial(
-                    _train, worker, plan, (backbone, method), share, tried
+                    _train, worker, plan, (backbone, method), shares, tried
                 )
             for what, step in steps.items():
                 try:
@@ -108,11 +112,21 @@ def chance_of(task: Task, metric: str) -> float | None:
 
 
 def _train(
-    worker: Worker, plan: Plan, pair: tuple[str, str], share: float, tried: TriedOut
+    worker: Worker,
+    plan: Plan,
+    pair: tuple[str, str],
+    shares: tuple[float, float],
+    tried: TriedOut,
 ) -> None:
     reset_peak_memory()
     cost = measure_cost(worker, plan, *pair)
-    tried.costs[pair] = replace(cost, seconds_per_evaluation=cost.seconds_per_evaluation * share)
+    of_tests, of_pictures = shares
+    seeing = cost.seconds_of_features
+    tried.costs[pair] = replace(
+        cost,
+        seconds_per_evaluation=cost.seconds_per_evaluation * of_tests,
+        seconds_of_features=None if seeing is None else seeing * of_pictures,
+    )
     if plan.study.methods[pair[1]].kind.depends_on == "nothing":
         return  # it does no more than evaluate
     if (peak := peak_memory()) is not None:

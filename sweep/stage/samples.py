@@ -14,6 +14,7 @@ from sweep.stage.stratified import stratified
 from sweep.stage.trainer import Trainer
 from sweep.study.evaluation import Evaluation
 from sweep.tasks.base import Benchmark
+from sweep.tasks.frozen_features import FrozenFeatures
 from sweep.tasks.pixels import Pixels
 
 
@@ -25,13 +26,14 @@ class TestSamples:
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
         self._pixels: dict[str, Pixels] = {}
+        self._images: dict[str, Pixels | FrozenFeatures] = {}
 
     def batches(self, task: Task) -> Iterator[Batch]:
         """Yields this worker's share of a task's test samples."""
-        pixels, split = self.pixels(task), task.test
+        images, split = self.images(task), task.test
         device = self.trainer.accelerator.device
         for ids in self.shares(len(split)):
-            shown = pixels[split.shown[ids.numpy()]].to(device, non_blocking=True)
+            shown = images[split.shown[ids.numpy()]].to(device, non_blocking=True)
             yield batch_of(task, split, ids, shown)
 
     def gathered(self, task: Task, answers: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
@@ -47,10 +49,18 @@ class TestSamples:
         return given
 
     def pixels(self, task: Task) -> Pixels:
-        """Returns the prepared test images of a task."""
+        """Returns the prepared test images of a task, to look at; see `images`."""
         if task.name not in self._pixels:
             self._pixels[task.name] = self.trainer.pixels("test", task)
         return self._pixels[task.name]
+
+    def images(self, task: Task) -> Pixels | FrozenFeatures:
+        """Returns what batches are given of the test images of a task: pixels, or features."""
+        if not self.trainer.sees_features:
+            return self.pixels(task)
+        if task.name not in self._images:
+            self._images[task.name] = self.trainer.images("test", task)
+        return self._images[task.name]
 
     def shares(self, count: int) -> Iterator[Tensor]:
         """Yields this worker's sample ids, in batches."""
@@ -62,7 +72,7 @@ class TestSamples:
         """Returns embeddings of some test images, on every worker: float32 [N, D], on the CPU."""
         backbone, images = self.trainer.backbone, []
         for part in torch.split(ids, self.trainer.study.evaluation.batch_size):
-            pixels = self.pixels(task)[task.test.shown[part.numpy()]].to(backbone.device)
+            pixels = self.images(task)[task.test.shown[part.numpy()]].to(backbone.device)
             images.append(backbone.embed_images(pixels).float().cpu())
         return torch.cat(images)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator
 from methods.base import State
 
 SPARE = 2**30
-"""Bytes of states to keep besides those that the current unit needs."""
+"""Bytes of states to keep besides those that the current unit needs: each worker keeps its own."""
 
 
 class StateCache:
@@ -31,7 +31,9 @@ class StateCache:
         return state
 
     def __setitem__(self, key: str, state: State) -> None:
-        self._states[key] = state
+        """Keeps a state that is in the store, or will be; a large one is read from there again."""
+        if size(state) <= self._spare:
+            self._states[key] = state
 
     def make_room(self, needed: Collection[str]) -> None:
         """Drops states that are not `needed` until the rest of them fits into `spare`."""

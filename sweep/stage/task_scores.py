@@ -161,7 +161,7 @@ class TaskScores:
         texts = backbone.embed_texts(captions).float().cpu()
         parts = []
         for numbers in self.samples.shares(len(split.pictures)):
-            pixels = self.samples.pixels(task)[numbers].to(backbone.device)
+            pixels = self.samples.images(task)[numbers].to(backbone.device)
             images = backbone.embed_images(pixels).float().cpu()
             parts.append((numbers, images, backbone.match(pixels, captions).float().cpu()))
         fit = torch.empty(len(split.pictures), len(captions))

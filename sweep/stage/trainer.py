@@ -5,6 +5,7 @@ The same code runs in a lane's data-parallel workers, in `sweep trial`, and in t
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -28,6 +29,7 @@ from sweep.study.backbones import Source
 from sweep.study.expert_sources import ExpertSource
 from sweep.study.schema import MethodEntry, Study
 from sweep.tasks.base import Benchmark, GeneratorConfig
+from sweep.tasks.frozen_features import FrozenFeatures, worth_keeping
 from sweep.tasks.pixels import Pixels
 
 Stream = Sequence[tuple[str, Tensor]]
@@ -96,19 +98,19 @@ class TrainingTask:
         self,
         task: Task,
         samples: Split,
-        pixels: Pixels,
+        images: Pixels | FrozenFeatures,
         device: torch.device,
         crops: RandomCrops | None = None,
     ) -> None:
         self.task = task
         self._crops = crops
         self._samples = samples
-        self._pixels = pixels
+        self.images = images
         self._device = device
 
     def batch(self, ids: Tensor) -> Batch:
         """Returns the samples `ids` as one batch."""
-        pixels = self._pixels[self._samples.shown[ids.numpy()]]
+        pixels = self.images[self._samples.shown[ids.numpy()]]
         pixels = pixels.to(self._device, non_blocking=True)
         if self._crops:
             pixels = self._crops(pixels, self.task.name, ids.tolist())
@@ -145,10 +147,20 @@ class Trainer:
         )
         self.generator = study.image_generator() if "generator" in method.requires else None
         backbone.label_smoothing = study.training.label_smoothing
+        if study.training.checkpointing:
+            backbone.checkpoint()
         self.crops = RandomCrops(study.training.crop)
         self.pretrained = set(backbone.parameters())
         """The backbone's own weights, without those that the method adds."""
         self.method = method(backbone, entry.options).to(accelerator.device)
+        self.sees_features = (
+            self.method.leaves_images
+            and not self.method.reads_pixels
+            and not study.experts  # what others have trained may be any weights
+            and worth_keeping(backbone)
+        )
+        """Whether it is given features of images instead of their pixels."""
+        backbone.keeps_texts = self.method.leaves_texts and not study.experts
         self._fingerprints = study.benchmark.fingerprints()
         self._never_finite = {name for name, _ in _broken(self._tensors())}
         """Tensors that hold infinities from the start, such as masks."""
@@ -158,6 +170,7 @@ class Trainer:
         # that trains no weights.
         shares = accelerator.num_processes > 1 and self.method.trainable()
         self._step = accelerator.prepare_model(self.method) if shares else self.method
+        self._vision = backbone.reading_state("images") if self.sees_features else {}
 
     @property
     def backbone(self) -> Backbone:
@@ -169,6 +182,13 @@ class Trainer:
         split = task.train if kind == "train" else task.test
         return Pixels(split, self.backbone, self.cache, self._key(task.name, kind))
 
+    def images(self, kind: str, task: Task) -> Pixels | FrozenFeatures:
+        """Returns what the method is given of the images of a task's training or test split."""
+        if not self.sees_features or (kind == "train" and self.crops.scale):
+            return self.pixels(kind, task)
+        split = task.train if kind == "train" else task.test
+        return FrozenFeatures(split, self.backbone, self.cache, self._key(task.name, kind))
+
     def _key(self, name: str, kind: str) -> str:
         """Returns what identifies the images of a task or a probe."""
         own = self._fingerprints[name]
@@ -178,12 +198,16 @@ class Trainer:
         some = "" if evaluation.samples is None else f"/{evaluation.samples}/{evaluation.seed}"
         return f"{own.test}/{name}/test{some}"
 
+    def training_images(self, name: str) -> Pixels | FrozenFeatures:
+        """Returns what batches are given of the training images of a task."""
+        return self._task(name).images
+
     def _task(self, name: str) -> TrainingTask:
         if name not in self._tasks:
             task = self.benchmark.tasks[name]
-            pixels = self.pixels("train", task)
+            images = self.images("train", task)
             self._tasks[name] = TrainingTask(
-                task, task.train, pixels, self.accelerator.device, self.crops
+                task, task.train, images, self.accelerator.device, self.crops
             )
         return self._tasks[name]
 
@@ -229,6 +253,7 @@ class Trainer:
             FloatingPointError: what it predicts with is not finite.
         """
         self.method.combine(dict(zip(unit.prefix, trained, strict=True)), self._stage(unit))
+        self._check_vision()
         self._check_finite(f"combining '{' > '.join(unit.prefix)}'")
 
     def load(self, source: ExpertSource) -> State:
@@ -264,8 +289,24 @@ class Trainer:
                 self.crops.stop()
                 self.backbone.meets_workers = False
         self.method.after_task(stage)
+        self._check_vision()
         self._check_finite(f"training '{stage.task}'")
         return self.method.state()
+
+    def _check_vision(self) -> None:
+        """Makes sure that images are still read as they were when features stood for them.
+
+        Raises:
+            ValueError: they are not.
+        """
+        if self.sees_features and (now := self.backbone.reading_state("images")) != self._vision:
+            names = now.keys() | self._vision.keys()
+            changed = min(name for name in names if now.get(name) != self._vision.get(name))
+            raise ValueError(
+                f"{type(self.method).__name__} has changed '{changed}', which reads images, though "
+                "features of images were computed once; name in `trainable` what it changes, or "
+                "set `reads_pixels`"
+            )
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yields all that the method predicts with and goes on from, by name."""
@@ -301,10 +342,7 @@ class Trainer:
         self.backbone.meets_workers = True
         for step, (task, ids) in enumerate(stage.stream):
             self.crops.start(stage.seed, step)
-            batch = stage.tasks[task].batch(stage.shard(ids))
-            with self.accelerator.autocast():
-                loss = self._step(batch)
-            self.accelerator.backward(loss)
+            loss = self._backward(stage.tasks[task].batch(stage.shard(ids)))
             self.method.after_backward()
             if training.clip_norm is not None:
                 self.accelerator.clip_grad_norm_(parameters, training.clip_norm)
@@ -312,11 +350,29 @@ class Trainer:
             optimizer.zero_grad()
             schedule.step()
             self.method.after_step()
-        if not math.isfinite(float(loss.detach())):
+        if not math.isfinite(float(loss)):
             raise FloatingPointError(
-                f"the loss is {float(loss.detach())} at the end of training '{stage.task}'; "
+                f"the loss is {float(loss)} at the end of training '{stage.task}'; "
                 f"lower the learning rate"
             )
+
+    def _backward(self, batch: Batch) -> Tensor:
+        """Adds the gradient of a step's batch, part by part; returns its loss, without gradient.
+
+        Workers exchange gradients with the last part.
+        """
+        whole = torch.zeros((), device=self.accelerator.device)
+        for some in batch.parts(self.study.training.micro_batch):
+            part = some.part
+            waits = part is not None and not part.is_last
+            with self.accelerator.no_sync(self._step) if waits else nullcontext():
+                with self.accelerator.autocast():
+                    loss = self._step(some)
+                if part:
+                    loss = loss * part.share
+                self.accelerator.backward(loss)
+            whole += loss.detach()
+        return whole
 
     def _lr(self, step: int, stream: Stream) -> float:
         """Returns the learning rate: linear warm-up to the task's peak, then cosine to zero."""

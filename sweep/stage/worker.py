@@ -19,6 +19,7 @@ from sweep.stage.trainer import Trainer
 from sweep.storage.store import Record
 from sweep.study.pinned import Pinned
 from sweep.study.schema import MethodEntry, Study
+from sweep.tasks.frozen_features import FrozenFeatures
 
 ZERO_SHOT = MethodEntry.model_validate({"method": "zero_shot"})
 """The method of a start unit, which only evaluates."""
@@ -54,7 +55,8 @@ class Worker:
         self.loaded: tuple[str, str] | None = None
         """Labels of the backbone and the method in memory."""
 
-    def _load(self, unit: Unit) -> None:
+    def load(self, unit: Unit) -> None:
+        """Loads the backbone and the method of a unit, unless they are in memory."""
         if self.loaded == (unit.backbone, unit.method):
             return
         if self.loaded:  # release the old model before loading the new one
@@ -77,6 +79,19 @@ class Worker:
         self.evaluator = Evaluator(self.trainer)
         self.loaded = (unit.backbone, unit.method)
 
+    def _see(self, unit: Unit) -> None:
+        """Makes the features of images that a unit needs, side by side with other processes."""
+        trainer, evaluator = self.trainer, self.evaluator
+        learnt = unit.prefix[-1:] if unit.kind == "train" else ()
+        needed = [trainer.training_images(name) for name in learnt]
+        if unit.is_evaluated:
+            tasks = [task for _, task in evaluator.tasks if not unit.only or task.name in unit.only]
+            needed += map(evaluator.samples.images, tasks if trainer.sees_features else ())
+        features = [images for images in needed if isinstance(images, FrozenFeatures)]
+        # Those that another process is at come last: then they may be there.
+        for some in [those for those in features if not those.prepare(waits=False)]:
+            some.prepare()
+
     def compute(
         self, unit: Unit, state_of: Callable[[str], State], is_trained: bool = False
     ) -> Result:
@@ -96,7 +111,8 @@ class Worker:
         def lap(activity: str) -> None:
             seconds[activity] = time.perf_counter() - started - sum(seconds.values())
 
-        self._load(unit)
+        self.load(unit)
+        self._see(unit)
         needed = [state_of(key) for key in ([unit.key] if is_trained else unit.parents)]
         state = None
         if unit.kind == "load":

@@ -22,7 +22,7 @@ from sweep.orders.base import Design
 from sweep.orders.order import Order
 from sweep.orders.williams import Williams
 from sweep.registry import check, parts, resolve
-from sweep.section import Section, explain, explain_all, named, whole_numbers
+from sweep.section import MOST, Section, explain, explain_all, named, whole_numbers
 from sweep.similarity import OF_EMBEDDINGS, OF_EXPERTS, OF_GRADIENTS
 from sweep.study.backbones import BackboneConfig
 from sweep.study.evaluation import Evaluation
@@ -30,12 +30,11 @@ from sweep.study.expert_sources import LoadedExperts, check_loadable
 from sweep.study.reading import read_yaml
 from sweep.study.reporting import Reporting
 from sweep.study.stopping import StoppingRule
+from sweep.study.training import Training, check_losses, check_precision
 from sweep.tasks.base import BenchmarkConfig, DataConfig, GeneratorConfig, ReferenceConfig
 
 STUDIES = Path(__file__).parent.parent / "studies"
 """Folder of the studies that ship with the package."""
-MOST = 10**9
-"""Largest number of anything; a larger one is a slip, and would be found out much later."""
 
 
 def _labelled(value: Any) -> Any:
@@ -77,54 +76,6 @@ class MethodEntry(Section):
             return {"method": value["method"], "options": made}
         except ValidationError as error:
             raise InputError(explain(error, config)) from None
-
-
-class TaskTraining(Section):
-    """Training settings of one task, wherever it stands in an order."""
-
-    lr: float | None = Field(default=None, gt=0)
-    steps: int | None = Field(default=None, ge=1, le=MOST)
-
-
-class Training(Section):
-    """How every stage is trained: AdamW, linear warm-up, then cosine to zero."""
-
-    steps: int = Field(default=1000, ge=1, le=MOST, description="Optimiser steps of one task.")
-    batch_size: int = Field(default=64, ge=1, le=MOST, description="Over all workers together.")
-    lr: float = Field(default=1e-5, gt=0)
-    warmup_steps: int = Field(default=0, ge=0)
-    weight_decay: float = Field(default=0.0, ge=0)
-    clip_norm: float | None = Field(default=None, gt=0, description="Largest gradient norm.")
-    label_smoothing: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="Share of a class's target that is spread over all classes; for dual encoders.",
-    )
-    crop: tuple[float, float] | None = Field(
-        default=None,
-        description="Crop training images at random to a share of their area between these two, "
-        "and resize them back, as in [0.9, 1.0]; null: use them as they are prepared.",
-    )
-    precision: Literal["fp32", "bf16"] = "fp32"
-    per_task: dict[str, TaskTraining] = Field(default_factory=dict)
-
-    @field_validator("crop")
-    @classmethod
-    def _is_a_range(cls, crop: tuple[float, float] | None) -> tuple[float, float] | None:
-        if crop and not 0 < crop[0] <= crop[1] <= 1:
-            raise InputError(f"must be two shares, 0 < smallest <= largest <= 1, got {list(crop)}.")
-        return crop
-
-    def steps_of(self, task: str) -> int:
-        """Returns the optimiser steps for `task`."""
-        special = self.per_task.get(task)
-        return special.steps if special and special.steps else self.steps
-
-    def lr_of(self, task: str, method_lr: float | None) -> float:
-        """Returns the peak learning rate: the task's own, else the method's, else the study's."""
-        special = self.per_task.get(task)
-        return special.lr if special and special.lr else method_lr or self.lr
 
 
 class Similarities(Section):
@@ -250,6 +201,9 @@ class Study(Section):
                 f"training.batch_size {self.training.batch_size} must be a multiple of "
                 f"lanes.workers {self.lanes.workers}."
             )
+        kinds = {label: entry.kind for label, entry in self.methods.items()}
+        check_losses(self.training, self.lanes.workers, kinds)
+        check_precision(self.training, self.backbones)
         generator = self.data().get("generator")
         if isinstance(generator, GeneratorConfig):
             generator.check_draws_for(self.benchmark)

@@ -80,7 +80,7 @@ def learnt(benches: dict[str, Workbench], results: dict[str, Result]) -> Iterato
 
 def test_iterating_is_another_thing_from_three_tasks_on(benches: dict[str, Workbench]) -> None:
     for bench in benches.values():
-        bench.worker._load(bench.units(ORDER)[-1])
+        bench.worker.load(bench.units(ORDER)[-1])
     iterated, once = (bench.worker.trainer.method for bench in benches.values())
     assert isinstance(iterated, ConDU)
     assert isinstance(once, ConDU)

@@ -32,6 +32,15 @@ CHAOTIC = {("modx", "llava-answers")}
 """Its rows count where the largest entry is right; images that the tiny LLaVA hardly tells apart
 have entries that differ by rounding, so that two workers part from one after a few steps."""
 
+UNCHANGED_VISION = {
+    "clip": ("zero_shot", "frozen_head", "coop", "rail"),
+    "llava": (
+        *("zero_shot", "frozen_head", "coop", "rail", "lora", "adapter", "o_lora", "inflora"),
+        *("osf", "l2p", "dualprompt", "diki", "dpw", "moe_adapters", "pam"),
+    ),
+}
+"""Methods that leave alone what reads images: of a fusion model, vision tower and projector."""
+
 
 def checks_of(name: str) -> type[MethodChecks]:
     """The checks of one shipped method."""
@@ -45,6 +54,7 @@ def checks_of(name: str) -> type[MethodChecks]:
             for kind in OTHER_KINDS
             if (name, kind) not in CHAOTIC
         ],
+        "sees_features_on": [on for on, names in UNCHANGED_VISION.items() if name in names],
         "learns_on": ("clip",) if name in STEERING else tuple(BACKBONES),
     }
     return type(f"Test_{name}", (MethodChecks,), settings)

@@ -89,7 +89,7 @@ def test_loss_is_that_of_the_paper(bench: Workbench) -> None:
 
 def test_logits_that_differ_by_a_constant_are_the_same_belief(bench: Workbench) -> None:
     derpp = derpp_of(bench)
-    batches = derpp.recall()
+    batches, _ = derpp.recall()
     with torch.no_grad():
         before = derpp.drift(batches)
         derpp.logits = {item: row + 5 for item, row in derpp.logits.items()}

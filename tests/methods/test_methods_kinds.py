@@ -204,7 +204,7 @@ def test_every_worker_gets_all_captions_that_are_drawn(models: Path) -> None:
     def drawn(rank: int, workers: int) -> dict[str, list[int]]:
         mine = replace(stage, rank=rank, world_size=workers)
         er.before_task(mine)
-        return {batch.task.name: sorted(batch.ids.tolist()) for batch in er.recall()}
+        return {batch.task.name: sorted(batch.ids.tolist()) for batch in er.recall()[0]}
 
     whole, one, other = drawn(0, 1), drawn(0, 2), drawn(1, 2)
     assert set(whole) == {"a", "b"}

@@ -18,7 +18,7 @@ def stages(models: Path, method: str, **options: Any) -> tuple[list[list[State]]
     """Learn two tasks: per task the states at the start and after every step; what was left."""
     bench = Workbench(toy_study(models, {method: options}), method)
     first, second, _ = bench.units(ORDER)
-    bench.worker._load(first)
+    bench.worker.load(first)
     paths: list[list[State]] = []
     watch(bench.worker.trainer, paths)
     begun = bench.worker.compute(first, lambda _: {})

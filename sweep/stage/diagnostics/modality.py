@@ -42,11 +42,11 @@ class Modality(Diagnostic):
         worth: dict[Coalition, float] = {(): guessed, ("image",): both, ("text",): guessed}
         questions = task.test.questions
         if questions is not None:
-            other, pixels = partners(task), samples.pixels(task)
+            other, images = partners(task), samples.images(task)
             answers: dict[str, list[tuple[Tensor, Tensor]]] = {"image": [], "text": []}
             for batch in samples.batches(task):
                 asked = tuple(questions[i] for i in other[batch.ids].tolist())
-                seen = pixels[other[batch.ids]].to(batch.pixels.device)
+                seen = images[other[batch.ids]].to(batch.pixels.device)
                 kept = {
                     "image": replace(batch, questions=asked),
                     "text": replace(batch, pixels=seen),
