@@ -22,6 +22,7 @@ FLOORS = (
     {"stage"},
     {"measuring", "pretrain"},
     {"preview", "engine", "single"},
+    {"exporting"},
     {"cli"},
 )
 """From the ground up."""

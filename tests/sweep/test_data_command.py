@@ -321,7 +321,7 @@ def test_data_that_are_on_no_hub(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_bad_input_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, expected in (
-        (["mtl"], "Unknown benchmark or study 'mtl'; allowed: cifar100-cil, coco-env"),
+        (["mtl"], "Unknown benchmark or study 'mtl'; allowed: architectures, arch"),
         (["mtl"], "Did you mean 'mtil'?"),
         (["none.yaml"], "Study file 'none.yaml' does not exist."),
         (["mtil", "--set", "seed=1"], "'mtil' is a benchmark; --set changes keys of a study."),

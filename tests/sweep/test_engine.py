@@ -240,7 +240,7 @@ def test_a_passing_fault_does_not_end_the_watch(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(engine, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(engine.ray, "get", lambda _: progress)
     fake: Any = _Flaky()
-    with engine._Watch(fake, fake, None, 1):
+    with engine._Watch(fake, fake, None, 1, 0):
         deadline = time.monotonic() + 10
         while fake.flushed < 3 and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -62,7 +62,7 @@ def test_a_method_is_loaded_once_however_much_it_shares_with_others() -> None:
         claim = scheduler.claim("lane", held, loaded, 0.0)
         assert claim
         unit = claim.unit
-        held, loaded = [*claim.ancestors, unit.key], (unit.backbone, unit.method)
+        held, loaded = [*claim.needed, unit.key], (unit.backbone, unit.method)
         methods.append(unit.method)
         scheduler.finish(unit.key)
     assert [method for method, _ in groupby(methods)] == ["", "individual", MERGED]
@@ -192,7 +192,7 @@ def test_a_stage_with_a_state_is_only_evaluated() -> None:
     claims = {claim.unit.prefix: claim for claim in claim_all(scheduler)}
     assert claims.keys() == states.keys()  # none has to wait for another
     assert {p for p, claim in claims.items() if claim.is_trained} == trained
-    assert claims["a", "b"].ancestors == ()
+    assert claims["a", "b"].needed == (key_of(plan, "a", "b"),)
     assert not any(claim.is_state_needed for claim in claims.values())
     assert scheduler.finish(key_of(plan, "a", "b")) == [key_of(plan, "a"), key_of(plan, "a", "b")]
 

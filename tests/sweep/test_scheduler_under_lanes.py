@@ -119,7 +119,7 @@ class Lanes(RuleBasedStateMachine):
         assert not self.is_late(unit.key)
         assert all(self.store[parent] for parent in unit.parents)
         assert assignment.is_state_needed == self.needs(unit.key)
-        assert set(unit.parents) <= set(assignment.ancestors)
+        assert set(unit.parents) <= set(assignment.needed)
         self.work[lane] = assignment
 
     @rule(lane=lanes, units=st.integers(1, 9))

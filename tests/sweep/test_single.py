@@ -49,8 +49,8 @@ class Lane:
         if self.assignment is None:
             self.assignment = scheduler.claim(self.name, self.states, self.worker.loaded, 0.0)
             return
-        unit, ancestors = self.assignment.unit, self.assignment.ancestors
-        self.states = {key: state for key, state in self.states.items() if key in ancestors}
+        unit, needed = self.assignment.unit, self.assignment.needed
+        self.states = {key: state for key, state in self.states.items() if key in needed}
         is_trained = self.assignment.is_trained
         result = self.worker.compute(
             unit, lambda key: self.states.get(key) or store.state(key), is_trained

@@ -11,8 +11,9 @@ from methods.testing.toy import TOY
 from sweep.errors import InputError
 from sweep.orders.order import Order
 from sweep.storage.run_folder import dump
-from sweep.study.backbones import find_source
-from sweep.study.schema import BackboneConfig, Study, Training
+from sweep.study.backbones import BackboneConfig, find_source
+from sweep.study.schema import Study
+from sweep.study.training import Training
 
 GOOD: dict[str, Any] = {
     "name": "good",

@@ -10,6 +10,8 @@ from analysis.report.text import report_text
 from analysis.version import __version__
 
 SHIPPED = (
+    "architectures",
+    "architectures-tuning",
     "mechanisms",
     "methods",
     "methods-tuning",
