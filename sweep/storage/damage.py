@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from pyarrow.fs import LocalFileSystem
+
 from sweep.storage.batches import BATCHES
 from sweep.storage.folder import UNFINISHED, DamagedError
 from sweep.storage.store import READERS, Store
@@ -51,8 +53,10 @@ def find_damage(store: Store) -> Damage:
 
 
 def remove_unfinished(store: Store) -> None:
-    """Deletes files that were half written when their writer was killed."""
+    """Deletes files that were half written when their writer was killed; only disks have any."""
     folder = store.folder
+    if not isinstance(folder.filesystem, LocalFileSystem):
+        return
     for place in (BATCHES[:1], ()):
         for info in folder.list(*place, recursive=bool(place)):
             if info.base_name.endswith(UNFINISHED):

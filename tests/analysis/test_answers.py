@@ -55,6 +55,12 @@ def one_replicate(out: Path) -> StudyStatistics:
     return _study(write_study(out, ORDERS[:1], WORLD))
 
 
+def loaded_experts(out: Path) -> StudyStatistics:
+    write_study(out, ORDERS[:1], WORLD)
+    (out / "study.yaml").write_text("experts: {path: 'some/{task}'}\n")
+    return _study(out)
+
+
 def one_method(out: Path) -> StudyStatistics:
     methods = {name: METHODS[name] for name in ("replay", "zero_shot")}
     return _study(write_study(out, ORDERS, WORLD, methods))
@@ -100,6 +106,7 @@ STUDIES: tuple[Callable[[Path], StudyStatistics], ...] = (
     several,
     many_methods,
     one_replicate,
+    loaded_experts,
     one_method,
     one_order,
     percent,
@@ -112,6 +119,9 @@ WORDS = {
     "several": ("On average", "replay", "4 replicates", "Moves it by 0", "d before b", "17 more"),
     "many_methods": ("Yes", "m0", "4 replicates", "Moves it by 0", "No rule found", "Nothing"),
     "one_replicate": (*2 * ("Cannot say",), "Not known", "Moves", "No rule known", "4 more"),
+    "loaded_experts": (
+        *(*2 * ("Cannot say",), "Not known", "Moves", "No rule known", "Other experts"),
+    ),
     "one_method": (
         *("Cannot say", "Only replay", "4 replicates", "Moves", "d before b", "Another method"),
     ),
@@ -277,3 +287,9 @@ def test_two_backbones_have_answers_of_their_own(tmp_path: Path) -> None:
 def test_given_matrices_have_answers() -> None:
     found = answers(from_matrices([[[0.9, 0.2], [0.7, 0.8]]], [("cars", "pets")]))
     assert [answer.word for answer in found][:3] == ["Cannot say", "Only unnamed", "Not known"]
+
+
+def test_no_replicate_is_promised_to_tell_what_the_same_experts_cannot(tmp_path: Path) -> None:
+    said = " ".join(answer.sentence for answer in answers_of(loaded_experts(tmp_path)))
+    assert "another replicate would merge the same ones again" in said
+    assert not re.search(r"--set replicates|two or more can|A second one gives", said)

@@ -136,6 +136,11 @@ def _changing(about: BackboneResults) -> str:
 
 def _unknown(about: BackboneResults) -> str:
     found = about.survival
+    if found.replicates == 1 and about.repeats_itself:
+        return (
+            "There is one set of experts, and nothing in it tells a better method from lucky "
+            "experts; sets of other seeds can."
+        )
     if found.replicates == 1:
         return (
             "There is one replicate, and nothing in it tells a better method from a lucky seed; "
@@ -176,7 +181,12 @@ def certainty(about: BackboneResults) -> Answer:
     if not seen:
         return Answer(question, "Not known", "Nothing is complete yet.")
     if not known:
-        if max(seen) > 1:
+        if about.repeats_itself:
+            reason = (
+                "One set of experts gives no interval and no verdict on methods. The spread over "
+                "orders is that of this set."
+            )
+        elif max(seen) > 1:
             reason = "No replicate is complete, so there is no interval and no verdict."
         else:
             narrower = 1 - t_factor(3) / t_factor(2)
@@ -223,6 +233,11 @@ def _advice(about: BackboneResults) -> tuple[str, str]:
     if about.orders == 1:
         return "More orders", "Give the study a design with several orders per replicate."
     found = about.survival
+    if not about.has_verdicts and about.repeats_itself:
+        return "Other experts", (
+            "Experts are loaded, so another replicate would merge the same ones again: run the "
+            "study with experts of other seeds, and compare the runs with sweep report."
+        )
     if not about.has_verdicts:
         return _run_more(
             about,

@@ -62,6 +62,14 @@ class BackboneResults:
         groups = [method for backbone, method in self.study.groups if backbone == self.backbone]
         return [method for method in groups if method in self.study.references]
 
+    @property
+    def repeats_itself(self) -> bool:
+        """Returns whether another replicate would be made of the same experts, which were loaded.
+
+        Orders may differ, and what a method draws; but no seed trains anything.
+        """
+        return bool(self.study.results.config.get("experts"))
+
     @cached_property
     def runs(self) -> pd.DataFrame:
         """Returns the runs of the contenders."""
