@@ -33,7 +33,7 @@ from sweep.texts import plural
 
 Where = tuple[str, str, int, int]
 """Backbone, method, replicate and its seed."""
-VERSION = 5
+VERSION = 6
 """Part of every key: raise it when the same inputs would give other results. The code of methods is
 part of their keys, so this is about everything else: training, evaluation, made data, backbones."""
 
