@@ -19,14 +19,14 @@ and, for the next stage, `load_state` with the state of whichever prefix comes b
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from tempfile import NamedTemporaryFile
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from methods.backbones.base import READINGS, Backbone
+from methods.backbones.base import READINGS, TOWERS, Backbone, Family, Tower
 from methods.data import Batch, Stage
 
 DependsOn = Literal["nothing", "task", "set", "sequence"]
@@ -39,19 +39,37 @@ State = dict[str, Tensor]
 trained holds the weights alone which they did train."""
 
 
+def _with_factors(given: Any) -> Any:
+    return dict.fromkeys(given, 1.0) if isinstance(given, list | tuple) else given
+
+
+Towers = Annotated[
+    dict[Tower, Annotated[float, Field(gt=0)]], Field(min_length=1), BeforeValidator(_with_factors)
+]
+"""Parts of a backbone that learn, each with a factor of the learning rate; a list of them: with 1.
+
+What a method adds outside of them, such as prompts and heads, learns at the rate itself.
+"""
+
+
 class MethodConfig(BaseModel):
     """Options of a method, as in the study file.
 
     >>> class ScaledConfig(MethodConfig):
     ...     scale: float = Field(default=1.0, gt=0, description="Factor of the loss.")
-    >>> ScaledConfig(scale=0.5).model_dump()
-    {'lr': None, 'scale': 0.5}
+    >>> ScaledConfig(scale=0.5, towers=["vision"]).model_dump()
+    {'lr': None, 'towers': {'vision': 1.0}, 'scale': 0.5}
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     lr: float | None = Field(
         default=None, gt=0, description="Learning rate of this method instead of the study's."
+    )
+    towers: Towers | None = Field(
+        default=None,
+        description="Towers in which this method learns instead of the study's, as in "
+        "training.towers.",
     )
 
 
@@ -156,6 +174,11 @@ class Method(nn.Module, ABC):
         Methods in closed form learn in `after_task`: they name no task and take no steps.
         """
         return prefix[-1:]
+
+    @classmethod
+    def learns_in(cls, config: MethodConfig, family: Family) -> frozenset[Tower]:
+        """Returns the parts of backbones of a family in which it can train or change anything."""
+        return frozenset(TOWERS)
 
     @classmethod
     def divides_batches(cls) -> bool:

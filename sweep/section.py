@@ -117,7 +117,8 @@ def _are_one(first: Any, other: Any) -> bool:
 
 
 def _sentence(first: Any, others: Sequence[Any], root: type[BaseModel], source: str) -> str:
-    where = ".".join(str(part) for part in first["loc"])
+    of_key = first["loc"][-1:] == ("[key]",)  # of a mapping: what is wrong is the key itself
+    where = ".".join(str(part) for part in first["loc"][: -2 if of_key else None])
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, ValueError):
         message = str(cause)

@@ -22,7 +22,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from methods.backbones.base import Backbone
+from methods.backbones.base import ADAPTED, Backbone, Family, Tower
 from methods.base import MethodConfig
 from methods.baselines.finetune import FineTune
 from methods.seeds import torch_seeded
@@ -70,6 +70,11 @@ class Adapter(FineTune):
     def adapter(self) -> LoraOptions | None:
         """There is no low-rank adapter."""
         return None
+
+    @classmethod
+    def learns_in(cls, config: MethodConfig, family: Family) -> frozenset[Tower]:
+        """Returns those with layers that adapters go to."""
+        return ADAPTED
 
     def build(self) -> None:
         """Put the bottlenecks in."""

@@ -38,8 +38,9 @@ from torch import Tensor, nn
 from methods.adapters.adapter import mlps
 from methods.adapters.ddas import SelectorOptions, fit_autoencoder, select_task
 from methods.adapters.mixture_of_experts import ExpertOptions, Mixture, Noise
+from methods.backbones.base import ADAPTED, Family, Tower
 from methods.backbones.prompting import Route
-from methods.base import State
+from methods.base import MethodConfig, State
 from methods.data import Batch, Stage
 from methods.parallel import sum_over_workers
 from methods.seeds import derive_seed, torch_seeded
@@ -70,6 +71,11 @@ class MoEAdapters(FrozenBackbone):
     repeats_passes: ClassVar[bool] = False
     uses_task_id: ClassVar[bool] = True
 
+    @classmethod
+    def learns_in(cls, config: MethodConfig, family: Family) -> frozenset[Tower]:
+        """Returns those with layers that adapters go to."""
+        return ADAPTED
+
     def build(self) -> None:
         """Put experts beside the MLP of every block."""
         images, texts = (
@@ -77,7 +83,6 @@ class MoEAdapters(FrozenBackbone):
             for reading in ("images", "texts")
         )
         self.prompting = self.backbone.prompting
-        self.prompting.in_texts = True
         self.mixtures: Any = nn.ModuleList()
         for name, width in mlps(self.backbone).items():
             block = name.removesuffix(".mlp")
@@ -86,8 +91,9 @@ class MoEAdapters(FrozenBackbone):
                 self.config.experts,
                 self.prompting,
                 first=not (block in images and block in texts),
-                images=block in images,
+                images=block in images or self.backbone.tower(block) == "vision",
             )
+            self.prompting.in_texts |= block in texts
             self.backbone.get_submodule(name).register_forward_hook(mixture.beside)
             self.mixtures.append(mixture)
         self.frozen = torch.zeros(len(self.mixtures), self.config.experts.count, dtype=torch.bool)

@@ -35,6 +35,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from methods.backbones.base import ADAPTED, Family, Tower
 from methods.base import MethodConfig, State, hold_exactly, part_of
 from methods.baselines.finetune import FineTune
 from methods.data import Stage
@@ -63,6 +64,11 @@ class OSF(FineTune):
     def adapter(self) -> LoraOptions | None:
         """There is no low-rank adapter."""
         return None
+
+    @classmethod
+    def learns_in(cls, config: MethodConfig, family: Family) -> frozenset[Tower]:
+        """Returns those with layers that adapters go to."""
+        return ADAPTED
 
     @torch.no_grad()
     def build(self) -> None:

@@ -42,6 +42,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from methods.analytic.ridge import Dual, Primal, Ridge
+from methods.backbones.base import Family, Tower
 from methods.base import DependsOn, Method, MethodConfig, State, part_of
 from methods.data import Batch, Stage, Task
 from methods.seeds import derive_seed
@@ -94,6 +95,11 @@ class RAIL(Method):
         if self.config.form == "primal":
             return Primal(self.config.ridge or 0.1, self.config.width)
         return Dual(self.config.ridge or 0.001, self.config.gamma)
+
+    @classmethod
+    def learns_in(cls, config: MethodConfig, family: Family) -> frozenset[Tower]:
+        """Returns none: the adapter is outside of the backbone."""
+        return frozenset()
 
     def trainable(self) -> list[str]:
         """Returns no names: nothing is trained step by step."""

@@ -1,7 +1,7 @@
 """The one interface through which methods and evaluation see a vision-language model."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import ClassVar, Literal, Self, get_args
 
@@ -17,6 +17,9 @@ Family = Literal["dual-encoder", "fusion"]
 LACKING = -1e4
 """Logit of a choice that a sample does not have: finite, so that differences of logits are."""
 Tower = Literal["vision", "text", "joint"]
+TOWERS: tuple[Tower, ...] = get_args(Tower)
+ADAPTED: frozenset[Tower] = frozenset({"vision", "text"})
+"""Those with layers that adapters go to."""
 Reading = Literal["images", "texts"]
 READINGS: tuple[Reading, ...] = get_args(Reading)
 
@@ -34,6 +37,8 @@ class Backbone(nn.Module, ABC):
     kinds: ClassVar[frozenset[Kind]]
     """Kinds of tasks that it can learn."""
     model: nn.Module
+    towers: frozenset[Tower]
+    """The parts of the model that methods train or put something into; see `learn_in`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -162,19 +167,29 @@ class Backbone(nn.Module, ABC):
     def tower(self, parameter: str) -> Tower:
         """Returns the part of the model that a parameter of `named_parameters` belongs to."""
 
+    def learn_in(self, towers: Iterable[Tower]) -> None:
+        """From now on let methods train and change these parts of the model alone.
+
+        To be called before there is a method: it looks up its weights once.
+        """
+        self.towers = frozenset(towers)
+
     @abstractmethod
     def trainable(self) -> list[str]:
-        """Returns the names of the parameters that full fine-tuning trains."""
+        """Returns the names of the parameters that full fine-tuning trains, in `towers`."""
 
     @abstractmethod
     def adapted(self) -> list[str]:
-        """Returns the names (of `named_modules`) of linear layers that low-rank adapters go to."""
+        """Returns the names (of `named_modules`) of linear layers that low-rank adapters go to.
+
+        They are those of ADAPTED, as far as these are among `towers`.
+        """
 
     @abstractmethod
     def attention(self, reading: Reading) -> list[str]:
         """Returns the names of attention layers that read images, or texts, for prompts.
 
-        As in `named_modules`, first to last. The same ones may read both.
+        As in `named_modules`, first to last, in `towers`. The same ones may read both.
         """
 
     @abstractmethod

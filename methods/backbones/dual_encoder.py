@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 from torch.nn.utils.rnn import pad_sequence
 
-from methods.backbones.base import LACKING, Family, Tower
+from methods.backbones.base import ADAPTED, LACKING, TOWERS, Family, Tower
 from methods.backbones.families import DUAL_ENCODERS
 from methods.backbones.images import ImagePreprocessor
 from methods.backbones.pretrained import SAMPLE, PretrainedBackbone
@@ -45,6 +45,7 @@ class DualEncoder(PretrainedBackbone):
 
     family: ClassVar[Family] = "dual-encoder"
     kinds: ClassVar[frozenset[Kind]] = frozenset({"choices", "pairs"})
+    towers: frozenset[Tower] = frozenset(TOWERS)
 
     def __init__(self, model: nn.Module, tokenizer: Any, image_processor: Any) -> None:
         super().__init__(model, tokenizer, ImagePreprocessor(image_processor))
@@ -318,7 +319,9 @@ class DualEncoder(PretrainedBackbone):
         return [
             name
             for name, _ in self.named_parameters()
-            if name not in _LOGIT_PARAMETERS and not self.traits.is_idle(name)
+            if name not in _LOGIT_PARAMETERS
+            and not self.traits.is_idle(name)
+            and self.tower(name) in self.towers
         ]
 
     def adapted(self) -> list[str]:
@@ -328,9 +331,12 @@ class DualEncoder(PretrainedBackbone):
             ValueError: a tower has none, such as a convolutional one.
         """
         linears = [name for name in self._linears() if not self.traits.is_idle(name)]
-        for tower in ("vision", "text"):
-            self._check_any([name for name in linears if self.tower(name) == tower], tower)
-        return linears
+        by_tower: dict[Tower, list[str]] = {tower: [] for tower in self.towers & ADAPTED}
+        for name in linears:
+            by_tower.get(self.tower(name), []).append(name)
+        for tower, layers in by_tower.items():
+            self._check_any(layers, tower)
+        return [name for name in linears if self.tower(name) in by_tower]
 
     def attention(self, reading: Literal["images", "texts"]) -> list[str]:
         """Returns self-attention of the image tower, or of the text tower.
@@ -339,6 +345,8 @@ class DualEncoder(PretrainedBackbone):
             ValueError: there is none that prompts can join.
         """
         tower: Tower = "vision" if reading == "images" else "text"
+        if tower not in self.towers:
+            return []
         layers = self._attention(tower)
         self._check_any(layers, tower)
         return layers

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize, pad
 
-from methods.backbones.base import LACKING, Family
+from methods.backbones.base import ADAPTED, LACKING, Family, Tower
 from methods.backbones.dialogue import IGNORED, Dialogue, spelling
 from methods.backbones.families import FUSION_MODELS
 from methods.backbones.multimodal.any_size import PER_TOKEN, preprocessor_of
@@ -39,6 +39,7 @@ class Fusion(PretrainedBackbone):
 
     family: ClassVar[Family] = "fusion"
     kinds: ClassVar[frozenset[Kind]] = frozenset(KINDS)
+    towers: frozenset[Tower] = frozenset({"text", "joint"})
 
     def __init__(
         self,
@@ -166,20 +167,19 @@ class Fusion(PretrainedBackbone):
         return list(task.choices)
 
     def trainable(self) -> list[str]:
-        """Returns projector and language model; the vision tower stays as it is.
+        """Returns projector and language model, unless `towers` says otherwise.
 
-        So does LLaVA in its second stage: Liu et al., "Visual Instruction Tuning" (NeurIPS 2023,
-        arXiv 2304.08485), section 4.2.
+        So does LLaVA's second stage (Liu et al., NeurIPS 2023, arXiv 2304.08485, section 4.2).
         """
-        return [name for name, _ in self.named_parameters() if self.tower(name) != "vision"]
+        return [name for name, _ in self.named_parameters() if self.tower(name) in self.towers]
 
     def adapted(self) -> list[str]:
-        """Returns attention and MLP projections of the language model."""
-        return [name for name in self._linears() if self.tower(name) == "text"]
+        """Returns attention and MLP projections of the language model, or of `towers`."""
+        return [name for name in self._linears() if self.tower(name) in self.towers & ADAPTED]
 
     def attention(self, reading: Literal["images", "texts"]) -> list[str]:
         """Returns self-attention of the language model, which reads both."""
-        return self._attention("text")
+        return self._attention("text") if "text" in self.towers else []
 
     def token_embedding(self) -> nn.Embedding:
         """That of the language model."""
@@ -227,7 +227,7 @@ class Fusion(PretrainedBackbone):
     @cached_property
     def _one_by_one(self) -> bool:
         """Whether the model wants the tokens of images one by one, as it gives them itself."""
-        with torch.no_grad(), self.without_dropout():
+        with torch.no_grad(), self.without_dropout(), self.prompting.applied(None):
             encoded = encode(self.model, self._image_inputs(self._blank.to(self.device)))
         return not isinstance(encoded.pooler_output, Tensor)
 

@@ -23,7 +23,7 @@ _MERGERS = frozenset({"merger", "deepstack_merger_list"})
 """Projectors of Qwen-VL, which lie within the module of the vision tower."""
 SAMPLE = "Is this a sample, or the real thing?"
 """A text that shows how a model's tokenizer or processor frames one."""
-_INSIDE_LAYER = re.compile(r"\.layers?\.\d+\.")
+_INSIDE_LAYER = re.compile(r"\.(?:layers?|blocks)\.\d+\.")
 
 
 class PretrainedBackbone(Backbone):

@@ -8,6 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
+from methods.backbones.base import ADAPTED, Family, Tower
 from methods.base import Method, MethodConfig
 from methods.data import Batch
 from methods.tools.low_rank import LoraOptions, add_lora, draw_lora, lora_parameters
@@ -33,6 +34,12 @@ class FineTune(Method):
         """The adapter that is trained instead of all weights."""
         assert isinstance(self.config, FineTuneConfig)
         return self.config.lora
+
+    @classmethod
+    def learns_in(cls, config: MethodConfig, family: Family) -> frozenset[Tower]:
+        """Returns all parts of a model, or those with layers that the adapter goes to."""
+        has_adapter = isinstance(config, LoraOptions) or getattr(config, "lora", None)
+        return ADAPTED if has_adapter else super().learns_in(config, family)
 
     def build(self) -> None:
         """Put the adapter in."""

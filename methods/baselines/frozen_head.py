@@ -23,6 +23,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, normalize
 
+from methods.backbones.base import Family, Tower
 from methods.base import Method, MethodConfig
 from methods.data import Batch, Stage, Task
 from methods.tools.image_features import image_features
@@ -49,6 +50,11 @@ class FrozenHead(Method):
         self.head = nn.Parameter(torch.eye(self.backbone.width, device=self.backbone.device))
         self._features: dict[str, Tensor] = {}
         self._texts: dict[tuple[tuple[str, ...], tuple[str, ...]], Tensor] = {}
+
+    @classmethod
+    def learns_in(cls, config: MethodConfig, family: Family) -> frozenset[Tower]:
+        """Returns none: the head is outside of the backbone."""
+        return frozenset()
 
     def trainable(self) -> list[str]:
         """Returns the head."""

@@ -2,7 +2,8 @@
 
 from typing import ClassVar
 
-from methods.base import DependsOn
+from methods.backbones.base import Family, Tower
+from methods.base import DependsOn, MethodConfig
 from methods.baselines.finetune import FineTune
 
 
@@ -10,6 +11,11 @@ class ZeroShot(FineTune):
     """Never trains, so all its stages are stage 0."""
 
     depends_on: ClassVar[DependsOn] = "nothing"
+
+    @classmethod
+    def learns_in(cls, config: MethodConfig, family: Family) -> frozenset[Tower]:
+        """Returns none."""
+        return frozenset()
 
     def trainable(self) -> list[str]:
         """Returns no names: nothing is trained step by step."""

@@ -5,9 +5,9 @@ all ways of merging them share their trainings. A method may instead merge the s
 sequential training leaves after each task (`depends_on`, `reuses_training_of`). Task vectors are in
 task_vectors.py.
 
-All weights that are trained are merged, in both towers, where papers on CLIP merge the image tower
-and leave the text tower untrained. Experts of others hold what they have trained, such as the image
-tower: then nothing else is merged.
+All weights that are trained are merged, by default those of both towers. Papers on CLIP train and
+merge the image tower alone, as `towers: [vision]` does. Experts of others hold what they have
+trained, such as the image tower: then nothing else is merged.
 """
 
 from abc import abstractmethod

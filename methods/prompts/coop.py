@@ -17,10 +17,13 @@ Different here, and left open there:
   tuning as in Lester et al. (EMNLP 2021, arXiv 2104.08691).
 """
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import nn
 
+from methods.backbones.base import Reading
 from methods.tools.frozen_backbone import FrozenBackbone, FrozenBackboneConfig
 
 _SPREAD = 0.02
@@ -37,9 +40,12 @@ class CoOp(FrozenBackbone):
 
     Config = CoOpConfig
     config: CoOpConfig
+    prompted: ClassVar[tuple[Reading, ...]] = ("texts",)
 
     def build(self) -> None:
         """Put the context in."""
+        if "text" not in self.backbone.towers:
+            raise ValueError("coop learns in the text tower alone, and `towers` leaves it out")
         width = self.backbone.token_embedding().embedding_dim
         self.context = nn.Parameter(torch.zeros(self.config.length, width))
         self.backbone.prompting.context = self.context

@@ -29,6 +29,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from methods.backbones.base import Reading
 from methods.backbones.prompting import Route
 from methods.base import State
 from methods.data import Batch, Stage
@@ -61,6 +62,7 @@ class DualPrompt(FrozenBackbone):
     Config = DualPromptConfig
     config: DualPromptConfig
     is_mean_over_samples: ClassVar[bool] = True
+    prompted: ClassVar[tuple[Reading, ...]] = ("images",)
 
     def build(self) -> None:
         """Put the general prompts and one expert in."""

@@ -28,6 +28,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from methods.backbones.base import Reading
 from methods.backbones.prompting import Route
 from methods.data import Batch
 from methods.prompts.base import Prefixes, cosines
@@ -58,6 +59,7 @@ class L2P(FrozenBackbone):
     Config = L2PConfig
     config: L2PConfig
     is_mean_over_samples: ClassVar[bool] = True
+    prompted: ClassVar[tuple[Reading, ...]] = ("images",)
 
     def build(self) -> None:
         """Put the pool in."""

@@ -34,6 +34,7 @@ State: one matrix of inputs x inputs per projected layer.
 """
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import ClassVar
 
 import torch
@@ -134,7 +135,9 @@ class GNSP(FineTune):
 
     def after_task(self, stage: Stage) -> None:
         """Add the Gram matrices of this task's inputs to those of the earlier ones."""
-        with self.backbone.frozen_texts([stage.tasks[stage.task].task]):
+        reads_texts = any(self.backbone.tower(layer) == "text" for layer in self.projected)
+        task = stage.tasks[stage.task].task
+        with nullcontext() if reads_texts else self.backbone.frozen_texts([task]):
             grams = self.input_grams(some_batches(stage, self.config.samples))
         for layer, gram in grams.items():
             self.grams[layer] = self.grams.get(layer, 0) + gram / gram.norm()

@@ -15,9 +15,12 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from torch import Tensor
 
+from methods.backbones.base import ADAPTED, Reading
 from methods.base import Method, State
-from methods.testing.toy import BACKBONES, OTHER_KINDS
+from methods.testing.tiny_models import SIZE, WORDS
+from methods.testing.toy import BACKBONES, OTHER_KINDS, STEPS
 from methods.testing.trained import LABEL, Trained, reports_of, study_of, trained_on, untouched_on
 from methods.testing.two_workers import Report
 from methods.testing.workbench import Workbench, same, state_in, states_in
@@ -208,6 +211,33 @@ class MethodChecks:
         assert list(mine) == list(results)
         assert all(same(mine[key], state) for key, state in results.items())
 
+    def test_keeps_to_its_towers(self, backbone: str) -> None:
+        """Where a study names one tower, nothing changes in the others; something does in it."""
+        reached = resolve("methods", self.method).learns_in(
+            self._trained(backbone).study.methods[LABEL].options,
+            "fusion" if backbone == "llava" else "dual-encoder",
+        )
+        for tower in reached & ADAPTED:
+            training = STEPS | {"towers": [tower]}
+            study = study_of(self.method, self.options, backbone, training=training)
+            bench, order = Workbench(study, LABEL), study.benchmark.task_names()[:2]
+            bench.worker.load(bench.units(order)[-1])
+            method = bench.worker.trainer.method
+            before = {name: tensor.clone() for name, tensor in method.state_dict().items()}
+            readings = readings_of(method)
+            learnt = states_in(bench.learn(order)).values()
+            changed = {
+                method.backbone.tower(name.removeprefix("backbone."))
+                for name, tensor in method.state_dict().items()
+                if name.startswith("backbone.") and not torch.equal(tensor, before[name])
+            }
+            assert changed <= {tower}
+            now = readings_of(method)
+            # What a fusion model reads passes through its text tower, which prompts go to.
+            left: Reading = "texts" if tower == "vision" else "images"
+            assert torch.allclose(now[left], readings[left], atol=1e-6)
+            assert not any(same(state, method._initial) for state in learnt)
+
     def test_stays_untouched(self, backbone: str) -> None:
         """Where nothing is trained, all stages are stage 0, and there is no state."""
         study = study_of(self.method, self.options, backbone)
@@ -288,6 +318,15 @@ class MethodChecks:
         return reports_of(self.method, self.options, backbone)
 
 
+@torch.no_grad()
+def readings_of(method: Method) -> dict[Reading, Tensor]:
+    """Returns embeddings of an image and of a text, as of no task."""
+    backbone = method.eval().backbone
+    method.select(None)
+    pixels = torch.arange(3 * SIZE**2).view(1, 3, SIZE, SIZE).remainder(256).to(torch.uint8)
+    return {"images": backbone.embed_images(pixels), "texts": backbone.embed_texts(WORDS)}
+
+
 def loss_on(task: str, result: Result) -> float:
     """Returns the loss on the test samples of a task, in nats."""
     (row,) = [
@@ -324,6 +363,7 @@ def _beside_the_point(kind: type[Method]) -> list[str]:
         "test_depends_on_is_true": nothing or shares,
         "test_combines_over_is_true": kind.combines_over is None,
         "test_reuses_training_of_is_true": not shares,
+        "test_keeps_to_its_towers": nothing,
         "test_stays_untouched": not nothing,
         "test_learns": nothing,
         "test_learns_other_kinds": nothing or kind.needs_classes,

@@ -29,6 +29,10 @@ OTHER_KINDS: dict[str, dict[str, Any]] = {
 """The same backbones, with tasks of further kinds."""
 
 
+STEPS = {"steps": 6, "batch_size": 16, "lr": 0.003}
+"""How every task is trained."""
+
+
 class Toy(BenchmarkConfig):
     """Three colours per task, the same three words for other colours in every task."""
 
@@ -169,6 +173,6 @@ def toy_study(folder: Path, methods: Any = ("finetune",), **changes: Any) -> Stu
         "backbones": {"clip": {"path": str(model)}},
         "methods": list(methods) if isinstance(methods, tuple) else methods,
         "design": "exhaustive",
-        "training": {"steps": 6, "batch_size": 16, "lr": 0.003},
+        "training": STEPS,
     }
     return Study.from_dict(content | changes)

@@ -5,6 +5,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
+from methods.backbones.base import READINGS, Family, Reading, Tower
 from methods.base import Method, MethodConfig
 from methods.data import Batch
 
@@ -25,6 +26,17 @@ class FrozenBackbone(Method):
 
     is_mean_over_samples: ClassVar[bool] = True
     reads_pixels: ClassVar[bool] = False
+
+    prompted: ClassVar[tuple[Reading, ...]] = READINGS
+    """What reads prompts of this method, if these are what it adds."""
+
+    @classmethod
+    def learns_in(cls, config: MethodConfig, family: Family) -> frozenset[Tower]:
+        """Returns the towers that get prompts: of fusion models only the text tower does."""
+        of_dual_encoders: dict[Reading, Tower] = {"images": "vision", "texts": "text"}
+        return frozenset(
+            "text" if family == "fusion" else of_dual_encoders[reading] for reading in cls.prompted
+        )
 
     def trainable(self) -> list[str]:
         """Returns everything that does not belong to the backbone."""

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 
+from methods.backbones.base import Family
 from methods.data import Task
 from sweep import file_digests
 from sweep.errors import InputError
@@ -11,7 +12,7 @@ from sweep.plan.plan import Plan
 from sweep.registry import resolve
 from sweep.study.backbones import Source
 from sweep.study.pinned import Pinned
-from sweep.study.schema import Study
+from sweep.study.schema import MethodEntry, Study
 
 TOLD_APART = f"choices are told apart, 2, transformers {version('transformers')}"
 """What is noted about tasks and a backbone; another number checks all again."""
@@ -134,12 +135,44 @@ def check_prompts(study: Study, sources: Mapping[str, Source]) -> None:
             *(source.fingerprint, repr(source.config), smoothing, comparing),
             study.training.cuts(study.lanes.workers),
             study.training.checkpointing,
+            _methods_in_towers(study),
             [_facts(task) for task in tasks],
         )
         content = hashlib.sha256(repr(facts).encode()).digest()
         if not file_digests.known(TOLD_APART, [content]):
             _check_readings(study, label, source, tasks)
             file_digests.note(TOLD_APART, [content])
+
+
+def check_towers(study: Study, backbone: str, family: Family) -> None:
+    """Makes sure that methods have something to learn in the towers that they are left with.
+
+    Args:
+        study: Its settings name towers, or options of methods do.
+        backbone: A label.
+        family: That of the backbone.
+
+    Raises:
+        InputError: a method has nothing to learn there.
+    """
+    for label, entry in _methods_in_towers(study).items():
+        asked = study.towers_of(entry) or {}
+        reached = entry.kind.learns_in(entry.options, family)
+        if family == "dual-encoder":
+            reached -= {"joint"}  # no more than the temperature, which stays as it is
+        if not reached and entry.options.towers:
+            raise InputError(f"method '{label}' learns in no tower; leave out its option towers.")
+        if reached and reached.isdisjoint(asked):
+            raise InputError(
+                f"method '{label}' can learn in {' and '.join(sorted(reached))} of backbone "
+                f"'{backbone}', and towers holds {' and '.join(sorted(asked))} alone; add "
+                f"{' or '.join(sorted(reached))}, or leave the method out."
+            )
+
+
+def _methods_in_towers(study: Study) -> dict[str, MethodEntry]:
+    """Returns the methods that learn in other towers than a backbone's own default."""
+    return {label: entry for label, entry in study.methods.items() if study.towers_of(entry)}
 
 
 def _facts(task: Task) -> tuple[object, ...]:
@@ -170,6 +203,7 @@ def _check_readings(study: Study, label: str, source: Source, tasks: list[Task])
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0].removesuffix(".")
         raise InputError(f"backbone '{label}': {reason}.") from None
+    check_towers(study, label, reader.family)
     if reader.family == "fusion" and study.training.label_smoothing:
         raise InputError(
             f"training.label_smoothing is for dual encoders, and backbone '{label}' is a fusion "

@@ -64,7 +64,10 @@ def recipe(study: Study, backbone: str, pinned: Pinned, measures: Iterable[str])
     }
     if code := {name: found for name in measured if (found := own_code("measures", name))}:
         facts |= {"code": code}
-    if any(resolve("measures", measure).material == "experts" for measure in measured):
+    materials = {resolve("measures", measure).material for measure in measured}
+    if "gradients" in materials and study.training.towers:
+        facts |= {"towers": sorted(study.training.towers)}
+    if "experts" in materials:
         loaded = pinned.of_backbone(backbone)
         facts |= (
             {"loaded": [expert.fingerprint for expert in loaded.values()]}
@@ -139,6 +142,8 @@ def _measure(
             backbone = backbone.to(torch.accelerator.current_accelerator())
         samples = sample(backbone, study.benchmark.load().tasks, images)
         parameters = dict(backbone.named_parameters())
+        if study.training.towers:
+            backbone.learn_in(study.training.towers)
         weights = [parameters[name] for name in backbone.trainable()]
         if "embeddings" in materials:
             given["embeddings"] = (embed(backbone, samples),)

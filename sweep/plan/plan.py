@@ -247,6 +247,8 @@ class Plan(UnitGraph):
             if self.loads(method):  # what is left of the settings is how forward passes are made
                 made = {name: getattr(training, name) for name in ("batch_size", "precision")}
                 experts = [self.pinned.experts[backbone, task].fingerprint for task in prefix]
+                if training.towers:  # nothing else of the experts is merged
+                    made["towers"] = training.towers
                 facts |= {"training": made, "experts": experts}
         return _digest(facts)[:24]
 

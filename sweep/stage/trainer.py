@@ -13,7 +13,6 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, gather_object
 from torch import Tensor
-from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from methods.backbones.base import Backbone
@@ -23,6 +22,7 @@ from methods.data import Batch, Split, Stage, Task, batch_of
 from methods.seeds import derive_seed
 from sweep.plan.units import Unit
 from sweep.stage.launchers import unasked_settings_hidden
+from sweep.stage.optimising import adamw, rate
 from sweep.stage.pools import ReferencePool, generated
 from sweep.stage.random_crops import RandomCrops
 from sweep.study.backbones import Source
@@ -147,6 +147,9 @@ class Trainer:
         )
         self.generator = study.image_generator() if "generator" in method.requires else None
         backbone.label_smoothing = study.training.label_smoothing
+        self.towers = study.towers_of(entry) or {}
+        if self.towers:
+            backbone.learn_in(self.towers)
         if study.training.checkpointing:
             backbone.checkpoint()
         self.crops = RandomCrops(study.training.crop)
@@ -335,9 +338,8 @@ class Trainer:
     def _optimise(self, stage: Stage) -> None:
         training = self.study.training
         parameters = [p for p in self.method.parameters() if p.requires_grad]
-        # LambdaLR multiplies lr by what the function returns, so lr is 1: it returns the rate.
-        optimizer = AdamW(parameters, lr=1.0, weight_decay=training.weight_decay, fused=True)
-        schedule = LambdaLR(optimizer, lambda step: self._lr(step, stage.stream))
+        optimizer = adamw(self.method, self.towers, training.weight_decay)
+        schedule = LambdaLR(optimizer, lambda step: rate(training, self.lr, step, stage.stream))
         self.method.on_optimizer_created(optimizer)
         self.backbone.meets_workers = True
         for step, (task, ids) in enumerate(stage.stream):
@@ -373,12 +375,3 @@ class Trainer:
                 self.accelerator.backward(loss)
             whole += loss.detach()
         return whole
-
-    def _lr(self, step: int, stream: Stream) -> float:
-        """Returns the learning rate: linear warm-up to the task's peak, then cosine to zero."""
-        training, total = self.study.training, len(stream)
-        peak = training.lr_of(stream[min(step, total - 1)][0], self.lr)
-        warmup = min(training.warmup_steps, total)
-        if step < warmup:
-            return peak * (step + 1) / (warmup + 1)
-        return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))

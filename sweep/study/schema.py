@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from methods.base import Method, MethodConfig, Requirement
+from methods.base import Method, MethodConfig, Requirement, Towers
 from methods.seeds import derive_seed
 from sweep.errors import InputError, unknown
 from sweep.orders.base import Design
@@ -210,6 +210,10 @@ class Study(Section):
         if self.experts:
             check_loadable({name: (e.kind, e.options) for name, e in self.methods.items()})
         return self
+
+    def towers_of(self, entry: MethodEntry) -> Towers | None:
+        """Returns the parts of backbones in which a method learns; None: their own default."""
+        return entry.options.towers or self.training.towers
 
     @classmethod
     def from_dict(cls, raw: Any, source: str = "study") -> "Study":

@@ -5,12 +5,12 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from methods.base import Method
+from methods.base import Method, Towers
 from sweep.errors import InputError
 from sweep.section import MOST, Section
 from sweep.study.backbones import BackboneConfig
 
-LATER = ("micro_batch", "checkpointing")
+LATER = ("micro_batch", "checkpointing", "towers")
 """Settings that came later than studies whose stages are kept."""
 
 
@@ -52,6 +52,13 @@ class Training(Section):
     checkpointing: bool = Field(
         default=False,
         description="Compute layers again in the backward pass, instead of keeping what is inside.",
+    )
+    towers: Towers | None = Field(
+        default=None,
+        description="Parts of the backbone that are trained, or get adapters and prompts: vision, "
+        "text, joint (what lies between them). A list, or a factor of the learning rate for each, "
+        "as in {vision: 0.1, text: 1}. null: all of a dual encoder, joint and text of a fusion "
+        "model.",
     )
     per_task: dict[str, TaskTraining] = Field(default_factory=dict)
 

@@ -13,6 +13,7 @@ from methods.backbones import load_backbone
 from methods.backbones.families import FUSION_MODELS
 from methods.backbones.fusion import Fusion
 from methods.baselines.finetune import FineTune, FineTuneConfig
+from methods.tools.low_rank import LoraOptions
 from tests.methods.documented import (
     QUESTION,
     TINY,
@@ -129,3 +130,28 @@ def test_parameters_of_fusion_models_have_their_towers(fusion: str) -> None:
     assert {towers[name] for name in reached} == {"vision", "joint"}
     assert {backbone.tower(name) for name in backbone.adapted()} == {"text"}
     assert len(backbone.attention("images")) == 2
+
+
+def test_vision_towers_of_fusion_models_take_adapters(fusion: str) -> None:
+    """Adapters there learn, and change how images are read; whatever layers the model leaves out.
+
+    Of some models the last layer of the vision tower is not in use.
+    """
+    backbone = load_backbone(fusion)
+    plain = backbone.embed_images(backbone.pixels(PICTURES)).detach()
+    backbone.learn_in(["vision"])
+    assert {backbone.tower(name) for name in backbone.trainable()} == {"vision"}
+    layers = backbone.adapted()
+    assert {backbone.tower(name) for name in layers} == {"vision"}
+    assert backbone.attention("images") == []
+    method = FineTune(backbone, FineTuneConfig(lora=LoraOptions()))
+    method.reset(0)
+    batch = batch_of(backbone, task_of())
+    losses = trained(method, batch, 6, lr=1e-2)
+    moved = {
+        name for name, weight in method.named_parameters() if ".lora_B." in name and weight.any()
+    }
+    assert 0.5 * len(layers) <= len(moved) <= len(layers)
+    assert losses[-1] < losses[0]
+    with torch.no_grad():
+        assert not torch.allclose(backbone.embed_images(batch.pixels), plain, atol=1e-4)
