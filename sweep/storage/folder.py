@@ -5,9 +5,12 @@ import io
 import json
 import os
 import posixpath
+import shutil
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +19,9 @@ from pyarrow import fs
 
 from analysis.data.locations import locate
 from sweep.errors import InputError
+
+_CHUNK = 2**24
+"""Bytes that are sent to an object store at once."""
 
 
 class DamagedError(Exception):
@@ -97,10 +103,29 @@ class Folder:
         path = self.join(*parts)
         self.filesystem.create_dir(posixpath.dirname(path), recursive=True)
         if isinstance(self.filesystem, fs.LocalFileSystem):
-            _write_durably(content, Path(path))
+            with _appearing_durably(Path(path)) as unfinished:
+                unfinished.write_bytes(content)
             return
         with self.filesystem.open_output_stream(path) as stream:
             stream.write(content)
+
+    @contextmanager
+    def new_file(self, *parts: str) -> Iterator[Path]:
+        """Gives the name of a file on this machine to write, which then is what `write` writes.
+
+        For contents that are too large to be in memory a second time.
+        """
+        path = self.join(*parts)
+        self.filesystem.create_dir(posixpath.dirname(path), recursive=True)
+        if isinstance(self.filesystem, fs.LocalFileSystem):
+            with _appearing_durably(Path(path)) as unfinished:
+                yield unfinished
+            return
+        with TemporaryDirectory() as folder:
+            written = Path(folder) / "content"
+            yield written
+            with self.filesystem.open_output_stream(path) as stream, written.open("rb") as content:
+                shutil.copyfileobj(content, stream, _CHUNK)
 
     def write_table(self, table: pa.Table, *parts: str) -> str:
         """Writes a Parquet file, with a checksum of every page; returns its SHA-256."""
@@ -148,14 +173,17 @@ UNFINISHED = ".tmp"
 """How the name of a file ends that is being written on a disk."""
 
 
-def _write_durably(content: bytes, path: Path) -> None:
-    """Writes a file beside its place, waits for the disk, and renames it."""
+@contextmanager
+def _appearing_durably(path: Path) -> Iterator[Path]:
+    """Gives the name of a file beside `path` to write; waits for the disk, and renames it."""
     target = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{UNFINISHED}")
+    target.touch(exist_ok=False)
+    usual = target.stat().st_mode
     try:
-        with target.open("xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
+        yield target
+        target.chmod(usual)  # safetensors writes files that only their owner may read
+        with target.open("rb") as written:
+            os.fsync(written.fileno())
         target.replace(path)
     except BaseException:  # what is left of it would keep a full disk full
         target.unlink(missing_ok=True)

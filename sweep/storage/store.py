@@ -165,17 +165,18 @@ class Store:
         Returns:
             The record as it was written.
         """
-        from safetensors.torch import save  # imports torch, which the coordinator need not load
+        from safetensors.torch import save_file  # imports torch, unneeded by the coordinator
 
         facts = asdict(record)
         if former is not None:
             facts |= {"state_bytes": former.state_bytes, "state_sha256": former.state_sha256}
             facts["seconds"] = former.seconds | record.seconds
         if state is not None:
-            content = save(state)
-            digest = hashlib.sha256(content).hexdigest()
-            facts |= {"state_bytes": len(content), "state_sha256": digest}
-            self.folder.write(content, "stages", record.key, STATE)
+            with self.folder.new_file("stages", record.key, STATE) as file:
+                save_file(state, file)
+                with file.open("rb") as content:
+                    digest = hashlib.file_digest(content, "sha256").hexdigest()
+                facts |= {"state_bytes": file.stat().st_size, "state_sha256": digest}
         if embeddings is not None:
             facts["embeddings_sha256"] = self.folder.write_table(
                 embeddings, "stages", record.key, _embeddings_in(record.evaluation)

@@ -1,6 +1,8 @@
 """The store: a stage is there with all it needs, or it is not there."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,13 +87,20 @@ def test_a_stage_without_a_record_is_not_finished(store: Store) -> None:
 
 def test_the_record_is_written_last(store: Store, monkeypatch: Any) -> None:
     written = []
-    write = Folder.write
+    write, new_file = Folder.write, Folder.new_file
 
     def noting(folder: Folder, content: bytes, *parts: str) -> None:
-        written.append(parts[-1])
         write(folder, content, *parts)
+        written.append(parts[-1])
+
+    @contextmanager
+    def noting_file(folder: Folder, *parts: str) -> Iterator[Path]:
+        with new_file(folder, *parts) as file:
+            yield file
+        written.append(parts[-1])
 
     monkeypatch.setattr(Folder, "write", noting)
+    monkeypatch.setattr(Folder, "new_file", noting_file)
     store.save(RECORD, state(), pa.Table.from_pylist([], EMBEDDINGS))
     assert sorted(written) == [
         "embeddings.wanted.parquet",
@@ -99,6 +108,30 @@ def test_the_record_is_written_last(store: Store, monkeypatch: Any) -> None:
         "state.safetensors",
     ]
     assert written[-1] == "stage.wanted.json"
+
+
+def test_a_file_appears_whole_or_not_at_all(store: Store) -> None:
+    with store.folder.new_file("whole") as file:
+        file.write_bytes(b"first")
+        assert not store.folder.exists("whole")
+    assert store.folder.read("whole") == b"first"
+
+    def fails() -> None:
+        with store.folder.new_file("whole") as file:
+            file.write_bytes(b"sec")
+            raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space"):
+        fails()
+    assert store.folder.read("whole") == b"first"
+    assert [info.base_name for info in store.folder.list()] == ["whole"]
+
+
+def test_states_are_as_readable_as_other_files(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    store.save(RECORD, state())
+    modes = {file.stat().st_mode for file in (tmp_path / "stages" / "key").iterdir()}
+    assert len(modes) == 1
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b[:-1] + bytes([b[-1] ^ 1])])
