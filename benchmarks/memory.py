@@ -3,9 +3,9 @@
     python benchmarks/memory.py              # measures a CLIP of 350 million parameters: minutes
     python benchmarks/memory.py --computed   # the table for 1 to 8 billion: at once
 
-A stage is trained after a first one, by the engine's own worker in a process of its own, on the
-CPU. Its peak is that of the process's anonymous memory, less what the libraries take before a model
-is loaded. The closed form, of W parameters of which T are trained, in bytes:
+A stage is trained from the state of another, by the engine's own worker in a process of its own, on
+the CPU. Its peak is that of the process's memory, less what the libraries take before a model is
+loaded. The closed form, of W parameters of which T are trained, in bytes:
 
     weights                4 W, or 2 W for those that are frozen where `dtype: bf16`
     moments of AdamW       8 T
@@ -36,6 +36,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 from transformers import (
     CLIPConfig,
     CLIPImageProcessorPil,
@@ -107,12 +108,12 @@ def save_model(folder: Path) -> None:
 
 @contextmanager
 def peak() -> Iterator[list[int]]:
-    """Gives the largest anonymous memory of this process inside, in bytes, once it is over."""
-    found, over = [anonymous()], threading.Event()
+    """Gives the largest memory of this process inside, in bytes, once it is over."""
+    found, over = [resident()], threading.Event()
 
     def look() -> None:
         while not over.wait(0.005):
-            found[0] = max(found[0], anonymous())
+            found[0] = max(found[0], resident())
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -123,12 +124,12 @@ def peak() -> Iterator[list[int]]:
         thread.join()
 
 
-def anonymous() -> int:
-    """Returns the bytes of memory of this process that no file lies behind."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("RssAnon"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError("this system does not tell")
+def resident() -> int:
+    """Returns the bytes of memory of this process: its own, and of files that it reads by pages.
+
+    Frozen weights are such pages of the model's file, which the workers of a machine share.
+    """
+    return psutil.Process().memory_info().rss
 
 
 def measure(folder: Path, method: str, training: dict[str, Any]) -> dict[str, float]:
@@ -144,7 +145,7 @@ def measure(folder: Path, method: str, training: dict[str, Any]) -> dict[str, fl
         }
     )
     bench = Workbench(study, method)
-    before = anonymous()
+    before = resident()
     second = replace(bench.trainings(("a", "b"))[-1], evaluation="")
     bench.worker.load(second)
     state = bench.worker.trainer.method.state()
