@@ -151,7 +151,7 @@ class Method(nn.Module, ABC):
         """The same of texts."""
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(name in names)
-        self._initial = on_disk(self.state())
+        self._initial = on_disk(tensors_of(self.state(), f"{type(self).__name__}.state()"))
 
     def build(self) -> None:
         """Add what the method needs beside the backbone's own weights (adapters, prompts)."""
@@ -250,7 +250,7 @@ class Method(nn.Module, ABC):
 
     def state(self) -> State:
         """Returns a copy of the complete state, on the CPU."""
-        names = set(self.trainable())
+        names, source = set(self.trainable()), f"{type(self).__name__}.extra_state()"
         weights = {
             f"weights/{name}": parameter.detach().to("cpu", copy=True).contiguous()
             for name, parameter in self.named_parameters()
@@ -258,7 +258,7 @@ class Method(nn.Module, ABC):
         }
         extra = {
             f"extra/{name}": tensor.detach().to("cpu", copy=True).contiguous()
-            for name, tensor in self.extra_state().items()
+            for name, tensor in tensors_of(self.extra_state(), source).items()
         }
         return weights | extra
 
@@ -269,6 +269,40 @@ class Method(nn.Module, ABC):
         for name in self.trainable():
             parameters[name].copy_(state[f"weights/{name}"])
         self.load_extra_state(part_of(state, "extra/"))
+
+
+def tensors_of(given: object, source: str) -> State:
+    """Returns what a method gave as its state, or as part of it.
+
+    Args:
+        given: What it returned.
+        source: What returned it, as in "Mine.extra_state()".
+
+    Raises:
+        TypeError: it is something else than tensors by name.
+
+    >>> tensors_of({"count": 3}, "Mine.extra_state()")
+    Traceback (most recent call last):
+    ...
+    TypeError: Mine.extra_state() returned an int as 'count'; it has to return a dictionary ...
+    """
+    what = _a(given)
+    if isinstance(given, dict):
+        wrong = {name: one for name, one in given.items() if not isinstance(one, Tensor)}
+        unnamed = [name for name in given if not isinstance(name, str)]
+        if not wrong and not unnamed:
+            return given
+        name, one = next(iter(wrong.items()), (None, None))
+        what = f"{_a(one)} as {name!r}" if wrong else f"{_a(unnamed[0])} as a name"
+    raise TypeError(
+        f"{source} returned {what}; it has to return a dictionary of tensors by their names "
+        f"(torch.tensor(3) for a number)"
+    )
+
+
+def _a(one: object) -> str:
+    kind = type(one).__name__
+    return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
 
 
 def hold_exactly(model: nn.Module, names: Iterable[str]) -> None:

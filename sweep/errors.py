@@ -1,6 +1,8 @@
 """Errors that the user can correct: one sentence each, exit code 2, never a traceback."""
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 MOST_LISTED = 100
@@ -16,6 +18,10 @@ class InputError(ValueError):
     ...
     sweep.errors.InputError: Unknown study 'quikstart'; allowed: ... Did you mean 'quickstart'?
     """
+
+
+class NoRoomError(InputError):
+    """Says that a disk is full: every stage would meet it."""
 
 
 def unknown(kind: str, name: str, allowed: Iterable[str], also: str = "") -> InputError:
@@ -38,3 +44,37 @@ def unknown(kind: str, name: str, allowed: Iterable[str], also: str = "") -> Inp
         listed = f"{', '.join(names[:3])}, ... ({len(names):,} in all)"
     words = listed + (f", or {also}" if also else "")
     return InputError(f"Unknown {kind} '{name}'; allowed: {words}.{hint}")
+
+
+class EndedError(ValueError):
+    """Says that code which a study names wanted to end the process that runs it."""
+
+
+@contextmanager
+def not_ending(what: str) -> Iterator[None]:
+    """Turns what would end the process, such as `sys.exit`, into an error like any other.
+
+    Args:
+        what: Whose code runs in the context.
+
+    Raises:
+        EndedError: with the traceback of what was raised. Ctrl-C stays Ctrl-C.
+
+    >>> with not_ending("method 'mine'"):
+    ...     raise SystemExit(3)
+    Traceback (most recent call last):
+    ...
+    sweep.errors.EndedError: method 'mine' raised SystemExit(3), which would end ...
+    """
+    try:
+        yield
+    except (SystemExit, KeyboardInterrupt) as error:
+        # Signals come to the main thread alone.
+        is_main = threading.current_thread() is threading.main_thread()
+        if isinstance(error, KeyboardInterrupt) and is_main:
+            raise
+        said = (
+            f"{what} raised {error!r}, which would end this process; its code has to raise an "
+            f"error, or to return"
+        )
+        raise EndedError(said).with_traceback(error.__traceback__) from None

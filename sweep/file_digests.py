@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sweep.cache import CACHE
+from sweep.cache import CACHE, open_cache
 from sweep.errors import InputError
 from sweep.texts import printable
 
@@ -191,7 +191,7 @@ def _with_memory(action: Callable[[sqlite3.Connection], object], writes: bool = 
     """Does something with the memory; where that cannot be, nothing is remembered, and no more."""
     try:
         if writes:
-            MEMORY.parent.mkdir(parents=True, exist_ok=True)
+            open_cache(MEMORY.parent)
         elif not MEMORY.exists():
             return
         with closing(sqlite3.connect(MEMORY, timeout=_LOCK_SECONDS)) as memory, memory:

@@ -6,6 +6,7 @@ imported when it is first used.
 """
 
 import importlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -15,6 +16,10 @@ from typing import Any
 
 from sweep.errors import InputError, unknown
 
+logger = logging.getLogger(__name__)
+"""Says which code is run that a study has named, before it is imported."""
+OURS = ("sweep", "methods", "analysis")
+"""Packages whose code runs anyway."""
 LISTED = 16
 """Most names that an error spells out; of more it says which command lists them."""
 
@@ -125,10 +130,15 @@ def resolve(kind: str, name: str) -> Any:
             f"{noun.capitalize()} '{name}' is ambiguous: {' and '.join(both)}; give one of these "
             f"paths instead."
         )
+    if name not in known and name.partition(".")[0].partition(":")[0] not in OURS:
+        logger.info("Runs code that the study names: %s", name)
     try:
         part = _import(path)
     except (ImportError, AttributeError) as error:
         raise InputError(f"{noun.capitalize()} '{name}' cannot be imported: {error}.") from error
+    except SystemExit as error:  # a script that does its work when it is imported
+        said = f"its code raised {error!r}, which would end this process"
+        raise InputError(f"{noun.capitalize()} '{name}' cannot be imported: {said}.") from error
     base = _import(KINDS[kind].base)
     if not (issubclass(part, base) if isinstance(part, type) else isinstance(part, base)):
         raise InputError(

@@ -1,5 +1,6 @@
 """Methods with faults, named in studies as tests.faulty:Class."""
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -31,6 +32,57 @@ class CannotOpen(FineTune):
         """Fail in the second stage of one order and the third of another."""
         if stage.prefix in (("a", "b"), ("c", "b", "a")):
             raise RuntimeError("cannot open [/data/alpha/7.jpg], wanted [batch, dim]\nsecond line")
+
+
+class LeavesConfig(FineTuneConfig):
+    """How to leave."""
+
+    how: str = Field(default="exit", description="exit or interrupt.")
+
+
+class Leaves(FineTune):
+    """Ends its process in the second stage."""
+
+    Config = LeavesConfig
+    config: LeavesConfig
+
+    def before_task(self, stage: Stage) -> None:
+        """Leave."""
+        if len(stage.prefix) == 2:
+            if self.config.how == "interrupt":
+                raise KeyboardInterrupt
+            sys.exit("no data left")
+
+
+class CountsConfig(FineTuneConfig):
+    """What is no tensor."""
+
+    where: str = Field(default="extra", description="extra, whole, name or state.")
+    early: bool = Field(default=False, description="From the start, not once it has learnt.")
+
+
+class Counts(FineTune):
+    """Keeps a number that is no tensor once it has learnt a task."""
+
+    Config = CountsConfig
+    config: CountsConfig
+    learnt = 0
+
+    def after_task(self, stage: Stage) -> None:
+        """Count."""
+        self.learnt += 1
+
+    def extra_state(self) -> State:
+        """A number; or a list; or a tensor without a name."""
+        others: dict[str, Any] = {
+            "extra": {"learnt": self.learnt}, "whole": [self.learnt], "name": {1: torch.ones(1)}
+        }  # fmt: skip
+        return others.get(self.config.where, {}) if self.learnt or self.config.early else {}
+
+    def state(self) -> State:
+        """A number beside the weights."""
+        others: Any = {"learnt": self.learnt} if self.config.where == "state" else {}
+        return super().state() | (others if self.learnt or self.config.early else {})
 
 
 class SpoilsConfig(FineTuneConfig):

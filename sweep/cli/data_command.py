@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweep.cli.console import console, say
+from sweep.cli.own_code import with_own_code
 from sweep.orders.order import write_order
 from sweep.texts import plural
 
@@ -22,6 +23,7 @@ BenchmarkArgument = Annotated[
     typer.Argument(
         metavar="[BENCHMARK | STUDY]",
         help="A named benchmark, a YAML file, or a shipped study; default: list the benchmarks.",
+        callback=lambda given: given and with_own_code(given),
     ),
 ]
 RootOption = Annotated[str | None, typer.Option(help="Folder with copies of data sets.")]

@@ -5,10 +5,18 @@ from typing import Annotated
 import typer
 
 from sweep.cli.console import say
+from sweep.cli.own_code import with_own_code
 
 
 def export(
-    out: Annotated[str, typer.Argument(metavar="OUT", help="Folder or URI of a run.")],
+    out: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUT",
+            help="Folder or URI of a run; code that its study names is run.",
+            callback=with_own_code,
+        ),
+    ],
     method: Annotated[str, typer.Option(help="Label of a method of the study.")],
     order: Annotated[
         str,

@@ -6,17 +6,17 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 from rich.table import Table
 
 from sweep.cli.commands import command
 from sweep.cli.console import console, errors, say
 from sweep.cli.data_command import data
 from sweep.cli.export_command import export
+from sweep.cli.own_code import with_own_code
+from sweep.cli.pretrain_command import pretrain
 from sweep.errors import InputError
 from sweep.registry import KINDS
 
@@ -29,7 +29,12 @@ app = typer.Typer(
 )
 
 StudyArgument = Annotated[
-    str, typer.Argument(metavar="STUDY", help="A YAML file, or the name of a shipped study.")
+    str,
+    typer.Argument(
+        metavar="STUDY",
+        help="A YAML file, or the name of a shipped study.",
+        callback=with_own_code,
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -74,20 +79,26 @@ def run(
     from sweep.measuring.measure import make_plan
     from sweep.study.schema import Study
 
-    plan = make_plan(Study.load(study, tuple(set_ or ())))
-    with ProgressBar(plan, console) as bar:
-        finished = run_study(plan, out, address, bar.update, accept_changes)
     again = command("run", study, out=out, address=address, set_=set_)
+    try:
+        plan = make_plan(Study.load(study, tuple(set_ or ())))
+        with ProgressBar(plan, console) as bar:
+            finished = run_study(plan, out, address, bar.update, accept_changes)
+    except KeyboardInterrupt:  # before Tune runs, which is told of it otherwise, or once more
+        say("Stopped. Finished stages are saved. Resume with: ", (again, "bold"))
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     if not finished.is_settled:
         if finished.error:
             say(("The study broke off", "red"), f": {finished.error}")
         said = "" if finished.error else "Stopped. Finished stages are saved. "
         say(f"{said}Resume with: ", (again, "bold"))
         raise typer.Exit(EXIT_FAILED if finished.error else EXIT_INTERRUPTED)
-    path = write_report(finished.out)
-    if finished.failed:
-        say_failures(finished.failures, study, set_)
-        say("Retry them with: ", (again, "bold"))
+    try:
+        path = write_report(finished.out)
+    finally:  # even where the report cannot be written, say because the disk is full
+        if finished.failed:
+            say_failures(finished.failures, study, set_)
+            say("Retry them with: ", (again, "bold"))
     say(verdict(path))
     say("Open the report: ", (path, "bold"))
     if finished.failed:
@@ -115,6 +126,8 @@ def plan(
         return
     console.print(shown.table())
     say(shown.sentence())
+    if warning := shown.room():
+        say((warning, "yellow"))
     if shown.changed:
         say(str(shown.changed))
     say(shown.balance())
@@ -293,6 +306,7 @@ def order(
 
 app.command()(data)
 app.command()(export)
+app.command()(pretrain)
 
 
 @app.command("list")
@@ -321,45 +335,6 @@ def list_(
         say((name, "bold"), f"  {description}", (origin, "dim"))
 
 
-@app.command()
-def pretrain(
-    backbone: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME", help="An embedded backbone: tiny-clip, tiny-clip-pictures or tiny-vlm."
-        ),
-    ],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write; must not exist yet.")],
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Optimiser steps; default: those of the recipe.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of weights and pictures.")] = 0,
-) -> None:
-    """Pretrain an embedded backbone again from its recipe."""
-    from rich.progress import Progress
-
-    from sweep.errors import unknown
-    from sweep.pretrain import RECIPES
-
-    if backbone not in RECIPES:
-        raise unknown("backbone to pretrain", backbone, RECIPES)
-    out = out.expanduser()
-    if out.exists():
-        raise InputError(f"--out '{out}' exists already; give a new folder.")
-    with Progress(*Progress.get_default_columns(), console=console) as bar:
-        task = bar.add_task(f"pretraining {backbone}", total=steps)
-        figures = RECIPES[backbone](
-            out,
-            **({} if steps is None else {"steps": steps}),
-            seed=seed,
-            progress=lambda done, total, loss: bar.update(task, completed=done, total=total),
-        )
-    for name, value in figures.items():
-        say(f"{name}: {value:.3f}")
-    made = yaml.safe_dump({"backbones": {"mine": {"path": str(out)}}}, default_flow_style=True)
-    say("Use it: ", (made.strip().removeprefix("{").removesuffix("}"), "bold"))
-
-
 def _listed(given: str) -> list[str]:
     """Returns the words of an option, which are separated by commas."""
     return [word.strip().lower() for word in given.split(",") if word.strip()]
@@ -381,8 +356,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        # Users' own parts are found in the current folder; installed packages take precedence.
-        sys.path.append(os.getcwd())
         app(arguments)
     except InputError as error:
         say(("Error:", "red"), f" {error}", to=errors)
@@ -391,7 +364,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(("Error:", "red"), f" {' '.join(str(error).split())}", to=errors)
         return EXIT_FAILED
     except SystemExit as end:  # typer ends like this, after printing what is wrong
-        return int(end.code or 0)
+        return end.code if isinstance(end.code, int) else EXIT_FAILED if end.code else 0
     return 0
 
 

@@ -1,12 +1,15 @@
 """Sets up the Ray cluster that a study runs on, and counts the lanes that it can hold."""
 
 import os
+import socket
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import ray
+from ray._private import ray_constants, services
 
 from sweep.errors import InputError
 from sweep.study.schema import Lanes
@@ -21,6 +24,11 @@ SHARE = 0.99
 """Share of the head for one study; Ray's own actors, such as a job's supervisor, need the rest."""
 HEAD_SECONDS = 10.0
 """How long the previous study on a cluster may take to release the head."""
+STARTS = 3
+"""How often a Ray of our own is started: Ray waits for some of its processes for 15 to 30 s, which
+a loaded machine or a slow disk may exceed."""
+PROBE_SECONDS = 5.0
+"""How long the head of a cluster may take to answer."""
 MOST_LANES = 700
 """Most lanes; more would leave no share of the head for a trial: Ray counts in ten thousandths."""
 
@@ -48,6 +56,9 @@ ON_ONE_MACHINE = {
     "RAY_worker_niceness": "0",
     # This Ray ends with the study, so its metrics would never be collected.
     "RAY_enable_metrics_collection": "0",
+    # No clusters: all of Ray listens on the loopback interface. By default it listens on all.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0",
 }
 """More of them for a Ray that this process starts."""
 
@@ -70,31 +81,69 @@ def connected(address: str | None, lanes: Lanes) -> Iterator[None]:
             yield
         return
     environment = ENVIRONMENT if address else ENVIRONMENT | ON_ONE_MACHINE
-    options: dict[str, Any]
-    if address:
-        options = {"address": address, "runtime_env": {"env_vars": environment}}
-    else:
-        # The dashboard would be a dozen processes, too many for a small machine. A runtime_env
-        # would start each worker through a helper; here they inherit this process's environment.
-        options = {"address": "local", "include_dashboard": False}
-        if isinstance(lanes.count, int):
-            # As many CPUs as the lanes ask for, so that more lanes than cores share the cores.
-            needed = lanes.count * lanes.workers * lanes.cpus_per_worker
-            options["num_cpus"] = max(os.cpu_count() or 1, int(needed + 0.5))
     with _set(environment):
-        try:
-            ray.init(**options, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
-        except (OSError, ValueError, RuntimeError) as error:
-            if not address and not isinstance(error, OSError):
-                raise
-            # Without an address it is, for example, a path that is too long for sockets.
-            reason = str(error).strip().splitlines()[0].removesuffix(".")
-            place = f"--address '{address}' cannot be reached" if address else "Ray cannot start"
-            raise InputError(f"{place}: {reason}.") from None
+        if address:
+            _connect(address, environment)
+        else:
+            _start(lanes)
         try:
             yield
         finally:
             ray.shutdown()
+
+
+def _connect(address: str, environment: Mapping[str, str]) -> None:
+    try:
+        place = address.removeprefix("ray://")
+        if place == address:  # it may be "auto"
+            place = services.canonicalize_bootstrap_address_or_die(address)
+        host, _, port = place.rpartition(":")
+        # Ray would try for many minutes where nothing listens.
+        socket.create_connection((host.strip("[]"), int(port)), PROBE_SECONDS).close()
+        _init(address=address, runtime_env={"env_vars": environment})
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"--address '{address}' cannot be reached: {_reason(error)}.") from None
+
+
+def _start(lanes: Lanes) -> None:
+    """Starts a Ray on this machine; tries again where Ray did not wait for its own processes."""
+    # The dashboard would be a dozen processes, too many for a small machine. A runtime_env
+    # would start each worker through a helper; here they inherit this process's environment.
+    options: dict[str, Any] = {"address": "local", "include_dashboard": False}
+    if isinstance(lanes.count, int):
+        # As many CPUs as the lanes ask for, so that more lanes than cores share the cores.
+        needed = lanes.count * lanes.workers * lanes.cpus_per_worker
+        options["num_cpus"] = max(os.cpu_count() or 1, int(needed + 0.5))
+    for left in reversed(range(STARTS)):
+        try:
+            with _on_loopback():
+                return _init(**options)
+        except Exception as error:  # Ray raises bare ones
+            # Errors of other kinds, as for a path that is too long for sockets, would come again.
+            if not left or isinstance(error, OSError | ValueError):
+                raise InputError(f"Ray cannot start: {_reason(error)}.") from None
+            ray.shutdown()
+
+
+def _init(**options: Any) -> None:
+    ray.init(**options, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].removesuffix(".")
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Lets Ray listen on the loopback interface alone, as it does where it knows no clusters.
+
+    Processes that Ray starts are told so by the environment; this one has imported Ray before.
+    """
+    before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 @contextmanager

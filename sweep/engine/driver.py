@@ -1,17 +1,21 @@
 """Runs a study: Ray Tune works through the orders on lanes, the store keeps what is finished."""
 
 import math
+import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import ray
 from ray import cloudpickle, tune
 from ray.tune.logger import JsonLoggerCallback
+from ray.tune.result import EXPR_PARAM_PICKLE_FILE
 
+from sweep.cache import is_full
 from sweep.engine.cluster import HEAD, NAMESPACE, SHARE, check_head, connected, fit_lanes
 from sweep.engine.contract import LaneConfig, group_size
 from sweep.engine.coordinator import Coordinator, Progress
@@ -142,7 +146,7 @@ def _sweep(
     watch = _Watch(coordinator, run_folder, on_progress, int(lanes.count), damaged)
     grid, out = None, run_folder.folder.uri
     errors: list[str] = []
-    with watch:
+    with terminated_as_interrupted(), watch:
         try:
             grid = _tuner(plan, lane, run_folder, int(lanes.count)).fit()
             errors = [str(error).strip().splitlines()[-1] for error in grid.errors]
@@ -152,7 +156,9 @@ def _sweep(
     last = watch.last
     if watch.is_folder_gone:
         return Finished(out, grid, {}, is_settled=False, stopped=last.stopped, error=GONE)
-    run_folder.write_manifest(int(lanes.count))
+    run_folder.remove_pickles()
+    with room_wanted():
+        run_folder.write_manifest(int(lanes.count))
     return Finished(
         out=out,
         grid=grid,
@@ -186,11 +192,20 @@ def _tuner(plan: Plan, lane: LaneConfig, run_folder: RunFolder, lanes: int) -> "
             storage_path=run_folder.folder.join("tune"),
             storage_filesystem=run_folder.folder.filesystem,
             verbose=0,
-            callbacks=[JsonLoggerCallback()],  # the result grid is read from its files
+            callbacks=[_Results()],  # the result grid is read from its files
             failure_config=tune.FailureConfig(max_failures=10),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
+
+
+class _Results(JsonLoggerCallback):  # type: ignore[misc]  # mypy skips ray, so the base is Any
+    """Writes the results of trials as JSON, and no pickle of what they were given."""
+
+    def update_config(self, trial: Any, config: dict[str, Any]) -> None:
+        """Writes what a trial was given."""
+        super().update_config(trial, config)
+        Path(trial.local_path, EXPR_PARAM_PICKLE_FILE).unlink(missing_ok=True)
 
 
 def _choices(runs: Sequence[Run]) -> dict[str, Any]:
@@ -214,6 +229,36 @@ def _choices(runs: Sequence[Run]) -> dict[str, Any]:
         "index": tune.grid_search(list(range(math.ceil(len(runs) / size)))),
         "run": tune.sample_from(shown),
     }
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """Lets SIGTERM, by which schedulers of clusters end a process, do what Ctrl-C does.
+
+    Ray's own handler, which it sets when it starts, would end this process at once.
+    """
+    if threading.current_thread() is not threading.main_thread():  # it gets no signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def room_wanted() -> Iterator[None]:
+    """Does without what is written in the context where the disk is full.
+
+    Lanes cannot store anything then, and end the study. What is lost here is written when it is
+    resumed.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not is_full(error):
+            raise
 
 
 class _Watch:
@@ -250,7 +295,8 @@ class _Watch:
         with suppress(ray.exceptions.RayError):
             self._look()
         if not self.is_folder_gone:
-            self.run_folder.flush(self.done, self.last.failed)
+            with room_wanted():
+                self.run_folder.flush(self.done, self.last.failed)
 
     def _follow(self) -> None:
         pause = POLL_SECONDS * max(1.0, len(self.run_folder.plan.units) / POLLED_UNITS)

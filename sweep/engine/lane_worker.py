@@ -11,8 +11,10 @@ from typing import Any, Literal, TypeVar
 import ray
 from accelerate.utils import broadcast_object_list
 
+from sweep.cache import is_full
 from sweep.engine.contract import LaneConfig, find_coordinator
 from sweep.engine.coordinator import LEASE
+from sweep.errors import NoRoomError
 from sweep.plan.scheduler import Assignment
 from sweep.stage.state_cache import StateCache
 from sweep.stage.trainer import join_lane
@@ -106,6 +108,9 @@ class _Lane:
                 if isinstance(error, StateLostError):
                     self._tell("lose", self._name, error.key, assignment.unit.key)
                     raise
+                if isinstance(error, NoRoomError) or is_full(error):
+                    self._tell("abort", keep(self._store.folder, error, assignment.unit))
+                    raise
                 final = isinstance(error, ValueError | TypeError | FloatingPointError)
                 said = keep(self._store.folder, error, assignment.unit)
                 self._tell("fail", self._name, assignment.unit.key, said, final)
@@ -153,7 +158,9 @@ def _start(read: Callable[[], T]) -> T:
             return read()
         except FileNotFoundError:
             raise
-        except OSError:
+        except OSError as error:
+            if is_full(error):
+                raise
             time.sleep(PAUSE)
     return read()
 

@@ -15,6 +15,7 @@ from sweep.plan.plan import Plan
 from sweep.plan.scheduler import Kept, Scheduler
 from sweep.plan.units import Unit
 from sweep.preview.cost import CostEstimate, Costs, estimate_cost, measure_costs, recorded
+from sweep.preview.machine import free_disk
 from sweep.preview.precision_forecast import PrecisionForecast, precision_forecast, results_in
 from sweep.storage.changes import Changed
 from sweep.storage.folder import Folder
@@ -42,6 +43,8 @@ class Preview:
     lanes: int
     expected: CostEstimate
     precision_forecast: PrecisionForecast
+    out: str
+    """Folder or URI of the run."""
     stop: Stop | None
     """The early stop, if there was one; the plan is without the replicates that it leaves out."""
 
@@ -82,6 +85,7 @@ class Preview:
             "units_to_do": self.expected.units,
             "seconds": round(self.expected.seconds, 1),
             "peak_state_bytes": self.expected.peak_state_bytes,
+            "room": self.room(),
             "balance": self._balance(),
             "stopped": self.stop.reason if self.stop else "",
             "changed": str(self.changed or ""),
@@ -129,6 +133,16 @@ class Preview:
             f"{plural(self.lanes, 'lane')} as fast as this machine: about "
             f"{duration(self.expected.seconds)}, at most {size(self.expected.peak_state_bytes)} of "
             f"states on disk.{self._seeing()}{self._stopping()}"
+        )
+
+    def room(self) -> str:
+        """Returns a warning if the states will not fit on the disk of the run folder; else ""."""
+        needed = self.expected.peak_state_bytes
+        if "://" in self.out or needed <= (free := free_disk(self.out)):
+            return ""
+        return (
+            f"The disk is too small: states take up to {size(needed)} in {self.out}, where "
+            f"{size(free)} are free. Make room there, or give another folder with --out."
         )
 
     def _seeing(self) -> str:
@@ -195,6 +209,7 @@ def make_preview(
         precision_forecast=precision_forecast(
             study, run_folder.folder, spent / plan.study.replicates
         ),
+        out=out or f"runs/{study.name}",
         stop=stop,
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from huggingface_hub import try_to_load_from_cache
 
 from methods.backbones.pretrained import PretrainedBackbone
-from sweep.cache import CACHE
+from sweep.cache import CACHE, PLACE
 from sweep.errors import InputError
 from sweep.measuring.checking import check_measures, check_methods, check_prompts
 from sweep.measuring.measure import make_plan
@@ -289,7 +289,8 @@ def _check_disk(preview: Preview, out: str, images: int, checkup: Checkup) -> No
         _compare("States", states, machine.free_disk(out), out, "keep_states to none", checkup)
     prepared = sum(file.stat().st_size for file in CACHE.glob("*.npy"))
     room = machine.free_disk(CACHE) + prepared
-    _compare("Prepared images", images, room, str(CACHE), "TMPDIR to a larger disk", checkup)
+    remedy = f"{PLACE} to a folder on a larger disk"
+    _compare("Prepared images", images, room, str(CACHE), remedy, checkup)
 
 
 def _compare(what: str, needed: int, free: int, where: str, remedy: str, checkup: Checkup) -> None:

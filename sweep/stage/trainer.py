@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from methods.backbones.base import Backbone
 from methods.backbones.expert_files import load_expert
-from methods.base import State
+from methods.base import State, tensors_of
 from methods.data import Batch, Split, Stage, Task, batch_of
 from methods.seeds import derive_seed
 from sweep.plan.units import Unit
@@ -275,6 +275,7 @@ class Trainer:
 
         Raises:
             FloatingPointError: the loss, or what is left of the training, is not finite.
+            TypeError: the method's state is something else than tensors by name.
         """
         if parent is None:
             self.method.reset(derive_seed(unit.seed, "initial"))
@@ -294,7 +295,7 @@ class Trainer:
         self.method.after_task(stage)
         self._check_vision()
         self._check_finite(f"training '{stage.task}'")
-        return self.method.state()
+        return tensors_of(self.method.state(), f"{type(self.method).__name__}.state()")
 
     def _check_vision(self) -> None:
         """Makes sure that images are still read as they were when features stood for them.
@@ -315,7 +316,8 @@ class Trainer:
         """Yields all that the method predicts with and goes on from, by name."""
         yield from self.method.named_parameters()
         yield from self.method.named_buffers()
-        yield from self.method.extra_state().items()
+        source = f"{type(self.method).__name__}.extra_state()"
+        yield from tensors_of(self.method.extra_state(), source).items()
 
     def _check_finite(self, doing: str) -> None:
         """Makes sure that no tensor of the method has become NaN or infinite.

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 
 from methods.base import State
 from sweep.cache import CACHE
+from sweep.errors import not_ending
 from sweep.plan.units import Unit
 from sweep.stage.evaluator import Evaluator
 from sweep.stage.samples import with_fewer_samples
@@ -49,7 +50,8 @@ class Worker:
         self.accelerator = accelerator
         self.cache = cache
         pinned.verify_data(study)
-        self.benchmark = with_fewer_samples(study.benchmark.load(), study.evaluation)
+        with not_ending(f"benchmark '{study.benchmark.name}'"):
+            self.benchmark = with_fewer_samples(study.benchmark.load(), study.evaluation)
         self.trainer: Trainer
         self.evaluator: Evaluator
         self.loaded: tuple[str, str] | None = None
@@ -104,7 +106,14 @@ class Worker:
             state_of: Gives the state of a parent by its key.
             is_trained: Whether `state_of` has the state of the unit itself, which then is only
                 evaluated.
+
+        Raises:
+            EndedError: code that the study names wanted to end the process.
         """
+        with not_ending(f"method '{unit.method}'" if unit.method else "evaluation"):
+            return self._compute(unit, state_of, is_trained)
+
+    def _compute(self, unit: Unit, state_of: Callable[[str], State], is_trained: bool) -> Result:
         started = time.perf_counter()
         seconds: dict[str, float] = {}
 

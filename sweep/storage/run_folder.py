@@ -39,6 +39,8 @@ from sweep.study.stopping import Stop
 
 LEFT_BEHIND = {"tune", ERRORS, MARKS}
 """Files and folders that no study needs."""
+TUNE_STATES = ("experiment_state-", "basic-variant-state-")
+"""Beginnings of the names of Tune's files that hold pickles, though they are called JSON."""
 PARTS = ("results", "costs", "embeddings")
 """Tables that are written in parts."""
 READ_TOGETHER = 1000
@@ -129,6 +131,12 @@ class RunFolder:
         write_inputs(self.folder, self.plan)
         self._write_plan()
         self._write_orders(study.replicates)
+
+    def remove_pickles(self) -> None:
+        """Deletes what Ray Tune would resume from: pickles, which nobody needs or should open."""
+        for info in self.folder.list("tune", recursive=True):
+            if info.base_name.endswith(".pkl") or info.base_name.startswith(TUNE_STATES):
+                self.folder.filesystem.delete_file(info.path)
 
     def _write_plan(self) -> None:
         """Writes all that the engine and `status` need, so that neither reads data or models."""

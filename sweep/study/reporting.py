@@ -15,6 +15,11 @@ if TYPE_CHECKING:  # loaded only where a report is written: panels need plotly
     from analysis.run_metrics.metric import Metric
 
 
+ELSEWHERE = "Code of the current folder is run if PYTHONPATH=. stands before the command."
+"""Why a part may be missing: a report, which may be that of a stranger, runs no code but what is
+installed."""
+
+
 class Reporting(Section):
     """Metrics and panels that the report shows besides the shipped ones.
 
@@ -81,7 +86,8 @@ def parts_of_report(studies: Iterable[Mapping[str, Any]]) -> "tuple[list[Panel],
             try:
                 part = resolve(kind, name)
             except InputError as error:
-                warnings.warn(f"The report lacks a {KINDS[kind].noun}: {error}", stacklevel=2)
+                said = f"The report lacks a {KINDS[kind].noun}: {error} {ELSEWHERE}"
+                warnings.warn(said, stacklevel=2)
             else:
                 found[kind].append(part() if isinstance(part, type) else part)
     return found["panels"], found["metrics"]

@@ -36,9 +36,13 @@ _SYSTEM = {
 _NEVER_DECODED = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}
 """Formats that Pillow only identifies."""
 _ORIENTATION = 0x0112
-READABLE = f"read by Pillow {pillow}, as RGB"
+MOST_PIXELS = 89_478_485
+"""Most pixels of an image, those of which Pillow warns: small files may hold more than memory."""
+READABLE = f"read by Pillow {pillow}, as RGB, of at most {MOST_PIXELS} pixels"
 """What is noted about contents; another version may read less."""
-_ODD = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+_ODD = (
+    OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning
+)  # fmt: skip
 """What Pillow raises for files that are no images, or too large."""
 
 
@@ -208,6 +212,7 @@ def open_content(content: bytes, place: str) -> Image.Image:
 def _open(source: str | BytesIO, place: str) -> Image.Image:
     try:
         with Image.open(source) as image:
+            _check_size(image)
             image.load()
             found = upright(image)
             return rgb(found) if found.mode[0] in "IF" else found
@@ -320,12 +325,22 @@ def _decode(file: str) -> None:
     """Decodes at low resolution, which still reads every byte of the file."""
     try:
         with Image.open(file) as image:
+            _check_size(image)
             image.draft("RGB", (1, 1))
             image.load()
             if image.mode not in ("L", "RGB"):
                 rgb(image)
     except _ODD as error:
         raise _no_image(f"'{printable(file)}'", error) from None
+
+
+def _check_size(image: Image.Image) -> None:
+    """Makes sure, before an image is decoded, that it is none of hundreds of megapixels."""
+    if (pixels := image.width * image.height) > MOST_PIXELS:
+        raise ValueError(
+            f"it has {pixels // 1_000_000} million pixels, and at most "
+            f"{MOST_PIXELS // 1_000_000} million are read"
+        )
 
 
 def _no_image(place: str, error: Exception) -> InputError:

@@ -3,7 +3,6 @@
 import hashlib
 import math
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from methods.backbones.base import Backbone
 from methods.data import Split
-from sweep.errors import InputError
+from sweep.cache import is_full, make_room, mark_used, no_room, open_cache
 from sweep.texts import size
 
 _PICTURES_AT_ONCE = 512
@@ -98,10 +97,10 @@ def made_once(file: Path, make: Callable[[], Rows], waits: bool = True) -> np.nd
         waits: Whether to wait while another process makes it; if not, None is returned then.
 
     Raises:
-        InputError: there is no room for it.
+        InputError: there is no room for it, or the folder is another user's.
     """
     if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
+        open_cache(file.parent)
         # The system lets go of the lock of a process that has died.
         try:
             with FileLock(file.with_suffix(".lock"), timeout=-1 if waits else 0):
@@ -109,12 +108,20 @@ def made_once(file: Path, make: Callable[[], Rows], waits: bool = True) -> np.nd
                     _write(make(), file)
         except Timeout:
             return None
+        except OSError as error:
+            if is_full(error):  # of the lock
+                raise no_room(file.parent) from None
+            raise
+    mark_used(file)
     mapped: np.ndarray = np.load(file, mmap_mode="r")
     return mapped
 
 
 def _write(rows: Rows, file: Path) -> None:
-    _check_room(rows, file.parent)
+    needed = math.prod(rows.shape) * rows.dtype.itemsize
+    what = f"{rows.shape[0]} {rows.what} take {size(needed)}, and "
+    if needed > make_room(file.parent, needed):
+        raise no_room(file.parent, what)
     # One process at a time is here: if there is such a file, the one that wrote it has died.
     unfinished = file.with_suffix(".unfinished")
     try:
@@ -125,10 +132,18 @@ def _write(rows: Rows, file: Path) -> None:
                 "shape": rows.shape,
             }
             np.lib.format.write_array_header_1_0(stream, header)
+            # Others may take the room while the rows are made, which takes long.
+            if needed and hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(stream.fileno(), stream.tell(), needed)
             for some in rows.parts:
                 # Not through a map of the file: a full disk would kill the process.
                 stream.write(some.tobytes())
         os.replace(unfinished, file)
+    except OSError as error:
+        if is_full(error):
+            unfinished.unlink(missing_ok=True)
+            raise no_room(file.parent, what) from None
+        raise
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -151,12 +166,3 @@ def _prepared(split: Split, backbone: Backbone) -> Rows:
                 yield from threads.map(prepared, np.split(numbers, cuts))
 
     return Rows(shape, np.dtype(np.uint8), parts(), "prepared images")
-
-
-def _check_room(rows: Rows, folder: Path) -> None:
-    needed, free = math.prod(rows.shape) * rows.dtype.itemsize, shutil.disk_usage(folder).free
-    if needed > free:
-        raise InputError(
-            f"{rows.shape[0]} {rows.what} take {size(needed)}, and in '{folder}' there are "
-            f"{size(free)} left; make room there, or set TMPDIR to a folder with more."
-        )

@@ -59,6 +59,17 @@ def test_distinct_stages_are_stored_once_and_nothing_else(study: Study, finished
     assert set(Store(finished.out).finished()) == set(sweep.make_plan(study).units)
 
 
+def test_no_file_of_a_run_is_a_pickle(finished: Finished) -> None:
+    files = [file for file in Path(finished.out).rglob("*") if file.is_file()]
+    assert files
+    assert not [file for file in files if file.suffix == ".pkl"]
+    # What Tune calls JSON may be a pickle, or hold one.
+    texts = {file: file.read_bytes() for file in files if file.suffix == ".json"}
+    assert not [
+        file for file, text in texts.items() if b"CLOUDPICKLE" in text or text[:1] == b"\x80"
+    ]
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_sweep_equals_the_same_order_alone(study: Study, finished: Finished, method: str) -> None:
     order = ("c", "a", "b")

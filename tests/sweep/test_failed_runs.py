@@ -59,6 +59,24 @@ def test_an_error_is_kept_and_said_in_full(capsys: pytest.CaptureFixture[str]) -
         main(words[1:])
 
 
+def test_a_method_that_ends_its_process_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """In a lane; its process goes on with the other methods."""
+    leaves = "method: 'tests.faulty:Leaves'"
+    methods = f"methods={{a: {{{leaves}}}, b: {{{leaves}, how: interrupt}}}}"
+    orders = "design.orders=[[a, b, c]]"
+    assert main(["run", "s.yaml", "--out", "out", "--set", methods, "--set", orders]) == 1
+    said = capsys.readouterr().out
+    for method, raised in (("a", "SystemExit('no data left')"), ("b", "KeyboardInterrupt()")):
+        begin = (
+            f"2 stages failed: sweep.errors.EndedError: method '{method}' raised {raised}, which"
+        )
+        assert begin in said
+    assert "out of memory" not in said
+    assert said.count("  at tests/faulty.py:") == 2
+    for file in Path("out/errors").iterdir():
+        assert "in before_task" in file.read_text()
+
+
 def test_removing_the_folder_ends_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     out, ended = Path("out"), threading.Event()
 

@@ -1,5 +1,6 @@
 """Features of images: what the frozen tower makes of them, made once, and only where it is."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,8 +112,8 @@ def test_a_full_disk_is_an_error_in_one_sentence(
     backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     features = FrozenFeatures(split_of(2, side=32), backbone, tmp_path, "key")
-    usage = frozen_features.made_once.__globals__["shutil"].disk_usage(tmp_path)
-    monkeypatch.setattr("sweep.tasks.pixels.shutil.disk_usage", lambda _: usage._replace(free=9))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=9))
     with pytest.raises(InputError, match=r"2 image features take .* 9 B left"):
         features.prepare()
 

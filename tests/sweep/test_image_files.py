@@ -276,3 +276,25 @@ def test_names_of_other_encodings_can_be_read_and_said(folder: Path) -> None:
     with pytest.raises(InputError) as error:
         look_at([file])
     assert str(error.value).encode()
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [(14_000, 12_000), (20_000, 10_000)])
+def test_an_image_that_is_far_too_large_is_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: tuple[int, int]
+) -> None:
+    """A small file; of the larger one Pillow raises an error of its own."""
+    file = tmp_path / "huge.png"
+    parts = {b"IHDR": struct.pack(">IIBBBBB", *side, 1, 0, 0, 0, 0), b"IDAT": b"", b"IEND": b""}
+    file.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(part)) + kind + part + struct.pack(">I", zlib.crc32(kind + part))
+            for kind, part in parts.items()
+        )
+    )
+    monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("it was decoded"))
+    with pytest.raises(InputError, match=r"huge\.png' cannot be read as an image: ") as error:
+        open_picture(str(file))
+    if side == (14_000, 12_000):
+        assert "it has 168 million pixels, and at most 89 million are read" in str(error.value)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -165,12 +166,55 @@ def test_a_path_too_long_for_the_sockets_of_ray_is_one_sentence(
         cluster.connected(None, Lanes(count=1)).__enter__()
 
 
+def test_an_address_where_nothing_listens_is_probed_first(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Ray itself would try for many minutes."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        monkeypatch.setattr(cluster.ray, "is_initialized", lambda: False)
+        monkeypatch.setattr(cluster.ray, "init", lambda **_: pytest.fail("Ray was asked"))
+        study = tmp_path / "study.yaml"
+        study.write_text(STUDY)
+        out = str(tmp_path / "out")
+        assert main(["run", str(study), "--address", address, "--out", out]) == 2
+        said = capsys.readouterr().err
+        assert f"Error: --address '{address}' cannot be reached: [Errno 111]" in said
+        assert not Path(out).exists()
+        with pytest.raises(InputError, match=r"^--address 'ray://127.* cannot be reached: "):
+            cluster.connected(f"ray://{address}", Lanes(count=1)).__enter__()
+    with pytest.raises(InputError, match=r"^--address 'me' cannot be reached: "):
+        cluster.connected("me", Lanes(count=1)).__enter__()
+
+
+@pytest.mark.parametrize("tries", [1, 3])
+def test_a_slow_start_of_ray_is_tried_again(monkeypatch: pytest.MonkeyPatch, tries: int) -> None:
+    left = [tries]
+
+    def slow(**_: object) -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise RuntimeError("Timed out waiting for file gcs_server_port\nand more")
+
+    monkeypatch.setattr(cluster.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(cluster.ray, "init", slow)
+    if tries < cluster.STARTS:
+        with cluster.connected(None, Lanes(count=1)):
+            assert left == [-1]
+    else:
+        message = "^Ray cannot start: Timed out waiting for file gcs_server_port.$"
+        with pytest.raises(InputError, match=message):
+            cluster.connected(None, Lanes(count=1)).__enter__()
+
+
 def test_a_cluster_that_does_not_answer_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_answer(**_: object) -> None:
         raise ConnectionError("Ray is trying to start.\nDid you try it?")
 
     monkeypatch.setattr(cluster.ray, "is_initialized", lambda: False)
     monkeypatch.setattr(cluster.ray, "init", no_answer)
+    monkeypatch.setattr(cluster.socket, "create_connection", lambda *_: io.BytesIO())
     message = r"^--address '10\.0\.0\.1:6379' cannot be reached: Ray is trying to start\.$"
     with pytest.raises(InputError, match=message):
         cluster.connected("10.0.0.1:6379", Lanes(count=1)).__enter__()

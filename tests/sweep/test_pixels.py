@@ -149,7 +149,8 @@ def test_a_full_disk_is_an_error_in_one_sentence(
     needed = 5 * 3 * SIZE * SIZE
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed - 1))
     with pytest.raises(
-        InputError, match=r"5 prepared images take 15\.4 KB, .* 15\.4 KB left; .*TMPDIR"
+        InputError,
+        match=r"5 prepared images take 15\.4 KB, .* 15\.4 KB left; .*TASK_ORDER_SWEEP_CACHE",
     ):
         Pixels(Pictures(), backbone, tmp_path, "pictures")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed))

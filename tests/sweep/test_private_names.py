@@ -2,7 +2,7 @@
 
 import pytest
 from ray._common.constants import HEAD_NODE_RESOURCE_NAME
-from ray._private.ray_constants import RAY_WORKER_NICENESS
+from ray._private.ray_constants import ENABLE_RAY_CLUSTERS_ENV_VAR, RAY_WORKER_NICENESS
 from ray.air import constants as air
 from ray.train import ScalingConfig
 from ray.train.torch import TorchTrainer
@@ -34,7 +34,10 @@ def test_the_head_has_the_resource_of_this_name() -> None:
 
 
 def test_ray_reads_the_variables_that_a_study_sets() -> None:
-    known = TUNE_ENV_VARS | set(air.AIR_ENV_VARS) | {RAY_WORKER_NICENESS}
+    known = TUNE_ENV_VARS | set(air.AIR_ENV_VARS)
+    known |= {RAY_WORKER_NICENESS, ENABLE_RAY_CLUSTERS_ENV_VAR}
     known |= {train.HEALTH_CHECK_INTERVAL_S_ENV_VAR, train.ENABLE_PREEMPTION_WATCHER_ENV_VAR}
-    rays = {name for name in ENVIRONMENT | ON_ONE_MACHINE if not name.startswith("MALLOC")}
+    rays = {
+        name for name in ENVIRONMENT | ON_ONE_MACHINE if not name.startswith(("MALLOC", "GLOO"))
+    }
     assert rays - known == NOT_LISTED

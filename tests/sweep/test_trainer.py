@@ -1,5 +1,6 @@
 """Training a unit: which samples, which learning rates, and what stops it."""
 
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from PIL import Image
 from methods.seeds import derive_seed
 from methods.testing.toy import toy_study
 from methods.testing.workbench import Workbench
+from sweep.errors import EndedError
 from sweep.stage.trainer import Trainer, draw_stream, join_lane
+from sweep.storage.failures import last_frame
 from sweep.study.pinned import pin
 from sweep.study.schema import Study
 from tests.methods.shipped import study_of
@@ -120,6 +123,42 @@ def test_what_is_not_finite_fails_the_stage_that_left_it(
         bench.worker.compute(second, lambda _: state)
     assert named in str(error.value)
     assert "of Spoils (1)" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("extra", "Counts.extra_state() returned an int as 'learnt'; it"),
+        ("whole", "Counts.extra_state() returned a list; it"),
+        ("name", "Counts.extra_state() returned an int as a name; it"),
+        ("state", "Counts.state() returned an int as 'learnt'; it"),
+    ],
+)
+@pytest.mark.parametrize("early", [True, False])
+def test_a_state_of_other_things_than_tensors_names_the_contract(
+    models: Path, where: str, said: str, early: bool
+) -> None:
+    with pytest.raises(TypeError, match="has to return a dictionary of tensors") as error:
+        spoilt(models, "Counts", where=where, early=early).learn(("a", "b", "c"))
+    assert str(error.value).startswith(said)
+
+
+@pytest.mark.parametrize("how", ["exit", "interrupt"])
+def test_a_method_cannot_end_its_process(models: Path, how: str) -> None:
+    bench = spoilt(models, "Leaves", how=how)
+    said: list[BaseException] = []
+
+    def learn() -> None:
+        try:
+            bench.learn(("a", "b", "c"))
+        except BaseException as error:
+            said.append(error)
+
+    lane = threading.Thread(target=learn)  # as in a lane; signals come to the main thread alone
+    lane.start()
+    lane.join()
+    assert [type(error) for error in said] == [EndedError]
+    assert "faulty.py:" in last_frame(said[0])
 
 
 def test_what_is_infinite_from_the_start_may_stay_so(models: Path) -> None:
