@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from sweep.cache import CACHE, open_cache
 from sweep.errors import InputError
+from sweep.pulse import PULSE
 from sweep.texts import printable
 
 MEMORY = CACHE / "file-digests.sqlite"
@@ -121,6 +122,7 @@ def _stamp(file: str) -> str:
 
 
 def _read(file: str) -> _Read:
+    PULSE.beat()
     started = time.time()
     try:
         with open(file, "rb") as stream:

@@ -1,7 +1,11 @@
 """Methods with faults, named in studies as tests.faulty:Class."""
 
+import os
+import signal
 import sys
+import time
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -83,6 +87,30 @@ class Counts(FineTune):
         """A number beside the weights."""
         others: Any = {"learnt": self.learnt} if self.config.where == "state" else {}
         return super().state() | (others if self.learnt or self.config.early else {})
+
+
+class HangsConfig(FineTuneConfig):
+    """Where it is noted that it has hung."""
+
+    notes: str
+
+
+class Hangs(FineTune):
+    """Goes on for ever in one stage, and stops its process in another, once each."""
+
+    Config = HangsConfig
+    config: HangsConfig
+
+    def before_task(self, stage: Stage) -> None:
+        """Hang where the prefix is a, and where it is a, b."""
+        note = Path(self.config.notes) / "-".join(stage.prefix)
+        if len(stage.prefix) > 2 or note.exists():
+            return
+        note.touch()
+        if len(stage.prefix) == 2:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        while True:
+            time.sleep(0.01)
 
 
 class SpoilsConfig(FineTuneConfig):

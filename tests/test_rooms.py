@@ -10,7 +10,7 @@ import pytest
 from tests.test_architecture import FILES, PACKAGES, ROOT, in_a_new_process, module_of
 
 FLOORS = (
-    {"errors", "texts", "cache", "source_code"},
+    {"errors", "texts", "cache", "source_code", "pulse"},
     {"file_digests", "plain_yaml"},
     {"registry", "hub"},
     {"section"},

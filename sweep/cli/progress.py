@@ -36,8 +36,8 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
             key: plan.steps(unit) + EVALUATION_STEPS * unit.is_evaluated
             for key, unit in plan.units.items()
         }
-        self._begun = self._stopped = False
-        self._damaged = 0
+        self._begun = self._stopped = self._idle = False
+        self._damaged = self._losses = 0
         self._first: tuple[float, int] | None = None
         self._said = time.monotonic()
         self._bar = Bar(
@@ -74,9 +74,16 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
             self._damaged = progress.damaged
             stages = plural(progress.damaged, "finished stage")
             say(f"{stages} cannot be read (damaged files), computing again.", to=self.console)
+        for loss in progress.losses[self._losses :]:
+            say(f"{loss}.", to=self.console)
+        self._losses = len(progress.losses)
+        if progress.idle and not self._idle:
+            say(f"{progress.idle[0].upper()}{progress.idle[1:]}.", to=self.console)
+        self._idle = bool(progress.idle)
         left = "" if progress.stopped else self._time_left(progress)
         working = len(progress.working)
-        doing = progress.working[0] if working else "waiting for lanes to start"
+        waiting = progress.idle or "waiting for lanes to start"
+        doing = progress.working[0] if working else waiting
         failed = f"{len(progress.failed)} failed" if progress.failed else ""
         text = f"{left}{working} of {lanes} lanes working"
         self._bar.update(

@@ -1,13 +1,21 @@
 """Holds what the engine's processes share; imports little, since all of them import it."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray.util.placement_group import PlacementGroup
 
 MOST_TRIALS = 1000
 """Trials that Tune can follow at a time: what it does for each grows with their number."""
+
+LEAST_SECONDS = 7200.0
+"""How long a lane may get nothing done at least, unless the study says: reading a large model from
+a slow disk and some steps of methods are single calls that say nothing meanwhile."""
+STAGES = 10.0
+"""How long it may at least get nothing done, in times of the longest stage so far."""
 
 
 def group_size(runs: int) -> int:
@@ -17,6 +25,40 @@ def group_size(runs: int) -> int:
     (1, 162)
     """
     return max(1, math.ceil(runs / MOST_TRIALS))
+
+
+@dataclass(frozen=True)
+class LaneLimits:
+    """How many lanes there may be, and how long they may take."""
+
+    count: int
+    """Most lanes at a time."""
+    needs: Mapping[str, float]
+    """What all workers of a lane take, by Ray's names: CPU, GPU."""
+    start_seconds: float
+    """How long a study goes on without any lane."""
+    stage_seconds: float | None
+    """How long a lane may get nothing done; None: ten times as long as the longest stage took."""
+
+    def seconds_to_hang(self, longest_stage: float) -> float:
+        """Returns after how many seconds without progress a lane is taken to hang."""
+        if self.stage_seconds is not None:
+            return self.stage_seconds
+        return max(LEAST_SECONDS, STAGES * longest_stage)
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A sign of life of a lane."""
+
+    key: str | None
+    """The unit that it is working on."""
+    room: PlacementGroup
+    """The resources that it holds."""
+    beats: int
+    """A count that rises with all that it gets done (`sweep.pulse`)."""
+    place: str = ""
+    """Where in the code it is, if it has got nothing done since the last sign."""
 
 
 @dataclass(frozen=True)

@@ -7,22 +7,32 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
-from sweep.engine.contract import group_size
-from sweep.plan.scheduler import Assignment, Scheduler
+from sweep.engine.contract import LaneLimits, Sign, group_size
+from sweep.engine.placement import (
+    free_ownerless,
+    is_held,
+    machines,
+    vanished,
+    why_none_starts,
+)
+from sweep.plan.scheduler import CRASH, Assignment, Loss, Scheduler
 from sweep.plan.units import Run
 from sweep.storage.folder import Folder
 from sweep.storage.planned import read_plan
 from sweep.storage.store import Record, Store
+from sweep.texts import duration
 
 LEASE = 30.0
 """Seconds of silence after which a lane's work goes to another lane."""
 WAIT = 2.0
 """Seconds after which a call returns without an answer, and the caller has to repeat it."""
+PATIENCE = 300.0
+"""Seconds without a lane after which the user is told: a cloud takes minutes to start machines."""
 
 
 @dataclass(frozen=True)
@@ -52,19 +62,31 @@ class Progress:
     """Why later replicates are left out; "" if none are."""
     damaged: int = 0
     """Stages that were finished, but are computed again because a file of theirs is damaged."""
+    idle: str = ""
+    """Why no lane has been there for long: "no lane has started for ... because ..."."""
+    losses: tuple[str, ...] = ()
+    """What ended lanes that were at work, a sentence each."""
+
+
+@dataclass(frozen=True)
+class _Heard:
+    sign: Sign
+    at: float
+    moved: float
+    """When the lane had last got something done."""
 
 
 class Coordinator:
     """The actor. Its async methods that wait for something return within WAIT seconds."""
 
-    def __init__(self, out: str, max_lanes: int) -> None:
+    def __init__(self, out: str, limits: LaneLimits) -> None:
         """Reads what is to be done and what has been done.
 
         Args:
             out: The run's folder or URI. It also holds the plan, which is too large to be an
                 argument: Ray keeps large arguments in an object store that may lose them, and
                 then could not restart the actor.
-            max_lanes: Most lanes at a time.
+            limits: How many lanes there may be, and how long they may take to start.
         """
         _, self.graph = read_plan(Folder(out))
         self.store = Store(out, self.graph.evaluations)
@@ -75,9 +97,21 @@ class Coordinator:
         self._records: dict[str, Record] = {}
         self._reports_stages = group_size(len(self.graph.runs)) == 1
         self._started: set[tuple[str, ...]] = set()
-        self._max_lanes = max_lanes
+        self._limits = limits
         self._lanes: dict[str, float] = {}
-        self._rooms: dict[str, tuple[PlacementGroup, float]] = {}
+        """Lanes that trials have, and when each of these trials last asked."""
+        self._heard: dict[str, _Heard] = {}
+        """What each lane last said."""
+        self._freed: set[PlacementGroup] = set()
+        """What lanes held that hung; theirs may be a sign that was sent before."""
+        self._machines: dict[str, dict[str, str]] = {}
+        """Addresses of the machines that each lane is on, by their Ray ids."""
+        self._losses: list[str] = []
+        self._longest = 0.0
+        """Seconds of the longest stage so far."""
+        self._alone_since = time.monotonic()
+        """When a lane was last at work, or was not needed."""
+        self._idle = self._last_error = ""
         self._dismissed: set[str] = set()
         self._stopped = ""
         self._replicates: int | None = None
@@ -100,13 +134,26 @@ class Coordinator:
         """Returns whether a trial may have or keep a lane; one that stops asking loses it."""
         now = time.monotonic()
         self._lanes = {name: seen for name, seen in self._lanes.items() if now - seen < LEASE}
-        # Tune may leave a trial waiting for long; its lane's workers still send heartbeats.
-        silent = [name for name, (_, seen) in self._rooms.items() if now - seen >= LEASE]
-        for name in set(silent) - set(self._lanes):
-            self.evict(name)
-        if lane in self._lanes or len(self._lanes) < self._max_lanes:
+        if lane in self._lanes or len(self._lanes) < self._limits.count:
             self._lanes[lane] = now
         return lane in self._lanes
+
+    async def tend(self) -> None:
+        """Frees what dead lanes have left, and ends a study in which no lane starts."""
+        free_ownerless()
+        now = time.monotonic()
+        self._end_hanging(now)
+        is_needed = not self.scheduler.is_settled
+        if not is_needed or any(now - heard.at < LEASE for heard in self._heard.values()):
+            self._alone_since = now
+        alone, most = now - self._alone_since, self._limits.start_seconds
+        self._idle = ""
+        if alone > min(PATIENCE, most / 2):
+            why = why_none_starts(self._limits.needs)
+            error = f"; the last one ended with: {self._last_error}" if self._last_error else ""
+            self._idle = f"no lane has started for {duration(alone)} because {why}{error}"
+        if alone > most:
+            await self.abort(self._idle)
 
     async def next(
         self, lane: str, held: list[str], loaded: tuple[str, str] | None, most: int = 1
@@ -117,33 +164,66 @@ class Coordinator:
         def found() -> bool:
             nonlocal claimed
             now = time.monotonic()
-            self.scheduler.expire(now)
+            self.scheduler.expire(now, self._loss_of)
             if self.scheduler.is_settled or lane in self._dismissed:
                 return True
             claimed = self.scheduler.claim_several(lane, held, loaded, now, most)
             return bool(claimed)
 
+        if lane in self.scheduler.in_hand:  # its workers are new, and know nothing of it
+            self.scheduler.lose(lane, self._loss_of(lane))
         await self._wait_until(found)
         if not claimed:
             return "stop" if self.scheduler.is_settled or lane in self._dismissed else None
         return claimed
 
-    def alive(self, lane: str, key: str | None, room: PlacementGroup) -> None:
-        """Takes a lane's heartbeat: the unit it is working on and the resources that it holds."""
-        now = time.monotonic()
-        self.scheduler.alive(lane, key, now)
-        self._rooms[lane] = room, now
+    def _end_hanging(self, now: float) -> None:
+        """Ends the workers of lanes that get nothing done; Train then starts new ones."""
+        most = self._limits.seconds_to_hang(self._longest)
+        for lane, heard in list(self._heard.items()):
+            if now - heard.moved <= most:
+                continue
+            del self._heard[lane]
+            sign = heard.sign
+            if not is_held(sign.room):  # it ended long ago
+                continue
+            remove_placement_group(sign.room)
+            self._freed.add(sign.room)
+            # It may have hung before its first sign that named the unit.
+            key = self.scheduler.in_hand.get(lane, sign.key)
+            what = f"'{self.graph.units[key].title}'" if key else "a lane between stages"
+            place = f" (at {sign.place})" if sign.place else ""
+            self._losses.append(
+                f"{what} got nothing done for {duration(now - heard.moved)}{place}; its lane was "
+                f"ended and starts anew"
+            )
+            self.scheduler.lose(lane, Loss(f"it got nothing done for {duration(most)}{place}"))
 
-    def evict(self, lane: str) -> None:
-        """Frees what a lane held whose trial or Train job has died.
+    def _loss_of(self, lane: str) -> Loss:
+        """Returns how a lane was lost, as far as it is known, and notes it for the user."""
+        places = self._machines.get(lane, {})
+        gone = ", ".join(places[node] for node in vanished(places))
+        loss = Loss("its machine vanished", is_machines=True) if gone else CRASH
+        title = self.graph.units[self.scheduler.in_hand[lane]].title
+        why = f"its machine {gone} vanished" if gone else loss.why
+        self._losses.append(f"'{title}' was lost, {why}, and is begun again")
+        return loss
 
-        Train has a helper process for this (see `LaneTrainer`), but it works only where Ray's
-        dashboard runs.
-        """
+    def alive(self, lane: str, sign: Sign) -> None:
+        """Takes a lane's heartbeat."""
+        if sign.room in self._freed:
+            return
+        now, before = time.monotonic(), self._heard.get(lane)
+        self.scheduler.alive(lane, sign.key, now)
+        is_same = before is not None and replace(before.sign, place="") == replace(sign, place="")
+        if before is None or before.sign.room != sign.room:
+            self._machines[lane] = machines(sign.room)
+        self._heard[lane] = _Heard(sign, now, before.moved if before and is_same else now)
+
+    def close_lane(self, lane: str, error: str) -> None:
+        """Takes note that the Train job of a lane has died; its trial starts anew."""
         self._lanes.pop(lane, None)
-        room, _ = self._rooms.pop(lane, (None, 0.0))
-        if room:
-            remove_placement_group(room)
+        self._last_error = error
 
     def dismiss(self, lane: str) -> None:
         """Gives a lane no more work."""
@@ -153,6 +233,7 @@ class Coordinator:
     async def finish(self, *records: Record) -> None:
         """Takes note of units that a lane has stored."""
         for record in records:
+            self._longest = max(self._longest, sum(record.seconds.values()))
             if self._reports_stages:
                 self._records[record.key] = record
             for key in self.scheduler.finish(record.key):
@@ -256,6 +337,8 @@ class Coordinator:
             is_settled=scheduler.is_settled,
             stopped=self._stopped,
             damaged=len(self._lost),
+            idle=self._idle,
+            losses=tuple(self._losses),
         )
 
 

@@ -17,7 +17,7 @@ from ray.tune.result import EXPR_PARAM_PICKLE_FILE
 
 from sweep.cache import is_full
 from sweep.engine.cluster import HEAD, NAMESPACE, SHARE, check_head, connected, fit_lanes
-from sweep.engine.contract import LaneConfig, group_size
+from sweep.engine.contract import LaneConfig, LaneLimits, group_size
 from sweep.engine.coordinator import Coordinator, Progress
 from sweep.engine.trial import OrderTrial
 from sweep.measuring.checking import check_inputs
@@ -27,7 +27,7 @@ from sweep.plan.units import Run
 from sweep.storage.failures import Failure, failures, keep
 from sweep.storage.lock import RunLock
 from sweep.storage.run_folder import RunFolder
-from sweep.study.schema import Study
+from sweep.study.schema import Lanes, Study
 
 COORDINATOR_SHARE = 0.05
 """Share of the head that the coordinator takes."""
@@ -130,7 +130,7 @@ def _sweep(
             max_restarts=-1,
             max_task_retries=-1,
         )
-        .remote(run_folder.folder.uri, int(study.lanes.count))
+        .remote(run_folder.folder.uri, _limits(study.lanes))
     )
     lanes = study.lanes
     lane = LaneConfig(
@@ -158,7 +158,7 @@ def _sweep(
         return Finished(out, grid, {}, is_settled=False, stopped=last.stopped, error=GONE)
     run_folder.remove_pickles()
     with room_wanted():
-        run_folder.write_manifest(int(lanes.count))
+        run_folder.write_manifest(int(lanes.count), list(watch.losses))
     return Finished(
         out=out,
         grid=grid,
@@ -167,6 +167,16 @@ def _sweep(
         stopped=last.stopped,
         error=errors[-1] if errors and not last.is_settled else "",
         failures=failures(plan, last.failed, run_folder.folder),
+    )
+
+
+def _limits(lanes: Lanes) -> LaneLimits:
+    needs = {"CPU": lanes.cpus_per_worker, "GPU": float(lanes.gpus_per_worker)}
+    return LaneLimits(
+        count=int(lanes.count),
+        needs={kind: need * lanes.workers for kind, need in needs.items()},
+        start_seconds=60 * lanes.start_timeout,
+        stage_seconds=None if isinstance(lanes.stage_timeout, str) else 60 * lanes.stage_timeout,
     )
 
 
@@ -280,6 +290,8 @@ class _Watch:
         """Stages that were found damaged before the coordinator started."""
         self.done: list[str] = []
         self.last: Progress
+        self.losses: dict[str, None] = {}
+        """All that were told; a coordinator that restarts forgets them."""
         self.is_folder_gone = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
@@ -312,6 +324,7 @@ class _Watch:
         if not self.is_folder_gone and not self.run_folder.is_there():
             self.is_folder_gone = True
             ray.get(self.coordinator.abort.remote(GONE))
+        ray.get(self.coordinator.tend.remote())
         progress: Progress = ray.get(self.coordinator.progress.remote())
         if self.is_folder_gone:
             self.last = progress
@@ -321,6 +334,8 @@ class _Watch:
             ray.get(self.coordinator.stop_after.remote(stop.replicates, stop.reason))
             progress = ray.get(self.coordinator.progress.remote())
         progress = replace(progress, damaged=progress.damaged + self.damaged)
+        self.losses |= dict.fromkeys(progress.losses)
+        progress = replace(progress, losses=tuple(self.losses))
         self.done = progress.done
         self.last = progress
         if self.on_progress:

@@ -23,7 +23,7 @@ class LaneTrainer(TorchTrainer):  # type: ignore[misc]  # mypy skips ray, so the
     """A TorchTrainer without two of its helpers, processes of 0.1 GB each beside every lane.
 
     One hands out Ray data sets, of which a lane has none; the other frees a dead lane's resources,
-    which the coordinator does (`Coordinator.evict`).
+    which the coordinator does (`sweep.engine.placement.free_ownerless`).
     """
 
     def _create_default_callbacks(self) -> list[Any]:

@@ -2,8 +2,10 @@
 
 import pickle
 import platform
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, TypeVar
@@ -12,14 +14,15 @@ import ray
 from accelerate.utils import broadcast_object_list
 
 from sweep.cache import is_full
-from sweep.engine.contract import LaneConfig, find_coordinator
+from sweep.engine.contract import LaneConfig, Sign, find_coordinator
 from sweep.engine.coordinator import LEASE
 from sweep.errors import NoRoomError
 from sweep.plan.scheduler import Assignment
+from sweep.pulse import PULSE
 from sweep.stage.state_cache import StateCache
 from sweep.stage.trainer import join_lane
 from sweep.stage.worker import Result, Worker
-from sweep.storage.failures import keep
+from sweep.storage.failures import keep, own_frame
 from sweep.storage.store import Record, StateLostError, Store
 
 STARTS = 4
@@ -56,6 +59,7 @@ def work(config: LaneConfig) -> None:
     lane = _Lane(config.lane, coordinator, store, worker, doing)
     while True:
         answer: list[list[Assignment] | Literal["stop"] | None] = [None]
+        PULSE.beat()
         if leads:
             held = list(lane.states)
             # Workers of one lane may find at different units that it is time to store them.
@@ -101,20 +105,23 @@ class _Lane:
                     assignment.unit, self.states.__getitem__, assignment.is_trained
                 )
             except Exception as error:
-                # Train restarts all workers of the lane, since they may have got to different
-                # points.
                 self._doing[0] = None
                 self._keep(done, several)
                 if isinstance(error, StateLostError):
                     self._tell("lose", self._name, error.key, assignment.unit.key)
-                    raise
-                if isinstance(error, NoRoomError) or is_full(error):
+                elif isinstance(error, NoRoomError) or is_full(error):
                     self._tell("abort", keep(self._store.folder, error, assignment.unit))
                     raise
-                final = isinstance(error, ValueError | TypeError | FloatingPointError)
-                said = keep(self._store.folder, error, assignment.unit)
-                self._tell("fail", self._name, assignment.unit.key, said, final)
-                raise
+                else:
+                    final = isinstance(error, ValueError | TypeError | FloatingPointError)
+                    said = keep(self._store.folder, error, assignment.unit)
+                    self._tell("fail", self._name, assignment.unit.key, said, final)
+                if not self._goes_on_after(error):
+                    raise  # Train restarts all workers of the lane
+                # The model is loaded anew, since it may be in any state.
+                self._worker.unload()
+                self.states = StateCache(self._store.state)
+                return
             if result.state is not None:
                 self.states[assignment.unit.key] = result.state
             done.append((assignment, result))
@@ -122,6 +129,18 @@ class _Lane:
         self.most = max(1, int(min(MOST_TOGETHER, TOGETHER_SECONDS / max(each, 1e-6))))
         self._keep(done, several)
         self._doing[0] = None
+
+    def _goes_on_after(self, error: Exception) -> bool:
+        """Returns whether this process may compute other units after one has failed.
+
+        With several workers it may not: others may wait for it in the middle of an exchange. Nor
+        where memory has run out, or where the error may be that of a GPU, which then fails at
+        whatever this process does next.
+        """
+        accelerator = self._worker.accelerator
+        may_be_devices = isinstance(error, RuntimeError) and accelerator.device.type != "cpu"
+        is_broken = may_be_devices or isinstance(error, MemoryError)
+        return accelerator.num_processes == 1 and not is_broken
 
     def _keep(self, done: list[tuple[Assignment, Result]], left: list[Assignment]) -> None:
         """Stores what is done, and gives back what is left."""
@@ -166,11 +185,16 @@ def _start(read: Callable[[], T]) -> T:
 
 
 def _send_heartbeats(coordinator: Any, lane: str, doing: list[str | None]) -> None:
-    room = ray.util.get_current_placement_group()
+    room, works = ray.util.get_current_placement_group(), threading.get_ident()
 
     def beat() -> None:
+        before = -1
         while True:
-            coordinator.alive.remote(lane, doing[0], room)
+            place, beats = "", PULSE.beats
+            if beats == before:
+                place = own_frame(traceback.extract_stack(sys._current_frames()[works]))
+            coordinator.alive.remote(lane, Sign(doing[0], room, beats, place))
+            before = beats
             time.sleep(LEASE / 6)
 
     threading.Thread(target=beat, daemon=True).start()

@@ -18,6 +18,7 @@ from sweep.engine.contract import LaneConfig, find_coordinator, group_size
 from sweep.engine.coordinator import Outcome, flat
 from sweep.engine.lane import run_lane
 from sweep.plan.units import Run
+from sweep.storage.failures import described
 from sweep.study.evaluation import Evaluation
 
 LEAVE_SECONDS = 8.0
@@ -48,7 +49,6 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # mypy skips ray, so th
         try:
             run_lane(self.lane)
         except BaseException as error:  # reported by _ask(), in the thread that Tune watches
-            self._call("evict", self.lane.lane)
             self.error = error
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -100,9 +100,10 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # mypy skips ray, so th
         Tune may start a few more trials than there are lanes; those only wait for results.
         """
         while True:
-            if self.error:
-                raise RuntimeError(f"the lane ended: {self.error}")
             try:
+                if self.error:
+                    self._call("close_lane", self.lane.lane, described(self.error))
+                    raise RuntimeError(f"the lane ended: {self.error}")
                 if self._call("open_lane", self.lane.lane) and self.thread is None:
                     self.thread = threading.Thread(target=self._run_lane, daemon=True)
                     self.thread.start()

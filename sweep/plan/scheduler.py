@@ -5,15 +5,30 @@ there. Everything else (claims, failed attempts) may be lost without losing work
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sweep.plan.ready_units import ReadyUnits
 from sweep.plan.units import Unit, UnitGraph
 
 MAX_LOSSES = 5
-"""How often a unit's lane may vanish before the unit is given up. Spot machines vanish through no
-fault of the unit, but a unit that is lost this often probably kills its worker."""
+"""How often a unit's lane may be lost before the unit is given up: it probably kills its worker."""
+MAX_VANISHED = 50
+"""How often its machine may vanish. Spot machines do so through no fault of the unit; but one that
+takes down its machine must not go on for ever."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """How a lane was lost that was computing a unit."""
+
+    why: str
+    is_machines: bool = False
+    """Whether the machine is to blame, not the unit."""
+
+
+CRASH = Loss("its worker died (out of memory?)")
+"""That nothing else is known of."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +87,7 @@ class Scheduler:
         self._claims: dict[str, _Claim] = {}
         self._seen: dict[str, float] = {}
         self._errors: dict[str, int] = {}
-        self._losses: dict[str, int] = {}
+        self._losses: dict[str, Counter[Loss]] = {}
         # A finished unit is computed again if its state was deleted and a later unit now needs it,
         # or if it was not evaluated on all that it now has to be.
         self.todo: set[str] = set()
@@ -147,7 +162,8 @@ class Scheduler:
             now: The time.
             most: Most units.
         """
-        self._give_back(lane, now)
+        self._seen[lane] = now
+        self.lose(lane, CRASH)
         if not self._ready:
             return []
         first = self._ready.next(held, method)
@@ -198,20 +214,26 @@ class Scheduler:
             self._ready.discard(key)
             self._claims[key] = _Claim(lane, now)
 
-    def expire(self, now: float) -> None:
-        """Releases the claims of lanes that were silent for longer than a lease."""
+    def expire(self, now: float, how: Callable[[str], Loss] = lambda lane: CRASH) -> None:
+        """Releases the claims of lanes that were silent for longer than a lease.
+
+        Args:
+            now: The time.
+            how: Returns how a lane was lost.
+        """
         for lane in {claim.lane for claim in self._claims.values()}:
             if now - self._seen.get(lane, 0.0) > self.lease:
-                self._give_back(lane, now, alive=False)
+                self.lose(lane, how(lane))
 
-    def _give_back(self, lane: str, now: float, alive: bool = True) -> None:
-        if alive:
-            self._seen[lane] = now
+    def lose(self, lane: str, loss: Loss) -> None:
+        """Takes back what a lane has claimed that was lost."""
         for key in [key for key, claim in self._claims.items() if claim.lane == lane]:
             del self._claims[key]
-            self._losses[key] = self._losses.get(key, 0) + 1
-            if self._losses[key] >= MAX_LOSSES:
-                self.give_up(key, f"its worker died {MAX_LOSSES} times (out of memory?)")
+            losses = self._losses.setdefault(key, Counter())
+            losses[loss] += 1
+            vanished = sum(n for one, n in losses.items() if one.is_machines)
+            if losses.total() - vanished >= MAX_LOSSES or vanished >= MAX_VANISHED:
+                self.give_up(key, "; ".join(f"{one.why} {n} times" for one, n in losses.items()))
             else:
                 self._ready.add(key)
 

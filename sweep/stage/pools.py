@@ -12,6 +12,7 @@ from torch import Tensor
 from methods.backbones.base import Backbone
 from methods.data import Images, Split, Task
 from sweep.cache import appearing_complete
+from sweep.pulse import PULSE
 from sweep.tasks.base import BenchmarkConfig, GeneratorConfig, ReferenceConfig
 from sweep.tasks.pixels import Pixels
 
@@ -43,6 +44,7 @@ class ReferencePool:
 
     def pixels(self, ids: Tensor) -> Tensor:
         """Returns the images `ids` on the model's device."""
+        PULSE.beat()
         return self._pixels[ids].to(self._device, non_blocking=True)
 
     def _embed_images(self, backbone: Backbone) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from methods.data import Batch, Task, batch_of
 from methods.seeds import derive_seed
+from sweep.pulse import PULSE
 from sweep.stage.stratified import stratified
 from sweep.stage.trainer import Trainer
 from sweep.study.evaluation import Evaluation
@@ -66,7 +67,9 @@ class TestSamples:
         """Yields this worker's sample ids, in batches."""
         accelerator = self.trainer.accelerator
         ids = torch.arange(accelerator.process_index, count, accelerator.num_processes)
-        yield from torch.split(ids, self.trainer.study.evaluation.batch_size)
+        for some in torch.split(ids, self.trainer.study.evaluation.batch_size):
+            yield some
+            PULSE.beat()
 
     def image_embeddings(self, task: Task, ids: Tensor) -> Tensor:
         """Returns embeddings of some test images, on every worker: float32 [N, D], on the CPU."""
@@ -74,6 +77,7 @@ class TestSamples:
         for part in torch.split(ids, self.trainer.study.evaluation.batch_size):
             pixels = self.images(task)[task.test.shown[part.numpy()]].to(backbone.device)
             images.append(backbone.embed_images(pixels).float().cpu())
+            PULSE.beat()
         return torch.cat(images)
 
     def text_embeddings(self, task: Task) -> Tensor:

@@ -21,6 +21,7 @@ from methods.base import State, tensors_of
 from methods.data import Batch, Split, Stage, Task, batch_of
 from methods.seeds import derive_seed
 from sweep.plan.units import Unit
+from sweep.pulse import PULSE
 from sweep.stage.launchers import unasked_settings_hidden
 from sweep.stage.optimising import adamw, rate
 from sweep.stage.pools import ReferencePool, generated
@@ -110,6 +111,7 @@ class TrainingTask:
 
     def batch(self, ids: Tensor) -> Batch:
         """Returns the samples `ids` as one batch."""
+        PULSE.beat()
         pixels = self.images[self._samples.shown[ids.numpy()]]
         pixels = pixels.to(self._device, non_blocking=True)
         if self._crops:
@@ -354,6 +356,7 @@ class Trainer:
             optimizer.zero_grad()
             schedule.step()
             self.method.after_step()
+            PULSE.beat()
         if not math.isfinite(float(loss)):
             raise FloatingPointError(
                 f"the loss is {float(loss)} at the end of training '{stage.task}'; "

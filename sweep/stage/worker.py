@@ -14,6 +14,7 @@ from methods.base import State
 from sweep.cache import CACHE
 from sweep.errors import not_ending
 from sweep.plan.units import Unit
+from sweep.pulse import PULSE
 from sweep.stage.evaluator import Evaluator
 from sweep.stage.samples import with_fewer_samples
 from sweep.stage.trainer import Trainer
@@ -57,16 +58,20 @@ class Worker:
         self.loaded: tuple[str, str] | None = None
         """Labels of the backbone and the method in memory."""
 
-    def load(self, unit: Unit) -> None:
-        """Loads the backbone and the method of a unit, unless they are in memory."""
-        if self.loaded == (unit.backbone, unit.method):
-            return
-        if self.loaded:  # release the old model before loading the new one
+    def unload(self) -> None:
+        """Releases the backbone and the method in memory, whatever they have come to."""
+        if self.loaded:
             del self.trainer, self.evaluator
             # Twice, since Accelerate collects garbage before it drops its own reference.
             self.accelerator.free_memory()
             self.accelerator.free_memory()
         self.loaded = None
+
+    def load(self, unit: Unit) -> None:
+        """Loads the backbone and the method of a unit, unless they are in memory."""
+        if self.loaded == (unit.backbone, unit.method):
+            return
+        self.unload()
         entry = self.study.methods[unit.method] if unit.method else ZERO_SHOT
         self.pinned.sources[unit.backbone].verify()
         self.pinned.verify_code(entry.kind)
@@ -119,6 +124,7 @@ class Worker:
 
         def lap(activity: str) -> None:
             seconds[activity] = time.perf_counter() - started - sum(seconds.values())
+            PULSE.beat()
 
         self.load(unit)
         self._see(unit)

@@ -57,7 +57,11 @@ def described(error: BaseException) -> str:
 
 def last_frame(error: BaseException) -> str:
     """Returns where an error was raised, as far as that is not inside of a library."""
-    frames = traceback.extract_tb(error.__traceback__)
+    return own_frame(traceback.extract_tb(error.__traceback__))
+
+
+def own_frame(frames: traceback.StackSummary) -> str:
+    """Returns the innermost place that is not inside of a library; "" of no frames."""
     if not frames:
         return ""
     libraries = [sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")]

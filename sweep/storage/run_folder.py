@@ -285,7 +285,7 @@ class RunFolder:
                 "prefix": list(prefix),
             }
 
-    def write_manifest(self, lanes: int) -> None:
+    def write_manifest(self, lanes: int, losses: Sequence[str] = ()) -> None:
         """Writes versions, hardware, data, cost and failures; last of all."""
         facts = {
             "study": self.plan.study.name,
@@ -295,6 +295,7 @@ class RunFolder:
             "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
             "data": self.plan.data_sentences(),
             "lanes": lanes,
+            "losses": list(losses),
             "workers": [json.loads(worker) for worker in sorted(self._workers)],
             "wall_seconds": round(time.monotonic() - self._started, 1),
             "lane_seconds": {name: round(spent, 1) for name, spent in self._seconds.items()},

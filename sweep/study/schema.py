@@ -111,6 +111,15 @@ class Lanes(Section):
         default="auto", description="auto: 1 if the cluster has GPUs, else 0."
     )
     retries: int = Field(default=2, ge=0, description="How often to retry a stage that fails.")
+    stage_timeout: Annotated[float, Field(gt=0)] | Literal["auto"] = Field(
+        default="auto",
+        description="Minutes in which a stage may get nothing done, neither a training step nor a "
+        "batch of an evaluation, before its lane is ended and the stage tried again; auto: ten "
+        "times the longest stage so far, at least two hours.",
+    )
+    start_timeout: float = Field(
+        default=60, gt=0, description="Minutes without any lane after which the study ends."
+    )
 
 
 class Study(Section):

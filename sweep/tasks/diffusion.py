@@ -14,6 +14,7 @@ from methods.data import Images, Task
 from methods.seeds import derive_seed
 from sweep.errors import InputError
 from sweep.hub import HubOrFolder, check_revision, commit_of, digest
+from sweep.pulse import PULSE
 from sweep.tasks.base import BenchmarkConfig, Generator, GeneratorConfig
 
 _AT_ONCE = 8
@@ -74,6 +75,7 @@ class Diffusion(GeneratorConfig):
             prompts = task.prompts()
             pictures = []
             for start in range(0, len(labels), _AT_ONCE):
+                PULSE.beat()
                 some = slice(start, start + _AT_ONCE)
                 pictures += pipeline(
                     [prompts[label] for label in labels[some]],

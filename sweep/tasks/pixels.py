@@ -16,10 +16,13 @@ from torch import Tensor
 from methods.backbones.base import Backbone
 from methods.data import Split
 from sweep.cache import is_full, make_room, mark_used, no_room, open_cache
+from sweep.pulse import PULSE
 from sweep.texts import size
 
 _PICTURES_AT_ONCE = 512
 """Images in memory while they are decoded and resized."""
+_WAIT = 60.0
+"""Seconds of waiting for another process that count as something done."""
 _PER_THREAD = 16
 """Images that a thread takes at a time."""
 
@@ -102,16 +105,21 @@ def made_once(file: Path, make: Callable[[], Rows], waits: bool = True) -> np.nd
     if not file.exists():
         open_cache(file.parent)
         # The system lets go of the lock of a process that has died.
-        try:
-            with FileLock(file.with_suffix(".lock"), timeout=-1 if waits else 0):
-                if not file.exists():
-                    _write(make(), file)
-        except Timeout:
-            return None
-        except OSError as error:
-            if is_full(error):  # of the lock
-                raise no_room(file.parent) from None
-            raise
+        lock = FileLock(file.with_suffix(".lock"))
+        while True:
+            try:
+                with lock.acquire(timeout=_WAIT if waits else 0):
+                    if not file.exists():
+                        _write(make(), file)
+                break
+            except Timeout:
+                if not waits:
+                    return None
+                PULSE.beat()  # to wait is no fault of this process; one that hangs is ended
+            except OSError as error:
+                if is_full(error):  # of the lock
+                    raise no_room(file.parent) from None
+                raise
     mark_used(file)
     mapped: np.ndarray = np.load(file, mmap_mode="r")
     return mapped
@@ -138,6 +146,7 @@ def _write(rows: Rows, file: Path) -> None:
             for some in rows.parts:
                 # Not through a map of the file: a full disk would kill the process.
                 stream.write(some.tobytes())
+                PULSE.beat()
         os.replace(unfinished, file)
     except OSError as error:
         if is_full(error):

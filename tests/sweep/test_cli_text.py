@@ -107,6 +107,7 @@ def test_the_bar_shows_names_as_they_are(tmp_path: Path, monkeypatch: pytest.Mon
     plan = make_plan(Study.load("s.yaml"))
     reason = "stopped: Accuracy of er [/x] is Known"
     progress = Progress(9, [], 0, ["er [/x]: cat [big]"], {"k": "e"}, False, reason)
+    idle = Progress(9, [], 0, [], {}, False, idle="no lane has started because of [/x]")
     for is_terminal in (True, False):
         with (tmp_path / "said").open("w") as file:
             console = Console(
@@ -119,11 +120,13 @@ def test_the_bar_shows_names_as_they_are(tmp_path: Path, monkeypatch: pytest.Mon
                 highlight=False,
             )
             with ProgressBar(plan, console) as bar:
-                bar.update(progress, 2)
+                for snapshot in (idle, idle, progress):
+                    bar.update(snapshot, 2)
         said = (tmp_path / "said").read_text()
         assert "er [/x]: cat [big]" in said
         assert "1 failed" in said
         assert "Stopped: Accuracy of er [/x] is Known." in said
+        assert said.count("No lane has started because of [/x].") == 1
 
 
 def test_an_error_is_shown_with_what_reproduces_it(capsys: pytest.CaptureFixture[str]) -> None:

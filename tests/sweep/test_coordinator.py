@@ -1,7 +1,8 @@
-"""Which trials get a lane, and what becomes of the resources of a dead one. No Ray."""
+"""Which trials get a lane, and what becomes of a study that has none. No Ray."""
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 import torch
 
 from sweep.engine import coordinator as module
-from sweep.engine.coordinator import LEASE, Coordinator
-from sweep.plan.scheduler import Assignment
+from sweep.engine.contract import LEAST_SECONDS, STAGES, LaneLimits, Sign
+from sweep.engine.coordinator import LEASE, PATIENCE, Coordinator
+from sweep.plan.scheduler import MAX_LOSSES, Assignment
 from sweep.storage.folder import Folder
 from sweep.storage.planned import PLAN
 from sweep.storage.store import Record
@@ -34,59 +36,93 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-@pytest.fixture
-def freed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    found: list[str] = []
-    monkeypatch.setattr(module, "remove_placement_group", found.append)
-    return found
+LIMITS = LaneLimits(count=1, needs={"CPU": 1.0}, start_seconds=3600.0, stage_seconds=None)
 
 
 @pytest.fixture
-def coordinator(tmp_path: Path) -> Coordinator:
+def freed() -> list[object]:
+    """The rooms that were freed."""
+    return []
+
+
+@pytest.fixture
+def gone() -> set[str]:
+    """Machines that have vanished."""
+    return set()
+
+
+@pytest.fixture
+def coordinator(
+    tmp_path: Path,
+    clock: Clock,
+    freed: list[object],
+    gone: set[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Coordinator:
+    monkeypatch.setattr(module, "free_ownerless", lambda: None)
+    monkeypatch.setattr(module, "is_held", lambda room: room != "given back")
+    monkeypatch.setattr(module, "machines", lambda room: {f"node of {room}": f"10.0.0.{room}"})
+    monkeypatch.setattr(module, "vanished", lambda nodes: [n for n in nodes if n in gone])
+    monkeypatch.setattr(module, "remove_placement_group", freed.append)
+    monkeypatch.setattr(module, "why_none_starts", lambda needs: f"it takes {needs}")
     plan = plan_of(study_of([("a", "b")], ["finetune"]))
     Folder(str(tmp_path)).write(json.dumps({"graph": plan.as_dict()}).encode(), PLAN)
-    return Coordinator(str(tmp_path), max_lanes=1)
+    return Coordinator(str(tmp_path), LIMITS)
 
 
-def beat(coordinator: Coordinator, lane: str) -> None:
-    room: Any = f"room of {lane}"
-    coordinator.alive(lane, None, room)
-
-
-def test_dead_lane_makes_room_for_another(
-    coordinator: Coordinator, clock: Clock, freed: list[str]
-) -> None:
+def test_dead_lane_makes_room_for_another(coordinator: Coordinator, clock: Clock) -> None:
     assert coordinator.open_lane("one")
-    beat(coordinator, "one")
     clock.now += LEASE / 2
     assert not coordinator.open_lane("two")
     clock.now += LEASE
     assert coordinator.open_lane("two")
-    assert freed == ["room of one"]
-    clock.now += 2 * LEASE
-    assert coordinator.open_lane("two")
-    assert freed == ["room of one"]
+    assert not coordinator.open_lane("one")
 
 
-def test_lane_of_a_trial_that_has_to_wait_is_left_alone(
-    coordinator: Coordinator, clock: Clock, freed: list[str]
-) -> None:
+def test_lane_whose_train_job_died_makes_room_at_once(coordinator: Coordinator) -> None:
     assert coordinator.open_lane("one")
-    for _ in range(5):
-        beat(coordinator, "one")
+    coordinator.close_lane("one", "boom")
+    assert coordinator.open_lane("two")
+
+
+def sign(beats: int, key: str | None = None, room: str = "room", place: str = "") -> Sign:
+    held: Any = room
+    return Sign(key, held, beats, place)
+
+
+def tended(coordinator: Coordinator) -> str:
+    asyncio.run(coordinator.tend())
+    return coordinator.progress().idle
+
+
+def test_a_study_without_a_lane_says_why_and_then_ends(
+    coordinator: Coordinator, clock: Clock
+) -> None:
+    assert tended(coordinator) == ""
+    clock.now += PATIENCE
+    assert tended(coordinator) == ""
+    clock.now += 1
+    why = "because it takes {'CPU': 1.0}"
+    assert tended(coordinator) == f"no lane has started for 5 min {why}"
+    coordinator.close_lane("one", "ImportError: no such thing")
+    said = f"{why}; the last one ended with: ImportError: no such thing"
+    assert tended(coordinator) == f"no lane has started for 5 min {said}"
+    clock.now += LIMITS.start_seconds - PATIENCE
+    tended(coordinator)
+    progress = coordinator.progress()
+    assert progress.is_settled
+    assert len(progress.failed) == 3
+    assert set(progress.failed.values()) == {f"no lane has started for 60 min {said}"}
+
+
+def test_a_study_with_a_lane_goes_on(coordinator: Coordinator, clock: Clock) -> None:
+    for _ in range(2 * round(LIMITS.start_seconds / LEASE)):
+        coordinator.alive("one", sign(beats=0))
         clock.now += LEASE / 2
-    assert coordinator.open_lane("one")
-    assert not freed
-
-
-def test_lane_whose_train_job_died_is_freed_at_once(
-    coordinator: Coordinator, freed: list[str]
-) -> None:
-    assert coordinator.open_lane("one")
-    beat(coordinator, "one")
-    coordinator.evict("one")
-    assert freed == ["room of one"]
-    assert coordinator.open_lane("two")
+        assert tended(coordinator) == ""
+    assert not coordinator.progress().failed
+    clock.now += PATIENCE + 1  # it is gone
+    assert tended(coordinator).startswith("no lane has started for 5 min")
 
 
 def first_of(coordinator: Coordinator, lane: str) -> Assignment:
@@ -103,6 +139,88 @@ def finish(coordinator: Coordinator, assignment: Assignment, with_scores: bool =
     record = coordinator.store.save(record, state)
     asyncio.run(coordinator.finish(record))
     return record
+
+
+def test_a_settled_study_needs_no_lane(coordinator: Coordinator, clock: Clock) -> None:
+    for _ in range(3):
+        finish(coordinator, first_of(coordinator, "lane"))
+    assert coordinator.progress().is_settled
+    clock.now += 2 * LIMITS.start_seconds
+    assert tended(coordinator) == ""
+
+
+def test_a_stage_that_gets_nothing_done_is_ended_and_tried_again(
+    coordinator: Coordinator, clock: Clock, freed: list[object]
+) -> None:
+    key = first_of(coordinator, "one").unit.key
+    for beats in range(5):  # slow, but it goes on
+        coordinator.alive("one", sign(beats, key))
+        clock.now += LEAST_SECONDS
+        coordinator.alive("one", sign(beats, key))
+        tended(coordinator)
+    assert not freed
+    clock.now += 1
+    coordinator.alive("one", sign(4, key, place="my/method.py:7 in loss"))
+    tended(coordinator)
+    assert freed == ["room"]
+    (loss,) = coordinator.progress().losses
+    title = coordinator.graph.units[key].title
+    said = f"'{title}' got nothing done for 2 h 0 min (at my/method.py:7 in loss); its lane"
+    assert loss.startswith(said)
+    coordinator.alive("one", sign(4, key))  # sent before it was ended
+    assert not coordinator.progress().working
+    tended(coordinator)
+    assert freed == ["room"]
+    assert first_of(coordinator, "one").unit.key == key
+    coordinator.alive("one", sign(0, key, room="another room"))
+    assert coordinator.progress().working
+
+
+def test_a_lane_that_is_stopped_gets_nothing_done(
+    coordinator: Coordinator, clock: Clock, freed: list[object]
+) -> None:
+    coordinator.alive("one", sign(0))
+    coordinator.alive("two", sign(0, room="given back"))  # it has ended, and says nothing any more
+    clock.now += LEAST_SECONDS + 1
+    tended(coordinator)
+    assert freed == ["room"]
+    assert [loss.partition(" got")[0] for loss in coordinator.progress().losses] == [
+        "a lane between stages"
+    ]
+
+
+def test_the_longest_stage_says_what_is_too_long(coordinator: Coordinator) -> None:
+    first = first_of(coordinator, "lane")
+    record = Record(key=first.unit.key, evaluation="", seconds={"train": 3000.0, "load": 600.0})
+    asyncio.run(coordinator.finish(record))
+    assert LIMITS.seconds_to_hang(coordinator._longest) == STAGES * 3600.0
+    assert LIMITS.seconds_to_hang(1.0) == LEAST_SECONDS
+    assert replace(LIMITS, stage_seconds=9.0).seconds_to_hang(3600.0) == 9.0
+
+
+def begin(coordinator: Coordinator, room: str) -> str:
+    """New workers of a lane ask for a unit, and say that they work on it."""
+    key = first_of(coordinator, "one").unit.key
+    coordinator.alive("one", sign(0, key, room))
+    return key
+
+
+def test_a_machine_that_vanishes_is_no_fault_of_the_unit(
+    coordinator: Coordinator, gone: set[str]
+) -> None:
+    for number in range(2 * MAX_LOSSES):
+        key = begin(coordinator, str(number))
+        gone.add(f"node of {number}")
+    for _ in range(MAX_LOSSES):
+        assert begin(coordinator, "there") == key
+    title = coordinator.graph.units[key].title
+    progress = coordinator.progress()
+    assert not progress.failed
+    said = f"'{title}' was lost, its machine 10.0.0.0 vanished, and is begun again"
+    assert progress.losses[0] == said
+    first_of(coordinator, "one")
+    failed = coordinator.progress().failed[key]
+    assert failed == "its machine vanished 10 times; its worker died (out of memory?) 5 times"
 
 
 def damage(tmp_path: Path, key: str) -> None:
@@ -138,7 +256,7 @@ def test_a_damaged_state_that_was_only_to_be_evaluated_is_trained_again(
     finish(coordinator, first_of(coordinator, "lane"))
     trained = first_of(coordinator, "lane")
     finish(coordinator, trained, with_scores=False)
-    restarted = Coordinator(str(tmp_path), max_lanes=1)
+    restarted = Coordinator(str(tmp_path), LIMITS)
     assert first_of(restarted, "lane").is_trained
     damage(tmp_path, trained.unit.key)
     asyncio.run(restarted.lose("lane", trained.unit.key, trained.unit.key))

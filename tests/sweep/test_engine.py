@@ -228,7 +228,7 @@ class _Flaky:
 
     def __init__(self) -> None:
         self.looked = self.flushed = 0
-        self.progress = SimpleNamespace(remote=lambda: None)
+        self.progress = self.tend = SimpleNamespace(remote=lambda: None)
         self.plan = SimpleNamespace(units=())
 
     def look(self, done: object, failed: object) -> None:

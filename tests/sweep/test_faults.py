@@ -60,6 +60,15 @@ class Driver:
         family = psutil.Process(self.process.pid).children(recursive=True)
         return [process for process in family if _command(process).startswith(VICTIMS[victim])]
 
+    def new(self, victim: str, besides: set[int]) -> psutil.Process:
+        """Waits for a process to appear."""
+        deadline = time.monotonic() + 240
+        while not (found := [p for p in self.descendants(victim) if p.pid not in besides]):
+            assert self.process.poll() is None, "the driver ended too early"
+            assert time.monotonic() < deadline, f"no {victim} appears"
+            time.sleep(0.05)
+        return found[0]
+
     def end(self) -> None:
         if self.process.poll() is not None:
             return
@@ -150,6 +159,27 @@ def test_killed_lanes_leave_room_for_new_ones(
         process.kill()
     assert driver.process.wait(400) == 0
     pd.testing.assert_frame_equal(scores(driver.out), undisturbed)
+
+
+@pytest.mark.slow
+def test_lanes_killed_while_they_start_leave_room_for_new_ones(
+    models: Path, tmp_path: Path
+) -> None:
+    """Nobody has heard of the only lane's workers yet, and the coordinator has just restarted."""
+    driver = Driver(models, tmp_path / "out", lanes=1, tasks=2)
+    started: set[int] = set()
+    try:
+        for victims in (["trial"], ["controller"], ["coordinator", "controller"], ["worker"]):
+            started.add(driver.new("worker", started).pid)
+            time.sleep(random.uniform(0, 1))
+            for victim in victims:
+                for process in driver.descendants(victim):
+                    process.kill()
+            assert not driver.finished()
+        assert driver.process.wait(400) == 0
+    finally:
+        driver.end()
+    assert len(driver.finished()) == 5
 
 
 @pytest.mark.slow

@@ -1,12 +1,16 @@
 """What a lane does before it works."""
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.exceptions import ActorUnavailableError
 
-from sweep.engine import lane, lane_worker
+from sweep.engine import lane, lane_worker, trial
+from sweep.plan.scheduler import Assignment
+from sweep.storage.store import Store
 
 
 def test_a_lane_whose_code_cannot_be_imported_ends_the_study(
@@ -52,3 +56,63 @@ def test_a_worker_tries_again_where_a_disk_is_away(monkeypatch: pytest.MonkeyPat
     with pytest.raises(FileNotFoundError):
         lane_worker._start(read)
     assert len(errors) == 1
+
+
+@pytest.mark.parametrize(
+    ("workers", "device", "error", "goes_on"),
+    [
+        (1, "cpu", RuntimeError("no"), True),
+        (1, "cuda", KeyError("no"), True),
+        (1, "cuda", RuntimeError("CUDA error"), False),
+        (1, "cpu", MemoryError(), False),
+        (2, "cpu", RuntimeError("no"), False),  # the other one may wait for it
+    ],
+)
+def test_a_lane_goes_on_after_an_error_where_that_is_safe(
+    tmp_path: Path, workers: int, device: str, error: Exception, goes_on: bool
+) -> None:
+    said: list[object] = []
+
+    def compute(*_: object) -> None:
+        raise error
+
+    unit: Any = SimpleNamespace(key="k", title="t", backbone="clip", replicate=0, parents=())
+    worker: Any = SimpleNamespace(
+        accelerator=SimpleNamespace(
+            num_processes=workers, device=SimpleNamespace(type=device), is_main_process=True
+        ),
+        compute=compute,
+        unload=lambda: said.append("unload"),
+    )
+    mine = lane_worker._Lane("one", None, Store(str(tmp_path)), worker, [None])
+    mine._tell = lambda what, *_: said.append(what)  # type: ignore[method-assign]
+    if goes_on:
+        mine.compute([Assignment(unit, False)])
+    else:
+        with pytest.raises(type(error)):
+            mine.compute([Assignment(unit, False)])
+    assert said == (["fail", "unload"] if goes_on else ["fail"])
+
+
+def test_a_lane_that_ends_is_said_even_if_the_coordinator_is_restarting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[tuple[object, ...]] = []
+
+    def call(question: str, *arguments: object) -> object:
+        said.append((question, *arguments))
+        if len(said) == 1:
+            raise ActorUnavailableError("it restarts", None)
+        return None
+
+    def broken(config: object) -> None:
+        raise RuntimeError("out of room")
+
+    monkeypatch.setattr(trial, "run_lane", broken)
+    monkeypatch.setattr(trial.time, "sleep", lambda seconds: None)
+    mine: Any = trial.OrderTrial.__new__(trial.OrderTrial)
+    mine.lane, mine.error, mine._call = SimpleNamespace(lane="one"), None, call
+    mine._run_lane()
+    with pytest.raises(RuntimeError, match="the lane ended: out of room"):
+        mine._ask("may_leave")
+    assert said == [("close_lane", "one", "RuntimeError: out of room")] * 2
