@@ -164,8 +164,8 @@ def check_towers(study: Study, backbone: str, family: Family) -> None:
             raise InputError(f"method '{label}' learns in no tower; leave out its option towers.")
         if reached and reached.isdisjoint(asked):
             raise InputError(
-                f"method '{label}' can learn in {' and '.join(sorted(reached))} of backbone "
-                f"'{backbone}', and towers holds {' and '.join(sorted(asked))} alone; add "
+                f"method '{label}' learns in {' and '.join(sorted(reached))} only, on backbone "
+                f"'{backbone}', and towers names {' and '.join(sorted(asked))}; add "
                 f"{' or '.join(sorted(reached))}, or leave the method out."
             )
 

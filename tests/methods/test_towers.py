@@ -140,12 +140,12 @@ def test_wrong_towers_are_named(towers: Any, sentence: str) -> None:
             "clip",
             {"coop": {}},
             {"towers": ["vision"]},
-            "method 'coop' can learn in text of backbone 'm', and towers holds vision alone; add "
+            "method 'coop' learns in text only, on backbone 'm', and towers names vision; add "
             "text, or leave the method out.",
         ),
-        ("clip", {"l2p": {}}, {"towers": ["text"]}, "method 'l2p' can learn in vision of"),
-        ("clip", {"finetune": {}}, {"towers": ["joint"]}, "learn in text and vision of .* joint"),
-        ("llava", {"diki": {}}, {"towers": ["vision"]}, "method 'diki' can learn in text of"),
+        ("clip", {"l2p": {}}, {"towers": ["text"]}, "method 'l2p' learns in vision only"),
+        ("clip", {"finetune": {}}, {"towers": ["joint"]}, "learns in text and vision only.* names joint"),
+        ("llava", {"diki": {}}, {"towers": ["vision"]}, "method 'diki' learns in text only"),
         ("llava", {"lora": {}}, {"towers": ["joint"]}, "add text or vision, or leave"),
         (
             "clip",
