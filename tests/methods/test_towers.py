@@ -144,7 +144,12 @@ def test_wrong_towers_are_named(towers: Any, sentence: str) -> None:
             "text, or leave the method out.",
         ),
         ("clip", {"l2p": {}}, {"towers": ["text"]}, "method 'l2p' learns in vision only"),
-        ("clip", {"finetune": {}}, {"towers": ["joint"]}, "learns in text and vision only.* names joint"),
+        (
+            "clip",
+            {"finetune": {}},
+            {"towers": ["joint"]},
+            "learns in text and vision only.* names joint",
+        ),
         ("llava", {"diki": {}}, {"towers": ["vision"]}, "method 'diki' learns in text only"),
         ("llava", {"lora": {}}, {"towers": ["joint"]}, "add text or vision, or leave"),
         (
