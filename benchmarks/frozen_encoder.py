@@ -71,7 +71,7 @@ def main() -> None:
             study = study_of(Path(folder), number * 1000, args.images, args.lanes)
             counts = make_plan(study).counts()
             started = time.monotonic()
-            run(study, f"{args.out}/{number}", address="local")
+            run(study, f"{args.out}/{number}")
             seconds = time.monotonic() - started
             runs, stages = counts["runs"], counts["stages"]
             print(f"{what}: {runs} runs, {stages} stages, {seconds:.0f} s", flush=True)

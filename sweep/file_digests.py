@@ -200,7 +200,7 @@ def _with_memory(action: Callable[[sqlite3.Connection], object], writes: bool = 
             if writes:
                 memory.executescript(_TABLES)
             action(memory)
-    except (sqlite3.OperationalError, OSError):  # it is read-only, locked for too long, or empty
-        return
+    except (sqlite3.OperationalError, OSError, InputError):
+        return  # it is read-only, locked for too long, empty, or its folder is another user's
     except sqlite3.DatabaseError:  # it is broken; the next one starts anew
         MEMORY.unlink(missing_ok=True)

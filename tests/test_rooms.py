@@ -10,8 +10,9 @@ import pytest
 from tests.test_architecture import FILES, PACKAGES, ROOT, in_a_new_process, module_of
 
 FLOORS = (
-    {"errors", "texts", "cache", "source_code", "pulse"},
-    {"file_digests", "plain_yaml"},
+    {"errors", "texts", "source_code", "pulse"},
+    {"cache", "plain_yaml"},
+    {"file_digests"},
     {"registry", "hub"},
     {"section"},
     {"similarity", "tasks"},

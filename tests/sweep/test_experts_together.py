@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sweep.engine import coordinator as engine
 from sweep.engine import lane_worker
-from sweep.engine.contract import MOST_TRIALS, group_size
+from sweep.engine.contract import MOST_TRIALS, LaneLimits, group_size
 from sweep.engine.coordinator import Coordinator
 from sweep.engine.driver import _choices
 from sweep.plan.plan import Plan
@@ -189,13 +189,16 @@ def test_more_batches_than_stay_in_memory(tmp_path: Path) -> None:
         assert store.record(f"{number}1", "wanted") == record(f"{number}1", number / 10)
 
 
+LIMITS = LaneLimits(count=1, needs={"CPU": 1.0}, start_seconds=3600.0, stage_seconds=None)
+
+
 @pytest.fixture
 def coordinator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Coordinator:
     monkeypatch.setattr(engine, "WAIT", 0.05)
     plan = merged_plan()
     folder = Folder(str(tmp_path))
     folder.write(json.dumps({"graph": plan.as_dict()}).encode(), PLAN)
-    return Coordinator(str(tmp_path), max_lanes=1)
+    return Coordinator(str(tmp_path), LIMITS)
 
 
 class Computes:
@@ -261,7 +264,7 @@ def test_what_a_lane_had_finished_is_not_computed_again(
     lost = set(before.keys) - stored
     assert stored <= set(before.keys)
     assert not lost if isinstance(error, RuntimeError) else len(lost) <= 3
-    again = Coordinator(coordinator.store.folder.uri, max_lanes=1)  # both have died
+    again = Coordinator(coordinator.store.folder.uri, LIMITS)  # both have died
     coordinator.__dict__.update(again.__dict__)
     after = Computes()
     work(coordinator, after)

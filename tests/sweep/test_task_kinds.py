@@ -243,7 +243,9 @@ def test_only_some_stages_are_evaluated_on_everything(models: Path) -> None:
     for mine, whole in zip(records, plain, strict=True):
         rows = {(r["split"], r["eval_task"], r["metric"]): r["value"] for r in whole.scores}
         for row in mine.scores:
-            assert rows[row["split"], row["eval_task"], row["metric"]] == row["value"]
+            # Texts of fewer tasks are embedded together, which may move the last digit of a loss.
+            expected = pytest.approx(row["value"], abs=2e-6)
+            assert rows[row["split"], row["eval_task"], row["metric"]] == expected
 
 
 def test_combinations_of_a_set_are_evaluated_on_the_set_between(models: Path) -> None:

@@ -14,6 +14,7 @@ from methods.seeds import derive_seed
 from methods.testing.toy import toy_study
 from methods.testing.workbench import Workbench
 from sweep.errors import EndedError
+from sweep.stage.optimising import rate
 from sweep.stage.trainer import Trainer, draw_stream, join_lane
 from sweep.storage.failures import last_frame
 from sweep.study.pinned import pin
@@ -71,12 +72,14 @@ def test_mixed_tasks_are_shuffled() -> None:
 
 def learning_rates(models: Path, **training: object) -> list[float]:
     """Of every step of task b in the order a, b."""
-    settings = {"steps": 8, "batch_size": 16, "lr": 0.1} | training
-    bench = Workbench(study_of(models, "clip", training=settings), "finetune")
+    given = {"steps": 8, "batch_size": 16, "lr": 0.1} | training
+    bench = Workbench(study_of(models, "clip", training=given), "finetune")
     unit = bench.units(("a", "b", "c"))[1]
     bench.learn(("a", "b", "c"))
-    stream = bench.worker.trainer._stage(unit).stream
-    return [bench.worker.trainer._lr(step, stream) for step in range(len(stream))]
+    trainer = bench.worker.trainer
+    stream = trainer._stage(unit).stream
+    settings = trainer.study.training
+    return [rate(settings, trainer.lr, step, stream) for step in range(len(stream))]
 
 
 def test_learning_rate_warms_up_and_falls_to_zero(models: Path) -> None:
