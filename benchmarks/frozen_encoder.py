@@ -9,7 +9,10 @@ looked at. Where an encoder is frozen, features of images are computed once per 
 stage learns and is evaluated on them. The second run is the same study with other seeds: it finds
 the features there.
 
-RESULTS
+With 60 images of a split of a task at most, on two cores beside a whole test suite:
+
+    features computed   1,080 runs   1,084 stages   1,435 s   1,004 CPU s of them for features
+    features found      1,080 runs   1,084 stages     772 s
 """
 
 import argparse

@@ -204,7 +204,9 @@ def coordinator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Coordinator:
 class Computes:
     """Stands in for a worker: what it computes is the number of units before."""
 
-    accelerator = SimpleNamespace(is_main_process=True)
+    accelerator = SimpleNamespace(
+        is_main_process=True, num_processes=2, device=SimpleNamespace(type="cpu")
+    )
     loaded: Any = None
 
     def __init__(self, ends_at: int | None = None, with_error: BaseException | None = None) -> None:
