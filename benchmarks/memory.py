@@ -81,6 +81,8 @@ OPTIONS = [
     {"micro_batch": PART, "checkpointing": True},
 ]
 METHODS: dict[str, dict[str, Any]] = {"finetune": {}, "lora": {"rank": 16}}
+TEXTS = 8 * len(WORDS)
+"""Tokens of the texts of all choices."""
 KEPT = 21
 """Numbers of a token that a layer keeps for the backward pass, by its width."""
 
@@ -178,10 +180,6 @@ def measure(folder: Path, method: str, training: dict[str, Any]) -> dict[str, fl
     text = Tower(TEXT["num_hidden_layers"], TEXT["hidden_size"], TEXTS)
     expected = predicted(every - trained, trained, training, vision, text)
     return {"measured": highest[0] - before, "expected": expected, "trained": trained}
-
-
-TEXTS = 8 * len(WORDS)
-"""Tokens of the texts of all choices."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 
 from methods.backbones.base import Family
+from methods.base import Towers
 from methods.data import Task
 from sweep import file_digests
 from sweep.errors import InputError
@@ -155,8 +156,7 @@ def check_towers(study: Study, backbone: str, family: Family) -> None:
     Raises:
         InputError: a method has nothing to learn there.
     """
-    for label, entry in _methods_in_towers(study).items():
-        asked = study.towers_of(entry) or {}
+    for label, (entry, asked) in _methods_in_towers(study).items():
         reached = entry.kind.learns_in(entry.options, family)
         if family == "dual-encoder":
             reached -= {"joint"}  # no more than the temperature, which stays as it is
@@ -170,9 +170,13 @@ def check_towers(study: Study, backbone: str, family: Family) -> None:
             )
 
 
-def _methods_in_towers(study: Study) -> dict[str, MethodEntry]:
-    """Returns the methods that learn in other towers than a backbone's own default."""
-    return {label: entry for label, entry in study.methods.items() if study.towers_of(entry)}
+def _methods_in_towers(study: Study) -> dict[str, tuple[MethodEntry, Towers]]:
+    """Returns methods that learn in other towers than a backbone's own default, and in which."""
+    return {
+        label: (entry, towers)
+        for label, entry in study.methods.items()
+        if (towers := study.towers_of(entry))
+    }
 
 
 def _facts(task: Task) -> tuple[object, ...]:

@@ -19,7 +19,8 @@ def adamw(method: Method, towers: Mapping[Tower, float], weight_decay: float) ->
         towers: Factors of the learning rate, for parts of the backbone that do not have 1.
         weight_decay: That of AdamW.
 
-    Its learning rates are these factors, which LambdaLR multiplies by the rate of a step.
+    Returns:
+        The optimiser, whose learning rates are the factors; LambdaLR multiplies them by `rate`.
     """
     groups: dict[float, list[nn.Parameter]] = {}
     for name, weight in method.named_parameters():

@@ -1,6 +1,7 @@
 """`towers`: which parts of a backbone learn, and at which rates."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,8 @@ from methods.testing import Workbench, tiny_models
 from methods.testing.toy import STEPS, toy_study
 from methods.testing.trained import LABEL, study_of
 from methods.testing.workbench import state_in
-from sweep import InputError, make_plan
-from sweep.measuring.checking import check_towers
+from sweep import InputError, file_digests, make_plan
+from sweep.measuring.checking import check_prompts, check_towers
 from sweep.stage.optimising import adamw
 
 
@@ -23,8 +24,8 @@ def bench_of(method: str, towers: Any, backbone: str = "clip", /, **options: Any
     return Workbench(study_of(method, options, backbone, training=training), LABEL)
 
 
-def changes(bench: Workbench) -> dict[Tower, float]:
-    """Returns how far each part of the backbone has gone in the first task, by tower."""
+def moves(bench: Workbench) -> dict[Tower, float]:
+    """Returns the furthest that a weight of the backbone has gone in the first task, by tower."""
     first = bench.units(("a",))[0]
     bench.worker.load(first)
     method = bench.worker.trainer.method
@@ -34,8 +35,8 @@ def changes(bench: Workbench) -> dict[Tower, float]:
     for name, weight in before.items():
         if name.startswith("backbone."):
             tower = method.backbone.tower(name.removeprefix("backbone."))
-            moved = state.get(f"weights/{name}", weight) - weight
-            far[tower] = far.get(tower, 0.0) + float(moved.square().sum())
+            moved = float((state.get(f"weights/{name}", weight) - weight).abs().max())
+            far[tower] = max(far.get(tower, 0.0), moved)
     return far
 
 
@@ -53,27 +54,17 @@ def changes(bench: Workbench) -> dict[Tower, float]:
 def test_only_the_towers_named_move(
     backbone: str, towers: list[Tower] | None, moved: set[Tower]
 ) -> None:
-    far = changes(bench_of("finetune", towers, backbone))
+    far = moves(bench_of("finetune", towers, backbone))
     assert {tower for tower, distance in far.items() if distance > 0} == moved
 
 
 def test_a_tower_learns_at_its_own_rate() -> None:
     """With one step of Adam weights move by the learning rate, whatever the gradient."""
     training = STEPS | {"steps": 1, "towers": {"vision": 0.1, "text": 1}}
-    bench = Workbench(study_of("finetune", {}, "clip", training=training), LABEL)
-    first, *_ = bench.units(("a",))
-    bench.worker.load(first)
-    method = bench.worker.trainer.method
-    before = {name: weight.detach().clone() for name, weight in method.named_parameters()}
-    state = state_in(bench.worker.compute(first, lambda _: {}))
-    largest: dict[str, float] = {}
-    for name, weight in before.items():
-        tower = method.backbone.tower(name.removeprefix("backbone."))
-        far = float((state.get(f"weights/{name}", weight) - weight).abs().max())
-        largest[tower] = max(largest.get(tower, 0.0), far)
-    assert largest["vision"] == pytest.approx(3e-4, rel=1e-2)
-    assert largest["text"] == pytest.approx(3e-3, rel=1e-2)
-    assert largest["joint"] == 0
+    far = moves(Workbench(study_of("finetune", {}, "clip", training=training), LABEL))
+    assert far["vision"] == pytest.approx(3e-4, rel=1e-2)
+    assert far["text"] == pytest.approx(3e-3, rel=1e-2)
+    assert far["joint"] == 0
 
 
 def test_factors_of_one_are_the_study_without_them() -> None:
@@ -99,7 +90,7 @@ def test_rates_of_a_method_s_own_weights_are_whole() -> None:
 
 
 def test_a_method_s_own_towers_come_before_the_study_s() -> None:
-    far = changes(bench_of("finetune", ["vision"], towers=["text"]))
+    far = moves(bench_of("finetune", ["vision"], towers=["text"]))
     assert far["text"] > 0
     assert far["vision"] == 0
 
@@ -183,3 +174,18 @@ def test_what_learns_there_or_nowhere_is_let_through(
 ) -> None:
     study = toy_study(tiny_models(), methods, training=STEPS | {"towers": towers})
     check_towers(study, "m", "fusion" if backbone == "llava" else "dual-encoder")
+
+
+def test_what_was_let_through_with_other_towers_is_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That a study's prompts were checked is remembered, and says nothing of other towers."""
+    monkeypatch.setattr(file_digests, "MEMORY", tmp_path / "digests.sqlite")
+    for towers in (["text"], ["vision"], ["text", "vision"]):
+        training = STEPS | {"towers": towers}
+        plan = make_plan(toy_study(tiny_models(), {"coop": {"length": 1}}, training=training))
+        if towers == ["vision"]:
+            with pytest.raises(InputError, match="'coop' learns in text only"):
+                check_prompts(plan.study, plan.pinned.sources)
+        else:
+            check_prompts(plan.study, plan.pinned.sources)
