@@ -95,6 +95,16 @@ def tended(coordinator: Coordinator) -> str:
     return coordinator.progress().idle
 
 
+def test_what_dead_lanes_have_left_is_freed_again_and_again(
+    coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[bool] = []
+    monkeypatch.setattr(module, "free_ownerless", lambda: looked.append(True))
+    tended(coordinator)
+    tended(coordinator)
+    assert len(looked) == 2
+
+
 def test_a_study_without_a_lane_says_why_and_then_ends(
     coordinator: Coordinator, clock: Clock
 ) -> None:
