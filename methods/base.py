@@ -32,6 +32,9 @@ from methods.data import Batch, Stage
 DependsOn = Literal["nothing", "task", "set", "sequence"]
 Requirement = Literal["reference", "generator"]
 """What a stage can bring beside its tasks: `Stage.reference`, `Stage.synthetic`."""
+_LOSS = ("loss", "forward")
+_HOOKS = (*_LOSS, "build", "before_task", "on_optimizer_created", "after_backward", "after_step")
+"""What the engine calls until the last step of a stage is done."""
 _SMALL = 2**26
 """Bytes of a state that is not worth a file."""
 State = dict[str, Tensor]
@@ -119,6 +122,11 @@ class Method(nn.Module, ABC):
     of its batch. What does not depend on them is added by `Batch.once`; what is drawn for a step,
     is drawn with the first part. Said of the `loss` of this class, not of one that overrides it."""
 
+    resumable: ClassVar[bool] = False
+    """Whether a stage may go on from a checkpoint of one of its steps: after `before_task`, what
+    steps change is in the weights, buffers, optimiser and random numbers of torch, which the engine
+    keeps, and in `step_state`. Said of the hooks of this class, not of one that overrides one."""
+
     repeats_passes: ClassVar[bool] = True
     """Whether a layer may be computed again in the backward pass (`training.checkpointing`); not if
     its own parts draw or count in every pass."""
@@ -183,12 +191,20 @@ class Method(nn.Module, ABC):
     @classmethod
     def divides_batches(cls) -> bool:
         """Returns whether a step may be made of parts of its batch, see `is_mean_over_samples`."""
-        owners = {
-            name: next(owner for owner in cls.__mro__ if name in vars(owner))
-            for name in ("is_mean_over_samples", "loss", "forward")
-        }
-        said = owners.pop("is_mean_over_samples")
-        return cls.is_mean_over_samples and all(issubclass(said, own) for own in owners.values())
+        return cls.is_mean_over_samples and cls._is_said_of("is_mean_over_samples", _LOSS)
+
+    @classmethod
+    def resumes(cls) -> bool:
+        """Returns whether a stage may go on from one of its steps, see `resumable`."""
+        return cls.resumable and cls._is_said_of("resumable", _HOOKS)
+
+    @classmethod
+    def _is_said_of(cls, claim: str, names: Iterable[str]) -> bool:
+        """Returns whether some methods of this class are as they were when a claim was made."""
+        said, *owners = (
+            next(owner for owner in cls.__mro__ if name in vars(owner)) for name in (claim, *names)
+        )
+        return all(issubclass(said, owner) for owner in owners)
 
     def before_task(self, stage: Stage) -> None:
         """Called once before the first step of a stage, with the parent's state loaded."""
@@ -247,6 +263,17 @@ class Method(nn.Module, ABC):
 
     def load_extra_state(self, state: State) -> None:
         """Take over what `extra_state` gave."""
+
+    def step_state(self) -> State:
+        """Returns what the steps of a stage change beside weights and buffers: sums, generators.
+
+        Also what `before_task` finds otherwise on other machines, such as singular vectors. What
+        it contains is this worker's own.
+        """
+        return {}
+
+    def load_step_state(self, state: State) -> None:
+        """Take over what `step_state` gave, after `before_task` of the same stage."""
 
     def state(self) -> State:
         """Returns a copy of the complete state, on the CPU."""

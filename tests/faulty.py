@@ -174,3 +174,58 @@ class Blown(Diagnostic):
         """One of one value."""
         row = {"modality": "image", "sample": 0, "choice": 0, "vector": [1.0, float("inf")]}
         return [{"eval_task": name} | row for name in names]
+
+
+class NotesConfig(FineTuneConfig):
+    """Where each step is noted."""
+
+    notes: str
+    seconds: float = Field(default=0.0, ge=0, description="How long a step takes at least.")
+
+
+class Notes(FineTune):
+    """Notes every step with the process that does it, and what it has met in the stage so far."""
+
+    Config = NotesConfig
+    config: NotesConfig
+    resumable = True
+
+    def before_task(self, stage: Stage) -> None:
+        """Begin to count."""
+        self.prefix, self.met = ">".join(stage.prefix), 0
+
+    def after_step(self) -> None:
+        """Count, and write it down."""
+        self.met += 1
+        with Path(self.config.notes).open("a") as notes:
+            notes.write(f"{self.prefix} {self.met} {os.getpid()}\n")
+        time.sleep(self.config.seconds)
+
+    def step_state(self) -> State:
+        """The count."""
+        return {"met": torch.tensor(self.met)}
+
+    def load_step_state(self, state: State) -> None:
+        """Go on counting."""
+        self.met = int(state["met"])
+
+
+class Sums(FineTune):
+    """Pulls weights towards their mean over the stage, and does not say that it keeps a sum."""
+
+    def before_task(self, stage: Stage) -> None:
+        """Begin the sum."""
+        self.sum, self.count = 0.0, 0
+
+    def after_step(self) -> None:
+        """Let the sum count in the weights."""
+        weight = next(w for w in self.parameters() if w.requires_grad)
+        self.sum, self.count = self.sum + float(weight.detach().sum()), self.count + 1
+        with torch.no_grad():
+            weight.add_(1e-3 * self.sum / self.count)
+
+
+class SaysSo(Sums):
+    """Claims what is not true."""
+
+    resumable = True

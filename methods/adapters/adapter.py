@@ -17,7 +17,7 @@ peft has no such adapter (its LoRA has no s); MLPs are those that low-rank adapt
 a fusion backbone's vision tower gets none.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -65,6 +65,7 @@ class Adapter(FineTune):
 
     Config = AdapterConfig
     config: AdapterConfig
+    resumable: ClassVar[bool] = True
 
     @property
     def adapter(self) -> LoraOptions | None:

@@ -34,6 +34,7 @@ State beside that of merged_lora.py: per layer one basis, [inputs, at most half 
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -107,6 +108,7 @@ class InfLora(MergedLora):
 
     Config = InfLoraConfig
     config: InfLoraConfig
+    resumable: ClassVar[bool] = True
 
     def build(self) -> None:
         """Look up the layers; nothing has been seen yet."""
@@ -131,6 +133,16 @@ class InfLora(MergedLora):
             noise = len(gram) * torch.finfo(gram.dtype).eps * gram.trace()
             rows = directions[:, values > noise][:, : len(a)].T / 3**0.5
             a.zero_()[: len(rows)] = rows
+
+    def step_state(self) -> State:
+        """Returns every A: on another machine its rows might come with other signs."""
+        return dict(self.factors)
+
+    @torch.no_grad()
+    def load_step_state(self, state: State) -> None:
+        """Take over what `step_state` gave."""
+        for layer, a in self.factors.items():
+            a.copy_(state[layer])
 
     @torch.no_grad()
     def after_task(self, stage: Stage) -> None:

@@ -4,7 +4,7 @@ With `after_task: merge` every task begins with a newly drawn adapter, and those
 of the weights (see merged_lora.py). All tasks together can then change W by more than the rank.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -27,6 +27,7 @@ class Lora(MergedLora):
 
     Config = LoraConfig
     config: LoraConfig
+    resumable: ClassVar[bool] = True
 
     def build(self) -> None:
         """Put the adapter in."""

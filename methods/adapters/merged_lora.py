@@ -7,6 +7,8 @@ neither time nor memory, and no more is trained than one adapter.
 State: the adapter, and the merged weights of all layers that have one.
 """
 
+from typing import ClassVar
+
 from methods.base import MethodConfig, State
 from methods.baselines.finetune import FineTune
 from methods.data import Stage
@@ -23,6 +25,7 @@ class MergedLora(FineTune):
 
     Config = MergedLoraConfig
     config: MergedLoraConfig
+    resumable: ClassVar[bool] = True
 
     @property
     def adapter(self) -> LoraOptions:

@@ -22,6 +22,7 @@ from torch.nn.functional import softplus
 
 from methods.adapters.adapter import Bottleneck
 from methods.backbones.prompting import Prompting
+from methods.base import State
 from methods.data import Batch, BatchPart, Stage
 
 _SCALE = 0.1
@@ -59,6 +60,14 @@ class Noise:
         """Of the layers one after the other, in the first part of a step."""
         self._met = 0
         """Layers that the part at hand has gone through."""
+
+    def state(self) -> State:
+        """Returns how far the draws are, between two steps."""
+        return {"noise": self._generator.get_state()}
+
+    def load_state(self, state: State) -> None:
+        """Take over what `state` gave."""
+        self._generator.set_state(state["noise"])
 
     def begin(self, batch: Batch) -> None:
         """Draw for a step, or go on with what was drawn for its first part."""

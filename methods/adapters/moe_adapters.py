@@ -68,6 +68,7 @@ class MoEAdapters(FrozenBackbone):
     Config = MoEAdaptersConfig
     config: MoEAdaptersConfig
     is_mean_over_samples: ClassVar[bool] = True
+    resumable: ClassVar[bool] = True
     repeats_passes: ClassVar[bool] = False
     uses_task_id: ClassVar[bool] = True
 
@@ -117,6 +118,17 @@ class MoEAdapters(FrozenBackbone):
         """Returns the task's loss."""
         self.noise.begin(batch)
         return super().loss(batch)
+
+    def step_state(self) -> State:
+        """Returns how far the noise is, and how often each expert was used."""
+        used = {f"used/{i}": mixture.used for i, mixture in enumerate(self.mixtures)}
+        return used | self.noise.state()
+
+    def load_step_state(self, state: State) -> None:
+        """Take over what `step_state` gave."""
+        for i, mixture in enumerate(self.mixtures):
+            mixture.used.copy_(state[f"used/{i}"])
+        self.noise.load_state(state)
 
     def after_task(self, stage: Stage) -> None:
         """Freeze the experts that were used most, keep the router, learn to recognise the task."""

@@ -48,6 +48,7 @@ class OLora(MergedLora):
     Config = OLoraConfig
     config: OLoraConfig
     is_mean_over_samples: ClassVar[bool] = True
+    resumable: ClassVar[bool] = True
 
     def build(self) -> None:
         """Look up the factors; no earlier task has any."""

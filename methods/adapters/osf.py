@@ -29,7 +29,7 @@ tests/methods/test_private_interfaces.py fails when one of them changes.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from pydantic import Field
@@ -59,6 +59,7 @@ class OSF(FineTune):
 
     Config = OSFConfig
     config: OSFConfig
+    resumable: ClassVar[bool] = True
 
     @property
     def adapter(self) -> LoraOptions | None:
@@ -106,6 +107,21 @@ class OSF(FineTune):
                 factor.copy_(found[name])
             first_of_workers(factor for _, factor in factors(layer))
             layer.merged_adapters.clear()
+
+    def step_state(self) -> State:
+        """Returns all factors: on another machine they might come with other signs."""
+        return {
+            f"{layer}/{i}": factor
+            for layer, split in self.layers.items()
+            for i, (_, factor) in enumerate(factors(split))
+        }
+
+    @torch.no_grad()
+    def load_step_state(self, state: State) -> None:
+        """Take over what `step_state` gave."""
+        for layer, split in self.layers.items():
+            for i, (_, factor) in enumerate(factors(split)):
+                factor.copy_(state[f"{layer}/{i}"])
 
     @torch.no_grad()
     def after_task(self, stage: Stage) -> None:

@@ -27,7 +27,7 @@ Left open there (there is no code) and decided here; all but the last three are 
 - No alignment is added at the end of a task; it happens there if k divides the number of steps.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -35,6 +35,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.optim import Optimizer
 
+from methods.base import State
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Stage
 from methods.tools.low_rank import LoraOptions
@@ -86,6 +87,7 @@ class PAM(FineTune):
 
     Config = PAMConfig
     config: PAMConfig
+    resumable: ClassVar[bool] = True
 
     def before_task(self, stage: Stage) -> None:
         """Remember the global adapter, and which of its signs count."""
@@ -115,6 +117,14 @@ class PAM(FineTune):
         self.steps += 1
         if self.merges and self.steps % self.config.every == 0:
             self.align()
+
+    def step_state(self) -> State:
+        """Returns the count."""
+        return {"steps": torch.tensor(self.steps)}
+
+    def load_step_state(self, state: State) -> None:
+        """Take over what `step_state` gave."""
+        self.steps = int(state["steps"])
 
     @torch.no_grad()
     def align(self) -> None:

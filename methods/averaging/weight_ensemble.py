@@ -11,8 +11,11 @@ Left open there and decided here: the last step counts even where the number of 
 of I; of an adapter the two factors are averaged, not their product.
 """
 
+from typing import ClassVar
+
 from pydantic import Field
 
+from methods.base import State
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Stage
 from methods.tools.averages import WeightAverage
@@ -29,6 +32,7 @@ class WeightEnsemble(FineTune):
 
     Config = WeightEnsembleConfig
     config: WeightEnsembleConfig
+    resumable: ClassVar[bool] = True
 
     def build(self) -> None:
         """Get ready to average."""
@@ -46,6 +50,14 @@ class WeightEnsemble(FineTune):
     def after_step(self) -> None:
         """Let every k-th step count."""
         self.average.update()
+
+    def step_state(self) -> State:
+        """Returns the mean so far."""
+        return self.average.state()
+
+    def load_step_state(self, state: State) -> None:
+        """Take over what `step_state` gave."""
+        self.average.load_state(state)
 
     def after_task(self, stage: Stage) -> None:
         """Become the mean."""

@@ -10,7 +10,7 @@ the factors A and B are interpolated, not their product; towards the pretrained 
 only B is, which is exact: W + s B A becomes W + s (alpha B) A.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -35,6 +35,7 @@ class WiseFT(FineTune):
 
     Config = WiseFTConfig
     config: WiseFTConfig
+    resumable: ClassVar[bool] = True
 
     def before_task(self, stage: Stage) -> None:
         """Remember the weights to go back to."""

@@ -27,6 +27,7 @@ class FineTune(Method):
 
     Config: ClassVar[type[MethodConfig]] = FineTuneConfig
     is_mean_over_samples: ClassVar[bool] = True
+    resumable: ClassVar[bool] = True
     reads_pixels: ClassVar[bool] = False
 
     @property

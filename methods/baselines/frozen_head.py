@@ -43,6 +43,7 @@ class FrozenHead(Method):
     Config = FrozenHeadConfig
     needs_classes: ClassVar[bool] = True
     is_mean_over_samples: ClassVar[bool] = True
+    resumable: ClassVar[bool] = True
     reads_pixels: ClassVar[bool] = False
 
     def build(self) -> None:

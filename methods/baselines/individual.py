@@ -18,6 +18,7 @@ class Individual(FineTune):
     depends_on: ClassVar[DependsOn] = "task"
     combines_over: ClassVar[Literal["set", "sequence"] | None] = "set"
     uses_task_id: ClassVar[bool] = True
+    resumable: ClassVar[bool] = True
 
     def build(self) -> None:
         """Start without experts."""

@@ -25,7 +25,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from methods.base import Requirement
+from methods.base import Requirement, State
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Batch, Stage
 from methods.tools.soft_targets import ReferenceBatch, ReferenceDraws
@@ -54,6 +54,7 @@ class DualTeacher(FineTune):
     Config = DualTeacherConfig
     config: DualTeacherConfig
     is_mean_over_samples: ClassVar[bool] = True
+    resumable: ClassVar[bool] = True
     requires: ClassVar[frozenset[Requirement]] = frozenset({"reference"})
 
     def build(self) -> None:
@@ -65,6 +66,14 @@ class DualTeacher(FineTune):
         """Take the model as it is now as the latest teacher."""
         self.teacher.follow(self.backbone)
         self.draws = ReferenceDraws(stage, self.config.reference_batch)
+
+    def step_state(self) -> State:
+        """Returns how far the draws are."""
+        return self.draws.state()
+
+    def load_step_state(self, state: State) -> None:
+        """Take over what `step_state` gave."""
+        self.draws.load_state(state)
 
     def loss(self, batch: Batch) -> Tensor:
         """Returns the task's loss and the distance from the teachers on a reference batch."""

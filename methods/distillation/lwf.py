@@ -20,6 +20,7 @@ sample.
 """
 
 from contextlib import ExitStack
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -47,6 +48,7 @@ class LwF(FineTune):
 
     Config = LwFConfig
     config: LwFConfig
+    resumable: ClassVar[bool] = True
 
     def build(self) -> None:
         """Make room for the teacher."""

@@ -21,6 +21,8 @@ it in, where it is one of hundreds). Of a fusion backbone this keeps the project
 the token embeddings.
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 from torch.nn.functional import kl_div
@@ -45,6 +47,7 @@ class ModX(FineTune):
 
     Config = ModXConfig
     config: ModXConfig
+    resumable: ClassVar[bool] = True
 
     def build(self) -> None:
         """Make room for the old model."""

@@ -26,7 +26,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from methods.base import Requirement
+from methods.base import Requirement, State
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Batch, Stage
 from methods.parallel import gather_rows
@@ -60,6 +60,7 @@ class ZSCL(FineTune):
     Config = ZSCLConfig
     config: ZSCLConfig
     is_mean_over_samples: ClassVar[bool] = True
+    resumable: ClassVar[bool] = True
     requires: ClassVar[frozenset[Requirement]] = frozenset({"reference"})
 
     def build(self) -> None:
@@ -104,6 +105,15 @@ class ZSCL(FineTune):
     def after_step(self) -> None:
         """Let every k-th step count."""
         self.average.update()
+
+    def step_state(self) -> State:
+        """Returns the mean so far, and how far the draws are."""
+        return self.average.state() | self.draws.state()
+
+    def load_step_state(self, state: State) -> None:
+        """Take over what `step_state` gave."""
+        self.average.load_state(state)
+        self.draws.load_state(state)
 
     def after_task(self, stage: Stage) -> None:
         """Become the mean."""

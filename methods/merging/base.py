@@ -28,6 +28,7 @@ class Merging(FineTune):
 
     depends_on: ClassVar[DependsOn] = "task"
     combines_over: ClassVar[Literal["set", "sequence"] | None] = "set"
+    resumable: ClassVar[bool] = True
     reuses_training_of: ClassVar[type[Method] | None] = Individual
 
     def build(self) -> None:

@@ -58,6 +58,7 @@ class ConDU(Masked):
     config: ConDUConfig
     needs_classes: ClassVar[bool] = True
     combines_over: ClassVar[Literal["set", "sequence"] | None] = "sequence"
+    resumable: ClassVar[bool] = True
 
     def build(self) -> None:
         """Start without prototypes."""

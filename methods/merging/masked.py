@@ -52,6 +52,7 @@ class Masked(Merging):
     """Train experts, then keep one vector and a mask of each."""
 
     uses_task_id: ClassVar[bool] = True
+    resumable: ClassVar[bool] = True
 
     def build(self) -> None:
         """Start without experts."""

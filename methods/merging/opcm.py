@@ -64,6 +64,7 @@ class OPCM(Merging):
     Config = OPCMConfig
     config: OPCMConfig
     combines_over: ClassVar[Literal["set", "sequence"] | None] = "sequence"
+    resumable: ClassVar[bool] = True
 
     def build(self) -> None:
         """Start with nothing merged; look up which weights are matrices of linear layers."""

@@ -16,6 +16,8 @@ a sum of zero elects plus, as in peft, whose election and mean these are. peft's
 weight; the paper's is over the whole vector, and so it is here.
 """
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -39,6 +41,7 @@ class Ties(Merging):
 
     Config = TiesConfig
     config: TiesConfig
+    resumable: ClassVar[bool] = True
 
     def build(self) -> None:
         """Start with no vector seen."""

@@ -40,6 +40,7 @@ class CoOp(FrozenBackbone):
 
     Config = CoOpConfig
     config: CoOpConfig
+    resumable: ClassVar[bool] = True
     prompted: ClassVar[tuple[Reading, ...]] = ("texts",)
 
     def build(self) -> None:

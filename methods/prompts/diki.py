@@ -10,6 +10,8 @@ so that nothing is changed before training. How images choose a task, what w is,
 from the authors' code: routed.py. Eight layers and 8 pairs are theirs, as is a rate of 5 for SGD.
 """
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 
@@ -28,6 +30,7 @@ class DIKI(Routed):
 
     Config = DIKIConfig
     config: DIKIConfig
+    resumable: ClassVar[bool] = True
     prompts: Residuals
 
     def build(self) -> None:

@@ -30,6 +30,8 @@ Different here, or simplified:
 - Their adapters drop a tenth of their inputs in training; these do not.
 """
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 
@@ -60,6 +62,7 @@ class DPW(Routed):
 
     Config = DPWConfig
     config: DPWConfig
+    resumable: ClassVar[bool] = True
     prompts: GatedPrefixes
 
     def build(self) -> None:

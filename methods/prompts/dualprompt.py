@@ -62,6 +62,7 @@ class DualPrompt(FrozenBackbone):
     Config = DualPromptConfig
     config: DualPromptConfig
     is_mean_over_samples: ClassVar[bool] = True
+    resumable: ClassVar[bool] = True
     prompted: ClassVar[tuple[Reading, ...]] = ("images",)
 
     def build(self) -> None:

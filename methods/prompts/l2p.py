@@ -59,6 +59,7 @@ class L2P(FrozenBackbone):
     Config = L2PConfig
     config: L2PConfig
     is_mean_over_samples: ClassVar[bool] = True
+    resumable: ClassVar[bool] = True
     prompted: ClassVar[tuple[Reading, ...]] = ("images",)
 
     def build(self) -> None:

@@ -59,6 +59,7 @@ class Routed(FrozenBackbone):
     config: RoutedConfig
     depends_on: ClassVar[DependsOn] = "task"
     combines_over: ClassVar[Literal["set", "sequence"] | None] = "set"
+    resumable: ClassVar[bool] = True
     prompts: Prompts
 
     def build(self) -> None:

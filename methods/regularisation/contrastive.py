@@ -17,6 +17,8 @@ same for images alone); so do pairs with equal texts or of one picture. Where a 
 captions, whose loss this is already, it counts 1 + lambda times.
 """
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -39,6 +41,7 @@ class Contrastive(FineTune):
 
     Config = ContrastiveConfig
     config: ContrastiveConfig
+    resumable: ClassVar[bool] = True
 
     def loss(self, batch: Batch) -> Tensor:
         """Returns the task's loss + lambda * the contrastive loss of the pairs of a step."""

@@ -15,6 +15,8 @@ lambda is that of the mean loss per sample and the Fisher per sample; the poster
 would be lambda = samples of the old task / samples of the new one, useful values are far larger.
 """
 
+from typing import ClassVar
+
 from pydantic import Field
 from torch import Tensor
 
@@ -38,6 +40,7 @@ class EWC(Penalised):
 
     Config = EWCConfig
     config: EWCConfig
+    resumable: ClassVar[bool] = True
 
     def build(self) -> None:
         """Start without tasks."""

@@ -83,6 +83,7 @@ class GNSP(FineTune):
     Config = GNSPConfig
     config: GNSPConfig
     is_mean_over_samples: ClassVar[bool] = True
+    resumable: ClassVar[bool] = True
     requires: ClassVar[frozenset[Requirement]] = frozenset({"reference"})
 
     def build(self) -> None:
@@ -132,6 +133,14 @@ class GNSP(FineTune):
         for weight, free in self.projections:
             if weight.grad is not None:
                 weight.grad = weight.grad @ free
+
+    def step_state(self) -> State:
+        """Returns how far the draws are."""
+        return self.draws.state()
+
+    def load_step_state(self, state: State) -> None:
+        """Take over what `step_state` gave."""
+        self.draws.load_state(state)
 
     def after_task(self, stage: Stage) -> None:
         """Add the Gram matrices of this task's inputs to those of the earlier ones."""

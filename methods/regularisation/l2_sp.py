@@ -14,7 +14,7 @@ Left open there and decided here: with an adapter the pretrained weights are whe
 both factors are pulled to zero.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -42,6 +42,7 @@ class L2SP(Penalised):
 
     Config = L2SPConfig
     config: L2SPConfig
+    resumable: ClassVar[bool] = True
 
     def before_task(self, stage: Stage) -> None:
         """Look up the starting point."""

@@ -34,7 +34,7 @@ that is their loss in every step, and of captions it is one more pass. With mu =
 plain fine-tuning.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -43,6 +43,7 @@ from torch.nn.functional import cross_entropy
 
 from methods.backbones.base import Tower
 from methods.backbones.same_texts import matching, names_of
+from methods.base import State, part_of
 from methods.data import Batch, Stage
 from methods.parallel import gather_rows
 from methods.regularisation.online_ewc import OnlineEWC, OnlineEWCConfig
@@ -81,6 +82,7 @@ class MultimodalEWC(OnlineEWC):
 
     Config = MultimodalEWCConfig
     config: MultimodalEWCConfig
+    resumable: ClassVar[bool] = True
 
     def protected(self) -> list[str]:
         """Returns the weights of the chosen towers."""
@@ -139,6 +141,19 @@ class MultimodalEWC(OnlineEWC):
     def after_step(self) -> None:
         """Count."""
         self.step += 1
+
+    def step_state(self) -> State:
+        """Returns the count, and the tables of steps to come."""
+        earlier = {f"earlier/{step}": table for step, table in self.earlier.items()}
+        return earlier | {"step": torch.tensor(self.step)}
+
+    def load_step_state(self, state: State) -> None:
+        """Take over what `step_state` gave."""
+        self.step = int(state["step"])
+        self.earlier = {
+            int(step): table.to(self.backbone.device)
+            for step, table in part_of(state, "earlier/").items()
+        }
 
     def pulls(self) -> list[Tensor]:
         """Returns w_G F (theta - theta*)."""

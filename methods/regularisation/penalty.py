@@ -16,6 +16,7 @@ found with tiny-clip as in the quickstart, except where a paper names one.
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -39,6 +40,7 @@ class Penalised(FineTune):
     """Fine-tuning with a pull on the weights."""
 
     config: PenaltyConfig
+    resumable: ClassVar[bool] = True
 
     def protected(self) -> list[str]:
         """Returns the names of the weights that are pulled."""
@@ -75,6 +77,8 @@ class Anchored(Penalised):
     That is where the task before ended, so that anchors are no part of the state. Nothing is
     important before the first task, which is plain fine-tuning.
     """
+
+    resumable: ClassVar[bool] = True
 
     def build(self) -> None:
         """Start with nothing important."""

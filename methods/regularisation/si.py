@@ -16,12 +16,15 @@ loss rise has omega < 0; it counts as unimportant, because a negative Omega woul
 without end.
 """
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from methods.base import State
 from methods.data import Stage
-from methods.regularisation.penalty import Anchored, PenaltyConfig
+from methods.regularisation.penalty import Anchored, PenaltyConfig, by_name, of_kind
 from methods.tools.tensor_lists import add_products_to, add_to, difference
 
 
@@ -43,6 +46,7 @@ class SI(Anchored):
 
     Config = SIConfig
     config: SIConfig
+    resumable: ClassVar[bool] = True
 
     def before_task(self, stage: Stage) -> None:
         """Begin the path."""
@@ -61,6 +65,14 @@ class SI(Anchored):
         """Add what the step gained, to first order."""
         step = difference(self.weights, self.origin)
         add_products_to(self.path, self.slope, step, -1)
+
+    def step_state(self) -> State:
+        """Returns what the path has gained so far."""
+        return by_name("path", self.protected(), self.path)
+
+    def load_step_state(self, state: State) -> None:
+        """Take over what `step_state` gave."""
+        self.path = of_kind("path", self.protected(), state, self.backbone.device)
 
     def consolidate(self, stage: Stage) -> list[Tensor]:
         """Returns Omega + max(omega, 0) / (Delta^2 + xi)."""

@@ -48,6 +48,7 @@ class DERpp(ER):
     config: DERppConfig
     needs_classes: ClassVar[bool] = True
     is_mean_over_samples: ClassVar[bool] = True
+    resumable: ClassVar[bool] = True
     batches: ClassVar[int] = 2
 
     def build(self) -> None:

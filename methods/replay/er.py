@@ -40,6 +40,7 @@ class ER(FineTune):
     Config = ERConfig
     config: ERConfig
     is_mean_over_samples: ClassVar[bool] = True
+    resumable: ClassVar[bool] = True
 
     batches: ClassVar[int] = 1
     """How many are drawn from memory for every step."""
@@ -59,6 +60,14 @@ class ER(FineTune):
         self.replays = [
             Replay(self.buffer, stage, self.draws, self.undivided) for _ in range(self.batches)
         ]
+
+    def step_state(self) -> State:
+        """Returns how far the draws are."""
+        return {"draws": self.draws.get_state()}
+
+    def load_step_state(self, state: State) -> None:
+        """Take over what `step_state` gave."""
+        self.draws.set_state(state["draws"])
 
     def recall(self, part: BatchPart | None = None) -> list[list[Batch]]:
         """Returns the next batches from memory, each by task; for a part of a step a part."""

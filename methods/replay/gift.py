@@ -34,7 +34,7 @@ from pydantic import Field
 from torch import Tensor
 
 from methods.backbones.base import Backbone
-from methods.base import Requirement
+from methods.base import Requirement, State
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Batch, Stage
 from methods.parallel import gather_rows, mean_over_workers
@@ -75,6 +75,7 @@ class GIFT(FineTune):
     Config = GIFTConfig
     config: GIFTConfig
     needs_classes: ClassVar[bool] = True
+    resumable: ClassVar[bool] = True
     requires: ClassVar[frozenset[Requirement]] = frozenset({"reference", "generator"})
 
     def build(self) -> None:
@@ -101,6 +102,14 @@ class GIFT(FineTune):
         replayed = self.replay(*self.draw())
         self.gradients = torch.autograd.grad(replayed, self.weights, allow_unused=True)
         return super().loss(batch) + replayed.detach()
+
+    def step_state(self) -> State:
+        """Returns how far the draws are."""
+        return {"draws": self.draws.get_state()}
+
+    def load_step_state(self, state: State) -> None:
+        """Take over what `step_state` gave."""
+        self.draws.set_state(state["draws"])
 
     def draw(self) -> tuple[Tensor, list[str]]:
         """Returns this worker's share of the next batch of images, and their prompts."""

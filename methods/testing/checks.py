@@ -36,6 +36,7 @@ LONGER = {"steps": 20, "batch_size": 16, "lr": 0.003}
 
 ON_ALL_KINDS = (
     "test_resume_is_exact",
+    "test_goes_on_within_a_stage",
     "test_state_round_trips",
     "test_state_is_all_that_changes",
     "test_depends_on_is_true",
@@ -109,6 +110,14 @@ class MethodChecks:
         assert same(state_in(result), expected)
         if last.is_evaluated:
             assert list(result.record.scores) == steady.worker.evaluator.evaluate()[0]
+
+    def test_goes_on_within_a_stage(self, backbone: str, tmp_path: Path) -> None:
+        """Training with a break, and another training in it, equals never having stopped."""
+        trained = self._trained(backbone)
+        *_, last = trained.bench.trainings(trained.order)
+        expected = state_in(trained.results[last.key])
+        state = trained.bench.learn_with_break(last, trained.results, str(tmp_path))
+        assert same(state, expected)
 
     def test_state_round_trips(self, backbone: str) -> None:
         """A state that is loaded is the state that is taken."""
@@ -296,6 +305,12 @@ class MethodChecks:
             assert same(first.states[key], second.states[key])
             assert distance(first.states[key], state) < 1e-3
 
+    def test_two_workers_go_on_within_a_stage(self, backbone: str) -> None:
+        """Two workers that train with a break end as if they had never stopped."""
+        *workers, _ = self._reports(backbone)
+        for worker in workers:
+            assert same(worker.after_break, list(worker.states.values())[-1])
+
     def test_two_workers_score_what_one_scores(self, backbone: str) -> None:
         """Answers are the same; losses and cosines move with the last bits of the weights."""
         first, second, whole = self._reports(backbone)
@@ -358,6 +373,7 @@ def _beside_the_point(kind: type[Method]) -> list[str]:
     shares = kind.reuses_training_of is not None  # its trainings are held against another's
     left_out = {
         "test_resume_is_exact": nothing or shares,
+        "test_goes_on_within_a_stage": not kind.resumes(),
         "test_state_round_trips": nothing or shares,
         "test_state_is_all_that_changes": nothing,
         "test_depends_on_is_true": nothing or shares,
@@ -370,6 +386,7 @@ def _beside_the_point(kind: type[Method]) -> list[str]:
         "test_needs_classes_is_heeded": not kind.needs_classes,
         "test_two_workers_divide_every_batch": nothing,
         "test_two_workers_learn_what_one_learns": nothing,
+        "test_two_workers_go_on_within_a_stage": not kind.resumes(),
         "test_models_leave_memory_one_by_one": nothing,
     }
     return [check for check, out in left_out.items() if out]

@@ -13,15 +13,19 @@ import weakref
 from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing.connection import Connection, wait
+from tempfile import TemporaryDirectory
 from typing import NoReturn
 
 import torch
+from accelerate.utils import broadcast_object_list
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from methods.base import State
 from methods.testing.workbench import Workbench, states_in
+from sweep.orders.order import Order
 from sweep.stage.rows import Scores
+from sweep.stage.worker import Result
 from sweep.study.schema import Study
 
 _SECONDS = 300
@@ -38,6 +42,8 @@ class Report:
     """Whether it shared batches with another worker."""
     states: dict[str, State]
     scores: list[Scores]
+    after_break: State
+    """Of the last training, left in the middle and gone on with; empty without steps."""
     forgotten: bool
     """Whether the model left memory when the next one came."""
 
@@ -53,12 +59,24 @@ def report(study: Study, method: str) -> Report:
     trainer.method.register_forward_pre_hook(lambda _, batch: ids.append(batch[0].ids))
     results = bench.learn(order)
     parallel = isinstance(trainer._step, DistributedDataParallel)
+    seen, after_break = list(ids), _after_break(bench, order, results)
     model = weakref.ref(trainer.method)
     del trainer
     start, *_ = bench.plan.units.values()
     bench.worker.compute(replace(start, evaluation=""), lambda _: {})
     scores = [list(result.record.scores) for result in results.values()]
-    return Report(ids, parallel, states_in(results), scores, forgotten=model() is None)
+    states, forgotten = states_in(results), model() is None
+    return Report(seen, parallel, states, scores, after_break, forgotten)
+
+
+def _after_break(bench: Workbench, order: Order, results: dict[str, Result]) -> State:
+    if not bench.worker.trainer.method.resumes() or not (trainings := bench.trainings(order)):
+        return {}
+    with TemporaryDirectory() as mine:
+        (folder,) = broadcast_object_list([mine])  # that of the first worker
+        state = bench.learn_with_break(trainings[-1], results, folder)
+        bench.worker.accelerator.wait_for_everyone()
+    return state
 
 
 class Pair:

@@ -1,7 +1,9 @@
 """One process that works on the units of one method, as a worker of the engine does."""
 
 import gc
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -14,9 +16,15 @@ from sweep.measuring.measure import make_plan
 from sweep.orders.order import Order
 from sweep.plan.units import Unit
 from sweep.single import matrix
+from sweep.stage.steps.checkpointing import Checkpointing, HandedOverError
 from sweep.stage.trainer import join_lane
 from sweep.stage.worker import Result, Worker
+from sweep.storage.checkpoints import Checkpoints
+from sweep.storage.folder import Folder
 from sweep.study.schema import Study
+
+AFTER = 4
+"""Steps after which a training is left that has a break."""
 
 
 class Workbench:
@@ -74,6 +82,34 @@ class Workbench:
         """The result of stage 0, by key."""
         start, *_ = self.plan.units.values()
         return {start.key: self.worker.compute(start, lambda _: {})}
+
+    def learn_with_break(self, unit: Unit, results: Mapping[str, Result], folder: str) -> State:
+        """Train a unit, leave it in the middle, train something else, and go on from there.
+
+        Args:
+            unit: What to train.
+            results: Of the units that it starts from, by key.
+            folder: Where its checkpoint goes, the same for all workers.
+        """
+        worker, steps = self.worker, iter(range(1, AFTER + 1))
+        unit = replace(unit, evaluation="")
+        worker.checkpointing = Checkpointing(
+            Checkpoints(Folder(folder)),
+            worker.accelerator,
+            every=math.inf,
+            is_leaving=lambda: next(steps, 0) == AFTER,
+            look=0,
+        )
+        try:
+            with suppress(HandedOverError):
+                self.worker.compute(unit, lambda key: state_in(results[key]))
+                raise AssertionError("no checkpoint was written")
+            first = replace(unit, key="other", parents=(), prefix=unit.prefix[-1:])
+            worker.compute(first, lambda _: {})
+            state = state_in(worker.compute(unit, lambda key: state_in(results[key])))
+        finally:
+            worker.checkpointing = None
+        return state
 
     def learn_on(self, unit: Unit) -> State:
         """Train from the weights and memories as they lie in this process, restoring nothing."""

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from methods.base import State
+
 
 class WeightAverage:
     """A mean of some weights over the steps of a stage, kept beside them.
@@ -54,6 +56,18 @@ class WeightAverage:
         with torch.no_grad():
             for weight, mean in zip(self._weights, self._means, strict=True):
                 weight.copy_(mean)
+
+    def state(self) -> State:
+        """Returns the means so far, and how many updates there were."""
+        means = {f"mean/{i}": mean for i, mean in enumerate(self._means)}
+        return means | {"calls": torch.tensor(self._calls)}
+
+    @torch.no_grad()
+    def load_state(self, state: State) -> None:
+        """Take over what `state` gave, after `start`."""
+        for i, mean in enumerate(self._means):
+            mean.copy_(state[f"mean/{i}"])
+        self._calls = int(state["calls"])
 
     @torch.no_grad()
     def _take_in(self, count: int) -> None:

@@ -25,6 +25,7 @@ class FrozenBackbone(Method):
     """Train what the method adds to a frozen backbone, on the task's own loss."""
 
     is_mean_over_samples: ClassVar[bool] = True
+    resumable: ClassVar[bool] = True
     reads_pixels: ClassVar[bool] = False
 
     prompted: ClassVar[tuple[Reading, ...]] = READINGS

@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from methods.base import State
 from methods.data import Stage
 
 Temperature = Annotated[
@@ -92,6 +93,14 @@ class ReferenceDraws:
             raise ValueError(
                 f"reference_batch {self._size} is not a multiple of the {stage.world_size} workers."
             )
+
+    def state(self) -> State:
+        """Returns how far the draws are."""
+        return {"draws": self._generator.get_state()}
+
+    def load_state(self, state: State) -> None:
+        """Take over what `state` gave."""
+        self._generator.set_state(state["draws"])
 
     def draw(self) -> Tensor:
         """Returns the ids of this worker's share of the next batch: int64 [B], on the CPU."""

@@ -245,6 +245,23 @@ class Coordinator:
         self.scheduler.release(lane, keys)
         await self._announce()
 
+    async def hand_over(self, lane: str, key: str, step: int) -> None:
+        """Takes a unit back that a lane has left with a checkpoint, since it has to leave itself.
+
+        Args:
+            lane: Its name.
+            key: The unit.
+            step: How many of its steps are done.
+        """
+        places = self._machines.get(lane, {})
+        leaving = ", ".join(places[node] for node in vanished(places)) or "its machine"
+        self._losses.append(
+            f"'{self.graph.units[key].title}' goes on after step {step} on another machine, since "
+            f"{leaving} is about to vanish"
+        )
+        self.scheduler.release(lane, [key])
+        await self._announce()
+
     async def fail(self, lane: str, key: str, error: str, final: bool) -> None:
         """Takes note of an attempt at a unit that raised an error."""
         self.scheduler.fail(lane, key, error, final)

@@ -11,7 +11,9 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 import ray
+from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
+from ray import train
 
 from sweep.cache import is_full
 from sweep.engine.contract import LaneConfig, Sign, find_coordinator
@@ -20,10 +22,13 @@ from sweep.errors import NoRoomError
 from sweep.plan.scheduler import Assignment
 from sweep.pulse import PULSE
 from sweep.stage.state_cache import StateCache
+from sweep.stage.steps.checkpointing import Checkpointing, HandedOverError
 from sweep.stage.trainer import join_lane
 from sweep.stage.worker import Result, Worker
+from sweep.storage.checkpoints import Checkpoints
 from sweep.storage.failures import keep, own_frame
 from sweep.storage.store import Record, StateLostError, Store
+from sweep.study.schema import Study
 
 STARTS = 4
 """How often a worker tries to read its data before it ends the study."""
@@ -47,7 +52,8 @@ def work(config: LaneConfig) -> None:
     if leads:
         _send_heartbeats(coordinator, config.lane, doing)
     try:
-        worker = _start(lambda: Worker(study, pinned, accelerator))
+        checkpointing = _checkpointing(study, accelerator, store)
+        worker = _start(lambda: Worker(study, pinned, accelerator, checkpointing=checkpointing))
         if not _start(lambda: store.folder.exists("study.yaml")):
             raise FileNotFoundError(
                 f"'{config.out}' exists on the driver's machine but not on {platform.node()}; a "
@@ -60,6 +66,8 @@ def work(config: LaneConfig) -> None:
     while True:
         answer: list[list[Assignment] | Literal["stop"] | None] = [None]
         PULSE.beat()
+        if is_leaving():
+            raise LeavingError
         if leads:
             held = list(lane.states)
             # Workers of one lane may find at different units that it is time to store them.
@@ -70,6 +78,10 @@ def work(config: LaneConfig) -> None:
             return
         if several is not None:
             lane.compute(several)
+
+
+class LeavingError(Exception):
+    """Says that a lane has to start anew elsewhere: one of its machines is about to vanish."""
 
 
 class _Lane:
@@ -107,6 +119,9 @@ class _Lane:
             except Exception as error:
                 self._doing[0] = None
                 self._keep(done, several)
+                if isinstance(error, HandedOverError):
+                    self._tell("hand_over", self._name, assignment.unit.key, error.step)
+                    raise  # Train starts the lane anew on another machine
                 if isinstance(error, StateLostError):
                     self._tell("lose", self._name, error.key, assignment.unit.key)
                 elif isinstance(error, NoRoomError) or is_full(error):
@@ -164,10 +179,25 @@ class _Lane:
         ((assignment, made),) = done
         state = made.state if assignment.is_state_needed else None
         former = self._store.training(assignment.unit.key) if assignment.is_trained else None
-        return [self._store.save(made.record, state, made.embeddings, former)]
+        record = self._store.save(made.record, state, made.embeddings, former)
+        if self._worker.checkpointing:
+            self._worker.checkpointing.drop(record.key)
+        return [record]
 
     def _tell(self, what: str, *arguments: object) -> None:
         ray.get(getattr(self._coordinator, what).remote(*arguments))
+
+
+def _checkpointing(study: Study, accelerator: Accelerator, store: Store) -> Checkpointing | None:
+    minutes = study.lanes.checkpoint_minutes
+    if minutes is None:
+        return None
+    return Checkpointing(Checkpoints(store.folder), accelerator, 60 * minutes, is_leaving)
+
+
+def is_leaving() -> bool:
+    """Returns whether a machine of the lane is about to vanish; all its workers ask together."""
+    return train.get_preemption_info() is not None
 
 
 def _start(read: Callable[[], T]) -> T:

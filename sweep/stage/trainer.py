@@ -13,7 +13,6 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, gather_object
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 
 from methods.backbones.base import Backbone
 from methods.backbones.expert_files import load_expert
@@ -23,18 +22,16 @@ from methods.seeds import derive_seed
 from sweep.plan.units import Unit
 from sweep.pulse import PULSE
 from sweep.stage.launchers import unasked_settings_hidden
-from sweep.stage.optimising import adamw, rate
 from sweep.stage.pools import ReferencePool, generated
-from sweep.stage.random_crops import RandomCrops
+from sweep.stage.steps.checkpointing import Checkpointing
+from sweep.stage.steps.optimising import Stream, adamw, scheduled
+from sweep.stage.steps.random_crops import RandomCrops
 from sweep.study.backbones import Source
 from sweep.study.expert_sources import ExpertSource
 from sweep.study.schema import MethodEntry, Study
 from sweep.tasks.base import Benchmark, GeneratorConfig
 from sweep.tasks.frozen_features import FrozenFeatures, worth_keeping
 from sweep.tasks.pixels import Pixels
-
-Stream = Sequence[tuple[str, Tensor]]
-"""For each step, the task and the ids of its samples, int64 [batch]."""
 
 
 def join_lane(study: Study) -> Accelerator:
@@ -272,11 +269,19 @@ class Trainer:
         weights = load_expert(self.backbone, source.files)
         return {f"weights/backbone.{name}": tensor for name, tensor in weights.items()}
 
-    def train(self, unit: Unit, parent: State | None) -> State:
-        """Trains the last task of a unit from its parent's state (None: the untouched backbone).
+    def train(
+        self, unit: Unit, parent: State | None, checkpointing: Checkpointing | None = None
+    ) -> State:
+        """Trains the last task of a unit.
+
+        Args:
+            unit: What to train.
+            parent: The state to begin with; None: the untouched backbone.
+            checkpointing: Where a stage is written down that takes long; None: nowhere.
 
         Raises:
             FloatingPointError: the loss, or what is left of the training, is not finite.
+            HandedOverError: the machine is about to vanish.
             TypeError: the method's state is something else than tensors by name.
         """
         if parent is None:
@@ -290,7 +295,7 @@ class Trainer:
         self.method.before_task(stage)
         if stage.stream:
             try:
-                self._optimise(stage)
+                self._optimise(stage, checkpointing if self.method.resumes() else None)
             finally:
                 self.crops.stop()
                 self.backbone.meets_workers = False
@@ -339,14 +344,15 @@ class Trainer:
                 f"({count}{others}); lower the learning rate, or mend the method"
             )
 
-    def _optimise(self, stage: Stage) -> None:
+    def _optimise(self, stage: Stage, checkpointing: Checkpointing | None) -> None:
         training = self.study.training
         parameters = [p for p in self.method.parameters() if p.requires_grad]
         optimizer = adamw(self.method, self.towers, training.weight_decay)
-        schedule = LambdaLR(optimizer, lambda step: rate(training, self.lr, step, stage.stream))
         self.method.on_optimizer_created(optimizer)
+        done = checkpointing.put_back(self.method, optimizer) if checkpointing else 0
+        schedule = scheduled(optimizer, training, self.lr, stage.stream, done)
         self.backbone.meets_workers = True
-        for step, (task, ids) in enumerate(stage.stream):
+        for step, (task, ids) in enumerate(stage.stream[done:], done):
             self.crops.start(stage.seed, step)
             loss = self._backward(stage.tasks[task].batch(stage.shard(ids)))
             self.method.after_backward()
@@ -357,6 +363,8 @@ class Trainer:
             schedule.step()
             self.method.after_step()
             PULSE.beat()
+            if checkpointing and step + 1 < len(stage.stream):
+                checkpointing.after_step(step + 1, self.method, optimizer)
         if not math.isfinite(float(loss)):
             raise FloatingPointError(
                 f"the loss is {float(loss)} at the end of training '{stage.task}'; "

@@ -17,6 +17,7 @@ from sweep.plan.units import Unit
 from sweep.pulse import PULSE
 from sweep.stage.evaluator import Evaluator
 from sweep.stage.samples import with_fewer_samples
+from sweep.stage.steps.checkpointing import Checkpointing
 from sweep.stage.trainer import Trainer
 from sweep.storage.store import Record
 from sweep.study.pinned import Pinned
@@ -45,11 +46,13 @@ class Worker:
         pinned: Pinned,
         accelerator: Accelerator,
         cache: Path = CACHE,
+        checkpointing: Checkpointing | None = None,
     ) -> None:
         self.study = study
         self.pinned = pinned
         self.accelerator = accelerator
         self.cache = cache
+        self.checkpointing = checkpointing
         pinned.verify_data(study)
         with not_ending(f"benchmark '{study.benchmark.name}'"):
             self.benchmark = with_fewer_samples(study.benchmark.load(), study.evaluation)
@@ -114,6 +117,7 @@ class Worker:
 
         Raises:
             EndedError: code that the study names wanted to end the process.
+            HandedOverError: the machine is about to vanish.
         """
         with not_ending(f"method '{unit.method}'" if unit.method else "evaluation"):
             return self._compute(unit, state_of, is_trained)
@@ -136,7 +140,9 @@ class Worker:
         if is_trained:
             self.trainer.method.load_state(needed[0])
         elif unit.kind == "train":
-            state = self.trainer.train(unit, needed[0] if needed else None)
+            if self.checkpointing:
+                self.checkpointing.begin(unit.key)
+            state = self.trainer.train(unit, needed[0] if needed else None, self.checkpointing)
             lap("train")
         elif unit.kind == "combine":
             self.trainer.combine(unit, needed)
@@ -145,6 +151,8 @@ class Worker:
             self.evaluator.evaluate(unit.prefix, unit.only) if unit.is_evaluated else ([], None)
         )
         lap("evaluate")
+        if self.checkpointing and "train" in seconds:
+            seconds["train"] += self.checkpointing.earlier
         record = Record(
             key=unit.key,
             evaluation=unit.evaluation,

@@ -26,6 +26,7 @@ from sweep.errors import InputError
 from sweep.orders.order import Order
 from sweep.plan.plan import Plan
 from sweep.storage.changes import Changed, find_changes
+from sweep.storage.checkpoints import Checkpoints
 from sweep.storage.damage import find_damage, remove_unfinished
 from sweep.storage.failures import ERRORS
 from sweep.storage.folder import Folder
@@ -125,12 +126,20 @@ class RunFolder:
         if self.folder.exists("tune"):
             self.folder.filesystem.delete_dir(self.folder.join("tune"))
         remove_unfinished(self.store)
+        self._remove_checkpoints()
         self._stale = [file.path for kind in PARTS for file in self.folder.list(kind)]
         self.folder.write(dump(study).encode(), "study.yaml")
         self.store.write_evaluations()
         write_inputs(self.folder, self.plan)
         self._write_plan()
         self._write_orders(study.replicates)
+
+    def _remove_checkpoints(self) -> None:
+        """Deletes those that nothing goes on from: of stages that are stored, or not planned."""
+        checkpoints = Checkpoints(self.folder)
+        stored = {key for key, records in self.store.own_files().items() if records}
+        for key in checkpoints.keys() - (self.plan.units.keys() - stored):
+            checkpoints.drop(key)
 
     def remove_pickles(self) -> None:
         """Deletes what Ray Tune would resume from: pickles, which nobody needs or should open."""

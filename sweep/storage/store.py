@@ -10,7 +10,6 @@ A stage is trained once, and evaluated again where there is more to evaluate it 
 training that is not evaluated is stage.json.
 """
 
-import hashlib
 import json
 import posixpath
 from collections.abc import Collection, Mapping, Sequence
@@ -25,6 +24,7 @@ from sweep.plan.units import Unit
 from sweep.storage.batches import Batches, Stored
 from sweep.storage.folder import DamagedError, Folder
 from sweep.storage.sealing import sealed, unsealed
+from sweep.storage.tensor_files import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from methods.base import State
@@ -165,18 +165,13 @@ class Store:
         Returns:
             The record as it was written.
         """
-        from safetensors.torch import save_file  # imports torch, unneeded by the coordinator
-
         facts = asdict(record)
         if former is not None:
             facts |= {"state_bytes": former.state_bytes, "state_sha256": former.state_sha256}
             facts["seconds"] = former.seconds | record.seconds
         if state is not None:
-            with self.folder.new_file("stages", record.key, STATE) as file:
-                save_file(state, file)
-                with file.open("rb") as content:
-                    digest = hashlib.file_digest(content, "sha256").hexdigest()
-                facts |= {"state_bytes": file.stat().st_size, "state_sha256": digest}
+            size, digest = write_tensors(self.folder, state, "stages", record.key, STATE)
+            facts |= {"state_bytes": size, "state_sha256": digest}
         if embeddings is not None:
             facts["embeddings_sha256"] = self.folder.write_table(
                 embeddings, "stages", record.key, _embeddings_in(record.evaluation)
@@ -270,24 +265,11 @@ class Store:
         Raises:
             StateLostError: the file is gone, or not what was written.
         """
-        from safetensors.torch import load, load_file
-
-        file, content = self.folder.local("stages", key, STATE), b""
+        digest = self.training(key).state_sha256
         try:
-            if file:
-                with file.open("rb") as stream:
-                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            else:
-                content = self.folder.read("stages", key, STATE)
-                digest = hashlib.sha256(content).hexdigest()
-        except FileNotFoundError:
+            return read_tensors(self.folder, digest, "stages", key, STATE)
+        except (FileNotFoundError, DamagedError):
             raise StateLostError(key) from None
-        if digest != self.training(key).state_sha256:
-            raise StateLostError(key)
-        state: State = load_file(file) if file else load(content)
-        # Copied to where torch allocates: sums over data that lie otherwise round otherwise.
-        state = {name: tensor.clone() for name, tensor in state.items()}
-        return state
 
     def drop_state(self, key: str) -> None:
         """Deletes a state that no stage needs any more."""

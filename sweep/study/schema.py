@@ -117,6 +117,11 @@ class Lanes(Section):
         "batch of an evaluation, before its lane is ended and the stage tried again; auto: ten "
         "times the longest stage so far, at least two hours.",
     )
+    checkpoint_minutes: Annotated[float, Field(ge=0)] | None = Field(
+        default=15,
+        description="Minutes from one checkpoint of a stage in training to the next, from which it "
+        "goes on if its lane is lost; null: it then begins anew.",
+    )
     start_timeout: float = Field(
         default=60, gt=0, description="Minutes without any lane after which the study ends."
     )

@@ -15,7 +15,7 @@ from methods.testing.trained import LABEL, study_of
 from methods.testing.workbench import state_in
 from sweep import InputError, file_digests, make_plan
 from sweep.measuring.checking import check_prompts, check_towers
-from sweep.stage.optimising import adamw
+from sweep.stage.steps.optimising import adamw
 
 
 def bench_of(method: str, towers: Any, backbone: str = "clip", /, **options: Any) -> Workbench:

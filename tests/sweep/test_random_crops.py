@@ -14,7 +14,7 @@ from methods.data import Batch, Stage
 from methods.testing.toy import toy_study
 from methods.testing.workbench import Workbench
 from sweep.errors import InputError
-from sweep.stage.random_crops import RATIOS, RandomCrops, cropped, draw_box
+from sweep.stage.steps.random_crops import RATIOS, RandomCrops, cropped, draw_box
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 

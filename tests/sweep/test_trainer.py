@@ -14,7 +14,7 @@ from methods.seeds import derive_seed
 from methods.testing.toy import toy_study
 from methods.testing.workbench import Workbench
 from sweep.errors import EndedError
-from sweep.stage.optimising import rate
+from sweep.stage.steps.optimising import rate
 from sweep.stage.trainer import Trainer, draw_stream, join_lane
 from sweep.storage.failures import last_frame
 from sweep.study.pinned import pin

@@ -5,10 +5,14 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
 
 from methods.backbones.base import Tower
 from methods.base import Method
 from sweep.study.training import Training
+
+Stream = Sequence[tuple[str, Tensor]]
+"""For each step, the task and the ids of its samples, int64 [batch]."""
 
 
 def adamw(method: Method, towers: Mapping[Tower, float], weight_decay: float) -> AdamW:
@@ -20,7 +24,7 @@ def adamw(method: Method, towers: Mapping[Tower, float], weight_decay: float) ->
         weight_decay: That of AdamW.
 
     Returns:
-        The optimiser, whose learning rates are the factors; LambdaLR multiplies them by `rate`.
+        The optimiser, whose learning rates are the factors; `scheduled` multiplies them.
     """
     groups: dict[float, list[nn.Parameter]] = {}
     for name, weight in method.named_parameters():
@@ -32,11 +36,32 @@ def adamw(method: Method, towers: Mapping[Tower, float], weight_decay: float) ->
     return AdamW(alike, weight_decay=weight_decay, fused=True)
 
 
+def scheduled(
+    optimizer: AdamW,
+    training: Training,
+    method_lr: float | None,
+    stream: Stream,
+    done: int = 0,
+) -> LambdaLR:
+    """Returns what gives an optimiser the `rate` of each step, of which some are done.
+
+    Args:
+        optimizer: That of `adamw`.
+        training: The study's settings.
+        method_lr: That of the method, if it has its own.
+        stream: The batches of the stage.
+        done: How many steps a checkpoint has.
+    """
+    for group in optimizer.param_groups:
+        group["initial_lr"] = group["lr"]
+    return LambdaLR(optimizer, lambda step: rate(training, method_lr, step, stream), done - 1)
+
+
 def rate(
     training: Training,
     method_lr: float | None,
     step: int,
-    stream: Sequence[tuple[str, Tensor]],
+    stream: Stream,
 ) -> float:
     """Returns the learning rate of a step: linear warm-up to the task's peak, then cosine to zero.
 

@@ -1,0 +1,1 @@
+"""The steps of a training: their optimiser, their images, their checkpoints."""
