@@ -108,21 +108,6 @@ class OSF(FineTune):
             first_of_workers(factor for _, factor in factors(layer))
             layer.merged_adapters.clear()
 
-    def step_state(self) -> State:
-        """Returns all factors: on another machine they might come with other signs."""
-        return {
-            f"{layer}/{i}": factor
-            for layer, split in self.layers.items()
-            for i, (_, factor) in enumerate(factors(split))
-        }
-
-    @torch.no_grad()
-    def load_step_state(self, state: State) -> None:
-        """Take over what `step_state` gave."""
-        for layer, split in self.layers.items():
-            for i, (_, factor) in enumerate(factors(split)):
-                factor.copy_(state[f"{layer}/{i}"])
-
     @torch.no_grad()
     def after_task(self, stage: Stage) -> None:
         """Let the update become a part of the weights."""

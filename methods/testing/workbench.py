@@ -23,7 +23,7 @@ from sweep.storage.checkpoints import Checkpoints
 from sweep.storage.folder import Folder
 from sweep.study.schema import Study
 
-AFTER = 4
+AFTER = 3
 """Steps after which a training is left that has a break."""
 
 

@@ -3,13 +3,16 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from methods.adapters.inflora import leading
 from methods.base import State
 from methods.baselines.finetune import FineTune
 from methods.data import Batch
+from methods.regularisation.multimodal_ewc import MultimodalEWC
 from methods.testing.toy import toy_study
 from methods.testing.workbench import Workbench, same, state_in
 from sweep.plan.units import Unit
@@ -227,6 +230,40 @@ def test_a_method_that_claims_too_much_is_found_out(models: Path, tmp_path: Path
     bench = bench_of(models, "tests.faulty:SaysSo")
     unit = first_unit(bench)
     assert not same(bench.learn_with_break(unit, {}, str(tmp_path)), train(bench, None))
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_tables_of_steps_to_come_are_kept(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keeps: bool
+) -> None:
+    """`multimodal_ewc` computes them in the first step of a stage, with the weights of then."""
+    bench = bench_of(models, "multimodal_ewc", consistency=1.0, consistency_every=4)
+    results = bench.learn(bench.plan.study.benchmark.task_names()[:2])
+    *_, unit = bench.trainings(bench.plan.study.benchmark.task_names()[:2])
+    if not keeps:
+        monkeypatch.setattr(MultimodalEWC, "load_step_state", lambda *_: None)
+    state = bench.learn_with_break(unit, results, str(tmp_path))
+    assert same(state, state_in(results[unit.key])) == keeps
+
+
+def test_goes_on_where_singular_vectors_have_other_signs(
+    models: Path, files: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As another machine may find them: what B was trained with has to stay with it."""
+    bench = bench_of(models, "inflora")
+    whole = train(bench, None)
+    leave(bench, files, 4)
+
+    def turned(*given: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        values, directions = leading(*given)
+        return values, -directions
+
+    monkeypatch.setattr("methods.adapters.inflora.leading", turned)
+    state, steps = goes_on(bench, files)
+    assert steps == STEPS - 4
+    merged = {name: part for name, part in state.items() if "/merged/" in name}
+    assert merged
+    assert all(torch.equal(part, whole[name]) for name, part in merged.items())
 
 
 def test_what_nothing_goes_on_from_is_removed(bench: Workbench, tmp_path: Path) -> None:
