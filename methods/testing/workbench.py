@@ -16,10 +16,10 @@ from sweep.measuring.measure import make_plan
 from sweep.orders.order import Order
 from sweep.plan.units import Unit
 from sweep.single import matrix
-from sweep.stage.steps.checkpointing import Checkpointing, HandedOverError
+from sweep.stage.steps.checkpoints import Checkpoints, HandedOverError
 from sweep.stage.trainer import join_lane
 from sweep.stage.worker import Result, Worker
-from sweep.storage.checkpoints import Checkpoints
+from sweep.storage.checkpoint_files import CheckpointFiles
 from sweep.storage.folder import Folder
 from sweep.study.schema import Study
 
@@ -93,8 +93,8 @@ class Workbench:
         """
         worker, steps = self.worker, iter(range(1, AFTER + 1))
         unit = replace(unit, evaluation="")
-        worker.checkpointing = Checkpointing(
-            Checkpoints(Folder(folder)),
+        worker.checkpoints = Checkpoints(
+            CheckpointFiles(Folder(folder)),
             worker.accelerator,
             every=math.inf,
             is_leaving=lambda: next(steps, 0) == AFTER,
@@ -108,7 +108,7 @@ class Workbench:
             worker.compute(first, lambda _: {})
             state = state_in(worker.compute(unit, lambda key: state_in(results[key])))
         finally:
-            worker.checkpointing = None
+            worker.checkpoints = None
         return state
 
     def learn_on(self, unit: Unit) -> State:

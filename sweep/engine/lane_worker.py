@@ -22,10 +22,10 @@ from sweep.errors import NoRoomError
 from sweep.plan.scheduler import Assignment
 from sweep.pulse import PULSE
 from sweep.stage.state_cache import StateCache
-from sweep.stage.steps.checkpointing import Checkpointing, HandedOverError
+from sweep.stage.steps.checkpoints import Checkpoints, HandedOverError
 from sweep.stage.trainer import join_lane
 from sweep.stage.worker import Result, Worker
-from sweep.storage.checkpoints import Checkpoints
+from sweep.storage.checkpoint_files import CheckpointFiles
 from sweep.storage.failures import keep, own_frame
 from sweep.storage.store import Record, StateLostError, Store
 from sweep.study.schema import Study
@@ -52,8 +52,8 @@ def work(config: LaneConfig) -> None:
     if leads:
         _send_heartbeats(coordinator, config.lane, doing)
     try:
-        checkpointing = _checkpointing(study, accelerator, store)
-        worker = _start(lambda: Worker(study, pinned, accelerator, checkpointing=checkpointing))
+        checkpoints = _checkpoints(study, accelerator, store)
+        worker = _start(lambda: Worker(study, pinned, accelerator, checkpoints=checkpoints))
         if not _start(lambda: store.folder.exists("study.yaml")):
             raise FileNotFoundError(
                 f"'{config.out}' exists on the driver's machine but not on {platform.node()}; a "
@@ -180,19 +180,19 @@ class _Lane:
         state = made.state if assignment.is_state_needed else None
         former = self._store.training(assignment.unit.key) if assignment.is_trained else None
         record = self._store.save(made.record, state, made.embeddings, former)
-        if self._worker.checkpointing:
-            self._worker.checkpointing.drop(record.key)
+        if self._worker.checkpoints:
+            self._worker.checkpoints.drop(record.key)
         return [record]
 
     def _tell(self, what: str, *arguments: object) -> None:
         ray.get(getattr(self._coordinator, what).remote(*arguments))
 
 
-def _checkpointing(study: Study, accelerator: Accelerator, store: Store) -> Checkpointing | None:
+def _checkpoints(study: Study, accelerator: Accelerator, store: Store) -> Checkpoints | None:
     minutes = study.lanes.checkpoint_minutes
     if minutes is None:
         return None
-    return Checkpointing(Checkpoints(store.folder), accelerator, 60 * minutes, is_leaving)
+    return Checkpoints(CheckpointFiles(store.folder), accelerator, 60 * minutes, is_leaving)
 
 
 def is_leaving() -> bool:

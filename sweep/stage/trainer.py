@@ -23,7 +23,7 @@ from sweep.plan.units import Unit
 from sweep.pulse import PULSE
 from sweep.stage.launchers import unasked_settings_hidden
 from sweep.stage.pools import ReferencePool, generated
-from sweep.stage.steps.checkpointing import Checkpointing
+from sweep.stage.steps.checkpoints import Checkpoints
 from sweep.stage.steps.optimising import Stream, adamw, scheduled
 from sweep.stage.steps.random_crops import RandomCrops
 from sweep.study.backbones import Source
@@ -270,14 +270,14 @@ class Trainer:
         return {f"weights/backbone.{name}": tensor for name, tensor in weights.items()}
 
     def train(
-        self, unit: Unit, parent: State | None, checkpointing: Checkpointing | None = None
+        self, unit: Unit, parent: State | None, checkpoints: Checkpoints | None = None
     ) -> State:
         """Trains the last task of a unit.
 
         Args:
             unit: What to train.
             parent: The state to begin with; None: the untouched backbone.
-            checkpointing: Where a stage is written down that takes long; None: nowhere.
+            checkpoints: Where a stage is written down that takes long; None: nowhere.
 
         Raises:
             FloatingPointError: the loss, or what is left of the training, is not finite.
@@ -295,7 +295,7 @@ class Trainer:
         self.method.before_task(stage)
         if stage.stream:
             try:
-                self._optimise(stage, checkpointing if self.method.resumes() else None)
+                self._optimise(stage, checkpoints if self.method.resumes() else None)
             finally:
                 self.crops.stop()
                 self.backbone.meets_workers = False
@@ -344,12 +344,12 @@ class Trainer:
                 f"({count}{others}); lower the learning rate, or mend the method"
             )
 
-    def _optimise(self, stage: Stage, checkpointing: Checkpointing | None) -> None:
+    def _optimise(self, stage: Stage, checkpoints: Checkpoints | None) -> None:
         training = self.study.training
         parameters = [p for p in self.method.parameters() if p.requires_grad]
         optimizer = adamw(self.method, self.towers, training.weight_decay)
         self.method.on_optimizer_created(optimizer)
-        done = checkpointing.put_back(self.method, optimizer) if checkpointing else 0
+        done = checkpoints.put_back(self.method, optimizer) if checkpoints else 0
         schedule = scheduled(optimizer, training, self.lr, stage.stream, done)
         self.backbone.meets_workers = True
         for step, (task, ids) in enumerate(stage.stream[done:], done):
@@ -363,8 +363,8 @@ class Trainer:
             schedule.step()
             self.method.after_step()
             PULSE.beat()
-            if checkpointing and step + 1 < len(stage.stream):
-                checkpointing.after_step(step + 1, self.method, optimizer)
+            if checkpoints and step + 1 < len(stage.stream):
+                checkpoints.after_step(step + 1, self.method, optimizer)
         if not math.isfinite(float(loss)):
             raise FloatingPointError(
                 f"the loss is {float(loss)} at the end of training '{stage.task}'; "

@@ -17,7 +17,7 @@ from sweep.plan.units import Unit
 from sweep.pulse import PULSE
 from sweep.stage.evaluator import Evaluator
 from sweep.stage.samples import with_fewer_samples
-from sweep.stage.steps.checkpointing import Checkpointing
+from sweep.stage.steps.checkpoints import Checkpoints
 from sweep.stage.trainer import Trainer
 from sweep.storage.store import Record
 from sweep.study.pinned import Pinned
@@ -46,13 +46,13 @@ class Worker:
         pinned: Pinned,
         accelerator: Accelerator,
         cache: Path = CACHE,
-        checkpointing: Checkpointing | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self.study = study
         self.pinned = pinned
         self.accelerator = accelerator
         self.cache = cache
-        self.checkpointing = checkpointing
+        self.checkpoints = checkpoints
         pinned.verify_data(study)
         with not_ending(f"benchmark '{study.benchmark.name}'"):
             self.benchmark = with_fewer_samples(study.benchmark.load(), study.evaluation)
@@ -140,9 +140,9 @@ class Worker:
         if is_trained:
             self.trainer.method.load_state(needed[0])
         elif unit.kind == "train":
-            if self.checkpointing:
-                self.checkpointing.begin(unit.key)
-            state = self.trainer.train(unit, needed[0] if needed else None, self.checkpointing)
+            if self.checkpoints:
+                self.checkpoints.begin(unit.key)
+            state = self.trainer.train(unit, needed[0] if needed else None, self.checkpoints)
             lap("train")
         elif unit.kind == "combine":
             self.trainer.combine(unit, needed)
@@ -151,8 +151,8 @@ class Worker:
             self.evaluator.evaluate(unit.prefix, unit.only) if unit.is_evaluated else ([], None)
         )
         lap("evaluate")
-        if self.checkpointing and "train" in seconds:
-            seconds["train"] += self.checkpointing.earlier
+        if self.checkpoints and "train" in seconds:
+            seconds["train"] += self.checkpoints.earlier
         record = Record(
             key=unit.key,
             evaluation=unit.evaluation,

@@ -26,7 +26,7 @@ from sweep.errors import InputError
 from sweep.orders.order import Order
 from sweep.plan.plan import Plan
 from sweep.storage.changes import Changed, find_changes
-from sweep.storage.checkpoints import Checkpoints
+from sweep.storage.checkpoint_files import CheckpointFiles
 from sweep.storage.damage import find_damage, remove_unfinished
 from sweep.storage.failures import ERRORS
 from sweep.storage.folder import Folder
@@ -136,7 +136,7 @@ class RunFolder:
 
     def _remove_checkpoints(self) -> None:
         """Deletes those that nothing goes on from: of stages that are stored, or not planned."""
-        checkpoints = Checkpoints(self.folder)
+        checkpoints = CheckpointFiles(self.folder)
         stored = {key for key, records in self.store.own_files().items() if records}
         for key in checkpoints.keys() - (self.plan.units.keys() - stored):
             checkpoints.drop(key)

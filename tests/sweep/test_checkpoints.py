@@ -16,8 +16,8 @@ from methods.regularisation.multimodal_ewc import MultimodalEWC
 from methods.testing.toy import toy_study
 from methods.testing.workbench import Workbench, same, state_in
 from sweep.plan.units import Unit
-from sweep.stage.steps.checkpointing import Checkpointing, HandedOverError
-from sweep.storage.checkpoints import Checkpoint, Checkpoints
+from sweep.stage.steps.checkpoints import Checkpoints, HandedOverError
+from sweep.storage.checkpoint_files import Checkpoint, CheckpointFiles
 from sweep.storage.folder import DamagedError, Folder
 from sweep.storage.run_folder import RunFolder
 from sweep.study.schema import Lanes
@@ -38,8 +38,8 @@ def first_unit(bench: Workbench) -> Unit:
     return replace(bench.trainings(bench.plan.study.benchmark.task_names())[0], evaluation="")
 
 
-def train(bench: Workbench, checkpointing: Checkpointing | None) -> State:
-    bench.worker.checkpointing = checkpointing
+def train(bench: Workbench, checkpoints: Checkpoints | None) -> State:
+    bench.worker.checkpoints = checkpoints
     return state_in(bench.worker.compute(first_unit(bench), lambda _: {}))
 
 
@@ -54,18 +54,18 @@ class Leaving:
         return self.asked == self.after
 
 
-def leave(bench: Workbench, files: Checkpoints, after: int) -> None:
-    ends = Checkpointing(files, bench.worker.accelerator, math.inf, Leaving(after), look=0)
+def leave(bench: Workbench, files: CheckpointFiles, after: int) -> None:
+    ends = Checkpoints(files, bench.worker.accelerator, math.inf, Leaving(after), look=0)
     with pytest.raises(HandedOverError) as left:
         train(bench, ends)
     assert left.value.step == after
 
 
-def goes_on(bench: Workbench, files: Checkpoints) -> tuple[State, int]:
+def goes_on(bench: Workbench, files: CheckpointFiles) -> tuple[State, int]:
     """The state after going on, and how many steps were done for it."""
     steps = Leaving(STEPS + 1)
-    checkpointing = Checkpointing(files, bench.worker.accelerator, math.inf, steps, look=0)
-    return train(bench, checkpointing), steps.asked + 1  # nobody asks after the last step
+    checkpoints = Checkpoints(files, bench.worker.accelerator, math.inf, steps, look=0)
+    return train(bench, checkpoints), steps.asked + 1  # nobody asks after the last step
 
 
 @pytest.fixture(scope="module")
@@ -79,17 +79,17 @@ def whole(bench: Workbench) -> State:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> Checkpoints:
-    return Checkpoints(Folder(str(tmp_path)))
+def files(tmp_path: Path) -> CheckpointFiles:
+    return CheckpointFiles(Folder(str(tmp_path)))
 
 
-def names(files: Checkpoints) -> set[str]:
+def names(files: CheckpointFiles) -> set[str]:
     return {file.name for file in Path(files.folder.path).glob("stages/*/*")}
 
 
 @pytest.mark.parametrize("after", [1, 2, 5, STEPS - 1])
 def test_goes_on_where_it_was(
-    bench: Workbench, whole: State, files: Checkpoints, after: int
+    bench: Workbench, whole: State, files: CheckpointFiles, after: int
 ) -> None:
     """Also in the warm-up of the learning rate, and just before the end."""
     leave(bench, files, after)
@@ -98,9 +98,17 @@ def test_goes_on_where_it_was(
     assert steps == STEPS - after
 
 
-def test_another_break_does_not_matter(bench: Workbench, whole: State, files: Checkpoints) -> None:
+def test_random_numbers_go_on(models: Path, tmp_path: Path) -> None:
+    bench = bench_of(models, "lora", dropout=0.5)
+    unit = first_unit(bench)
+    assert same(bench.learn_with_break(unit, {}, str(tmp_path)), train(bench, None))
+
+
+def test_another_break_does_not_matter(
+    bench: Workbench, whole: State, files: CheckpointFiles
+) -> None:
     leave(bench, files, 2)
-    ends = Checkpointing(files, bench.worker.accelerator, math.inf, Leaving(3), look=0)
+    ends = Checkpoints(files, bench.worker.accelerator, math.inf, Leaving(3), look=0)
     with pytest.raises(HandedOverError):
         train(bench, ends)
     found = files.find(first_unit(bench).key)
@@ -112,7 +120,7 @@ def test_another_break_does_not_matter(bench: Workbench, whole: State, files: Ch
 
 
 def test_is_written_every_so_often_and_dropped_in_the_end(
-    bench: Workbench, whole: State, files: Checkpoints, monkeypatch: pytest.MonkeyPatch
+    bench: Workbench, whole: State, files: CheckpointFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[int] = []
     complete = files.complete
@@ -123,26 +131,26 @@ def test_is_written_every_so_often_and_dropped_in_the_end(
         assert names(files) == {"checkpoint.json", f"checkpoint.{checkpoint.step}.0.safetensors"}
 
     monkeypatch.setattr(files, "complete", noted)
-    often = Checkpointing(files, bench.worker.accelerator, every=0, look=0)
+    often = Checkpoints(files, bench.worker.accelerator, every=0, look=0)
     assert same(train(bench, often), whole)
     assert written == list(range(1, STEPS))
     often.drop("another")
     assert names(files)
     often.drop(first_unit(bench).key)
     assert not names(files)
-    never = Checkpointing(files, bench.worker.accelerator, every=math.inf, look=0)
+    never = Checkpoints(files, bench.worker.accelerator, every=math.inf, look=0)
     assert same(train(bench, never), whole)
     assert written == list(range(1, STEPS))
 
 
-def test_seconds_before_the_break_count(bench: Workbench, files: Checkpoints) -> None:
+def test_seconds_before_the_break_count(bench: Workbench, files: CheckpointFiles) -> None:
     leave(bench, files, 4)
     key = first_unit(bench).key
     found = files.find(key)
     assert found is not None
     files.complete(key, replace(found, seconds=1000.0))
-    checkpointing = Checkpointing(files, bench.worker.accelerator, math.inf)
-    bench.worker.checkpointing = checkpointing
+    checkpoints = Checkpoints(files, bench.worker.accelerator, math.inf)
+    bench.worker.checkpoints = checkpoints
     record = bench.worker.compute(first_unit(bench), lambda _: {}).record
     assert 1000 <= record.seconds["train"] < 1100
     assert 0 <= record.seconds["evaluate"] < 100
@@ -150,7 +158,7 @@ def test_seconds_before_the_break_count(bench: Workbench, files: Checkpoints) ->
 
 @pytest.mark.parametrize("damage", ["facts", "cut", "flipped", "gone", "other workers"])
 def test_what_cannot_be_read_is_trained_from_its_start(
-    bench: Workbench, whole: State, files: Checkpoints, damage: str
+    bench: Workbench, whole: State, files: CheckpointFiles, damage: str
 ) -> None:
     leave(bench, files, 4)
     key = first_unit(bench).key
@@ -174,7 +182,7 @@ def test_what_cannot_be_read_is_trained_from_its_start(
     assert steps == STEPS
 
 
-def test_a_damaged_file_is_named(files: Checkpoints) -> None:
+def test_a_damaged_file_is_named(files: CheckpointFiles) -> None:
     digest = files.write("key", 3, 0, {"own/random": torch.ones(2)})
     assert files.find("key") is None  # it does not count yet
     files.complete("key", Checkpoint(3, 1.5, [digest]))
@@ -187,13 +195,13 @@ def test_a_damaged_file_is_named(files: Checkpoints) -> None:
 
 
 def test_a_full_disk_costs_the_checkpoint_alone(
-    bench: Workbench, whole: State, files: Checkpoints, monkeypatch: pytest.MonkeyPatch
+    bench: Workbench, whole: State, files: CheckpointFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> str:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files, "write", full)
-    assert same(train(bench, Checkpointing(files, bench.worker.accelerator, 0, look=0)), whole)
+    assert same(train(bench, Checkpoints(files, bench.worker.accelerator, 0, look=0)), whole)
     assert not names(files)
 
 
@@ -217,10 +225,10 @@ def test_who_overrides_a_hook_has_to_say_so() -> None:
     assert Claimed.resumes()
 
 
-def test_a_method_that_says_nothing_begins_anew(models: Path, files: Checkpoints) -> None:
+def test_a_method_that_says_nothing_begins_anew(models: Path, files: CheckpointFiles) -> None:
     bench = bench_of(models, "tests.faulty:Sums")
     whole = train(bench, None)
-    always = Checkpointing(files, bench.worker.accelerator, 0, lambda: True, look=0)
+    always = Checkpoints(files, bench.worker.accelerator, 0, lambda: True, look=0)
     assert same(train(bench, always), whole)  # it is not left either
     assert not names(files)
 
@@ -247,7 +255,7 @@ def test_tables_of_steps_to_come_are_kept(
 
 
 def test_goes_on_where_singular_vectors_have_other_signs(
-    models: Path, files: Checkpoints, monkeypatch: pytest.MonkeyPatch
+    models: Path, files: CheckpointFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As another machine may find them: what B was trained with has to stay with it."""
     bench = bench_of(models, "inflora")
@@ -269,7 +277,7 @@ def test_goes_on_where_singular_vectors_have_other_signs(
 def test_what_nothing_goes_on_from_is_removed(bench: Workbench, tmp_path: Path) -> None:
     run_folder = RunFolder(str(tmp_path), bench.plan)
     first, second, *_ = (unit.key for unit in bench.plan.units.values() if unit.kind == "train")
-    checkpoints = Checkpoints(run_folder.folder)
+    checkpoints = CheckpointFiles(run_folder.folder)
     for key in (first, second, "of-another-study"):
         checkpoints.complete(key, Checkpoint(1, 1.0, [checkpoints.write(key, 1, 0, {})]))
     run_folder.folder.write(b"{}", "stages", second, "stage.json")

@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 
 from methods.base import Method, State, part_of, tensors_of
 from sweep.pulse import PULSE
-from sweep.storage.checkpoints import Checkpoint, Checkpoints
+from sweep.storage.checkpoint_files import Checkpoint, CheckpointFiles
 from sweep.storage.folder import DamagedError
 
 SHARED, OWN = "shared/", "own/"
@@ -36,12 +36,12 @@ class HandedOverError(Exception):
         """Steps that were done."""
 
 
-class Checkpointing:
+class Checkpoints:
     """Decides for all workers of a lane when a checkpoint is due, writes it, and finds it again."""
 
     def __init__(
         self,
-        files: Checkpoints,
+        files: CheckpointFiles,
         accelerator: Accelerator,
         every: float,
         is_leaving: Callable[[], bool] = lambda: False,

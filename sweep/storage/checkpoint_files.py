@@ -32,7 +32,7 @@ class Checkpoint:
     """The SHA-256 of the files of all workers, by rank."""
 
 
-class Checkpoints:
+class CheckpointFiles:
     """Those of one OUT folder: at most one that counts per stage."""
 
     def __init__(self, folder: Folder) -> None:
