@@ -100,13 +100,6 @@ def fault_here(why: str) -> Fault:
     return Fault(context.get_node_id(), ray.util.get_current_placement_group(), why)
 
 
-def leave_here(config: LaneConfig, why: str, key: str | None = None) -> bool:
-    """Lets the coordinator leave out this worker's machine; returns whether the lane may go on.
-
-    Args:
-        config: Of the worker's lane.
-        why: What is the matter with it.
-        key: The unit that cannot be computed here, if others can.
-    """
-    answer = find_coordinator(config).leave_out.remote(config.lane, fault_here(why), key)
-    return bool(ray.get(answer))
+def leave_here(config: LaneConfig, why: str) -> bool:
+    """Has this worker's machine left out; returns whether its lane may start on another one."""
+    return bool(ray.get(find_coordinator(config).leave_out.remote(config.lane, fault_here(why))))

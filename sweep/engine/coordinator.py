@@ -158,12 +158,12 @@ class Coordinator:
             why = why_none_starts(self._limits, len(self._left_out.machines))
             error = f"; the last one ended with: {self._last_error}" if self._last_error else ""
             self._idle = f"no lane has started for {duration(alone)} because {why}{error}"
-        if alone > most:
+        # A cluster may grow, for which it takes some time.
+        may_grow = not is_alone() and alone <= min(PATIENCE, most / 2)
+        if is_needed and not may_grow and (why := self._left_out.why_none_is_left()):
+            await self.abort(why)
+        elif alone > most:
             await self.abort(self._idle)
-        elif is_needed and (why := self._left_out.why_none_is_left()):
-            # A cluster may grow, for which it takes some time.
-            if is_alone() or alone > min(PATIENCE, most / 2):
-                await self.abort(why)
 
     async def next(
         self, lane: str, held: list[str], loaded: tuple[str, str] | None, most: int = 1
@@ -232,7 +232,7 @@ class Coordinator:
             self._machines[lane] = machines(sign.room)
         self._heard[lane] = _Heard(sign, now, before.moved if before and is_same else now)
 
-    async def leave_out(self, lane: str, fault: Fault, key: str | None) -> bool:
+    async def leave_out(self, lane: str, fault: Fault, key: str | None = None) -> bool:
         """Starts no more lanes on a machine; returns whether this one may start elsewhere.
 
         Args:

@@ -54,7 +54,7 @@ def work(config: LaneConfig) -> None:
         raise
     accelerator = worker.accelerator
     leads = accelerator.is_main_process
-    lane = _Lane(config, coordinator, store, worker, doing)
+    lane = _Lane(config.lane, coordinator, store, worker, doing)
     while True:
         answer: list[list[Assignment] | Literal["stop"] | None] = [None]
         PULSE.beat()
@@ -115,14 +115,13 @@ class _Lane:
 
     def __init__(
         self,
-        config: LaneConfig,
+        name: str,
         coordinator: Any,
         store: Store,
         worker: Worker,
         doing: list[str | None],
     ) -> None:
-        self._config = config
-        self._name = config.lane
+        self._name = name
         self._coordinator = coordinator
         self._store = store
         self._worker = worker
@@ -181,7 +180,8 @@ class _Lane:
 
     def _leave(self, error: Exception, unit: Unit) -> bool:
         """Gives a unit back and leaves this machine out, unless there is no other one."""
-        return leave_here(self._config, keep(self._store.folder, error, unit), unit.key)
+        fault = fault_here(keep(self._store.folder, error, unit))
+        return bool(self._tell("leave_out", self._name, fault, unit.key))
 
     def _goes_on_after(self, error: Exception) -> bool:
         """Returns whether this process may compute other units after one has failed.
@@ -219,8 +219,8 @@ class _Lane:
         former = self._store.training(assignment.unit.key) if assignment.is_trained else None
         return [self._store.save(made.record, state, made.embeddings, former)]
 
-    def _tell(self, what: str, *arguments: object) -> None:
-        ray.get(getattr(self._coordinator, what).remote(*arguments))
+    def _tell(self, what: str, *arguments: object) -> Any:
+        return ray.get(getattr(self._coordinator, what).remote(*arguments))
 
 
 def _start(read: Callable[[], T]) -> T:

@@ -13,16 +13,16 @@ from sweep.plan.scheduler import Assignment
 from sweep.storage.store import Store
 
 
-def test_a_lane_whose_code_cannot_be_imported_ends_the_study(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_machine_without_the_code_of_lanes_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lane starts elsewhere if there is another one."""
     said: list[str] = []
-    coordinator: Any = SimpleNamespace(abort=SimpleNamespace(remote=said.append))
+    others = [True, False]
     monkeypatch.setitem(sys.modules, "sweep.engine.lane_worker", None)
-    monkeypatch.setattr(lane, "find_coordinator", lambda config: coordinator)
-    monkeypatch.setattr(lane.ray, "get", lambda answer: answer)
+    monkeypatch.setattr(lane, "leave_here", lambda _, why: said.append(why) or others.pop(0))
+    with pytest.raises(ImportError):
+        lane._loop({"lane": SimpleNamespace()})  # type: ignore[dict-item]
     lane._loop({"lane": SimpleNamespace()})  # type: ignore[dict-item]
-    assert len(said) == 1
+    assert len(said) == 2
     assert said[0].startswith("a lane cannot start: ")
 
 
@@ -81,6 +81,7 @@ def test_a_lane_goes_on_after_an_error_where_that_is_safe(
         accelerator=SimpleNamespace(
             num_processes=workers, device=SimpleNamespace(type=device), is_main_process=True
         ),
+        prepare=lambda unit: None,
         compute=compute,
         unload=lambda: said.append("unload"),
     )
