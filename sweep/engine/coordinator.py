@@ -261,7 +261,8 @@ class Coordinator:
         self._left_out.recall(machines)
 
     def left_out(self) -> list[str]:
-        """Returns the Ray ids of the machines that lanes must not be started on."""
+        """Returns the Ray ids of the machines that lanes must not be started on now."""
+        self._left_out.look(free_ownerless(), self._last_error)
         return list(self._left_out.machines)
 
     def close_lane(self, lane: str, error: str) -> None:

@@ -91,7 +91,7 @@ def test_a_machine_on_which_workers_die_at_their_start_is_left_out(
 
 def test_a_study_ends_when_no_machine_is_left(tmp_path: Path, nodes: Nodes) -> None:
     address = nodes("data", "data")
-    study = study_of(tmp_path, count=1, start_timeout=0.2)
+    study = study_of(tmp_path, count=1, start_timeout=1.5)
     finished = sweep.run(study, str(tmp_path / "out"), address)
     assert finished.is_settled
     (error,) = set(finished.failed.values())
