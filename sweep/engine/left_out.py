@@ -20,6 +20,9 @@ LAST_FAILED_STARTS = 6
 """How often on the last machine. Without it the study ends, and what ended the lanes may have been
 something else, such as a person."""
 
+DIED = "their processes died (a broken driver or device, or out of memory?)"
+"""Why workers did not start that said nothing."""
+
 
 @dataclass(frozen=True)
 class UnfitMachine:
@@ -91,16 +94,18 @@ class LeftOut:
         for room in ended.keys() - self._ended:
             self._ended.add(room)
             faults = self._faults.pop(room, {})
-            if room not in self._ready and not placement.vanished(ended[room]):
-                for machine in faults or placement.crashed(room) or ended[room]:
-                    self._count(machine, faults.get(machine, "") or last_error)
+            if room in self._ready or placement.vanished(ended[room]):
+                continue
+            crashed = placement.crashed(room)
+            unsaid = DIED if crashed else last_error or "why is not known"
+            for machine in faults or crashed or ended[room]:
+                self._count(machine, faults.get(machine, unsaid))
 
     def _count(self, machine: str, why: str) -> None:
         self._failed_starts[machine] += 1
         times = self._failed_starts[machine]
         if times >= (FAILED_STARTS if self.has_others(machine) else LAST_FAILED_STARTS):
-            known = why or "their processes died (a broken driver or device, or out of memory?)"
-            self.leave(machine, f"workers did not start there {times} times in a row: {known}")
+            self.leave(machine, f"workers did not start there {times} times in a row: {why}")
 
     def has_others(self, machine: str) -> bool:
         """Returns whether the machines that are there can hold a lane without this one."""

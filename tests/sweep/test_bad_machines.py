@@ -70,6 +70,7 @@ def test_machines_without_data_or_weights_are_left_out(tmp_path: Path, nodes: No
     weights, data = left_out(finished.out)
     assert weights.startswith(changed)
     assert data == "FileNotFoundError: there is no folder data/toy"
+    assert len(list(tmp_path.glob("data-*"))) == 1  # no lane was started there again
     check_results(study, finished.out)
 
 

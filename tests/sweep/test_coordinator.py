@@ -14,6 +14,7 @@ from sweep.engine import coordinator as module
 from sweep.engine import placement
 from sweep.engine.contract import LEAST_SECONDS, STAGES, Fault, LaneLimits, Sign
 from sweep.engine.coordinator import LEASE, PATIENCE, Coordinator
+from sweep.engine.left_out import FAILED_STARTS
 from sweep.plan.scheduler import MAX_LOSSES, Assignment
 from sweep.storage.folder import Folder
 from sweep.storage.planned import PLAN
@@ -82,7 +83,8 @@ def coordinator(
 ) -> Coordinator:
     monkeypatch.setattr(module, "free_ownerless", list)
     monkeypatch.setattr(placement, "ended", dict)
-    monkeypatch.setattr(placement, "machines", lambda room: {})
+    monkeypatch.setattr(placement, "machines", lambda room: {"one": "10.0.0.1"})
+    monkeypatch.setattr(placement, "vanished", lambda nodes: [])
     monkeypatch.setattr(placement, "title_of", lambda machine: f"10.0.0.1 ({machine})")
     monkeypatch.setattr(placement, "room_on", lambda limits: dict.fromkeys(alive, 1))
     monkeypatch.setattr(placement, "is_alone", lambda: len(alive) == 1)
@@ -375,3 +377,23 @@ def test_a_restarted_coordinator_is_told_which_machines_are_left_out(
     restarted.recall(known.left_out)
     assert restarted.left_out() == ["one"]
     assert restarted.progress().losses == known.losses
+
+
+def test_lanes_that_end_once_they_have_asked_for_work_are_no_failed_starts(
+    coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rooms: dict[str, set[str]] = {}
+    monkeypatch.setattr(placement, "ended", lambda: rooms)
+    monkeypatch.setattr(placement, "crashed", lambda room: rooms[room])
+    tended(coordinator)
+    for asks, number in [(True, 10), (False, FAILED_STARTS)]:
+        assert not coordinator.left_out()
+        for i in range(number):
+            room = f"{asks} {i}"
+            coordinator.alive("lane", sign(0, room=room))
+            if asks:
+                asyncio.run(coordinator.next("lane", [], None))
+                asyncio.run(coordinator.release("lane", list(coordinator.scheduler.claimed)))
+            rooms[room] = {"one"}
+            tended(coordinator)
+    assert coordinator.left_out() == ["one"]

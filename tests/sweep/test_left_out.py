@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from sweep.engine import placement
+from sweep.engine import driver, placement
 from sweep.engine.contract import Fault, LaneLimits
-from sweep.engine.left_out import FAILED_STARTS, LAST_FAILED_STARTS, LeftOut
+from sweep.engine.coordinator import Progress
+from sweep.engine.left_out import DIED, FAILED_STARTS, LAST_FAILED_STARTS, LeftOut
 
 LIMITS = LaneLimits(count=2, workers=1, needs={"CPU": 1.0}, start_seconds=60.0, stage_seconds=None)
-DIED = "their processes died (a broken driver or device, or out of memory?)"
 
 
 class Lanes:
@@ -28,7 +28,14 @@ class Lanes:
         self.left_out = LeftOut(LIMITS)
         self.left_out.look([], "")
 
-    def end(self, *machines: str, ready: bool = False, why: str = "", freed: bool = False) -> None:
+    def end(
+        self,
+        *machines: str,
+        ready: bool = False,
+        why: str = "",
+        freed: bool = False,
+        error: str = "",
+    ) -> None:
         """A lane ends; its first worker may say why it cannot start."""
         name = str(len(self.ended))
         room: Any = SimpleNamespace(id=SimpleNamespace(hex=lambda: name))
@@ -37,8 +44,8 @@ class Lanes:
         if why:
             self.left_out.accuse(Fault(machines[0], room, why))
         self.ended[name] = set(machines)
-        self.left_out.look([name] if freed else [], "")
-        self.left_out.look([], "")
+        self.left_out.look([name] if freed else [], error)
+        self.left_out.look([], error)
 
 
 @pytest.fixture
@@ -104,6 +111,7 @@ def test_what_ended_before_a_restart_is_not_counted(lanes: Lanes) -> None:
 
 def test_the_last_machine_is_tried_more_often(lanes: Lanes) -> None:
     lanes.gone = {"b", "c"}
+    lanes.crashed = {str(i): {"a"} for i in range(LAST_FAILED_STARTS)}
     for _ in range(LAST_FAILED_STARTS - 1):
         lanes.end("a")
     assert not lanes.left_out.why_none_is_left()
@@ -125,3 +133,34 @@ def test_a_lane_of_several_workers_needs_several_machines(lanes: Lanes) -> None:
     )
     lanes.gone = {"a", "b"}  # others may come
     assert not lanes.left_out.why_none_is_left()
+
+
+def test_the_error_of_a_train_job_says_why_workers_did_not_start(lanes: Lanes) -> None:
+    """As where Train cannot set up their process group: they have not begun then."""
+    for _ in range(FAILED_STARTS):
+        lanes.end("a", error="ValueError: no GPUs found!")
+        lanes.end("b")
+    assert [sentence.rpartition("row: ")[2] for sentence in lanes.left_out.sentences] == [
+        "ValueError: no GPUs found!",
+        "why is not known",
+    ]
+
+
+def test_a_driver_tells_a_restarted_coordinator_what_it_knows(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes.left_out.leave("a", "no data")
+    recalled: list[object] = []
+    progress = Progress(3, [], 0, [], {}, False, left_out=lanes.left_out.machines)
+    answers = {"tend": lambda: None, "progress": lambda: progress, "recall": recalled.append}
+    coordinator = SimpleNamespace(
+        **{name: SimpleNamespace(remote=answer) for name, answer in answers.items()}
+    )
+    folder: Any = SimpleNamespace(is_there=lambda: True, look=lambda *_: None)
+    monkeypatch.setattr(driver.ray, "get", lambda answer: answer)
+    watch = driver._Watch(coordinator, folder, None, 1, 0)
+    watch._look()
+    assert not recalled
+    progress = Progress(3, [], 0, [], {}, False)
+    watch._look()
+    assert recalled == [lanes.left_out.machines]
