@@ -268,7 +268,7 @@ class Coordinator:
     def close_lane(self, lane: str, error: str) -> None:
         """Takes note that the Train job of a lane has died; its trial starts anew."""
         self._lanes.pop(lane, None)
-        self._last_error = error
+        self._last_error = error.strip().splitlines()[-1]  # Train's have tracebacks
 
     def dismiss(self, lane: str) -> None:
         """Gives a lane no more work."""

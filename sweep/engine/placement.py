@@ -15,8 +15,9 @@ from ray.util.placement_group import PlacementGroup, placement_group_table, remo
 from sweep.engine.contract import LaneLimits
 from sweep.texts import plural
 
-WORKER_DIED = 1
-"""Ray's number for the death of an actor whose process ended without being told to."""
+WORKER_DIED, TOLD_TO = 1, "INTENDED_SYSTEM_EXIT"
+"""Ray's number for the death of an actor whose process has ended, and what it says of one that Ray
+has ended, as when its placement group is removed."""
 
 
 def free_ownerless() -> list[str]:
@@ -28,12 +29,28 @@ def free_ownerless() -> list[str]:
     was there when the group was made. Train has a helper process for this (see `LaneTrainer`), but
     it knows a group only once the workers are there, and works only where Ray's dashboard runs.
     """
-    freed = []
+    return [_free(group) for group in _groups() if _is_there(group) and _is_ownerless(group)]
+
+
+def free_own() -> None:
+    """Frees the placement groups that this process, Train's controller of a lane, has made.
+
+    Train forgets a group whose workers fail while it sets up their process group.
+    """
+    here = ray.get_runtime_context().get_actor_id()
     for group in _groups():
-        if group.state != group.REMOVED and _is_ownerless(group):
-            remove_placement_group(PlacementGroup(ray.PlacementGroupID(group.placement_group_id)))
-            freed.append(group.placement_group_id.hex())
-    return freed
+        if _is_there(group) and _maker(group).hex() == here:
+            _free(group)
+
+
+def _is_there(group: Any) -> bool:
+    return bool(group.state != group.REMOVED)
+
+
+def _free(group: Any) -> str:
+    room = ray.PlacementGroupID(group.placement_group_id)
+    remove_placement_group(PlacementGroup(room))
+    return str(room.hex())
 
 
 def ended() -> dict[str, set[str]]:
@@ -41,7 +58,7 @@ def ended() -> dict[str, set[str]]:
     return {
         group.placement_group_id.hex(): {bundle.node_id.hex() for bundle in group.bundles}
         for group in _groups()
-        if group.state == group.REMOVED and all(bundle.node_id for bundle in group.bundles)
+        if not _is_there(group) and all(bundle.node_id for bundle in group.bundles)
     }
 
 
@@ -55,12 +72,13 @@ def crashed(room: str) -> set[str]:
     job = ray.JobID.from_hex(ray.get_runtime_context().get_job_id())
     accessor = state._connect_and_get_accessor()
     actors = map(ActorTableData.FromString, accessor.get_actor_table(job, "DEAD"))
-    return {
-        actor.node_id.hex()
-        for actor in actors
-        if actor.placement_group_id.hex() == room
-        and actor.death_cause.actor_died_error_context.reason == WORKER_DIED
-    }
+    found = set()
+    for actor in actors:
+        death = actor.death_cause.actor_died_error_context
+        is_crash = death.reason == WORKER_DIED and TOLD_TO not in death.error_message
+        if is_crash and actor.placement_group_id.hex() == room:
+            found.add(actor.node_id.hex())
+    return found
 
 
 def is_held(room: PlacementGroup) -> bool:
@@ -118,7 +136,7 @@ def why_none_starts(limits: LaneLimits, left_out: int) -> str:
         limits: What a lane takes.
         left_out: Number of machines that lanes are not started on.
     """
-    groups = [g for g in _groups() if g.state != g.REMOVED and not _is_ownerless(g)]
+    groups = [group for group in _groups() if _is_there(group) and not _is_ownerless(group)]
     if not groups:
         return "no trial has asked for the resources of one"
     if any(group.state == group.CREATED for group in groups):

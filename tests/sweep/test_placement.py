@@ -16,7 +16,7 @@ from methods.testing.toy import TOY, toy_study
 from sweep import run
 from sweep.engine import placement
 from sweep.engine.contract import LaneLimits
-from sweep.engine.placement import free_ownerless, why_none_starts
+from sweep.engine.placement import free_own, free_ownerless, why_none_starts
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("shared_ray")]
 
@@ -44,16 +44,19 @@ def owner() -> Any:
                 assert self.group.wait(60)
             return os.getpid(), self.group.id.hex()
 
-        def end(self, dies: bool) -> None:
-            """Frees the group, of which a worker has died, or was ended."""
+        def end(self, how: str) -> None:
+            """Frees the group, of which a worker has died, was ended, or is at work."""
             worker = ray.remote(Worker).options(num_cpus=0, placement_group=self.group).remote()
             pid = ray.get(worker.pid.remote())
-            if dies:
+            if how == "dies":
                 os.kill(pid, signal.SIGKILL)
-            else:
+            if how == "is freed":
+                free_own()
+            if how == "is ended":
                 ray.kill(worker)
             with suppress(ray.exceptions.RayActorError):
-                ray.get(worker.pid.remote())
+                while True:
+                    ray.get(worker.pid.remote())
             ray.util.remove_placement_group(self.group)
 
     return ray.remote(Owner).options(num_cpus=0)
@@ -138,13 +141,13 @@ def test_a_study_for_which_there_is_never_room_ends_and_says_why(
 def test_what_ray_knows_of_lanes_that_have_ended(owner: Any) -> None:
     """Where they were, and whether a worker died by itself."""
     here = ray.get_runtime_context().get_node_id()
-    for dies in (True, False):
+    for how in ("dies", "is freed", "is ended"):
         maker = owner.remote(1)
         _, group = ray.get(maker.made.remote(True))
         assert group not in placement.ended()
-        ray.get(maker.end.remote(dies))
+        ray.get(maker.end.remote(how))
         assert placement.ended()[group] == {here}
-        assert placement.crashed(group) == ({here} if dies else set())
+        assert placement.crashed(group) == ({here} if how == "dies" else set())
         ray.kill(maker)
     waiting = owner.remote(1000)
     _, group = ray.get(waiting.made.remote(False))

@@ -39,6 +39,7 @@ def test_train_asks_at_every_start_of_workers_where_they_may_be() -> None:
     asked = inspect.signature(getattr(ControllerCallback, hook)).parameters
     assert list(asked) == ["self", "scaling_config", "num_workers"]
     assert hook in inspect.getsource(TrainController._start_worker_group)
+    assert "after_controller_state_update" in inspect.getsource(TrainController._set_state)
     assert MACHINE == RAY_NODE_ID_KEY
 
 
