@@ -24,6 +24,10 @@ class NoRoomError(InputError):
     """Says that a disk is full: every stage would meet it."""
 
 
+class ChangedError(ValueError):
+    """Says that a machine has other data, weights or code than a study was planned with."""
+
+
 def unknown(kind: str, name: str, allowed: Iterable[str], also: str = "") -> InputError:
     """Returns the error for a name that is not among `allowed`, with the nearest valid one.
 

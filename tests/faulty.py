@@ -16,8 +16,11 @@ from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Stage
 from methods.merging.task_arithmetic import TaskArithmetic
 from methods.merging.task_vectors import TaskVectors, Vector
+from methods.testing.toy import Toy
 from sweep.stage.diagnostics.base import Diagnostic
 from sweep.stage.rows import Scores, score
+from sweep.study import backbones
+from sweep.tasks.base import Benchmark
 
 
 class FailsOnB(FineTune):
@@ -229,3 +232,28 @@ class SaysSo(Sums):
     """Claims what is not true."""
 
     resumable = True
+
+
+class Elsewhere(Toy):
+    """The toy, on machines of which some are not as they should be: FAULT says how."""
+
+    name: str = "elsewhere"
+    notes: str
+    """Where it is noted what has happened."""
+
+    def load(self) -> Benchmark:
+        """Act as the machine that this is."""
+        fault, notes = os.environ.get("FAULT"), Path(self.notes)
+        if fault:
+            (notes / f"{fault}-{time.time_ns()}").touch()
+        if fault == "data":
+            raise FileNotFoundError("there is no folder data/toy")
+        if fault == "device":
+            raise RuntimeError("CUDA error: unspecified launch failure")
+        if fault == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if fault == "weights":
+            backbones.digest = lambda folder: "other files"  # in this process alone
+        while fault == "waits" and len(list(notes.glob("d*"))) < 6:
+            time.sleep(0.1)
+        return super().load()

@@ -33,8 +33,10 @@ class LaneLimits:
 
     count: int
     """Most lanes at a time."""
+    workers: int
+    """Of a lane."""
     needs: Mapping[str, float]
-    """What all workers of a lane take, by Ray's names: CPU, GPU."""
+    """What all of them take, by Ray's names: CPU, GPU."""
     start_seconds: float
     """How long a study goes on without any lane."""
     stage_seconds: float | None
@@ -62,6 +64,17 @@ class Sign:
 
 
 @dataclass(frozen=True)
+class Fault:
+    """What keeps a worker from its work and may be its machine's."""
+
+    machine: str
+    """Ray's id of it."""
+    room: PlacementGroup
+    """The resources that the lane holds."""
+    why: str
+
+
+@dataclass(frozen=True)
 class LaneConfig:
     """What a lane needs to know."""
 
@@ -79,3 +92,14 @@ class LaneConfig:
 def find_coordinator(config: LaneConfig) -> Any:
     """Returns the coordinator's handle, looked up by name so that it survives a restart."""
     return ray.get_actor(config.coordinator, namespace=config.namespace)
+
+
+def fault_here(why: str) -> Fault:
+    """Returns the fault of the machine on which this worker is."""
+    context = ray.get_runtime_context()
+    return Fault(context.get_node_id(), ray.util.get_current_placement_group(), why)
+
+
+def leave_here(config: LaneConfig, why: str) -> bool:
+    """Has this worker's machine left out; returns whether its lane may start on another one."""
+    return bool(ray.get(find_coordinator(config).leave_out.remote(config.lane, fault_here(why))))

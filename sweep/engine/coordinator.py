@@ -6,15 +6,17 @@ It may die at any time: Ray restarts it, and it reads from the store what has be
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
-from sweep.engine.contract import LaneLimits, Sign, group_size
+from sweep.engine.contract import Fault, LaneLimits, Sign, group_size
+from sweep.engine.left_out import LeftOut, UnfitMachine
 from sweep.engine.placement import (
     free_ownerless,
+    is_alone,
     is_held,
     machines,
     vanished,
@@ -65,7 +67,9 @@ class Progress:
     idle: str = ""
     """Why no lane has been there for long: "no lane has started for ... because ..."."""
     losses: tuple[str, ...] = ()
-    """What ended lanes that were at work, a sentence each."""
+    """What ended lanes that were at work, and which machines are left out, a sentence each."""
+    left_out: Mapping[str, UnfitMachine] = field(default_factory=dict)
+    """Machines that are left out, by their Ray ids."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,8 @@ class Coordinator:
         self._heard: dict[str, _Heard] = {}
         """What each lane last said."""
         self._freed: set[PlacementGroup] = set()
-        """What lanes held that hung; theirs may be a sign that was sent before."""
+        """What lanes held that were ended; theirs may be a sign that was sent before."""
+        self._left_out = LeftOut(limits)
         self._machines: dict[str, dict[str, str]] = {}
         """Addresses of the machines that each lane is on, by their Ray ids."""
         self._losses: list[str] = []
@@ -140,19 +145,24 @@ class Coordinator:
 
     async def tend(self) -> None:
         """Frees what dead lanes have left, and ends a study in which no lane starts."""
-        free_ownerless()
+        self._left_out.look(free_ownerless(), self._last_error)
         now = time.monotonic()
         self._end_hanging(now)
-        is_needed = not self.scheduler.is_settled
-        if not is_needed or any(now - heard.at < LEASE for heard in self._heard.values()):
+        is_at_work = any(now - heard.at < LEASE for heard in self._heard.values())
+        is_needed = not is_at_work and not self.scheduler.is_settled
+        if not is_needed:
             self._alone_since = now
         alone, most = now - self._alone_since, self._limits.start_seconds
         self._idle = ""
         if alone > min(PATIENCE, most / 2):
-            why = why_none_starts(self._limits.needs)
+            why = why_none_starts(self._limits, len(self._left_out.machines))
             error = f"; the last one ended with: {self._last_error}" if self._last_error else ""
             self._idle = f"no lane has started for {duration(alone)} because {why}{error}"
-        if alone > most:
+        # A cluster may grow, for which it takes some time.
+        may_grow = not is_alone() and alone <= min(PATIENCE, most / 2)
+        if is_needed and not may_grow and (why := self._left_out.why_none_is_left()):
+            await self.abort(why)
+        elif alone > most:
             await self.abort(self._idle)
 
     async def next(
@@ -172,6 +182,8 @@ class Coordinator:
 
         if lane in self.scheduler.in_hand:  # its workers are new, and know nothing of it
             self.scheduler.lose(lane, self._loss_of(lane))
+        if lane in self._heard:
+            self._left_out.ready(self._heard[lane].sign.room)
         await self._wait_until(found)
         if not claimed:
             return "stop" if self.scheduler.is_settled or lane in self._dismissed else None
@@ -220,10 +232,43 @@ class Coordinator:
             self._machines[lane] = machines(sign.room)
         self._heard[lane] = _Heard(sign, now, before.moved if before and is_same else now)
 
+    async def leave_out(self, lane: str, fault: Fault, key: str | None = None) -> bool:
+        """Starts no more lanes on a machine; returns whether this one may start elsewhere.
+
+        Args:
+            lane: The lane, which a worker on the machine ends.
+            fault: What is the matter there.
+            key: A unit that cannot be computed there, though others may be. If there is no other
+                machine, nothing happens, and the lane has to say that the unit has failed.
+        """
+        if key and not self._left_out.has_others(fault.machine):
+            return False
+        self._left_out.accuse(fault)
+        self._left_out.leave(fault.machine, fault.why)
+        self._freed.add(fault.room)
+        self._heard.pop(lane, None)
+        self.scheduler.release(lane, [key] if key else [])
+        await self.tend()
+        await self._announce()
+        return not self.scheduler.is_settled
+
+    def accuse(self, fault: Fault) -> None:
+        """Takes note of why a worker cannot start."""
+        self._left_out.accuse(fault)
+
+    def recall(self, machines: Mapping[str, UnfitMachine]) -> None:
+        """Leaves machines out that were left out before a restart."""
+        self._left_out.recall(machines)
+
+    def left_out(self) -> list[str]:
+        """Returns the Ray ids of the machines that lanes must not be started on now."""
+        self._left_out.look(free_ownerless(), self._last_error)
+        return list(self._left_out.machines)
+
     def close_lane(self, lane: str, error: str) -> None:
         """Takes note that the Train job of a lane has died; its trial starts anew."""
         self._lanes.pop(lane, None)
-        self._last_error = error
+        self._last_error = error.strip().splitlines()[-1]  # Train's have tracebacks
 
     def dismiss(self, lane: str) -> None:
         """Gives a lane no more work."""
@@ -355,7 +400,8 @@ class Coordinator:
             stopped=self._stopped,
             damaged=len(self._lost),
             idle=self._idle,
-            losses=tuple(self._losses),
+            losses=(*self._losses, *self._left_out.sentences),
+            left_out=self._left_out.machines,
         )
 
 

@@ -19,6 +19,8 @@ from sweep.cache import is_full
 from sweep.engine.cluster import HEAD, NAMESPACE, SHARE, check_head, connected, fit_lanes
 from sweep.engine.contract import LaneConfig, LaneLimits, group_size
 from sweep.engine.coordinator import Coordinator, Progress
+from sweep.engine.lane import MAX_RESTARTS
+from sweep.engine.left_out import UnfitMachine
 from sweep.engine.trial import OrderTrial
 from sweep.measuring.checking import check_inputs
 from sweep.measuring.measure import make_plan, save
@@ -174,6 +176,7 @@ def _limits(lanes: Lanes) -> LaneLimits:
     needs = {"CPU": lanes.cpus_per_worker, "GPU": float(lanes.gpus_per_worker)}
     return LaneLimits(
         count=int(lanes.count),
+        workers=lanes.workers,
         needs={kind: need * lanes.workers for kind, need in needs.items()},
         start_seconds=60 * lanes.start_timeout,
         stage_seconds=None if isinstance(lanes.stage_timeout, str) else 60 * lanes.stage_timeout,
@@ -203,7 +206,7 @@ def _tuner(plan: Plan, lane: LaneConfig, run_folder: RunFolder, lanes: int) -> "
             storage_filesystem=run_folder.folder.filesystem,
             verbose=0,
             callbacks=[_Results()],  # the result grid is read from its files
-            failure_config=tune.FailureConfig(max_failures=10),
+            failure_config=tune.FailureConfig(max_failures=MAX_RESTARTS),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
@@ -292,6 +295,8 @@ class _Watch:
         self.last: Progress
         self.losses: dict[str, None] = {}
         """All that were told; a coordinator that restarts forgets them."""
+        self.left_out: dict[str, UnfitMachine] = {}
+        """Machines that are left out; a coordinator that restarts forgets them."""
         self.is_folder_gone = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
@@ -333,6 +338,9 @@ class _Watch:
         if stop and not progress.stopped:  # it does not know yet, or forgot in a restart
             ray.get(self.coordinator.stop_after.remote(stop.replicates, stop.reason))
             progress = ray.get(self.coordinator.progress.remote())
+        if self.left_out.keys() - progress.left_out.keys():
+            ray.get(self.coordinator.recall.remote(self.left_out))
+        self.left_out |= progress.left_out
         progress = replace(progress, damaged=progress.damaged + self.damaged)
         self.losses |= dict.fromkeys(progress.losses)
         progress = replace(progress, losses=tuple(self.losses))

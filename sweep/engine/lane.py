@@ -4,19 +4,54 @@ Besides its workers a Train job has helper processes, and so has a Tune trial. T
 module, so it imports neither torch nor models, which would cost each of them seconds.
 """
 
+import time
 from typing import Any
 
 import ray
 from ray import train
+from ray.exceptions import ActorUnavailableError
 from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.execution.callback import ControllerCallback
+from ray.train.v2._internal.execution.controller.state import ErroredState
 
-from sweep.engine.contract import LaneConfig, find_coordinator
+from sweep.engine.contract import LaneConfig, find_coordinator, leave_here
+from sweep.engine.placement import free_own
 from sweep.storage.folder import Folder
 
 UNUSED = ("DatasetsCallback", "PlacementGroupCleanerCallback")
 """Callbacks of Train that a lane goes without."""
 MAX_RESTARTS = 100
-"""Most restarts of a lane's workers; the scheduler limits the attempts at every single unit."""
+"""Most restarts of a lane's workers; the scheduler limits the attempts at every single unit, and
+machines on which they do not start are left out."""
+MACHINE = "ray.io/node-id"
+"""Ray's label of every machine: its id."""
+
+
+class StartsElsewhere(ControllerCallback):  # type: ignore[misc]  # as below
+    """Starts a lane's workers on machines that are not left out, whenever Train starts them.
+
+    The hooks are meant for developers of Ray: checked with 2.60, tests/sweep/test_private_names.py
+    and test_bad_machines.py fail if they change.
+    """
+
+    def __init__(self, config: LaneConfig) -> None:
+        self._config = config
+
+    def on_controller_start_worker_group(self, **_: object) -> dict[str, str] | None:
+        """Returns the label that the machines must not have; None: any will do."""
+        free_own()
+        while True:
+            try:
+                left_out: list[str] = ray.get(find_coordinator(self._config).left_out.remote())
+            except ActorUnavailableError:  # Ray is restarting it
+                time.sleep(1)
+            else:
+                return {MACHINE: f"!in({','.join(left_out)})"} if left_out else None
+
+    def after_controller_state_update(self, previous_state: object, current_state: object) -> None:
+        """Frees what the workers had of a job that has failed."""
+        if isinstance(current_state, ErroredState):
+            free_own()
 
 
 class LaneTrainer(TorchTrainer):  # type: ignore[misc]  # mypy skips ray, so the base is Any
@@ -49,6 +84,7 @@ def run_lane(config: LaneConfig) -> None:
             name=config.lane,
             storage_path=folder.join("tune", "lanes"),
             storage_filesystem=folder.filesystem,
+            callbacks=[StartsElsewhere(config)],
             failure_config=train.FailureConfig(max_failures=MAX_RESTARTS),
         ),
     ).fit()
@@ -58,7 +94,8 @@ def _loop(setup: dict[str, LaneConfig]) -> None:
     config = setup["lane"]
     try:
         from sweep.engine.lane_worker import work
-    except ImportError as error:  # every lane would meet it, so the study ends
-        ray.get(find_coordinator(config).abort.remote(f"a lane cannot start: {error}"))
+    except ImportError as error:
+        if leave_here(config, f"a lane cannot start: {error}"):
+            raise  # Train starts the lane anew
         return
     work(config)

@@ -11,27 +11,29 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 import ray
+import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from ray import train
 
 from sweep.cache import is_full
-from sweep.engine.contract import LaneConfig, Sign, find_coordinator
+from sweep.engine.contract import LaneConfig, Sign, fault_here, find_coordinator, leave_here
 from sweep.engine.coordinator import LEASE
-from sweep.errors import NoRoomError
+from sweep.errors import ChangedError, NoRoomError
 from sweep.plan.scheduler import Assignment
+from sweep.plan.units import Unit
 from sweep.pulse import PULSE
 from sweep.stage.state_cache import StateCache
 from sweep.stage.steps.checkpoints import Checkpoints, HandedOverError
 from sweep.stage.trainer import join_lane
 from sweep.stage.worker import Result, Worker
 from sweep.storage.checkpoint_files import CheckpointFiles
-from sweep.storage.failures import keep, own_frame
+from sweep.storage.failures import described, keep, own_frame
 from sweep.storage.store import Record, StateLostError, Store
 from sweep.study.schema import Study
 
 STARTS = 4
-"""How often a worker tries to read its data before it ends the study."""
+"""How often a worker tries to read what it needs before its machine is left out."""
 PAUSE = 15.0
 """Seconds between two tries: a file server may need them to recover."""
 MOST_TOGETHER = 256
@@ -44,24 +46,19 @@ T = TypeVar("T")
 
 def work(config: LaneConfig) -> None:
     """Asks for units and computes them; the first worker of the lane speaks for all."""
-    study, pinned = pickle.loads(config.setup)
-    coordinator, store = find_coordinator(config), Store(config.out)
-    accelerator = join_lane(study)
-    leads = accelerator.is_main_process
-    doing: list[str | None] = [None]
-    if leads:
-        _send_heartbeats(coordinator, config.lane, doing)
+    coordinator, doing = find_coordinator(config), list[str | None]([None])
     try:
-        checkpoints = _checkpoints(study, accelerator, store)
-        worker = _start(lambda: Worker(study, pinned, accelerator, checkpoints=checkpoints))
-        if not _start(lambda: store.folder.exists("study.yaml")):
-            raise FileNotFoundError(
-                f"'{config.out}' exists on the driver's machine but not on {platform.node()}; a "
-                f"cluster needs an --out that all machines can reach, such as s3://BUCKET/FOLDER"
-            )
-    except (ValueError, OSError) as error:  # data or folder cannot be read: the study ends
-        ray.get(coordinator.abort.remote(keep(store.folder, error)))
+        store = Store(config.out)
+        worker = _worker(config, store, coordinator, doing)
+    except (ValueError, OSError, ImportError) as error:  # so it is at every start here
+        if leave_here(config, _kept(config, error)):
+            raise  # Train starts the lane anew, with all of its workers
         return
+    except Exception as error:  # such as that of a GPU, which may be otherwise next time
+        ray.get(coordinator.accuse.remote(fault_here(_kept(config, error))))
+        raise
+    accelerator = worker.accelerator
+    leads = accelerator.is_main_process
     lane = _Lane(config.lane, coordinator, store, worker, doing)
     while True:
         answer: list[list[Assignment] | Literal["stop"] | None] = [None]
@@ -82,6 +79,47 @@ def work(config: LaneConfig) -> None:
 
 class LeavingError(Exception):
     """Says that a lane has to start anew elsewhere: one of its machines is about to vanish."""
+
+
+def _worker(config: LaneConfig, store: Store, coordinator: Any, doing: list[str | None]) -> Worker:
+    """Returns the worker of this process once those of the lane are all ready."""
+    study, pinned = pickle.loads(config.setup)
+    accelerator = join_lane(study)
+    if accelerator.is_main_process:
+        _send_heartbeats(coordinator, config.lane, doing)
+    check_device(accelerator.device)
+    checkpoints = _checkpoints(study, accelerator, store)
+    worker = _start(lambda: Worker(study, pinned, accelerator, checkpoints=checkpoints))
+    if not _start(lambda: store.folder.exists("study.yaml")):
+        raise FileNotFoundError(
+            f"'{config.out}' exists on the driver's machine but not on {platform.node()}; a "
+            f"cluster needs an --out that all machines can reach, such as s3://BUCKET/FOLDER"
+        )
+    # If another one fails instead, Train ends this one while it waits.
+    accelerator.wait_for_everyone()
+    return worker
+
+
+def check_device(device: torch.device) -> None:
+    """Makes sure that a device computes.
+
+    Raises:
+        RuntimeError: it does not, or not what it should.
+
+    >>> check_device(torch.device("cpu"))
+    """
+    ones = torch.ones(256, 256, device=device)
+    total = float((ones @ ones).sum())  # waits for the device
+    if total != 256.0**3:
+        raise RuntimeError(f"the sum of 256^3 ones on device '{device}' is {total:g}")
+
+
+def _kept(config: LaneConfig, error: Exception) -> str:
+    """Returns the description of an error, whose traceback is kept if OUT can be reached."""
+    try:
+        return keep(Store(config.out).folder, error)
+    except (ValueError, OSError):
+        return described(error)
 
 
 class _Lane:
@@ -112,7 +150,10 @@ class _Lane:
             assignment = several.pop(0)
             self._doing[0] = assignment.unit.key
             self.states.make_room(assignment.needed)
+            is_loaded = False
             try:
+                _start(partial(self._worker.prepare, assignment.unit))
+                is_loaded = True
                 result = self._worker.compute(
                     assignment.unit, self.states.__getitem__, assignment.is_trained
                 )
@@ -121,6 +162,8 @@ class _Lane:
                 self._keep(done, several)
                 if isinstance(error, HandedOverError):
                     self._tell("hand_over", self._name, assignment.unit.key, error.step)
+                    raise  # Train starts the lane anew on another machine
+                if self._is_machines(error, is_loaded) and self._leave(error, assignment.unit):
                     raise  # Train starts the lane anew on another machine
                 if isinstance(error, StateLostError):
                     self._tell("lose", self._name, error.key, assignment.unit.key)
@@ -144,6 +187,16 @@ class _Lane:
         self.most = max(1, int(min(MOST_TOGETHER, TOGETHER_SECONDS / max(each, 1e-6))))
         self._keep(done, several)
         self._doing[0] = None
+
+    def _is_machines(self, error: Exception, is_loaded: bool) -> bool:
+        """Returns whether other machines may compute what this one cannot."""
+        lacks = isinstance(error, ChangedError | NoRoomError)
+        return lacks or (isinstance(error, OSError) and not is_loaded)
+
+    def _leave(self, error: Exception, unit: Unit) -> bool:
+        """Gives a unit back and leaves this machine out, unless there is no other one."""
+        fault = fault_here(keep(self._store.folder, error, unit))
+        return bool(self._tell("leave_out", self._name, fault, unit.key))
 
     def _goes_on_after(self, error: Exception) -> bool:
         """Returns whether this process may compute other units after one has failed.
@@ -184,8 +237,8 @@ class _Lane:
             self._worker.checkpoints.drop(record.key)
         return [record]
 
-    def _tell(self, what: str, *arguments: object) -> None:
-        ray.get(getattr(self._coordinator, what).remote(*arguments))
+    def _tell(self, what: str, *arguments: object) -> Any:
+        return ray.get(getattr(self._coordinator, what).remote(*arguments))
 
 
 def _checkpoints(study: Study, accelerator: Accelerator, store: Store) -> Checkpoints | None:

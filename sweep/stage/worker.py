@@ -89,6 +89,17 @@ class Worker:
         self.evaluator = Evaluator(self.trainer)
         self.loaded = (unit.backbone, unit.method)
 
+    def prepare(self, unit: Unit) -> None:
+        """Loads what a unit is computed with, before anything else is done for it.
+
+        Raises:
+            ChangedError: this machine has other weights or code than the study was planned with.
+            OSError: they cannot be read here.
+            EndedError: as `compute`.
+        """
+        with not_ending(_whose(unit)):
+            self.load(unit)
+
     def _see(self, unit: Unit) -> None:
         """Makes the features of images that a unit needs, side by side with other processes."""
         trainer, evaluator = self.trainer, self.evaluator
@@ -119,7 +130,7 @@ class Worker:
             EndedError: code that the study names wanted to end the process.
             HandedOverError: the machine is about to vanish.
         """
-        with not_ending(f"method '{unit.method}'" if unit.method else "evaluation"):
+        with not_ending(_whose(unit)):
             return self._compute(unit, state_of, is_trained)
 
     def _compute(self, unit: Unit, state_of: Callable[[str], State], is_trained: bool) -> Result:
@@ -166,3 +177,8 @@ class Worker:
             },
         )
         return Result(record, state, embeddings)
+
+
+def _whose(unit: Unit) -> str:
+    """Returns whose code computes a unit."""
+    return f"method '{unit.method}'" if unit.method else "evaluation"

@@ -19,6 +19,8 @@ from sweep.storage.folder import Folder
 
 ERRORS = "errors"
 """Folder of the tracebacks in a run folder."""
+OURS = "sweep.errors."
+"""Where errors of this package are; no reader has to know."""
 LONGEST = 4000
 """Characters of a message that tables and terminals repeat; its file has all of it."""
 AT = "at: "
@@ -50,7 +52,7 @@ def described(error: BaseException) -> str:
     >>> described(ValueError("it cannot be"))
     'ValueError: it cannot be'
     """
-    text = "".join(traceback.format_exception_only(error)).strip()
+    text = "".join(traceback.format_exception_only(error)).strip().removeprefix(OURS)
     text = text.encode(errors="backslashreplace").decode()  # names of files may be any bytes
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} ... ({len(text)} characters)"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from huggingface_hub.errors import RemoteEntryNotFoundError
 from pydantic import Field
 
-from sweep.errors import InputError, unknown
+from sweep.errors import ChangedError, InputError, unknown
 from sweep.hub import check_revision, commit_of, digest, has_file
 from sweep.section import Section
 
@@ -102,12 +102,14 @@ class Source:
         """Makes sure that what is about to be loaded is what the study was planned with.
 
         Raises:
-            ValueError: files of a local folder have changed since.
+            ChangedError: files of a local folder have changed since.
         """
+        if self.commit is None and not Path(self.location).is_dir():
+            raise ChangedError(f"backbone '{self.config.path}': there is no such folder any more")
         if self.commit is None and self.fingerprint != _identity(
             digest(Path(self.location)), self.config
         ):
-            raise ValueError(
+            raise ChangedError(
                 f"backbone '{self.config.path}': its files have changed since the study was "
                 f"planned; run the study again to train with the new files"
             )

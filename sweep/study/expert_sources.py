@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from methods.base import Method, MethodConfig
 from methods.baselines.individual import Individual
-from sweep.errors import InputError, unknown
+from sweep.errors import ChangedError, InputError, unknown
 from sweep.hub import check_revision, commit_of, digest
 from sweep.registry import parts, resolve
 from sweep.section import Section
@@ -116,10 +116,12 @@ class ExpertSource:
         """Makes sure that what is about to be loaded is what the study was planned with.
 
         Raises:
-            ValueError: files of a local folder have changed since.
+            ChangedError: files of a local folder have changed since.
         """
+        if self.commit is None and not Path(self.path).is_dir():
+            raise ChangedError(f"the {self.title} is not there any more")
         if self.commit is None and digest(Path(self.path)) != self.fingerprint:
-            raise ValueError(
+            raise ChangedError(
                 f"the files of the {self.title} have changed since the study was planned; run the "
                 "study again to merge the new ones"
             )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from methods.base import Method
-from sweep.errors import unknown
+from sweep.errors import ChangedError, unknown
 from sweep.registry import name_of, parts
 from sweep.source_code import code_from, code_of
 from sweep.study.backbones import Source, find_source
@@ -14,7 +14,8 @@ from sweep.study.schema import Study
 from sweep.tasks.base import BenchmarkConfig, DataConfig, TaskFingerprint
 
 CHANGED = (
-    "{} has changed since the study was planned; run the study again to train with it as it is"
+    "{} has changed since the study was planned, or is another on this machine; run the study "
+    "again to train with it as it is"
 )
 """What a worker says that finds something else than was planned."""
 
@@ -46,27 +47,27 @@ class Pinned:
         Looks at the data only where this process has not yet, as in a worker.
 
         Raises:
-            ValueError: some data have changed since.
+            ChangedError: some data have changed since.
         """
         for section, config in study.data().items():
             if section != "benchmark" and _identified(config) != self.data[section]:
-                raise ValueError(CHANGED.format(f"the {section}"))
+                raise ChangedError(CHANGED.format(f"the {section}"))
         now = _fingerprints(study.benchmark)
         for name, planned in self.fingerprints.items():
             if now.get(name) != planned:
-                raise ValueError(CHANGED.format(f"the content of '{name}'"))
+                raise ChangedError(CHANGED.format(f"the content of '{name}'"))
 
     def verify_code(self, kind: type[Method]) -> None:
         """Makes sure that a method's code is what the study was planned with.
 
         Raises:
-            ValueError: it has changed since.
+            ChangedError: it has changed since.
         """
         name = name_of("methods", kind)
         now = code_of(kind)
         for module, planned in self.code.get(name, now).items():
             if now.get(module) != planned:
-                raise ValueError(CHANGED.format(f"the code of method '{name}' ({module})"))
+                raise ChangedError(CHANGED.format(f"the code of method '{name}' ({module})"))
 
 
 def pin(study: Study) -> Pinned:

@@ -4,19 +4,32 @@ import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from sweep.engine import coordinator as module
-from sweep.engine.contract import LEAST_SECONDS, STAGES, LaneLimits, Sign
+from sweep.engine import placement
+from sweep.engine.contract import LEAST_SECONDS, STAGES, Fault, LaneLimits, Sign
 from sweep.engine.coordinator import LEASE, PATIENCE, Coordinator
+from sweep.engine.left_out import FAILED_STARTS
 from sweep.plan.scheduler import MAX_LOSSES, Assignment
 from sweep.storage.folder import Folder
 from sweep.storage.planned import PLAN
 from sweep.storage.store import Record
 from tests.sweep.plans import plan_of, study_of
+
+
+class Room(str):
+    """Stands in for a placement group."""
+
+    __slots__ = ()
+
+    @property
+    def id(self) -> Any:
+        return SimpleNamespace(hex=lambda: str(self))
 
 
 class Clock:
@@ -36,7 +49,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-LIMITS = LaneLimits(count=1, needs={"CPU": 1.0}, start_seconds=3600.0, stage_seconds=None)
+LIMITS = LaneLimits(
+    count=1, workers=1, needs={"CPU": 1.0}, start_seconds=3600.0, stage_seconds=None
+)
 
 
 @pytest.fixture
@@ -52,19 +67,35 @@ def gone() -> set[str]:
 
 
 @pytest.fixture
+def alive() -> list[str]:
+    """Machines that can hold a worker each."""
+    return ["one", "other"]
+
+
+@pytest.fixture
 def coordinator(
     tmp_path: Path,
     clock: Clock,
     freed: list[object],
     gone: set[str],
+    alive: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Coordinator:
-    monkeypatch.setattr(module, "free_ownerless", lambda: None)
+    monkeypatch.setattr(module, "free_ownerless", list)
+    monkeypatch.setattr(placement, "ended", dict)
+    monkeypatch.setattr(placement, "machines", lambda room: {"one": "10.0.0.1"})
+    monkeypatch.setattr(placement, "vanished", lambda nodes: [])
+    monkeypatch.setattr(placement, "title_of", lambda machine: f"10.0.0.1 ({machine})")
+    monkeypatch.setattr(placement, "room_on", lambda limits: dict.fromkeys(alive, 1))
+    monkeypatch.setattr(placement, "is_alone", lambda: len(alive) == 1)
+    monkeypatch.setattr(module, "is_alone", lambda: len(alive) == 1)
     monkeypatch.setattr(module, "is_held", lambda room: room != "given back")
     monkeypatch.setattr(module, "machines", lambda room: {f"node of {room}": f"10.0.0.{room}"})
     monkeypatch.setattr(module, "vanished", lambda nodes: [n for n in nodes if n in gone])
     monkeypatch.setattr(module, "remove_placement_group", freed.append)
-    monkeypatch.setattr(module, "why_none_starts", lambda needs: f"it takes {needs}")
+    monkeypatch.setattr(
+        module, "why_none_starts", lambda limits, left_out: f"it takes {limits.needs}"
+    )
     plan = plan_of(study_of([("a", "b")], ["finetune"]))
     Folder(str(tmp_path)).write(json.dumps({"graph": plan.as_dict()}).encode(), PLAN)
     return Coordinator(str(tmp_path), LIMITS)
@@ -86,7 +117,7 @@ def test_lane_whose_train_job_died_makes_room_at_once(coordinator: Coordinator) 
 
 
 def sign(beats: int, key: str | None = None, room: str = "room", place: str = "") -> Sign:
-    held: Any = room
+    held: Any = Room(room)
     return Sign(key, held, beats, place)
 
 
@@ -99,7 +130,7 @@ def test_what_dead_lanes_have_left_is_freed_again_and_again(
     coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[bool] = []
-    monkeypatch.setattr(module, "free_ownerless", lambda: looked.append(True))
+    monkeypatch.setattr(module, "free_ownerless", lambda: looked.append(True) or [])
     tended(coordinator)
     tended(coordinator)
     assert len(looked) == 2
@@ -272,3 +303,97 @@ def test_a_damaged_state_that_was_only_to_be_evaluated_is_trained_again(
     asyncio.run(restarted.lose("lane", trained.unit.key, trained.unit.key))
     again = first_of(restarted, "lane")
     assert (again.unit.key, again.is_trained) == (trained.unit.key, False)
+
+
+def leave_out(coordinator: Coordinator, machine: str, key: str | None = None) -> bool:
+    room: Any = Room(f"on {machine}")
+    fault = Fault(machine, room, f"{machine} has no data")
+    return asyncio.run(coordinator.leave_out("lane", fault, key))
+
+
+def test_a_study_ends_when_no_machine_is_left(coordinator: Coordinator, clock: Clock) -> None:
+    """But not at once, since others may come, nor while a lane is at work there."""
+    assert leave_out(coordinator, "one")
+    assert coordinator.left_out() == ["one"]
+    said = "machine 10.0.0.1 (one) is left out: one has no data"
+    assert coordinator.progress().losses == (said,)
+    coordinator.alive("another", sign(0, room="on other"))
+    assert leave_out(coordinator, "other")
+    for _ in range(2 * round(PATIENCE / LEASE)):
+        coordinator.alive("another", sign(0, room="of another"))
+        clock.now += LEASE / 2
+        tended(coordinator)
+    clock.now += PATIENCE
+    tended(coordinator)
+    assert not coordinator.progress().failed
+    clock.now += 1
+    tended(coordinator)
+    progress = coordinator.progress()
+    assert progress.is_settled
+    assert set(progress.failed.values()) == {
+        "what is left of the cluster cannot hold a lane, without 2 machines left out, the last of "
+        "them 10.0.0.1 (other): other has no data"
+    }
+
+
+def test_a_study_ends_at_once_with_the_only_machine(
+    coordinator: Coordinator, alive: list[str]
+) -> None:
+    """It gives the reason, and no word of other machines."""
+    alive[:] = ["one"]
+    coordinator.alive("lane", sign(0))
+    assert not leave_out(coordinator, "one")
+    progress = coordinator.progress()
+    assert set(progress.failed.values()) == {"one has no data"}
+    assert progress.losses == ()
+
+
+def test_a_machine_that_lacks_what_a_unit_needs_gives_it_back(
+    coordinator: Coordinator, alive: list[str]
+) -> None:
+    """To another machine; where there is none, the unit fails and the others go on."""
+    for _ in range(2 * MAX_LOSSES):
+        key = first_of(coordinator, "lane").unit.key
+        coordinator.alive("lane", sign(0, key, room="on one"))
+        assert leave_out(coordinator, "one", key)
+        coordinator.alive("lane", sign(1, key, room="on one"))  # by another worker of it
+        assert not coordinator.progress().working
+    assert len(coordinator.progress().losses) == 1
+    alive.remove("one")
+    assert first_of(coordinator, "lane").unit.key == key
+    assert not leave_out(coordinator, "other", key)
+    assert coordinator.left_out() == ["one"]
+    asyncio.run(coordinator.fail("lane", key, "it has no data", final=True))
+    assert coordinator.progress().failed[key] == "it has no data"
+
+
+def test_a_restarted_coordinator_is_told_which_machines_are_left_out(
+    coordinator: Coordinator, tmp_path: Path
+) -> None:
+    leave_out(coordinator, "one")
+    known = coordinator.progress()
+    restarted = Coordinator(str(tmp_path), LIMITS)
+    assert not restarted.left_out()
+    restarted.recall(known.left_out)
+    assert restarted.left_out() == ["one"]
+    assert restarted.progress().losses == known.losses
+
+
+def test_lanes_that_end_once_they_have_asked_for_work_are_no_failed_starts(
+    coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rooms: dict[str, set[str]] = {}
+    monkeypatch.setattr(placement, "ended", lambda: rooms)
+    monkeypatch.setattr(placement, "crashed", lambda room: rooms[room])
+    tended(coordinator)
+    for asks, number in [(True, 10), (False, FAILED_STARTS)]:
+        assert not coordinator.left_out()
+        for i in range(number):
+            room = f"{asks} {i}"
+            coordinator.alive("lane", sign(0, room=room))
+            if asks:
+                asyncio.run(coordinator.next("lane", [], None))
+                asyncio.run(coordinator.release("lane", list(coordinator.scheduler.claimed)))
+            rooms[room] = {"one"}
+            tended(coordinator)
+    assert coordinator.left_out() == ["one"]

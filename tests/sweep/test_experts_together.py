@@ -189,7 +189,9 @@ def test_more_batches_than_stay_in_memory(tmp_path: Path) -> None:
         assert store.record(f"{number}1", "wanted") == record(f"{number}1", number / 10)
 
 
-LIMITS = LaneLimits(count=1, needs={"CPU": 1.0}, start_seconds=3600.0, stage_seconds=None)
+LIMITS = LaneLimits(
+    count=1, workers=1, needs={"CPU": 1.0}, start_seconds=3600.0, stage_seconds=None
+)
 
 
 @pytest.fixture
@@ -212,6 +214,9 @@ class Computes:
     def __init__(self, ends_at: int | None = None, with_error: BaseException | None = None) -> None:
         self.keys: list[str] = []
         self._ends_at, self._error = ends_at, with_error
+
+    def prepare(self, unit: Any) -> None:
+        """There is nothing to load."""
 
     def compute(self, unit: Any, state_of: Any, is_trained: bool) -> Result:
         if len(self.keys) == self._ends_at and self._error:

@@ -67,9 +67,7 @@ def test_a_method_that_ends_its_process_is_named(capsys: pytest.CaptureFixture[s
     assert main(["run", "s.yaml", "--out", "out", "--set", methods, "--set", orders]) == 1
     said = capsys.readouterr().out
     for method, raised in (("a", "SystemExit('no data left')"), ("b", "KeyboardInterrupt()")):
-        begin = (
-            f"2 stages failed: sweep.errors.EndedError: method '{method}' raised {raised}, which"
-        )
+        begin = f"2 stages failed: EndedError: method '{method}' raised {raised}, which"
         assert begin in said
     assert "out of memory" not in said
     assert said.count("  at tests/faulty.py:") == 2

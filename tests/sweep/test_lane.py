@@ -1,28 +1,31 @@
 """What a lane does before it works."""
 
+import pickle
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from ray.exceptions import ActorUnavailableError
 
 from sweep.engine import lane, lane_worker, trial
+from sweep.errors import ChangedError, NoRoomError
 from sweep.plan.scheduler import Assignment
 from sweep.storage.store import Store
 
 
-def test_a_lane_whose_code_cannot_be_imported_ends_the_study(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_machine_without_the_code_of_lanes_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lane starts elsewhere if there is another one."""
     said: list[str] = []
-    coordinator: Any = SimpleNamespace(abort=SimpleNamespace(remote=said.append))
+    others = [True, False]
     monkeypatch.setitem(sys.modules, "sweep.engine.lane_worker", None)
-    monkeypatch.setattr(lane, "find_coordinator", lambda config: coordinator)
-    monkeypatch.setattr(lane.ray, "get", lambda answer: answer)
+    monkeypatch.setattr(lane, "leave_here", lambda _, why: said.append(why) or others.pop(0))
+    with pytest.raises(ImportError):
+        lane._loop({"lane": SimpleNamespace()})  # type: ignore[dict-item]
     lane._loop({"lane": SimpleNamespace()})  # type: ignore[dict-item]
-    assert len(said) == 1
+    assert len(said) == 2
     assert said[0].startswith("a lane cannot start: ")
 
 
@@ -81,6 +84,7 @@ def test_a_lane_goes_on_after_an_error_where_that_is_safe(
         accelerator=SimpleNamespace(
             num_processes=workers, device=SimpleNamespace(type=device), is_main_process=True
         ),
+        prepare=lambda unit: None,
         compute=compute,
         unload=lambda: said.append("unload"),
     )
@@ -116,3 +120,58 @@ def test_a_lane_that_ends_is_said_even_if_the_coordinator_is_restarting(
     with pytest.raises(RuntimeError, match="the lane ended: out of room"):
         mine._ask("may_leave")
     assert said == [("close_lane", "one", "RuntimeError: out of room")] * 2
+
+
+@pytest.mark.parametrize(
+    ("at", "error", "is_other_there", "told"),
+    [
+        ("prepare", ChangedError("other weights"), True, ["leave_out"]),
+        ("prepare", ChangedError("other weights"), False, ["leave_out", "fail finally"]),
+        ("prepare", FileNotFoundError("no weights"), True, ["leave_out"]),
+        ("prepare", ValueError("prompts are too long"), True, ["fail finally"]),
+        ("compute", FileNotFoundError("of the method"), True, ["fail"]),
+        ("compute", ChangedError("another expert"), True, ["leave_out"]),
+        ("compute", NoRoomError("the cache is full"), True, ["leave_out"]),
+        ("compute", NoRoomError("the cache is full"), False, ["leave_out", "abort"]),
+    ],
+)
+def test_what_a_machine_lacks_is_no_fault_of_the_unit(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    at: str,
+    error: Exception,
+    is_other_there: bool,
+    told: list[str],
+) -> None:
+    """The lane starts anew where there is another machine, and tells no failure."""
+
+    def fails(*_: object) -> None:
+        raise error
+
+    def tell(what: str, *arguments: object) -> object:
+        said.append("fail finally" if what == "fail" and arguments[-1] is True else what)
+        return is_other_there
+
+    said: list[str] = []
+    unit: Any = SimpleNamespace(key="k", title="t", backbone="clip", replicate=0, parents=())
+    accelerator = SimpleNamespace(num_processes=1, device=torch.device("cpu"), is_main_process=True)
+    calls = {"prepare": lambda unit: None, "compute": fails, at: fails}
+    worker: Any = SimpleNamespace(accelerator=accelerator, unload=lambda: None, **calls)
+    monkeypatch.setattr(lane_worker, "fault_here", lambda why: why)
+    mine = lane_worker._Lane("one", None, Store(str(tmp_path)), worker, [None])
+    mine._tell = tell  # type: ignore[method-assign]
+    if told[-1] in ("leave_out", "abort"):
+        with pytest.raises(type(error)):
+            mine.compute([Assignment(unit, False)])
+    else:
+        mine.compute([Assignment(unit, False)])
+    assert said == told
+
+
+def test_a_lane_tries_its_device_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device without memory stands for one that is broken."""
+    accelerator = SimpleNamespace(is_main_process=False, device=torch.device("meta"))
+    monkeypatch.setattr(lane_worker, "join_lane", lambda study: accelerator)
+    config: Any = SimpleNamespace(setup=pickle.dumps((None, None)))
+    with pytest.raises(RuntimeError, match="meta"):
+        lane_worker._worker(config, None, None, [None])  # type: ignore[arg-type]

@@ -3,6 +3,8 @@
 import os
 import signal
 import time
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,25 @@ from ray.util.placement_group import placement_group, placement_group_table
 
 from methods.testing.toy import TOY, toy_study
 from sweep import run
-from sweep.engine.placement import free_ownerless, why_none_starts
+from sweep.engine import placement
+from sweep.engine.contract import LaneLimits
+from sweep.engine.placement import free_own, free_ownerless, why_none_starts
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("shared_ray")]
+
+
+LIMITS = LaneLimits(
+    count=1, workers=4, needs={"CPU": 1000.0, "GPU": 0.0}, start_seconds=60.0, stage_seconds=None
+)
 
 
 @pytest.fixture
 def owner() -> Any:
     """Actors that make a placement group each, as Train's controllers do."""
+
+    class Worker:
+        def pid(self) -> int:
+            return os.getpid()
 
     class Owner:  # in a function, since Ray would look for this file otherwise
         def __init__(self, cpus: int) -> None:
@@ -30,6 +43,21 @@ def owner() -> Any:
             if wait:
                 assert self.group.wait(60)
             return os.getpid(), self.group.id.hex()
+
+        def end(self, how: str) -> None:
+            """Frees the group, of which a worker has died, was ended, or is at work."""
+            worker = ray.remote(Worker).options(num_cpus=0, placement_group=self.group).remote()
+            pid = ray.get(worker.pid.remote())
+            if how == "dies":
+                os.kill(pid, signal.SIGKILL)
+            if how == "is freed":
+                free_own()
+            if how == "is ended":
+                ray.kill(worker)
+            with suppress(ray.exceptions.RayActorError):
+                while True:
+                    ray.get(worker.pid.remote())
+            ray.util.remove_placement_group(self.group)
 
     return ray.remote(Owner).options(num_cpus=0)
 
@@ -67,15 +95,15 @@ def test_groups_of_the_dead_are_freed_and_no_others(owner: Any) -> None:
 
 
 def test_what_a_lane_waits_for_is_said(owner: Any) -> None:
-    needs = {"CPU": 1000.0, "GPU": 0.0}
-    assert why_none_starts(needs) == "no trial has asked for the resources of one"
+    assert why_none_starts(LIMITS, 0) == "no trial has asked for the resources of one"
     waiting = owner.remote(1000)
     _, wants = ray.get(waiting.made.remote(False))
     room = "the cluster has no room for one, which takes 1000 CPUs (2 of 2 are free)"
-    assert why_none_starts(needs) == room
+    assert why_none_starts(LIMITS, 0) == room
+    assert why_none_starts(LIMITS, 2) == f"{room}, without 2 machines left out"
     granted = owner.remote(1)
     _, has = ray.get(granted.made.remote(True))
-    assert why_none_starts(needs).startswith("workers were given resources, but none of them")
+    assert why_none_starts(LIMITS, 0).startswith("workers were given resources, but none of them")
     for actor in (waiting, granted):
         ray.kill(actor)
     wait_until_freed([wants, has])
@@ -108,3 +136,30 @@ def test_a_study_for_which_there_is_never_room_ends_and_says_why(
     ray.kill(other)
     again = run(study, str(tmp_path / "out"))
     assert (again.is_settled, again.failed) == (True, {})
+
+
+def test_what_ray_knows_of_lanes_that_have_ended(owner: Any) -> None:
+    """Where they were, and whether a worker died by itself."""
+    here = ray.get_runtime_context().get_node_id()
+    for how in ("dies", "is freed", "is ended"):
+        maker = owner.remote(1)
+        _, group = ray.get(maker.made.remote(True))
+        assert group not in placement.ended()
+        ray.get(maker.end.remote(how))
+        assert placement.ended()[group] == {here}
+        assert placement.crashed(group) == ({here} if how == "dies" else set())
+        ray.kill(maker)
+    waiting = owner.remote(1000)
+    _, group = ray.get(waiting.made.remote(False))
+    ray.kill(waiting)
+    wait_until_freed([group])
+    assert group not in placement.ended()  # it never was anywhere
+
+
+def test_how_many_workers_a_machine_holds() -> None:
+    here = ray.get_runtime_context().get_node_id()
+    assert placement.room_on(replace(LIMITS, needs={"CPU": 4.0})) == {here: 2}
+    assert placement.room_on(replace(LIMITS, needs={"CPU": 4.0, "GPU": 4.0})) == {}
+    assert placement.room_on(replace(LIMITS, needs={"CPU": 0.0})) == {here: 4}
+    assert placement.is_alone()
+    assert placement.title_of(here).startswith(f"{ray.util.get_node_ip_address()} (")

@@ -1,16 +1,21 @@
 """Names that Ray does not promise to keep, and that the engine relies on: checked with 2.60."""
 
+import inspect
+
 import pytest
 from ray._common.constants import HEAD_NODE_RESOURCE_NAME
 from ray._private.ray_constants import ENABLE_RAY_CLUSTERS_ENV_VAR, RAY_WORKER_NICENESS
+from ray._raylet import RAY_NODE_ID_KEY
 from ray.air import constants as air
 from ray.train import ScalingConfig
 from ray.train.torch import TorchTrainer
 from ray.train.v2._internal import constants as train
+from ray.train.v2._internal.execution.callback import ControllerCallback
+from ray.train.v2._internal.execution.controller.controller import TrainController
 from ray.tune.constants import TUNE_ENV_VARS
 
 from sweep.engine.cluster import ENVIRONMENT, HEAD, ON_ONE_MACHINE
-from sweep.engine.lane import UNUSED, LaneTrainer
+from sweep.engine.lane import MACHINE, UNUSED, LaneTrainer
 
 NOT_LISTED = {"RAY_enable_metrics_collection"}
 """Ray reads it in C++, where no list of such names can be read from Python."""
@@ -27,6 +32,15 @@ def test_a_lane_has_every_callback_of_train_but_two() -> None:
     usual = callbacks(TorchTrainer)
     assert set(UNUSED) <= set(usual)
     assert callbacks(LaneTrainer) == [name for name in usual if name not in UNUSED]
+
+
+def test_train_asks_at_every_start_of_workers_where_they_may_be() -> None:
+    hook = "on_controller_start_worker_group"
+    asked = inspect.signature(getattr(ControllerCallback, hook)).parameters
+    assert list(asked) == ["self", "scaling_config", "num_workers"]
+    assert hook in inspect.getsource(TrainController._start_worker_group)
+    assert "after_controller_state_update" in inspect.getsource(TrainController._set_state)
+    assert MACHINE == RAY_NODE_ID_KEY
 
 
 def test_the_head_has_the_resource_of_this_name() -> None:
