@@ -87,7 +87,9 @@ def test_machines_on_which_workers_do_not_start_are_left_out(tmp_path: Path, nod
         "workers did not start there 3 times in a row: their processes died (a broken driver or "
         "device, or out of memory?)",
     ]
-    assert [len(list(tmp_path.glob(f"{fault}-*"))) for fault in ("device", "dies")] == [3, 3]
+    # Another lane may be about to start there when one ends for the third time.
+    starts = [len(list(tmp_path.glob(f"{fault}-*"))) for fault in ("device", "dies")]
+    assert all(3 <= count < 3 + 3 for count in starts)
     check_results(study, finished.out)
 
 
