@@ -21,6 +21,8 @@ right to mount a small one; without it that kind is left out.
 
 import argparse
 import json
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +31,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import yaml
@@ -43,14 +46,14 @@ from faults.checks import (
     read_scores,
     trained_again,
 )
-from faults.kinds import KINDS, Fault, Mischief, schedule
-from faults.machines import Driver, Machines, children, set_environment, title
+from faults.kinds import KINDS, Fault, Mischief, Planned, schedule
+from faults.machines import Driver, Machines, children, runs, set_environment, title
 from faults.tables import cost_table, head_table
 
 LANES = 2
 DISK = "160m"
 """Size of the disk that can be full."""
-PATIENCE = 420.0
+PATIENCE = 600.0
 """Seconds without any progress after which the study is taken to hang: Ray takes a minute for some
 things, and this machine may be busy."""
 REFUSALS = 20
@@ -116,7 +119,33 @@ class Chaos:
         """How calls of `sweep run` have ended."""
         self.studies: list[dict[str, float]] = []
         self.head: dict[str, tuple[int, float]] = {}
+        self.calm_seconds = self.seconds = 0.0
         self._refused = 0
+
+    def run(self, left: list[Planned]) -> None:
+        """Runs studies until all faults that are left have happened."""
+        begun = time.time()
+        try:
+            calm = self.undisturbed()
+            self.calm_seconds = calm.seconds
+            self._say(f"undisturbed: {calm.seconds:.0f} s")
+            while left:
+                self.disturbed(len(self.studies) + 1, left, calm)
+        except Failed as error:
+            self.problems.append(error.reason)
+        self.seconds = time.time() - begun
+
+    def found(self) -> dict[str, Any]:
+        """Returns all that was found, as JSON can hold it."""
+        return {
+            "problems": self.problems,
+            "faults": [{**asdict(fault), "alive": len(fault.alive)} for fault in self.faults],
+            "undisturbed_seconds": self.calm_seconds,
+            "seconds": self.seconds,
+            "studies": self.studies,
+            "calls": self.calls,
+            "head": self.head,
+        }
 
     def undisturbed(self) -> Calm:
         """Runs the study without faults."""
@@ -136,17 +165,18 @@ class Chaos:
         self.problems += trained_again(out, watch, noted)
         return Calm(read_records(out), read_scores(out), seconds, len(noted))
 
-    def disturbed(self, number: int, left: list[tuple[str, float]], calm: Calm) -> None:
+    def disturbed(self, number: int, left: list[Planned], calm: Calm) -> None:
         """Runs the study with faults, which are taken from those that are left."""
         begun, before = time.time(), len(self.faults)
         out = self.disk / f"run-{number}"
         driver, watch = Driver(self.study, out, self.machines.address), RecordWatch(out)
         self._started = self._last = self._moved = begun
+        self._first, self._noted = 0.0, self._size()
         self._signs: object = None
         while not self._is_finished(driver):
             self._see_progress(driver, watch)
             self.mischief.tend()
-            if left and time.time() > max(self._started, self._last) + left[0][1]:
+            if left and self._is_due(left[0]):
                 self._disturb(driver, left)
             time.sleep(0.05)
         watch.end()
@@ -164,18 +194,28 @@ class Chaos:
             }
         )
         self._say(f"study {number}: {self.studies[-1]}")
-        driver.keep(self.folder)
+        if not found:
+            driver.clear()
+
+    def _size(self) -> int:
+        return self.notes.stat().st_size if self.notes.exists() else 0
 
     def _say(self, text: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
-    def _disturb(self, driver: Driver, left: list[tuple[str, float]]) -> None:
-        now, kind = time.time(), left[0][0]
+    def _is_due(self, fault: Planned) -> bool:
+        since = max(self._started, self._last)
+        if fault.is_soon:
+            return time.time() > since + fault.delay
+        return self._first > since and time.time() > self._first + fault.delay
+
+    def _disturb(self, driver: Driver, left: list[Planned]) -> None:
+        now, kind = time.time(), left[0].kind
         if self.mischief.is_full or self.mischief.is_ended:  # it is about to end
             return
-        family = {one.pid for one in children(psutil.Process()) if one.status() != "zombie"}
+        alive = {one.pid for one in children(psutil.Process()) if runs(one)}
         if driver.process.poll() is None and self.mischief.do(kind, driver):
-            self.faults.append(Fault(kind, now, family, now - self._started))
+            self.faults.append(Fault(kind, now, alive, now - self._started))
             self._say(f"{len(self.faults):3d} {kind}, {now - self._started:.1f} s after a start")
             self._last = now
             left.pop(0)
@@ -191,9 +231,11 @@ class Chaos:
         self._say(f"    sweep run ended with {code}: {sentence}")
         if "Traceback (most recent call last)" in said:
             self.problems.append(f"`sweep run` printed a traceback: {said[-2000:]}")
+        was_told, was_full = self.mischief.is_ended, "No space left on device" in said
+        self.mischief.free()
+        self.mischief.is_ended = False
         if code == 0:
             return True
-        was_told, was_full = self.mischief.is_ended, self.mischief.is_full
         self._refused = self._refused + 1 if code == 2 else 0
         if code == 2 and "already working on another study" in said and self._refused < REFUSALS:
             time.sleep(2)
@@ -201,14 +243,16 @@ class Chaos:
             self.problems.append(f"`sweep run` ended with {code}: {said[-2000:]}")
             if len(self.problems) > REFUSALS:
                 raise Failed("`sweep run` ends again and again")
-        self.mischief.free()
-        self.mischief.is_ended = False
         driver.start()
         self._started = self._moved = time.time()
         return False
 
     def _see_progress(self, driver: Driver, watch: RecordWatch) -> None:
-        notes = self.notes.stat().st_size if self.notes.exists() else 0
+        notes = self._size()
+        if notes > self._noted:
+            self._noted = notes
+            if self._first <= max(self._started, self._last):
+                self._first = time.time()
         signs = (notes, len(watch.first), driver.calls)
         if signs != self._signs:
             self._signs, self._moved = signs, time.time()
@@ -241,46 +285,32 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="a file for all that was found")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))  # short: Ray makes sockets in it
-    print(f"All of it is in {folder}.")
     set_environment(folder / "ray")
-    kinds, reason = list(options.kinds), ""
     with small_disk(folder / "disk") as has_disk:
-        if not has_disk and "full disk" in kinds:
-            print("This machine lets nobody mount a small disk: no full disks.")
-            kinds.remove("full disk")
-        left = schedule(options.faults, options.seed, kinds)
+        left_out = [] if has_disk else ["full disk"]
+        kinds = [kind for kind in options.kinds if kind not in left_out]
         machines = Machines(LANES)
-        study = write_study(folder, options.steps)
-        chaos = Chaos(folder, machines, study, options.seed)
-        begun, calm, number = time.time(), None, 0
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # in the place of Ray's handler
+        chaos = Chaos(folder, machines, write_study(folder, options.steps), options.seed)
         try:
-            calm = chaos.undisturbed()
-            print(f"undisturbed: {calm.seconds:.0f} s")
-            while left:
-                number += 1
-                chaos.disturbed(number, left, calm)
-        except Failed as error:
-            reason = error.reason
-            chaos.problems.append(reason)
+            chaos.run(schedule(options.faults, options.seed, kinds))
         finally:
             chaos.mischief.mend()
             machines.end()
+            if chaos.problems:
+                shutil.copytree(folder / "disk", folder / "kept")
+    found = chaos.found() | {"left_out": left_out}
     print(cost_table(chaos.faults))
     print(head_table(chaos.head, LANES))
-    told = {
-        "faults": [{**asdict(fault), "alive": None} for fault in chaos.faults],
-        "studies": chaos.studies,
-        "undisturbed_seconds": calm.seconds if calm else None,
-        "seconds": time.time() - begun,
-        "calls": chaos.calls,
-        "head": chaos.head,
-        "problems": chaos.problems,
-    }
     if options.json:
-        options.json.write_text(json.dumps(told, indent=1))
+        options.json.write_text(json.dumps(found, indent=1))
     for problem in chaos.problems:
         print(f"PROBLEM: {problem}")
-    return 1 if chaos.problems else 0
+    if chaos.problems:
+        print(f"What is left of it is in {folder}.")
+        return 1
+    shutil.rmtree(folder)
+    return 0
 
 
 if __name__ == "__main__":

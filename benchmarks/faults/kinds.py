@@ -63,17 +63,26 @@ class Fault:
     """Seconds until these stages were at work again."""
 
 
-def schedule(faults: int, seed: int, kinds: Sequence[str] = KINDS) -> list[tuple[str, float]]:
-    """Returns kinds, and seconds since the fault before it or the driver's last start.
+@dataclass(frozen=True)
+class Planned:
+    """A fault that is to happen."""
 
-    Every kind comes once before any comes again. A third come within two seconds.
-    """
+    kind: str
+    is_soon: bool
+    """Whether it comes soon after the fault before it, or the driver's last start, whatever there
+    is by then; if not, it waits until a stage has been begun since."""
+    delay: float
+    """Seconds after that."""
+
+
+def schedule(faults: int, seed: int, kinds: Sequence[str] = KINDS) -> list[Planned]:
+    """Returns what is to happen: every kind once before any comes again, every third soon."""
     rng = random.Random(seed)
-    found: list[tuple[str, float]] = []
+    found: list[Planned] = []
     while len(found) < faults:
         for kind in rng.sample(kinds, len(kinds)):
-            soon = rng.random() < 1 / 3
-            found.append((kind, rng.uniform(0, 2) if soon else rng.uniform(2, 20)))
+            is_soon = rng.random() < 1 / 3
+            found.append(Planned(kind, is_soon, rng.uniform(0, 3 if is_soon else 6)))
     return found[:faults]
 
 

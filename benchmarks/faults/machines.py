@@ -112,6 +112,14 @@ def send(to: Iterable[psutil.Process], number: signal.Signals) -> None:
             continue
 
 
+def runs(process: psutil.Process) -> bool:
+    """Returns whether a process is there and was not stopped."""
+    try:
+        return process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_STOPPED)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def title(process: psutil.Process) -> str:
     """Returns what a process calls itself: "ray::RayTrainWorker"; "" if it has ended."""
     try:
@@ -151,7 +159,6 @@ class Driver:
             said.seek(self._begun)
             return said.read().decode(errors="replace")
 
-    def keep(self, folder: Path) -> None:
-        """Moves what was said off the disk, and removes the run."""
-        shutil.move(self.said, folder)
+    def clear(self) -> None:
+        """Removes the run."""
         shutil.rmtree(self.out)
