@@ -234,6 +234,9 @@ class Chaos:
         was_told, was_full = self.mischief.is_ended, "No space left on device" in said
         self.mischief.free()
         self.mischief.is_ended = False
+        if was_full:
+            full = [fault for fault in self.faults if fault.kind == "full disk"]
+            full[-1].until = time.time()
         if code == 0:
             return True
         self._refused = self._refused + 1 if code == 2 else 0

@@ -167,13 +167,14 @@ def attribute(faults: Sequence[Fault], begun: Sequence[Begun]) -> list[str]:
         again = next((other for other in begun[i + 1 :] if other.stage == one.stage), None)
         if again is None:
             continue
-        between = [fault for fault in faults if one.at <= fault.at <= again.at]
+        between = [f for f in faults if one.at <= max(f.at, f.until) and f.at <= again.at]
         if not between:
             found.append(f"{one.stage} was begun twice, and nothing had happened")
             continue
         cause = next((f for f in reversed(between) if one.pid in f.alive), between[0])
-        cause.lost += cause.at - one.at
-        cause.recovered.append(again.at - cause.at)
+        at = cause.at if cause.at > one.at else cause.until
+        cause.lost += at - one.at
+        cause.recovered.append(again.at - at)
     return found
 
 

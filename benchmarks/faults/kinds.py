@@ -57,6 +57,8 @@ class Fault:
     """The processes that were at work just before."""
     since_start: float
     """Seconds since the driver was started, or started again."""
+    until: float = 0.0
+    """When it was over, if that was not at once."""
     lost: float = 0.0
     """Seconds of work on stages that were begun again."""
     recovered: list[float] = field(default_factory=list)
