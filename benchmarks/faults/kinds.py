@@ -42,7 +42,7 @@ FROZEN = (30.0, 60.0)
 """Seconds for which all of a node is stopped; Ray takes it for dead after 15 to 30 s."""
 REPLACED = (3.0, 12.0)
 """Seconds until a lost node is replaced."""
-FULL = 90.0
+FULL = 240.0
 """Seconds for which the disk is full at most; shorter if the driver has noticed."""
 
 
