@@ -13,6 +13,7 @@ from typing import Any, Literal
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from sweep.engine.contract import LaneLimits, Sign, group_size
+from sweep.engine.ended_jobs import free_of_ended_jobs
 from sweep.engine.placement import (
     free_ownerless,
     is_held,
@@ -140,6 +141,7 @@ class Coordinator:
 
     async def tend(self) -> None:
         """Frees what dead lanes have left, and ends a study in which no lane starts."""
+        free_of_ended_jobs()
         free_ownerless()
         now = time.monotonic()
         self._end_hanging(now)
