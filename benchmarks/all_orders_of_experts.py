@@ -36,7 +36,7 @@ from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
 from methods.testing.tiny_models import tokenizer_of
 from sweep import Study, make_plan, run
 from sweep.cli.report import report as write_report
-from sweep.engine.coordinator import Progress
+from sweep.engine.outcomes import Progress
 
 COLORS = ("red", "green", "blue", "grey")
 METHODS = ("task_arithmetic", "ties", "opcm", "condu")

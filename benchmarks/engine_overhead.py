@@ -36,7 +36,7 @@ from ray.train.torch import TorchTrainer
 from analysis import load
 from sweep import Study, run, run_single
 from sweep.engine.cluster import HEAD, connected
-from sweep.engine.coordinator import Progress
+from sweep.engine.outcomes import Progress
 from sweep.measuring.measure import make_plan
 from sweep.stage.trainer import join_lane
 from sweep.stage.worker import Worker

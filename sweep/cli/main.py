@@ -95,6 +95,10 @@ def run(
         raise typer.Exit(EXIT_FAILED if finished.error else EXIT_INTERRUPTED)
     try:
         path = write_report(finished.out)
+    except InputError:
+        if not finished.failed:
+            raise
+        raise typer.Exit(EXIT_FAILED) from None  # nothing to report: all stages have failed
     finally:  # even where the report cannot be written, say because the disk is full
         if finished.failed:
             say_failures(finished.failures, study, set_)
@@ -350,6 +354,8 @@ def _quiet() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the console script and returns its exit code; 2 after an error of the user's."""
     logging.getLogger("ray").setLevel(logging.ERROR)
+    # It prints tracebacks, say where the disk is full; what ends a study is said in a sentence.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     # Every lane starts several processes at once, which Ray warns about for no reason.
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "maximum expected startup concurrency")
     for stream in (sys.stdout, sys.stderr):  # where LANG is C, say, a name may not be printable

@@ -16,7 +16,7 @@ from rich.progress import (
 )
 
 from sweep.cli.console import say
-from sweep.engine.coordinator import Progress
+from sweep.engine.outcomes import Progress
 from sweep.plan.plan import Plan
 from sweep.texts import duration, plural
 

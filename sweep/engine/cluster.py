@@ -42,6 +42,8 @@ ENVIRONMENT = {
     # The result grid is read from one JSON file per order. CSV and TensorBoard files beside it
     # would take a quarter of the driver's time with thousands of orders.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # It would print a page for every trial that was lost with its process, and is started again.
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     # glibc would return the memory of a training step to the system and map and zero it again for
     # the next one: 2 % of a stage. The second value is the largest that glibc accepts.
     "MALLOC_TRIM_THRESHOLD_": str(2**30),

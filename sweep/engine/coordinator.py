@@ -7,13 +7,15 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from sweep.engine.contract import Fault, LaneLimits, Sign, group_size
+from sweep.engine.ended_jobs import free_of_ended_jobs
 from sweep.engine.left_out import LeftOut, UnfitMachine
+from sweep.engine.outcomes import Outcome, Progress
 from sweep.engine.placement import (
     free_ownerless,
     is_alone,
@@ -35,41 +37,6 @@ WAIT = 2.0
 """Seconds after which a call returns without an answer, and the caller has to repeat it."""
 PATIENCE = 300.0
 """Seconds without a lane after which the user is told: a cloud takes minutes to start machines."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a unit ended."""
-
-    status: Literal["ok", "failed", "skipped"]
-    """skipped: the study stopped before it was trained."""
-    record: Record | None = None
-    error: str = ""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a study is."""
-
-    units: int
-    done: list[str]
-    """Keys of all finished units."""
-    restored: int
-    """Units that were finished before this run."""
-    working: list[str]
-    """Titles of the units being worked on, one per lane."""
-    failed: dict[str, str]
-    is_settled: bool
-    stopped: str = ""
-    """Why later replicates are left out; "" if none are."""
-    damaged: int = 0
-    """Stages that were finished, but are computed again because a file of theirs is damaged."""
-    idle: str = ""
-    """Why no lane has been there for long: "no lane has started for ... because ..."."""
-    losses: tuple[str, ...] = ()
-    """What ended lanes that were at work, and which machines are left out, a sentence each."""
-    left_out: Mapping[str, UnfitMachine] = field(default_factory=dict)
-    """Machines that are left out, by their Ray ids."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +112,7 @@ class Coordinator:
 
     async def tend(self) -> None:
         """Frees what dead lanes have left, and ends a study in which no lane starts."""
+        free_of_ended_jobs()
         self._left_out.look(free_ownerless(), self._last_error)
         now = time.monotonic()
         self._end_hanging(now)
@@ -403,8 +371,3 @@ class Coordinator:
             losses=(*self._losses, *self._left_out.sentences),
             left_out=self._left_out.machines,
         )
-
-
-def flat(record: Record) -> dict[str, Any]:
-    """Returns the scores of a stage as Tune metrics: "shapes/accuracy", "captions/i2t_r1"."""
-    return {f"{row['eval_task']}/{row['metric']}": row["value"] for row in record.scores}

@@ -18,9 +18,10 @@ from ray.tune.result import EXPR_PARAM_PICKLE_FILE
 from sweep.cache import is_full
 from sweep.engine.cluster import HEAD, NAMESPACE, SHARE, check_head, connected, fit_lanes
 from sweep.engine.contract import LaneConfig, LaneLimits, group_size
-from sweep.engine.coordinator import Coordinator, Progress
+from sweep.engine.coordinator import Coordinator
 from sweep.engine.lane import MAX_RESTARTS
 from sweep.engine.left_out import UnfitMachine
+from sweep.engine.outcomes import Progress
 from sweep.engine.trial import OrderTrial
 from sweep.measuring.checking import check_inputs
 from sweep.measuring.measure import make_plan, save

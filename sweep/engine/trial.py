@@ -15,8 +15,8 @@ from ray import tune
 from ray.exceptions import ActorUnavailableError
 
 from sweep.engine.contract import LaneConfig, find_coordinator, group_size
-from sweep.engine.coordinator import Outcome, flat
 from sweep.engine.lane import run_lane
+from sweep.engine.outcomes import Outcome, flat
 from sweep.plan.units import Run
 from sweep.storage.failures import described
 from sweep.study.evaluation import Evaluation

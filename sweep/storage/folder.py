@@ -5,6 +5,7 @@ import io
 import json
 import os
 import posixpath
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -118,12 +119,13 @@ class Folder:
         path = self.join(*parts)
         self.filesystem.create_dir(posixpath.dirname(path), recursive=True)
         if isinstance(self.filesystem, fs.LocalFileSystem):
-            with _appearing_durably(Path(path)) as unfinished:
+            with _as_errors_of_the_system(), _appearing_durably(Path(path)) as unfinished:
                 yield unfinished
             return
         with TemporaryDirectory() as folder:
             written = Path(folder) / "content"
-            yield written
+            with _as_errors_of_the_system():
+                yield written
             with self.filesystem.open_output_stream(path) as stream, written.open("rb") as content:
                 shutil.copyfileobj(content, stream, _CHUNK)
 
@@ -167,6 +169,21 @@ class Folder:
         """Deletes a file if it is there."""
         if self.exists(*parts):
             self.filesystem.delete_file(self.join(*parts))
+
+
+@contextmanager
+def _as_errors_of_the_system() -> Iterator[None]:
+    """Raises as OSError what safetensors, which is no Python, says of a disk in a text alone."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        if not found:
+            raise
+        number = int(found[1])
+        raise OSError(number, os.strerror(number)) from error
 
 
 UNFINISHED = ".tmp"

@@ -18,6 +18,7 @@ from sweep.cli.main import SCORES, main
 from sweep.engine.driver import Finished
 from sweep.measuring.measure import make_plan
 from sweep.similarity import order_scores
+from sweep.storage.failures import Failure
 from sweep.storage.lock import MARKS
 from sweep.storage.run_folder import RunFolder
 from sweep.study.schema import Study
@@ -246,6 +247,22 @@ def test_stopped_study_says_how_to_go_on(
     ]
     assert ("broke off" in said) == bool(error)
     assert error in said
+
+
+def test_a_study_of_which_nothing_is_left_is_no_error_of_the_users(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are no results to report, which is not what it says."""
+    failures = (Failure("the disk is full", 5, "", "", "tiny-clip", "er", ("a",), 0),)
+    failed = {"key": "the disk is full"}
+    out = str(tmp_path)
+    finished = Finished(out, None, failed, is_settled=True, stopped="", error="", failures=failures)  # type: ignore[arg-type]
+    monkeypatch.setattr("sweep.engine.driver.run", lambda *_, **__: finished)
+    assert main(["run", write({}), "--out", out]) == 1
+    said = capsys.readouterr()
+    assert "5 stages failed: the disk is full" in said.out
+    assert "Retry them with: sweep run study.yaml --out" in said.out
+    assert "holds no results" not in said.out + said.err
 
 
 def test_plan_ends_with_the_command_that_runs_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,8 +17,8 @@ from sweep.cli.console import say
 from sweep.cli.failed import MOST, say_failures
 from sweep.cli.main import main
 from sweep.cli.progress import ProgressBar
-from sweep.engine.coordinator import Progress
 from sweep.engine.driver import Finished
+from sweep.engine.outcomes import Progress
 from sweep.measuring.measure import make_plan
 from sweep.orders.order import read_order, write_order
 from sweep.storage.failures import Failure

@@ -89,6 +89,7 @@ def coordinator(
     monkeypatch.setattr(placement, "room_on", lambda limits: dict.fromkeys(alive, 1))
     monkeypatch.setattr(placement, "is_alone", lambda: len(alive) == 1)
     monkeypatch.setattr(module, "is_alone", lambda: len(alive) == 1)
+    monkeypatch.setattr(module, "free_of_ended_jobs", lambda: None)
     monkeypatch.setattr(module, "is_held", lambda room: room != "given back")
     monkeypatch.setattr(module, "machines", lambda room: {f"node of {room}": f"10.0.0.{room}"})
     monkeypatch.setattr(module, "vanished", lambda nodes: [n for n in nodes if n in gone])
@@ -126,11 +127,12 @@ def tended(coordinator: Coordinator) -> str:
     return coordinator.progress().idle
 
 
-def test_what_dead_lanes_have_left_is_freed_again_and_again(
-    coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("freeing", ["free_ownerless", "free_of_ended_jobs"])
+def test_what_dead_lanes_and_killed_studies_have_left_is_freed_again_and_again(
+    coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch, freeing: str
 ) -> None:
     looked: list[bool] = []
-    monkeypatch.setattr(module, "free_ownerless", lambda: looked.append(True) or [])
+    monkeypatch.setattr(module, freeing, lambda: looked.append(True) or [])
     tended(coordinator)
     tended(coordinator)
     assert len(looked) == 2

@@ -11,8 +11,8 @@ import torch
 from analysis import load
 from methods.testing.toy import toy_study
 from sweep import make_plan, run
-from sweep.engine.coordinator import Progress
 from sweep.engine.driver import Finished
+from sweep.engine.outcomes import Progress
 from sweep.errors import InputError
 from sweep.preview.status import status
 from sweep.stage.evaluator import EMBEDDINGS

@@ -18,8 +18,8 @@ from analysis import load
 from methods.testing.toy import TOY, toy_study
 from sweep.engine import cluster
 from sweep.engine import driver as engine
-from sweep.engine.coordinator import Progress
 from sweep.engine.driver import Finished
+from sweep.engine.outcomes import Progress
 from sweep.errors import InputError
 from sweep.storage.store import Store
 from sweep.study.evaluation import Evaluation

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from analysis import load
+from sweep.storage.folder import Folder
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
 
@@ -30,7 +31,7 @@ class Driver:
     """`sweep run` in a process of its own."""
 
     def __init__(
-        self, models: Path, out: Path, lanes: int = 2, workers: int = 1, tasks: int = 4
+        self, models: Path, out: Path | str, lanes: int = 2, workers: int = 1, tasks: int = 4
     ) -> None:
         arguments = [str(models), str(out), str(lanes), str(workers), str(tasks)]
         command = [sys.executable, "-m", "tests.sweep.drive", *arguments]
@@ -39,10 +40,15 @@ class Driver:
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
-    def finished(self) -> dict[Path, int]:
-        return {file: file.stat().st_mtime_ns for file in self.out.glob("stages/*/stage.*json")}
+    def finished(self) -> dict[str, int]:
+        files = Folder(str(self.out)).list("stages", recursive=True)
+        return {
+            file.path: file.mtime_ns
+            for file in files
+            if file.base_name.startswith("stage.") and file.extension == "json"
+        }
 
-    def finished_after(self, before: dict[Path, int]) -> dict[Path, int]:
+    def finished_after(self, before: dict[str, int]) -> dict[str, int]:
         """What is finished now; what was finished before is as it was."""
         now = self.finished()
         assert {file: now[file] for file in before} == before
@@ -88,7 +94,7 @@ def _command(process: psutil.Process) -> str:
         return ""
 
 
-def scores(out: Path) -> pd.DataFrame:
+def scores(out: Path | str) -> pd.DataFrame:
     stages = load(str(out)).stages
     return stages[[*KEYS, "value", "n"]].sort_values(KEYS).reset_index(drop=True)
 
@@ -114,7 +120,7 @@ def driver(models: Path, tmp_path: Path) -> Iterator[Driver]:
 
 def check_killing(driver: Driver, undisturbed: pd.DataFrame, *victims: str) -> None:
     """Kill one process after the other, each time when a few more stages are finished."""
-    before: dict[Path, int] = {}
+    before: dict[str, int] = {}
     for victim in victims:
         driver.wait_for(len(before) + 6)
         before = driver.finished_after(before)

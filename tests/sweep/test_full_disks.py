@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from methods.testing.toy import TOY
 from sweep import cache
-from sweep.cache import LAST_USED, LIMIT, PLACE, appearing_complete, make_room, open_cache
+from sweep.cache import LAST_USED, LIMIT, PLACE, appearing_complete, is_full, make_room, open_cache
 from sweep.cli.main import main
 from sweep.errors import InputError, NoRoomError
+from sweep.storage.store import Record, Store
 from sweep.tasks.pixels import Rows, made_once
 
 MB = 2**20
@@ -130,6 +132,15 @@ def test_a_cache_of_another_user_is_refused(
     message = f"mine' belongs to another user; set {PLACE} to a folder of your own"
     with pytest.raises(InputError, match=message):
         made_once(tmp_path / "mine/x.npy", lambda: rows(1, []))
+
+
+def test_a_state_that_finds_no_room_is_told_from_a_worker_that_dies(small_disk: Path) -> None:
+    """Safetensors raises an error of its own, which is none of the system's."""
+    state = {"weight": torch.zeros(MB)}
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        Store(str(small_disk / "out")).save(Record(key="k"), state)
+    assert is_full(raised.value)
+    assert not [*small_disk.rglob("*.tmp"), *small_disk.rglob("stage*.json")]
 
 
 @pytest.mark.ray

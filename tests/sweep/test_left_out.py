@@ -8,8 +8,8 @@ import pytest
 
 from sweep.engine import driver, placement
 from sweep.engine.contract import Fault, LaneLimits
-from sweep.engine.coordinator import Progress
 from sweep.engine.left_out import DIED, FAILED_STARTS, LAST_FAILED_STARTS, LeftOut
+from sweep.engine.outcomes import Progress
 
 LIMITS = LaneLimits(count=2, workers=1, needs={"CPU": 1.0}, start_seconds=60.0, stage_seconds=None)
 

@@ -15,7 +15,8 @@ from analysis import anytime_interval, load, metrics, summary, t_factor
 from analysis.inference.confidence_sequences import FIRST_LOOK
 from methods.base import State
 from methods.testing.toy import TOY, toy_study
-from sweep.engine.coordinator import Coordinator, Progress
+from sweep.engine.coordinator import Coordinator
+from sweep.engine.outcomes import Progress
 from sweep.errors import InputError
 from sweep.preview.preview import make_preview
 from sweep.preview.status import status
