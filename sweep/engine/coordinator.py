@@ -14,7 +14,7 @@ from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from sweep.engine.contract import Fault, LaneLimits, Sign, group_size
 from sweep.engine.ended_jobs import free_of_ended_jobs
-from sweep.engine.left_out import LeftOut, UnfitMachine
+from sweep.engine.left_out import UnfitMachine, UnfitMachines
 from sweep.engine.outcomes import Outcome, Progress
 from sweep.engine.placement import (
     free_ownerless,
@@ -75,7 +75,7 @@ class Coordinator:
         """What each lane last said."""
         self._freed: set[PlacementGroup] = set()
         """What lanes held that were ended; theirs may be a sign that was sent before."""
-        self._left_out = LeftOut(limits)
+        self._left_out = UnfitMachines(limits)
         self._machines: dict[str, dict[str, str]] = {}
         """Addresses of the machines that each lane is on, by their Ray ids."""
         self._losses: list[str] = []

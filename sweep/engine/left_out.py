@@ -38,7 +38,7 @@ class UnfitMachine:
         return f"machine {self.title} is left out: {self.why}" if self.title else ""
 
 
-class LeftOut:
+class UnfitMachines:
     """The machines that are left out."""
 
     def __init__(self, limits: LaneLimits) -> None:

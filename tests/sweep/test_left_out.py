@@ -8,7 +8,7 @@ import pytest
 
 from sweep.engine import driver, placement
 from sweep.engine.contract import Fault, LaneLimits
-from sweep.engine.left_out import DIED, FAILED_STARTS, LAST_FAILED_STARTS, LeftOut
+from sweep.engine.left_out import DIED, FAILED_STARTS, LAST_FAILED_STARTS, UnfitMachines
 from sweep.engine.outcomes import Progress
 
 LIMITS = LaneLimits(count=2, workers=1, needs={"CPU": 1.0}, start_seconds=60.0, stage_seconds=None)
@@ -17,7 +17,7 @@ LIMITS = LaneLimits(count=2, workers=1, needs={"CPU": 1.0}, start_seconds=60.0, 
 class Lanes:
     """What Ray knows of the lanes of a cluster of three machines."""
 
-    left_out: LeftOut
+    left_out: UnfitMachines
 
     def __init__(self) -> None:
         self.ended: dict[str, set[str]] = {}
@@ -25,7 +25,7 @@ class Lanes:
         self.gone: set[str] = set()
 
     def coordinator_starts(self) -> None:
-        self.left_out = LeftOut(LIMITS)
+        self.left_out = UnfitMachines(LIMITS)
         self.left_out.look([], "")
 
     def end(
@@ -122,7 +122,7 @@ def test_the_last_machine_is_tried_more_often(lanes: Lanes) -> None:
 
 
 def test_a_lane_of_several_workers_needs_several_machines(lanes: Lanes) -> None:
-    lanes.left_out = LeftOut(replace(LIMITS, workers=2, needs={"CPU": 2.0}))
+    lanes.left_out = UnfitMachines(replace(LIMITS, workers=2, needs={"CPU": 2.0}))
     lanes.left_out.leave("a", "no data")
     assert not lanes.left_out.why_none_is_left()
     assert not lanes.left_out.has_others("b")
