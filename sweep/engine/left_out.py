@@ -15,7 +15,8 @@ from sweep.engine.contract import Fault, LaneLimits
 from sweep.texts import plural
 
 FAILED_STARTS = 3
-"""How often in a row lanes may end on a machine before they are ready, if there is another one."""
+"""How often in a row lanes may end on a machine before they are ready, if there is another one;
+so often for each lane that it holds."""
 LAST_FAILED_STARTS = 6
 """How often on the last machine. Without it the study ends, and what ended the lanes may have been
 something else, such as a person."""
@@ -104,7 +105,9 @@ class UnfitMachines:
     def _count(self, machine: str, why: str) -> None:
         self._failed_starts[machine] += 1
         times = self._failed_starts[machine]
-        if times >= (FAILED_STARTS if self.has_others(machine) else LAST_FAILED_STARTS):
+        most = FAILED_STARTS if self.has_others(machine) else LAST_FAILED_STARTS
+        lanes = placement.room_on(self._limits).get(machine, 0) // self._limits.workers
+        if times >= most * max(1, min(lanes, self._limits.count)):
             self.leave(machine, f"workers did not start there {times} times in a row: {why}")
 
     def has_others(self, machine: str) -> bool:

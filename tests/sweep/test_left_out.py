@@ -164,3 +164,15 @@ def test_a_driver_tells_a_restarted_coordinator_what_it_knows(
     progress = Progress(3, [], 0, [], {}, False)
     watch._look()
     assert recalled == [lanes.left_out.machines]
+
+
+def test_a_machine_of_several_lanes_is_tried_more_often(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may all end for one reason that will not come again."""
+    monkeypatch.setattr(placement, "room_on", lambda limits: {"a": 8, "b": 1})
+    for _ in range(LIMITS.count * FAILED_STARTS - 1):
+        lanes.end("a")
+    assert not lanes.left_out.machines
+    lanes.end("a")
+    assert list(lanes.left_out.machines) == ["a"]
