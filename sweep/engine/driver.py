@@ -19,7 +19,6 @@ from sweep.cache import is_full
 from sweep.engine.cluster import HEAD, NAMESPACE, SHARE, check_head, connected, fit_lanes
 from sweep.engine.contract import LaneConfig, LaneLimits, group_size
 from sweep.engine.coordinator import Coordinator
-from sweep.engine.lane import MAX_RESTARTS
 from sweep.engine.left_out import UnfitMachine
 from sweep.engine.outcomes import Progress
 from sweep.engine.trial import OrderTrial
@@ -207,7 +206,7 @@ def _tuner(plan: Plan, lane: LaneConfig, run_folder: RunFolder, lanes: int) -> "
             storage_filesystem=run_folder.folder.filesystem,
             verbose=0,
             callbacks=[_Results()],  # the result grid is read from its files
-            failure_config=tune.FailureConfig(max_failures=MAX_RESTARTS),
+            failure_config=tune.FailureConfig(max_failures=10),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )

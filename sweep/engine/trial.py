@@ -13,6 +13,7 @@ from typing import Any
 import ray
 from ray import tune
 from ray.exceptions import ActorUnavailableError
+from ray.train import ControllerError
 
 from sweep.engine.contract import LaneConfig, find_coordinator, group_size
 from sweep.engine.lane import run_lane
@@ -23,6 +24,9 @@ from sweep.study.evaluation import Evaluation
 
 LEAVE_SECONDS = 8.0
 """How long a lane may take to end by itself once it was told to."""
+MOST_NOT_STARTED = 20
+"""How many lanes whose workers Train could not start a trial tries, before Tune starts the trial
+itself anew. What is amiss with machines is found out meanwhile, and they are left out."""
 
 
 class OrderTrial(tune.Trainable):  # type: ignore[misc]  # mypy skips ray, so the base is Any
@@ -38,12 +42,16 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # mypy skips ray, so th
     ) -> None:
         """Starts with the first run."""
         self.evaluation = evaluation
-        self.lane = replace(lane, lane=f"lane-{self.trial_id}-{time.time_ns():x}")
+        self.lane = self._renamed(lane)
+        self.not_started = 0
         self.runs = runs
         self.coordinator = find_coordinator(self.lane)
         self.thread: threading.Thread | None = None
         self.error: BaseException | None = None
         self.reset_config(config)
+
+    def _renamed(self, lane: LaneConfig) -> LaneConfig:
+        return replace(lane, lane=f"lane-{self.trial_id}-{time.time_ns():x}")
 
     def _run_lane(self) -> None:
         try:
@@ -102,8 +110,7 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # mypy skips ray, so th
         while True:
             try:
                 if self.error:
-                    self._call("close_lane", self.lane.lane, described(self.error))
-                    raise RuntimeError(f"the lane ended: {self.error}")
+                    self._close_lane(self.error)
                 if self._call("open_lane", self.lane.lane) and self.thread is None:
                     self.thread = threading.Thread(target=self._run_lane, daemon=True)
                     self.thread.start()
@@ -113,6 +120,18 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # mypy skips ray, so th
                 time.sleep(1)
             if answer:
                 return answer
+
+    def _close_lane(self, error: BaseException) -> None:
+        """Makes room for a new lane.
+
+        Raises:
+            RuntimeError: the trial has to be started anew as well.
+        """
+        self._call("close_lane", self.lane.lane, described(error))
+        self.not_started += isinstance(error, ControllerError)
+        if not isinstance(error, ControllerError) or self.not_started > MOST_NOT_STARTED:
+            raise RuntimeError(f"the lane ended: {error}")
+        self.lane, self.thread, self.error = self._renamed(self.lane), None, None
 
     def _call(self, question: str, *arguments: object) -> Any:
         return ray.get(getattr(self.coordinator, question).remote(*arguments))

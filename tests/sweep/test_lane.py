@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from ray.exceptions import ActorUnavailableError
+from ray.train import ControllerError
 
 from sweep.engine import lane, lane_worker, trial
 from sweep.errors import ChangedError, NoRoomError
@@ -116,6 +117,7 @@ def test_a_lane_that_ends_is_said_even_if_the_coordinator_is_restarting(
     monkeypatch.setattr(trial.time, "sleep", lambda seconds: None)
     mine: Any = trial.OrderTrial.__new__(trial.OrderTrial)
     mine.lane, mine.error, mine._call = SimpleNamespace(lane="one"), None, call
+    mine.not_started = 0
     mine._run_lane()
     with pytest.raises(RuntimeError, match="the lane ended: out of room"):
         mine._ask("may_leave")
@@ -175,3 +177,23 @@ def test_a_lane_tries_its_device_first(monkeypatch: pytest.MonkeyPatch) -> None:
     config: Any = SimpleNamespace(setup=pickle.dumps((None, None)))
     with pytest.raises(RuntimeError, match="meta"):
         lane_worker._worker(config, None, None, [None])  # type: ignore[arg-type]
+
+
+def test_a_trial_tries_another_lane_where_train_cannot_start_workers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Machines are left out for it; that must not use up what Tune allows a trial."""
+    said: list[tuple[object, ...]] = []
+    mine: Any = trial.OrderTrial.__new__(trial.OrderTrial)
+    mine._call = lambda *told: said.append(told)
+    mine._trial_info, mine.not_started = None, 0
+    mine.lane = lane.LaneConfig(b"", "out", "one", "coordinator", "there", 1, 1, 0)
+    for _ in range(trial.MOST_NOT_STARTED):
+        mine.thread, mine.error = object(), ControllerError(ValueError("no GPUs found"))
+        name = mine.lane.lane
+        mine._close_lane(mine.error)
+        assert (mine.thread, mine.error) == (None, None)
+        assert mine.lane.lane != name
+        assert said.pop()[:2] == ("close_lane", name)
+    with pytest.raises(RuntimeError, match="the lane ended: Training failed"):
+        mine._close_lane(ControllerError(ValueError("no GPUs found")))
