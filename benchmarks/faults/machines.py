@@ -6,13 +6,15 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 HERE = Path(__file__).parents[1]
+STARTS = 3
+"""How often a node is started."""
 OBJECT_STORE = 80_000_000
 """Bytes; the least that Ray takes is 75 MB."""
 
@@ -26,6 +28,7 @@ def set_environment(folder: Path) -> None:
         # Of this cluster alone: without it Ray would write one into the home folder.
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_raylet_start_wait_time_s": "180",  # 30 by default: too few where others use the cores
         "RAY_worker_niceness": "0",  # as in a Ray of `sweep run`'s own
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # all of Ray listens on the loopback interface
         "GLOO_SOCKET_IFNAME": "lo",
@@ -54,7 +57,7 @@ class Machines:
 
     def add(self) -> None:
         """Adds a worker node; does not wait until the head knows it."""
-        self.cluster.add_node(wait=False, **self._arguments(num_cpus=1))
+        _tried(lambda: self.cluster.add_node(wait=False, **self._arguments(num_cpus=1)))
 
     def workers(self) -> list[Any]:
         """Returns the worker nodes, the oldest first."""
@@ -73,6 +76,20 @@ class Machines:
         self.cluster.shutdown()
         _, left = psutil.wait_procs(family, timeout=10)
         send(left, signal.SIGKILL)
+
+
+def _tried(start: Callable[[], object]) -> None:
+    """Starts a node, again if some of its processes took longer than Ray waits for them."""
+    for left in reversed(range(STARTS)):
+        before = set(children(psutil.Process()))
+        try:
+            start()
+        except Exception:  # Ray raises bare ones
+            send(set(children(psutil.Process())) - before, signal.SIGKILL)
+            if not left:
+                raise
+        else:
+            return
 
 
 def raylet_of(node: Any) -> int:
