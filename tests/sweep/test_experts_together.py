@@ -210,6 +210,7 @@ class Computes:
         is_main_process=True, num_processes=2, device=SimpleNamespace(type="cpu")
     )
     loaded: Any = None
+    checkpoints = None
 
     def __init__(self, ends_at: int | None = None, with_error: BaseException | None = None) -> None:
         self.keys: list[str] = []
