@@ -150,7 +150,9 @@ class Driver:
 
     def __init__(self, study: Path, out: Path, address: str) -> None:
         self.out = out
-        self.said = out.parent / f"{out.name}.txt"
+        self.said = study.with_name(
+            f"{out.name}.txt"
+        )  # not on the disk of `out`, which may be full
         arguments = ["run", str(study), "--out", str(out), "--address", address]
         self._command = [sys.executable, "-m", "sweep.cli.main", *arguments]
         self.calls = 0
