@@ -134,7 +134,8 @@ def test_a_study_for_which_there_is_never_room_ends_and_says_why(
     assert len(finished.failures) == 1
     assert any(sentence.endswith(room) for sentence in said)
     ray.kill(other)
-    again = run(study, str(tmp_path / "out"))
+    patient = study.lanes.model_copy(update={"start_timeout": 10})
+    again = run(study.model_copy(update={"lanes": patient}), str(tmp_path / "out"))
     assert (again.is_settled, again.failed) == (True, {})
 
 
