@@ -17,6 +17,11 @@ ended early said why, in a sentence. The exit code is 1 if any of this does not 
 
 Printed: per kind, what faults have cost; and what lanes cost on the head. The full disk takes the
 right to mount a small one; without it that kind is left out.
+
+On two cores that others used as well (load 10 to 40), 52 faults took 28 minutes, in three studies.
+14 of them met a stage at work; it lost 0.3 to 64 s and was at work again after 10 to 154 s, most of
+which is the start of processes. A study began 1.13 to 1.2 times as many stages as it has. A lane
+is four processes on the head with 0.74 GB of their own.
 """
 
 import argparse
