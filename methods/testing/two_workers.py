@@ -70,7 +70,8 @@ def report(study: Study, method: str) -> Report:
 
 
 def _after_break(bench: Workbench, order: Order, results: dict[str, Result]) -> State:
-    if not bench.worker.trainer.method.resumes() or not (trainings := bench.trainings(order)):
+    trainings, steps = bench.trainings(order), bench.plan.study.training.steps
+    if not trainings or steps < 2 or not bench.worker.trainer.method.resumes():
         return {}
     with TemporaryDirectory() as mine:
         (folder,) = broadcast_object_list([mine])  # that of the first worker

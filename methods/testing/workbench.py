@@ -24,7 +24,7 @@ from sweep.storage.folder import Folder
 from sweep.study.schema import Study
 
 AFTER = 3
-"""Steps after which a training is left that has a break."""
+"""Steps after which a training is left that has a break; fewer if it has no more."""
 
 
 class Workbench:
@@ -91,13 +91,15 @@ class Workbench:
             results: Of the units that it starts from, by key.
             folder: Where its checkpoint goes, the same for all workers.
         """
-        worker, steps = self.worker, iter(range(1, AFTER + 1))
+        worker, training = self.worker, self.plan.study.training
+        after = min(AFTER, training.steps_of(unit.prefix[-1]) - 1)
+        steps = iter(range(1, after + 1))
         unit = replace(unit, evaluation="")
         worker.checkpoints = Checkpoints(
             CheckpointFiles(Folder(folder)),
             worker.accelerator,
             every=math.inf,
-            is_leaving=lambda: next(steps, 0) == AFTER,
+            is_leaving=lambda: next(steps, 0) == after,
             look=0,
         )
         try:
