@@ -122,7 +122,7 @@ def test_a_study_for_which_there_is_never_room_ends_and_says_why(
         tmp_path,
         design={"name": "fixed", "orders": [["a", "b"]]},
         benchmark={"name": TOY, "num_tasks": 2},
-        lanes={"count": 1, "start_timeout": 1 / 3},
+        lanes={"count": 1, "start_timeout": 1.0},
     )
     said: list[str] = []
     finished = run(
