@@ -30,7 +30,7 @@ def study_in(folder: Path, minutes: float) -> Study:
     """One stage of some seconds, and a short one."""
     return toy_study(
         folder,
-        {"notes": {"method": "tests.faulty:Notes", "notes": str(folder / "notes"), "seconds": 0.1}},
+        {"notes": {"method": "tests.faulty:Notes", "notes": str(folder / "notes"), "seconds": 0.4}},
         benchmark={"name": TOY, "num_tasks": 2},
         design={"name": "fixed", "orders": [["a", "b"]]},
         training={"steps": STEPS, "batch_size": 16, "lr": 3e-3, "per_task": {"b": {"steps": 5}}},
@@ -47,6 +47,12 @@ def noted(folder: Path) -> dict[int, list[int]]:
             if prefix == "a":
                 steps.setdefault(int(process), []).append(int(met))
     return steps
+
+
+def hurry(folder: Path) -> None:
+    """Lets steps take no longer than they have to once another process has taken over."""
+    if len(noted(folder)) == 2:
+        (folder / "notes.hurry").touch()
 
 
 def check(folder: Path, finished: Finished, study: Study) -> tuple[list[int], list[int]]:
@@ -69,6 +75,7 @@ def test_a_killed_worker_goes_on_from_the_last_checkpoint(tmp_path: Path) -> Non
     killed: list[int] = []
 
     def kill(*_: object) -> None:
+        hurry(tmp_path)
         if not killed and list(tmp_path.glob("out/stages/*/checkpoint.json")):
             killed.extend(noted(tmp_path))
             os.kill(killed[0], signal.SIGKILL)
@@ -83,6 +90,8 @@ def test_a_killed_worker_goes_on_from_the_last_checkpoint(tmp_path: Path) -> Non
 def cluster(no_ray: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """A head, and two machines for one lane each."""
     monkeypatch.setenv("RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S", "1")
+    # The Ray that other tests share has none, and has left its environment.
+    monkeypatch.setenv("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "1")
     cluster = Cluster(head_node_args={"num_cpus": 0, "include_dashboard": False})
     for _ in range(2):
         cluster.add_node(num_cpus=1)
@@ -95,6 +104,7 @@ def test_a_machine_that_has_to_leave_hands_its_stage_over(tmp_path: Path, cluste
     told: list[tuple[bool, str]] = []
 
     def warn(*_: object) -> None:
+        hurry(tmp_path)
         if not told and any(len(steps) > 10 for steps in noted(tmp_path).values()):
             rooms = ray.util.placement_group_table().values()  # the trial's too
             (lane,) = [room for room in rooms if room["bundles"][0].get("CPU")]
