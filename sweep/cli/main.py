@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from sweep.cache import is_full
 from sweep.cli.commands import command
 from sweep.cli.console import console, errors, say
 from sweep.cli.data_command import data
@@ -367,7 +368,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(("Error:", "red"), f" {error}", to=errors)
         return EXIT_INPUT
     except OSError as error:  # a disk that is full, a server that does not answer
-        say(("Error:", "red"), f" {' '.join(str(error).split())}", to=errors)
+        advice = "a disk is full, make room and run the same command again: "
+        reason = " ".join(str(error).split())
+        say(("Error:", "red"), f" {advice if is_full(error) else ''}{reason}", to=errors)
         return EXIT_FAILED
     except SystemExit as end:  # typer ends like this, after printing what is wrong
         return end.code if isinstance(end.code, int) else EXIT_FAILED if end.code else 0

@@ -11,6 +11,7 @@ from typing import Any
 import ray
 from ray._private import ray_constants, services
 
+from sweep.engine.contract import WATCHER
 from sweep.errors import InputError
 from sweep.study.schema import Lanes
 
@@ -52,7 +53,7 @@ ENVIRONMENT = {
 """Environment variables of Ray and glibc for every process of a study."""
 ON_ONE_MACHINE = {
     # Only machines of a cloud are preempted: this saves one process per lane.
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    WATCHER: "0",
     # Ray would run its workers at nice 15, where every small process interrupts them: a tenth of
     # their time on two cores. (`nice sweep run` lowers the priority of all of them.)
     "RAY_worker_niceness": "0",

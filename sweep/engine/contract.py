@@ -11,6 +11,9 @@ from ray.util.placement_group import PlacementGroup
 MOST_TRIALS = 1000
 """Trials that Tune can follow at a time: what it does for each grows with their number."""
 
+WATCHER = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
+"""Environment variable that says whether Train asks which machines are about to vanish; "0": no."""
+
 LEAST_SECONDS = 7200.0
 """How long a lane may get nothing done at least, unless the study says: reading a large model from
 a slow disk and some steps of methods are single calls that say nothing meanwhile."""

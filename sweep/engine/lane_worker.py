@@ -1,5 +1,6 @@
 """Runs in every worker of a lane: computes unit after unit, until the coordinator says stop."""
 
+import os
 import pickle
 import platform
 import sys
@@ -17,7 +18,14 @@ from accelerate.utils import broadcast_object_list
 from ray import train
 
 from sweep.cache import is_full
-from sweep.engine.contract import LaneConfig, Sign, fault_here, find_coordinator, leave_here
+from sweep.engine.contract import (
+    WATCHER,
+    LaneConfig,
+    Sign,
+    fault_here,
+    find_coordinator,
+    leave_here,
+)
 from sweep.engine.coordinator import LEASE
 from sweep.errors import ChangedError, NoRoomError
 from sweep.plan.scheduler import Assignment
@@ -249,8 +257,11 @@ def _checkpoints(study: Study, accelerator: Accelerator, store: Store) -> Checkp
 
 
 def is_leaving() -> bool:
-    """Returns whether a machine of the lane is about to vanish; all its workers ask together."""
-    return train.get_preemption_info() is not None
+    """Returns whether a machine of the lane is about to vanish; all its workers ask together.
+
+    That takes Ray some milliseconds, which are saved where nobody watches for it.
+    """
+    return os.environ.get(WATCHER) != "0" and train.get_preemption_info() is not None
 
 
 def _start(read: Callable[[], T]) -> T:

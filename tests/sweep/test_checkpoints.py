@@ -201,8 +201,11 @@ def test_a_full_disk_costs_the_checkpoint_alone(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files, "write", full)
-    assert same(train(bench, Checkpoints(files, bench.worker.accelerator, 0, look=0)), whole)
-    assert not names(files)
+    # It is not handed over either: nothing could go on from there.
+    leaving = Checkpoints(files, bench.worker.accelerator, 0, lambda: True, look=0)
+    for checkpoints in (Checkpoints(files, bench.worker.accelerator, 0, look=0), leaving):
+        assert same(train(bench, checkpoints), whole)
+        assert not names(files)
 
 
 class Plain(FineTune):

@@ -13,7 +13,6 @@ from contextlib import suppress
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
-from safetensors import SafetensorError
 from torch.optim import Optimizer
 
 from methods.base import Method, State, part_of, tensors_of
@@ -111,16 +110,18 @@ class Checkpoints:
         is_due, steps = broadcast_object_list(seen)  # the first worker's clock counts
         self._next = done + steps
         is_leaving = self._is_leaving()
-        if is_due or is_leaving:
-            self._write(done, method, optimizer)
-        if is_leaving:
+        is_written = (is_due or is_leaving) and self._write(done, method, optimizer)
+        if is_leaving and is_written:
             raise HandedOverError(done)
 
-    def _write(self, done: int, method: Method, optimizer: Optimizer) -> None:
-        rank, digest = self._accelerator.process_index, ""
+    def _write(self, done: int, method: Method, optimizer: Optimizer) -> bool:
+        """Returns whether there now is a checkpoint of this step.
+
+        On a full disk, or with a server that is silent, there is none, and training goes on.
+        """
+        rank, digest, is_written = self._accelerator.process_index, "", False
         state = taken(method, optimizer, with_shared=rank == 0)
-        # On a full disk, or with a server that is silent, training goes on without.
-        with suppress(OSError, SafetensorError):
+        with suppress(OSError):
             digest = self._files.write(self._key, done, rank, state)
         digests = gather_object([digest])
         self._last = time.monotonic()
@@ -129,7 +130,9 @@ class Checkpoints:
             seconds = round(self.earlier + self._last - self._begun, 4)
             with suppress(OSError):
                 self._files.complete(self._key, Checkpoint(done, seconds, digests))
+                is_written = True
         PULSE.beat()
+        return bool(broadcast_object_list([is_written])[0])
 
     def drop(self, key: str) -> None:
         """Delete the checkpoint of the stage that was trained last, and now is stored."""
