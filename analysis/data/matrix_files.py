@@ -9,6 +9,7 @@ from typing import TextIO
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from analysis.data.accuracy_matrices import MatrixRun, results_of
 from analysis.data.formats import avalanche, facil, long_table, mammoth, matrix_table, mtil_results
@@ -163,7 +164,7 @@ def given_file(file: Source) -> GivenFile:
     if suffix in (".npy", ".npz"):
         return GivenFile(name, arrays=_arrays(path))
     if suffix == ".parquet":
-        return GivenFile(name, table=_table(pd.read_parquet(path)))
+        return GivenFile(name, table=_table(pq.read_table(path).to_pandas()))
     return _of_text(name, decoded(path.read_bytes()))
 
 

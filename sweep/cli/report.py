@@ -1,12 +1,10 @@
 """The report of a run."""
 
-import io
 import posixpath
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import yaml
 
 from analysis import write_report
@@ -75,7 +73,7 @@ def verdict(report: str) -> str:
         report: the path or URI of its report.html.
     """
     folder = Folder(posixpath.dirname(report))
-    table = pq.read_table(io.BytesIO(folder.read("tables/answers.parquet")))
+    table = folder.read_table("tables/answers.parquet")
     said = said_in(table.to_pandas())
     first = [answer for answer in said if answer.question == said[0].question]
     return "\n".join(spoken(answer, len(first) > 1) for answer in first)

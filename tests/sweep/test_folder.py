@@ -1,5 +1,7 @@
 """Where a folder is: paths, the home folder, and URIs as people write them."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,23 @@ def test_what_stands_in_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "too long" in Folder(str(tmp_path / ("x" * 300))).obstacle()
     monkeypatch.setattr("os.access", lambda *_: False)
     assert "may not be written to" in Folder(str(tmp_path / "new")).obstacle()
+
+
+def test_reading_a_table_starts_no_thread(tmp_path: Path) -> None:
+    """Arrow's threads abort now and then a process that ends just after it has read."""
+    code = """
+import sys
+import psutil
+import pyarrow as pa
+from sweep.storage.folder import Folder
+
+folder = Folder(sys.argv[1])
+folder.write_table(pa.table({"task": ["a", "b"]}), "table.parquet")
+before = psutil.Process().num_threads()
+assert folder.read_table("table.parquet").num_rows == 2
+print(psutil.Process().num_threads() - before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "0\n", done.stderr
