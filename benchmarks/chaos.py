@@ -61,8 +61,8 @@ DISK = "160m"
 PATIENCE = 600.0
 """Seconds without any progress after which the study is taken to hang: Ray takes a minute for some
 things, and this machine may be busy."""
-REFUSALS = 20
-"""How often the cluster may still be at work on what was killed, in turn."""
+MOST_PROBLEMS = 20
+"""Problems after which the benchmark gives up."""
 
 
 @dataclass
@@ -130,7 +130,6 @@ class Chaos:
         self.studies: list[dict[str, float]] = []
         self.head: dict[str, tuple[int, float]] = {}
         self.calm_seconds = self.seconds = 0.0
-        self._refused = 0
 
     def run(self, left: list[Planned]) -> None:
         """Runs studies until all faults that are left have happened."""
@@ -224,8 +223,9 @@ class Chaos:
         if self.mischief.is_full or self.mischief.is_ended:  # it is about to end
             return
         alive = {one.pid for one in children(psutil.Process()) if runs(one)}
-        if driver.process.poll() is None and self.mischief.do(kind, driver):
-            self.faults.append(Fault(kind, now, alive, now - self._started))
+        fault = Fault(kind, now, alive, now - self._started)
+        if driver.process.poll() is None and self.mischief.do(fault, driver):
+            self.faults.append(fault)
             self._say(f"{len(self.faults):3d} {kind}, {now - self._started:.1f} s after a start")
             self._last = now
             left.pop(0)
@@ -249,12 +249,9 @@ class Chaos:
             full[-1].until = time.time()
         if code == 0:
             return True
-        self._refused = self._refused + 1 if code == 2 else 0
-        if code == 2 and "already working on another study" in said and self._refused < REFUSALS:
-            time.sleep(2)
-        elif not (was_told and code in (130, -2, -9, -15)) and not (was_full and code == 1):
+        if not (was_told and code in (130, -2, -9, -15)) and not (was_full and code == 1):
             self.problems.append(f"`sweep run` ended with {code}: {said[-2000:]}")
-            if len(self.problems) > REFUSALS:
+            if len(self.problems) > MOST_PROBLEMS:
                 raise Failed("`sweep run` ends again and again")
         driver.start()
         self._started = self._moved = time.time()

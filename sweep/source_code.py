@@ -57,6 +57,23 @@ def code_from(modules: Collection[str]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
+def places_of(modules: Collection[str]) -> list[Path]:
+    """Returns the files and folders that another machine needs to import some modules.
+
+    Those of installed packages are not among them: they have to be installed there as well.
+
+    >>> places_of(["methods.baselines.finetune", "torch.nn"])
+    []
+    """
+    places: dict[str, Path] = {}
+    for top in {_top(module) for module in modules if _is_loose(module)}:
+        spec = importlib.util.find_spec(top)
+        if spec is not None:
+            folders = list(spec.submodule_search_locations or ())
+            places[top] = Path(folders[0] if folders else str(spec.origin))
+    return [place for _, place in sorted(places.items())]
+
+
 def _top(module: str) -> str:
     return module.partition(".")[0]
 

@@ -262,3 +262,26 @@ class Elsewhere(Toy):
             time.sleep(10)  # until Ray has noticed
             (notes / "waited").touch()
         return super().load()
+
+
+class MeetsConfig(FineTuneConfig):
+    """Files that say that it has begun, and that it may go on."""
+
+    mine: str
+    others: str
+
+
+class Meets(FineTune):
+    """Learns only once others have put a file there, such as another study that is at work."""
+
+    Config = MeetsConfig
+    config: MeetsConfig
+
+    def before_task(self, stage: Stage) -> None:
+        """Wait for the file."""
+        Path(self.config.mine).touch()
+        deadline = time.monotonic() + 500
+        while not Path(self.config.others).exists():
+            if time.monotonic() > deadline:
+                raise ValueError(f"there is no {self.config.others}")
+            time.sleep(0.1)

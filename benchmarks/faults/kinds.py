@@ -102,8 +102,9 @@ class Mischief:
         self.is_ended = False
         """Whether the driver was told to end, or killed."""
 
-    def do(self, kind: str, driver: Driver) -> bool:
+    def do(self, fault: Fault, driver: Driver) -> bool:
         """Makes a fault happen; returns False if there is nothing yet that it could happen to."""
+        kind = fault.kind
         if kind in VICTIMS:
             return self._each(self._one(kind), signal.SIGKILL)
         if kind in SIGNALS:
@@ -119,9 +120,9 @@ class Mischief:
         node = self._rng.choice(nodes)
         self._touched.append(node)
         if kind == "frozen node":
-            self._freeze(node)
+            self._freeze(node, fault)
             return True
-        self._after(REPLACED, lambda: self._replace(node))
+        self._after(REPLACED, lambda: self._replace(node, fault))
         hit = processes(node) if kind == "node" else [psutil.Process(raylet_of(node))]
         send(hit, signal.SIGKILL)
         return True
@@ -144,17 +145,18 @@ class Mischief:
         self._after(seconds, lambda: send([worker], signal.SIGCONT))
         return True
 
-    def _freeze(self, node: Any) -> None:
+    def _freeze(self, node: Any, fault: Fault) -> None:
         frozen = processes(node)
         send(frozen, signal.SIGSTOP)
 
         def thaw() -> None:
             send(frozen, signal.SIGCONT)
-            self._after(REPLACED, lambda: self._replace(node))
+            self._after(REPLACED, lambda: self._replace(node, fault))
 
         self._after(FROZEN, thaw)
 
-    def _replace(self, node: Any) -> None:
+    def _replace(self, node: Any, fault: Fault) -> None:
+        fault.until = time.time()  # what it has begun since it was let go on ends here
         self._machines.remove(node)
         self._touched.remove(node)
         self._machines.add()

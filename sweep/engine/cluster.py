@@ -1,15 +1,18 @@
 """Sets up the Ray cluster that a study runs on, and counts the lanes that it can hold."""
 
+import json
 import os
 import socket
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import ray
 from ray._private import ray_constants, services
+from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
+from ray.exceptions import RuntimeEnvSetupError
 
 from sweep.engine.contract import WATCHER
 from sweep.errors import InputError
@@ -19,19 +22,22 @@ NAMESPACE = "task-order-sweep"
 """Ray namespace in which a coordinator is found by its name."""
 HEAD = "node:__internal_head__"
 """Name of a resource of which every Ray head has one unit. Trials and the coordinator take shares
-of it: that keeps them off the worker nodes, costs no CPU, and limits the number of trials at a
-time. Private to Ray; checked with 2.60, tests/sweep/test_private_names.py fails if it changes."""
-SHARE = 0.99
-"""Share of the head for one study; Ray's own actors, such as a job's supervisor, need the rest."""
-HEAD_SECONDS = 10.0
-"""How long the previous study on a cluster may take to release the head."""
+of it: that keeps them off the worker nodes, wherever the driver is, and costs no CPU. Private to
+Ray; checked with 2.60, tests/sweep/test_private_names.py fails if it changes."""
+COORDINATOR_SHARE = 0.001
+"""Share of the head that a study's coordinator takes."""
+TRIAL_SHARE = 0.0004
+"""Share of the head that a trial takes."""
+LANE_SHARE = TRIAL_SHARE + 0.001
+"""Share of the head for a lane: for its trial, and for a helper of Train that `LaneTrainer` goes
+without, but would have again if Ray renamed it."""
+OTHERS_SHARE = 0.01
+"""Share of the head for Ray's own actors, such as a job's supervisor."""
 STARTS = 3
 """How often a Ray of our own is started: Ray waits for some of its processes for 15 to 30 s, which
 a loaded machine or a slow disk may exceed."""
 PROBE_SECONDS = 5.0
 """How long the head of a cluster may take to answer."""
-MOST_LANES = 700
-"""Most lanes; more would leave no share of the head for a trial: Ray counts in ten thousandths."""
 
 ENVIRONMENT = {
     # Train looks at its workers every 2 s by default, and a lane that ends has to wait for that.
@@ -67,12 +73,19 @@ ON_ONE_MACHINE = {
 
 
 @contextmanager
-def connected(address: str | None, lanes: Lanes) -> Iterator[None]:
+def connected(
+    address: str | None, lanes: Lanes, own_code: Sequence[Path] = ()
+) -> Iterator[None]:
     """Connects to a cluster or, without an address, starts a Ray that ends with this process.
+
+    Args:
+        address: Of the cluster.
+        lanes: As the study asks for them.
+        own_code: Files and folders that workers import, which a cluster is sent; Ray does it.
 
     Raises:
         InputError: this process is connected already, and `address` names a cluster; or Ray
-            cannot start, or not be reached.
+            cannot start, or not be reached, or the code is too large for it.
     """
     if ray.is_initialized():
         if address:
@@ -86,7 +99,7 @@ def connected(address: str | None, lanes: Lanes) -> Iterator[None]:
     environment = ENVIRONMENT if address else ENVIRONMENT | ON_ONE_MACHINE
     with _set(environment):
         if address:
-            _connect(address, environment)
+            _connect(address, environment, own_code)
         else:
             _start(lanes)
         try:
@@ -95,7 +108,10 @@ def connected(address: str | None, lanes: Lanes) -> Iterator[None]:
             ray.shutdown()
 
 
-def _connect(address: str, environment: Mapping[str, str]) -> None:
+def _connect(address: str, environment: Mapping[str, str], own_code: Sequence[Path]) -> None:
+    runtime_env: dict[str, Any] = {"env_vars": dict(environment)}
+    if own_code and not _brings_code():
+        runtime_env["py_modules"] = [str(place) for place in own_code]
     try:
         place = address.removeprefix("ray://")
         if place == address:  # it may be "auto"
@@ -103,9 +119,20 @@ def _connect(address: str, environment: Mapping[str, str]) -> None:
         host, _, port = place.rpartition(":")
         # Ray would try for many minutes where nothing listens.
         socket.create_connection((host.strip("[]"), int(port)), PROBE_SECONDS).close()
-        _init(address=address, runtime_env={"env_vars": environment})
+        _init(address=address, runtime_env=runtime_env)
+    except RuntimeEnvSetupError as error:
+        raise InputError(
+            f"the code that the study names cannot be sent to the cluster: {_reason(error)}."
+        ) from None
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"--address '{address}' cannot be reached: {_reason(error)}.") from None
+
+
+def _brings_code() -> bool:
+    """Returns whether this is a submitted job, which has sent its own files to all machines."""
+    job = json.loads(os.environ.get(RAY_JOB_CONFIG_JSON_ENV_VAR) or "{}")
+    sent = job.get("runtime_env") or {}
+    return bool(sent.get("working_dir") or sent.get("py_modules"))
 
 
 def _start(lanes: Lanes) -> None:
@@ -170,9 +197,10 @@ def fit_lanes(lanes: Lanes, num_runs: int, grows: bool) -> Lanes:
         grows: Whether the cluster may grow until it holds the lanes asked for.
 
     Raises:
-        InputError: the cluster cannot hold one lane and does not grow.
+        InputError: the cluster cannot hold one lane and does not grow, or its head no trial more.
     """
     cluster = ray.cluster_resources()
+    on_head = _room_on_head()
     gpus = lanes.gpus_per_worker
     if isinstance(gpus, str):
         gpus = 1.0 if cluster.get("GPU", 0) >= 1 else 0.0
@@ -194,21 +222,22 @@ def fit_lanes(lanes: Lanes, num_runs: int, grows: bool) -> Lanes:
             f"{cluster.get('CPU', 0):g} and {cluster.get('GPU', 0):g}; reduce cpus_per_worker, "
             f"gpus_per_worker or workers, or set lanes.count on a cluster (--address) that grows."
         )
-    count = min(count, num_runs, MOST_LANES)
+    count = min(count, num_runs, on_head)
     return lanes.model_copy(update={"count": count, "gpus_per_worker": gpus})
 
 
-def check_head() -> None:
-    """Waits a moment until the head of the cluster is free for a study.
+def _room_on_head() -> int:
+    """Returns how many lanes the head of the cluster has room for, besides those of other studies.
 
     Raises:
-        InputError: another study, or something else, uses the head.
+        InputError: not for one.
     """
-    deadline = time.monotonic() + HEAD_SECONDS
-    while (free := ray.available_resources().get(HEAD, 0.0)) < SHARE:
-        if time.monotonic() > deadline:  # Ray reports with a delay what has been freed
-            raise InputError(
-                f"the cluster is already working on another study: {1 - free:.0%} of its head "
-                f"({HEAD}) is in use; wait until that study ends, or use another cluster."
-            )
-        time.sleep(0.2)
+    free = ray.available_resources().get(HEAD, 0.0)
+    # Ray counts in ten thousandths.
+    room = int(round((free - COORDINATOR_SHARE - OTHERS_SHARE) / LANE_SHARE, 3))
+    if room < 1:
+        raise InputError(
+            f"the head of the cluster has no room for another study: {1 - free:.0%} of it ({HEAD}) "
+            f"is in use; wait until another one ends, or use another cluster."
+        )
+    return room

@@ -106,9 +106,15 @@ class Coordinator:
         """Returns whether a trial may have or keep a lane; one that stops asking loses it."""
         now = time.monotonic()
         self._lanes = {name: seen for name, seen in self._lanes.items() if now - seen < LEASE}
-        if lane in self._lanes or len(self._lanes) < self._limits.count:
+        wanted = len(self._lanes) + 1
+        has_room = wanted <= self._limits.count
+        if lane in self._lanes or (has_room and self.scheduler.can_use(wanted)):
             self._lanes[lane] = now
         return lane in self._lanes
+
+    def _is_superfluous(self, lane: str) -> bool:
+        """Returns whether other lanes can do all that is left; what this one holds is freed."""
+        return not self.scheduler.can_use(len(self._lanes.keys() | {lane}))
 
     async def tend(self) -> None:
         """Frees what dead lanes have left, and ends a study in which no lane starts."""
@@ -136,7 +142,7 @@ class Coordinator:
     async def next(
         self, lane: str, held: list[str], loaded: tuple[str, str] | None, most: int = 1
     ) -> list[Assignment] | Literal["stop"] | None:
-        """Returns work for a lane; None: ask again; "stop": there will be none."""
+        """Returns work for a lane; None: ask again; "stop": there will be none for it."""
         claimed: list[Assignment] = []
 
         def found() -> bool:
@@ -146,16 +152,19 @@ class Coordinator:
             if self.scheduler.is_settled or lane in self._dismissed:
                 return True
             claimed = self.scheduler.claim_several(lane, held, loaded, now, most)
-            return bool(claimed)
+            return bool(claimed) or self._is_superfluous(lane)
 
         if lane in self.scheduler.in_hand:  # its workers are new, and know nothing of it
             self.scheduler.lose(lane, self._loss_of(lane))
         if lane in self._heard:
             self._left_out.ready(self._heard[lane].sign.room)
         await self._wait_until(found)
-        if not claimed:
-            return "stop" if self.scheduler.is_settled or lane in self._dismissed else None
-        return claimed
+        if claimed:
+            return claimed
+        if self.scheduler.is_settled or lane in self._dismissed or self._is_superfluous(lane):
+            self._lanes.pop(lane, None)
+            return "stop"
+        return None
 
     def _end_hanging(self, now: float) -> None:
         """Ends the workers of lanes that get nothing done; Train then starts new ones."""

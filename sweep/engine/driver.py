@@ -4,7 +4,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +14,17 @@ import ray
 from ray import cloudpickle, tune
 from ray.tune.logger import JsonLoggerCallback
 from ray.tune.result import EXPR_PARAM_PICKLE_FILE
+from ray.tune.search import BasicVariantGenerator
 
 from sweep.cache import is_full
-from sweep.engine.cluster import HEAD, NAMESPACE, SHARE, check_head, connected, fit_lanes
+from sweep.engine.cluster import (
+    COORDINATOR_SHARE,
+    HEAD,
+    NAMESPACE,
+    TRIAL_SHARE,
+    connected,
+    fit_lanes,
+)
 from sweep.engine.contract import LaneConfig, LaneLimits, group_size
 from sweep.engine.coordinator import Coordinator
 from sweep.engine.left_out import UnfitMachine
@@ -31,11 +39,6 @@ from sweep.storage.lock import RunLock
 from sweep.storage.run_folder import RunFolder
 from sweep.study.schema import Lanes, Study
 
-COORDINATOR_SHARE = 0.05
-"""Share of the head that the coordinator takes."""
-TRAIN_SHARE = 0.001
-"""Share of the head that Train takes per lane for a helper process. `LaneTrainer` goes without that
-helper, but would have it again if Ray renamed it."""
 GONE = "its folder was removed while it ran"
 """Why a study breaks off whose run folder is no longer there."""
 POLL_SECONDS = 1.0
@@ -102,9 +105,8 @@ def run(
     check_inputs(plan)
     ours = address is None and not ray.is_initialized()
     # The folder is taken before Ray starts, which takes seconds.
-    with lock, connected(address, study.lanes):
+    with lock, connected(address, study.lanes, plan.pinned.own_code(study)):
         lanes = fit_lanes(study.lanes, len(plan.runs), grows=not ours)
-        check_head()
         damaged = run_folder.mend()
         run_folder.prepare()
         save(plan, run_folder.folder)
@@ -150,7 +152,7 @@ def _sweep(
     errors: list[str] = []
     with terminated_as_interrupted(), watch:
         try:
-            grid = _tuner(plan, lane, run_folder, int(lanes.count)).fit()
+            grid = _tuner(plan, lane, run_folder, int(lanes.count), set(watch.done)).fit()
             errors = [str(error).strip().splitlines()[-1] for error in grid.errors]
         except Exception as error:  # Tune's own: what it writes into the run folder cannot be
             if not watch.is_folder_gone:
@@ -183,20 +185,20 @@ def _limits(lanes: Lanes) -> LaneLimits:
     )
 
 
-def _tuner(plan: Plan, lane: LaneConfig, run_folder: RunFolder, lanes: int) -> "tune.Tuner":
-    # The share of the head limits trials to the number of lanes, or a few more where lanes are
-    # many (shares are rounded down); the coordinator grants a lane only to as many as there are.
-    share = int((SHARE - COORDINATOR_SHARE - lanes * TRAIN_SHARE) / lanes * 10_000) / 10_000
+def _tuner(
+    plan: Plan, lane: LaneConfig, run_folder: RunFolder, lanes: int, done: Collection[str]
+) -> "tune.Tuner":
     # with_parameters puts the runs into Ray's object store once, instead of into every trial.
     trainable = tune.with_parameters(
         OrderTrial, lane=lane, runs=plan.runs, evaluation=plan.study.evaluation
     )
     return tune.Tuner(
-        tune.with_resources(trainable, {"CPU": 0, HEAD: share}),
-        param_space=_choices(plan.runs),
+        tune.with_resources(trainable, {"CPU": 0, HEAD: TRIAL_SHARE}),
+        param_space=_choices(plan.runs, done),
         tune_config=tune.TuneConfig(
             metric="average_accuracy",
             mode="max",
+            search_alg=BasicVariantGenerator(max_concurrent=lanes),
             reuse_actors=True,  # a trial's actor, and with it its lane, goes on with the next order
             trial_name_creator=lambda trial: f"order_{trial.trial_id}",
         ),
@@ -221,11 +223,16 @@ class _Results(JsonLoggerCallback):  # type: ignore[misc]  # mypy skips ray, so 
         Path(trial.local_path, EXPR_PARAM_PICKLE_FILE).unlink(missing_ok=True)
 
 
-def _choices(runs: Sequence[Run]) -> dict[str, Any]:
+def _choices(runs: Sequence[Run], done: Collection[str]) -> dict[str, Any]:
     """Returns Tune's search space: the index of a run, and what its table shows of it.
 
     Of thousands of runs a trial has several, and shows the first. Tune copies the whole grid for
-    every trial, so the grid has only numbers.
+    every trial, so the grid has only numbers. Trials without work come last: while one actor rushes
+    through them, Tune would start no other, and with it no other lane.
+
+    Args:
+        runs: All of the study.
+        done: Keys of the units that are done.
     """
     size = group_size(len(runs))
 
@@ -238,8 +245,12 @@ def _choices(runs: Sequence[Run]) -> dict[str, Any]:
             "order": " > ".join(run.order),
         }
 
+    def is_done(trial: int) -> bool:
+        its = runs[trial * size : (trial + 1) * size]
+        return all(key in done for run in its for key in run.stages)
+
     return {
-        "index": tune.grid_search(list(range(math.ceil(len(runs) / size)))),
+        "index": tune.grid_search(sorted(range(math.ceil(len(runs) / size)), key=is_done)),
         "run": tune.sample_from(shown),
     }
 

@@ -105,12 +105,15 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # mypy skips ray, so th
     def _ask(self, question: str, *arguments: object) -> Any:
         """Asks the coordinator until it has an answer, and keeps a lane going meanwhile.
 
-        Tune may start a few more trials than there are lanes; those only wait for results.
+        Where there are fewer units at a time than lanes, a trial has none, and only waits.
         """
         while True:
             try:
+                has_ended = self.thread and not self.thread.is_alive()
                 if self.error:
                     self._close_lane(self.error)
+                elif has_ended:  # there was nothing to do for it
+                    self._forget_lane()
                 if self._call("open_lane", self.lane.lane) and self.thread is None:
                     self.thread = threading.Thread(target=self._run_lane, daemon=True)
                     self.thread.start()
@@ -131,6 +134,9 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # mypy skips ray, so th
         self.not_started += isinstance(error, ControllerError)
         if not isinstance(error, ControllerError) or self.not_started > MOST_NOT_STARTED:
             raise RuntimeError(f"the lane ended: {error}")
+        self._forget_lane()
+
+    def _forget_lane(self) -> None:
         self.lane, self.thread, self.error = self._renamed(self.lane), None, None
 
     def _call(self, question: str, *arguments: object) -> Any:

@@ -129,6 +129,24 @@ class Scheduler:
         """Whether every unit is done or has failed for good."""
         return len(self.failed) == len(self.todo)
 
+    def can_use(self, lanes: int) -> bool:
+        """Returns whether so many lanes may have work at a time, now or later.
+
+        Chains of units that are left run side by side: there are no more of them than have begun
+        or could begin now, or than will end, whichever are more.
+        """
+        begin = end = 0
+        for key in self.todo:
+            if max(begin, end) >= lanes:
+                break
+            if key not in self.failed:
+                begin += self._parents_done(key)
+                end += key in self._trained or not any(map(self._waits, self.graph.children[key]))
+        return max(begin, end) >= lanes
+
+    def _waits(self, key: str) -> bool:
+        return self._lacks_state(key) and key not in self.failed
+
     def claim(
         self, lane: str, held: Collection[str], method: tuple[str, str] | None, now: float
     ) -> Assignment | None:

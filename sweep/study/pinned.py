@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from methods.base import Method
 from sweep.errors import ChangedError, unknown
 from sweep.registry import name_of, parts
-from sweep.source_code import code_from, code_of
+from sweep.source_code import code_from, code_of, places_of
 from sweep.study.backbones import Source, find_source
 from sweep.study.expert_sources import ExpertSource, find_experts
 from sweep.study.schema import Study
@@ -40,6 +41,13 @@ class Pinned:
     def of_backbone(self, label: str) -> dict[str, ExpertSource]:
         """Returns the experts that are loaded for a backbone, by task; none if they are trained."""
         return {task: found for (name, task), found in self.experts.items() if name == label}
+
+    def own_code(self, study: Study) -> list[Path]:
+        """Returns the files and folders of code of one's own, which workers have to import."""
+        modules = {module for found in self.code.values() for module in found}
+        for config in study.data().values():
+            modules |= code_of(type(config)).keys()
+        return places_of(modules)
 
     def verify_data(self, study: Study) -> None:
         """Makes sure that what is about to be loaded is what the study was planned with.

@@ -15,7 +15,7 @@ from sweep.engine import placement
 from sweep.engine.contract import LEAST_SECONDS, STAGES, Fault, LaneLimits, Sign
 from sweep.engine.coordinator import LEASE, PATIENCE, Coordinator
 from sweep.engine.left_out import FAILED_STARTS
-from sweep.plan.scheduler import MAX_LOSSES, Assignment
+from sweep.plan.scheduler import CRASH, MAX_LOSSES, Assignment
 from sweep.storage.folder import Folder
 from sweep.storage.planned import PLAN
 from sweep.storage.store import Record
@@ -115,6 +115,35 @@ def test_lane_whose_train_job_died_makes_room_at_once(coordinator: Coordinator) 
     assert coordinator.open_lane("one")
     coordinator.close_lane("one", "boom")
     assert coordinator.open_lane("two")
+
+
+def ask(coordinator: Coordinator, lane: str) -> Any:
+    return asyncio.run(coordinator.next(lane, [], None))
+
+
+@pytest.mark.usefixtures("coordinator")
+def test_a_lane_that_others_do_without_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two chains are left, then one: the second lane ends, and is replaced once it is needed."""
+    monkeypatch.setattr(module, "WAIT", 0.01)
+    plan = plan_of(study_of([("a", "b"), ("b", "a")], ["finetune"]))
+    Folder(str(tmp_path)).write(json.dumps({"graph": plan.as_dict()}).encode(), PLAN)
+    coordinator = Coordinator(str(tmp_path), replace(LIMITS, count=3))
+    finish(coordinator, first_of(coordinator, "one"))  # the untouched backbone
+    assert [coordinator.open_lane(lane) for lane in ("one", "two", "three")] == [True, True, False]
+    a, b = first_of(coordinator, "one"), first_of(coordinator, "two")
+    finish(coordinator, a)
+    last = first_of(coordinator, "one")
+    assert ask(coordinator, "two again") == "stop"
+    finish(coordinator, b)
+    finish(coordinator, first_of(coordinator, "two"))
+    assert ask(coordinator, "two") == "stop"
+    assert not coordinator.open_lane("two")
+    coordinator.scheduler.lose("one", CRASH)
+    coordinator.close_lane("one", "its machine is gone")
+    assert coordinator.open_lane("two")
+    assert first_of(coordinator, "two") == last
 
 
 def sign(beats: int, key: str | None = None, room: str = "room", place: str = "") -> Sign:

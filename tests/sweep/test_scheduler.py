@@ -206,3 +206,29 @@ def test_failed_evaluation_spares_what_starts_from_the_state() -> None:
     assert claims == {a, key_of(plan, "b"), key_of(plan, "a", "b")}
     scheduler.fail("lane-0", a, "boom", final=True)
     assert set(scheduler.failed) == {a}
+
+
+def test_how_many_lanes_may_have_work_at_a_time() -> None:
+    plan = plan_of(study_of([("a", "b", "c"), ("a", "c", "b"), ("b", "a", "c")]))
+    scheduler = Scheduler(plan, kept({key_of(plan): False}), LEASE)
+    assert [scheduler.can_use(lanes) for lanes in (1, 2, 3, 4)] == [True, True, True, False]
+    for prefix in ("a", "ab", "abc", "ac"):
+        scheduler.finish(key_of(plan, *prefix))
+    assert [scheduler.can_use(lanes) for lanes in (2, 3)] == [True, False]  # acb; b, ba, bac
+    scheduler.give_up(key_of(plan, "b"), "boom")
+    assert [scheduler.can_use(lanes) for lanes in (1, 2)] == [True, False]
+    scheduler.finish(key_of(plan, *"acb"))
+    assert not scheduler.can_use(1)
+
+
+def test_experts_that_are_merged_in_the_end_are_trained_side_by_side() -> None:
+    plan = plan_of(study_of([("a", "b", "c")], [MERGED]))
+    scheduler = Scheduler(plan, kept({key_of(plan): False}), LEASE)
+    assert [scheduler.can_use(lanes) for lanes in (3, 4)] == [True, False]
+
+
+def test_stages_that_are_only_evaluated_are_so_side_by_side() -> None:
+    plan = plan_of(study_of([("a", "b", "c")]))
+    states = {key: Kept(has_state=True, has_scores=False) for key in plan.units}
+    scheduler = Scheduler(plan, states, LEASE)
+    assert [scheduler.can_use(lanes) for lanes in (3, 5)] == [True, False]
