@@ -55,7 +55,7 @@ def until_the_end() -> Iterator[ExitStack]:
 
 
 @pytest.fixture
-def shared_ray(until_the_end: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+def shared_ray(until_the_end: ExitStack) -> None:
     """A Ray as `run` starts it, which stays for all tests that ask for no other."""
     import ray
 
@@ -64,8 +64,6 @@ def shared_ray(until_the_end: ExitStack, monkeypatch: pytest.MonkeyPatch) -> Non
 
     if not ray.is_initialized():
         until_the_end.enter_context(cluster.connected(None, Lanes(count=2, cpus_per_worker=1)))
-    # The study of the test before may take longer to vanish where others use the cores.
-    monkeypatch.setattr(cluster, "HEAD_SECONDS", 60.0)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.test_architecture import FILES, PACKAGES, ROOT, in_a_new_process, mod
 FLOORS = (
     {"errors", "texts", "source_code", "pulse"},
     {"cache", "plain_yaml"},
-    {"file_digests"},
+    {"file_digests", "fetched"},
     {"registry", "hub"},
     {"section"},
     {"similarity", "tasks"},

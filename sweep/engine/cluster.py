@@ -73,9 +73,7 @@ ON_ONE_MACHINE = {
 
 
 @contextmanager
-def connected(
-    address: str | None, lanes: Lanes, own_code: Sequence[Path] = ()
-) -> Iterator[None]:
+def connected(address: str | None, lanes: Lanes, own_code: Sequence[Path] = ()) -> Iterator[None]:
     """Connects to a cluster or, without an address, starts a Ray that ends with this process.
 
     Args:

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from sweep.errors import InputError, unknown
+from sweep.fetched import root_here
 from sweep.study.schema import STUDIES, Study
 from sweep.tasks.base import BenchmarkConfig
 from sweep.tasks.named.benchmark_files import benchmark_names
@@ -34,7 +35,7 @@ class DataOverview:
     @property
     def root(self) -> Path | None:
         """Where copies of data sets are looked for."""
-        return getattr(self.benchmark, "root", None)
+        return root_here(getattr(self.benchmark, "root", None))
 
     @property
     def is_there(self) -> bool:
@@ -121,7 +122,7 @@ def find_data(
         return DataOverview(config, ())
     written_out = config.datasets if isinstance(config, Published) else config
     sources = {**written_out.tasks, **written_out.probes}
-    return DataOverview(config, tuple(find_data_sets(sources, config.root)))
+    return DataOverview(config, tuple(find_data_sets(sources, root_here(config.root))))
 
 
 def _benchmark(
@@ -132,7 +133,7 @@ def _benchmark(
     if benchmark in benchmark_names() and not Path(benchmark).is_file():
         if overrides:
             raise InputError(f"'{benchmark}' is a benchmark; --set changes keys of a study.")
-        return Published(name=benchmark, root=None if root is None else Path(root))
+        return Published(name=benchmark, root=None if root is None else str(root))
     studies = {file.stem for file in STUDIES.glob("*.yaml")}
     is_name = Path(benchmark).parent == Path() and not Path(benchmark).suffix
     if is_name and benchmark not in studies and not Path(benchmark).exists():

@@ -9,6 +9,7 @@ from huggingface_hub.errors import RemoteEntryNotFoundError
 from pydantic import Field
 
 from sweep.errors import ChangedError, InputError, unknown
+from sweep.fetched import here, is_uri
 from sweep.hub import check_revision, commit_of, digest, has_file
 from sweep.section import Section
 
@@ -66,7 +67,7 @@ class Source:
     def location(self) -> str:
         """What transformers loads from; the folder of embedded backbones depends on the machine."""
         path = self.config.path
-        return str(EMBEDDED / path) if path in embedded() else path
+        return str(EMBEDDED / path) if path in embedded() else here(path)
 
     @property
     def identity(self) -> str:
@@ -131,15 +132,17 @@ def find_source(config: BackboneConfig) -> Source:
     if config.path in embedded():
         check_revision("backbone", config.path, config.revision)
         return Source(config, None, _identity(digest(EMBEDDED / config.path), config))
-    folder = Path(os.path.expanduser(config.path))
+    folder = Path(os.path.expanduser(here(config.path)))
     if folder.is_dir():
         if (folder / OPEN_CLIP).is_file() and not (folder / "config.json").is_file():
             raise _open_clip(config.path)
         if not (folder / "config.json").is_file():
             raise InputError(f"backbone '{config.path}': the folder holds no config.json.")
         check_revision("backbone", config.path, config.revision)
-        here = config.model_copy(update={"path": str(folder.resolve())})
-        return Source(here, None, _identity(digest(folder), config))
+        if is_uri(config.path):
+            return Source(config, None, _identity(digest(folder), config))
+        resolved = config.model_copy(update={"path": str(folder.resolve())})
+        return Source(resolved, None, _identity(digest(folder), config))
     if config.path.count("/") != 1 or config.path.startswith((".", "/", "~")):
         raise unknown("backbone (or hub id, or folder)", config.path, embedded())
     try:

@@ -14,20 +14,24 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import BeforeValidator, Field
 
 from methods.data import Images, Kind, Task, TaskForm
 from sweep.errors import InputError
+from sweep.fetched import is_uri
 from sweep.section import Section
 
 
-def _absolute(path: Path) -> Path:
+def _absolute(path: object) -> object:
     """Lanes work in other folders."""
-    return Path(os.path.expanduser(path)).absolute()  # Path's own raises an error
+    if not isinstance(path, str | Path) or is_uri(str(path)):
+        return path
+    return str(Path(os.path.expanduser(path)).absolute())  # Path's own raises an error
 
 
-FolderPath = Annotated[Path, AfterValidator(_absolute)]
-"""A folder in a study, which means the same place to every process."""
+FolderPath = Annotated[str, BeforeValidator(_absolute)]
+"""A folder in a study, which means the same place to every process: an absolute path, or a URI.
+`sweep.fetched.here` says where that is on this machine."""
 SCORES_OF: Mapping[Kind, tuple[str, ...]] = {
     "choices": ("accuracy", "class_accuracy"),
     "pairs": ("recall", *(f"{way}_r{k}" for way in ("i2t", "t2i") for k in (1, 5, 10))),

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from methods.data import Images
 from sweep import file_digests
 from sweep.errors import InputError
+from sweep.fetched import here
 from sweep.hub import HubOrFolder
 from sweep.tasks.base import ReferenceConfig, check_template
 from sweep.tasks.captioned_folder import SPLITS
@@ -67,7 +68,7 @@ class Dataset(ReferenceConfig):
     @property
     def _source(self) -> TaskSource:
         return TaskSource(
-            path=self.path,
+            path=here(self.path),
             config=self.subset,
             revision=self.revision,
             columns=Columns(image=self.image),

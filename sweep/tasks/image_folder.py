@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from methods.data import Split, Task
 from sweep import file_digests
 from sweep.errors import InputError, unknown
+from sweep.fetched import here
 from sweep.tasks.base import (
     Benchmark,
     BenchmarkConfig,
@@ -61,7 +62,7 @@ class ImageFolder(BenchmarkConfig):
 
     name: str = "folder"
     path: FolderPath = Field(
-        description="Holds TASK/train/CLASS/ and TASK/test/CLASS/ with images."
+        description="Holds TASK/train/CLASS/ and TASK/test/CLASS/ with images; or a URI of it."
     )
     tasks: tuple[str, ...] | None = Field(
         default=None,
@@ -153,14 +154,14 @@ class ImageFolder(BenchmarkConfig):
 
     def warnings(self) -> tuple[str, ...]:
         """Returns which tasks are tested on images to train on, and what was left out and why."""
-        return (*self._leaks(), *self._listing.left_out.sentences(str(self.path)))
+        return (*self._leaks(), *self._listing.left_out.sentences(self.path))
 
     def _leaks(self) -> Iterator[str]:
         for name, parts in self._listing.files.items():
             files = {part: list(chain(*classes.values())) for part, classes in parts.items()}
             trained = {self._contents[file] for file in files.get("train", ())}
             if leaked := [file for file in files["test"] if self._contents[file] in trained]:
-                place = os.path.relpath(leaked[0], self.path)
+                place = os.path.relpath(leaked[0], here(self.path))
                 yield (
                     f"Task '{name}': {plural(len(leaked), 'image')} in both train and test, such "
                     f"as '{place}', so its accuracy is too high."
@@ -185,10 +186,10 @@ class ImageFolder(BenchmarkConfig):
 
     def _folders(self, left_out: LeftOut) -> dict[str, str]:
         """Returns the paths of all folders that could be tasks, by name."""
-        if not self.path.is_dir():
+        if not os.path.isdir(here(self.path)):
             raise InputError(f"path: '{self.path}' is not a folder.")
         folders: dict[str, str] = {}
-        for entry in entries(str(self.path), left_out):
+        for entry in entries(here(self.path), left_out):
             if not entry.is_dir():
                 left_out.add("they are in no task's folder", entry.path)
             elif folders.setdefault(text_of(entry), entry.path) != entry.path:

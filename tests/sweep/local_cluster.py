@@ -55,6 +55,7 @@ class LocalCluster:
             "COLUMNS": "200",
         }
         self._nodes: list[subprocess.Popen[bytes]] = []
+        self._begun: list[subprocess.Popen[str]] = []
 
     def __enter__(self) -> "LocalCluster":
         growing = self._growing() if self._grows_to else []
@@ -73,6 +74,9 @@ class LocalCluster:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for process in self._begun:
+            process.kill()
+            process.communicate()
         for process in self._processes():
             with suppress(psutil.Error):
                 process.kill()
@@ -101,8 +105,8 @@ class LocalCluster:
         )
 
     def begin(self, *words: str, cwd: Path) -> "subprocess.Popen[str]":
-        """Starts a command of this environment."""
-        return subprocess.Popen(
+        """Starts a command of this environment, which ends with the cluster at the latest."""
+        process = subprocess.Popen(
             [str(BIN / words[0]), *words[1:]],
             cwd=cwd,
             env=self.environment,
@@ -110,6 +114,8 @@ class LocalCluster:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self._begun.append(process)
+        return process
 
     def nodes(self) -> list[dict[str, Any]]:
         """Returns the nodes that are alive, the head among them; as Ray describes them."""
@@ -186,7 +192,7 @@ class LocalCluster:
             "head_node_id": HEAD_ID,
         }
         types = {
-            "head": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
+            "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
             "worker": {
                 "resources": {"CPU": 1, "object_store_memory": 200_000_000},
                 "node_config": {},
@@ -199,7 +205,7 @@ class LocalCluster:
             "max_workers": self._grows_to,
             "provider": provider,
             "available_node_types": types,
-            "head_node_type": "head",
+            "head_node_type": "ray.head.default",
             "auth": {},
             "docker": {},
             "upscaling_speed": 1.0,

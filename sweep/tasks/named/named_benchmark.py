@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from methods.data import TaskForm
 from sweep.errors import InputError, unknown
+from sweep.fetched import root_here
 from sweep.tasks import PROBES
 from sweep.tasks.base import Benchmark, BenchmarkConfig, FolderPath, TaskFingerprint
 from sweep.tasks.named.benchmark_files import (
@@ -147,7 +148,7 @@ class Published(BenchmarkConfig):
             InputError: some are not.
         """
         sources = {**self.datasets.tasks, **self.datasets.probes}
-        check_presence(self.name, sources, self.root)
+        check_presence(self.name, sources, root_here(self.root))
         return self.datasets
 
     def task_names(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from sweep.errors import InputError
+from sweep.fetched import here, is_uri, root_here
 from sweep.tasks.base import Benchmark, BenchmarkConfig, FolderPath, TaskFingerprint, together
 from sweep.tasks.named.benchmark_files import written_out
 from sweep.tasks.samples.from_source import Made, make_tasks, numbered_names
@@ -123,7 +124,10 @@ class Datasets(BenchmarkConfig):
 
     def _here(self, source: TaskSource) -> TaskSource:
         """Returns a source with a folder instead of a hub id, where there is such a copy."""
-        copy = self.root and self.root / source.path
+        if is_uri(source.path):
+            return source.model_copy(update={"path": here(source.path)})
+        root = root_here(self.root)
+        copy = root and root / source.path
         if not copy or os.path.isabs(source.path) or not copy.is_dir():
             return source
         return source.model_copy(update={"path": str(copy), "revision": None})
