@@ -13,6 +13,7 @@ from ray.exceptions import ActorUnavailableError
 from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.execution.callback import ControllerCallback
 from ray.train.v2._internal.execution.controller.state import ErroredState
+from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
 
 from sweep.engine.contract import LaneConfig, find_coordinator, leave_here
 from sweep.engine.placement import free_own
@@ -54,6 +55,21 @@ class StartsElsewhere(ControllerCallback):  # type: ignore[misc]  # as below
             free_own()
 
 
+class AsksOnce(FixedScalingPolicy):  # type: ignore[misc]  # as below
+    """Asks for resources by a lane's placement group alone, which is enough for a cluster to grow.
+
+    Train would also have Ray's autoscaler hold as many resources as all lanes take. It holds idle
+    nodes for that, while lanes keep others busy, so that none is let go before the study ends; and
+    it is one more process on the head.
+    """
+
+    def after_controller_start(self, train_run_context: object) -> None:
+        """Asks for nothing yet."""
+
+    def _maybe_send_resource_request(self) -> None:
+        """Asks for nothing more."""
+
+
 class LaneTrainer(TorchTrainer):  # type: ignore[misc]  # mypy skips ray, so the base is Any
     """A TorchTrainer without two of its helpers, processes of 0.1 GB each beside every lane.
 
@@ -66,6 +82,12 @@ class LaneTrainer(TorchTrainer):  # type: ignore[misc]  # mypy skips ray, so the
         # again, and tests/sweep/test_private_names.py fails.
         callbacks = super()._create_default_callbacks()
         return [one for one in callbacks if type(one).__name__ not in UNUSED]
+
+    def _initialize_and_run_controller(self, **given: Any) -> Any:
+        # As private, and as well tested.
+        if "scaling_policy" in given:
+            given["scaling_policy"] = AsksOnce(self.scaling_config)
+        return super()._initialize_and_run_controller(**given)
 
 
 def run_lane(config: LaneConfig) -> None:

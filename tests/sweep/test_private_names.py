@@ -12,10 +12,11 @@ from ray.train.torch import TorchTrainer
 from ray.train.v2._internal import constants as train
 from ray.train.v2._internal.execution.callback import ControllerCallback
 from ray.train.v2._internal.execution.controller.controller import TrainController
+from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
 from ray.tune.constants import TUNE_ENV_VARS
 
 from sweep.engine.cluster import ENVIRONMENT, HEAD, ON_ONE_MACHINE
-from sweep.engine.lane import MACHINE, UNUSED, LaneTrainer
+from sweep.engine.lane import MACHINE, UNUSED, AsksOnce, LaneTrainer
 
 NOT_LISTED = {"RAY_enable_metrics_collection"}
 """Ray reads it in C++, where no list of such names can be read from Python."""
@@ -41,6 +42,26 @@ def test_train_asks_at_every_start_of_workers_where_they_may_be() -> None:
     assert hook in inspect.getsource(TrainController._start_worker_group)
     assert "after_controller_state_update" in inspect.getsource(TrainController._set_state)
     assert MACHINE == RAY_NODE_ID_KEY
+
+
+def test_lanes_do_not_have_the_autoscaler_hold_nodes() -> None:
+    """If Train asks it in another way this fails; idle nodes would stay until the study ends."""
+    asking = {"_send_resource_request", "_maybe_send_resource_request"}
+    asks = {
+        name
+        for name, method in inspect.getmembers(FixedScalingPolicy, inspect.isfunction)
+        if any(f"self.{one}(" in inspect.getsource(method) for one in asking)
+    }
+    decisions = {f"make_decision_for_{state}_worker_group" for state in ("running", "non_running")}
+    assert asks == {"after_controller_start"} | decisions
+    assert "scaling_policy=create_scaling_policy" in inspect.getsource(TorchTrainer.fit)
+    assert "_initialize_and_run_controller(" in inspect.getsource(TorchTrainer.fit)
+    policy = AsksOnce(ScalingConfig(num_workers=2))
+    policy.after_controller_start(object())
+    decision = policy.make_decision_for_non_running_worker_group()
+    assert decision.num_workers == 2
+    assert policy._coordinator_client is None
+    policy._cancel_resource_request()
 
 
 def test_the_head_has_the_resource_of_this_name() -> None:
