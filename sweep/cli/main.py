@@ -114,10 +114,18 @@ def run(
 def plan(
     study: StudyArgument,
     out: OutOption = None,
+    gpus: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Say what the rest of it takes on a cluster of N GPUs."),
+    ] = None,
+    price: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="Price of one GPU-hour, in any currency; with --gpus."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     set_: SetOption = None,
 ) -> None:
-    """Show what a study costs and yields: orders, stages, time, disk, precision.
+    """Show what a study costs and yields: orders, stages, time, disk, precision, GPU-hours.
 
     Trains a few steps to time them; writes nothing to the run folder.
     """
@@ -125,12 +133,14 @@ def plan(
     from sweep.study.schema import Study
 
     _quiet()
-    shown = make_preview(Study.load(study, tuple(set_ or ())), out)
+    shown = make_preview(Study.load(study, tuple(set_ or ())), out, gpus=gpus, price=price)
     if as_json:
         console.print_json(data=shown.as_dict())
         return
     console.print(shown.table())
     say(shown.sentence())
+    if shown.gpu_cost:
+        say(shown.gpu_cost.sentence())
     if warning := shown.room():
         say((warning, "yellow"))
     if shown.changed:
