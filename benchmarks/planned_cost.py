@@ -100,7 +100,7 @@ def replay(plan: Plan, spent: Mapping[str, float], starts: Sequence[float]) -> R
             free.busy += spent[unit.key]
             heapq.heappush(events, (clock + spent[unit.key], free.number))
     assert scheduler.is_settled
-    return Replayed(clock, sum(lane.start + lane.busy for lane in lanes if lane.busy))
+    return Replayed(clock, sum(lane.start + lane.busy for lane in lanes))
 
 
 def recorded_seconds(plan: Plan, out: str) -> dict[str, float]:

@@ -235,7 +235,7 @@ def estimate_cost(
     return CostEstimate(
         units,
         found.seconds + start,
-        found.busy_seconds + found.lanes * start,
+        found.busy_seconds + lanes * start,
         found.peak_state_bytes,
     )
 

@@ -16,8 +16,6 @@ class Simulated:
     """From the first stage to the last."""
     busy_seconds: float
     """What all lanes together spent on stages."""
-    lanes: int
-    """Lanes that had something to do."""
     peak_state_bytes: int
     """Largest disk space that all states took at any one time."""
 
@@ -42,14 +40,13 @@ def simulate(
     held: dict[str, tuple[str, ...]] = dict.fromkeys(waiting, ())
     working: list[tuple[float, str, str]] = []
     stored: dict[str, int] = {}
-    now, busy, peak, used = 0.0, 0.0, 0, set[str]()
+    now, busy, peak = 0.0, 0.0, 0
     while True:
         for lane in list(waiting):
             assignment = scheduler.claim(lane, held[lane], loaded[lane], now)
             if assignment:
                 unit = assignment.unit
                 waiting.remove(lane)
-                used.add(lane)
                 loaded[lane] = (unit.backbone, unit.method)
                 held[lane] = (*assignment.needed, unit.key)
                 spent = seconds(unit, assignment.is_trained)
@@ -58,7 +55,7 @@ def simulate(
                 if assignment.is_state_needed:
                     stored[unit.key] = state_bytes(unit)
         if not working:
-            return Simulated(now, busy, len(used), peak)
+            return Simulated(now, busy, peak)
         now, key, lane = heapq.heappop(working)
         peak = max(peak, sum(stored.values()))
         waiting.append(lane)

@@ -75,12 +75,12 @@ def test_fewer_gpus_take_longer_and_cost_less(quickstart: Plan, tmp_path: Path) 
 
 
 def test_a_chain_by_hand() -> None:
-    """Three stages of 15 s, one after another, and 5 s for the untouched backbone beside them: two
-    of four GPUs have nothing to do."""
+    """Three stages of 15 s, one after another, and 5 s for the untouched backbone beside them:
+    four lanes start, and two are enough."""
     plan = plan_of(study_of([("a", "b", "c")], training={"steps": 10}))
     expected = estimate_cost(plan, {}, {("clip", "finetune"): COST}, 4)
     found = gpu_cost(4, 2.0, Lanes(), 4, expected, is_recorded=False)
-    seconds, busy = LANE_START_SECONDS + 3 * 15, 2 * LANE_START_SECONDS + 5 + 3 * 15
+    seconds, busy = LANE_START_SECONDS + 3 * 15, 4 * LANE_START_SECONDS + 5 + 3 * 15
     assert found.seconds == seconds
     assert found.gpu_hours == pytest.approx(4 * seconds / 3600)
     assert found.busy_gpu_hours == pytest.approx(busy / 3600)
