@@ -18,6 +18,7 @@ from sweep.cli.data_command import data
 from sweep.cli.export_command import export
 from sweep.cli.own_code import with_own_code
 from sweep.cli.pretrain_command import pretrain
+from sweep.cli.status_command import status
 from sweep.errors import InputError
 from sweep.registry import KINDS
 
@@ -180,14 +181,7 @@ def check(
         raise typer.Exit(EXIT_INPUT)
 
 
-@app.command()
-def status(
-    directory: Annotated[str, typer.Argument(metavar="DIR", help="Folder or URI of a run.")],
-) -> None:
-    """Show how many stages of a run are done."""
-    from sweep.preview.status import status as run_status
-
-    say(run_status(directory))
+app.command()(status)
 
 
 @app.command()

@@ -109,13 +109,14 @@ def run(
         run_folder.prepare()
         save(plan, run_folder.folder)
         study = study.model_copy(update={"lanes": lanes})
-        return _sweep(study, plan, run_folder, on_progress, damaged)
+        return _sweep(study, plan, run_folder, lock, on_progress, damaged)
 
 
 def _sweep(
     study: Study,
     plan: Plan,
     run_folder: RunFolder,
+    lock: RunLock,
     on_progress: Callable[[Progress, int], None] | None,
     damaged: int,
 ) -> Finished:
@@ -145,7 +146,7 @@ def _sweep(
         cpus_per_worker=lanes.cpus_per_worker,
         gpus_per_worker=float(lanes.gpus_per_worker),
     )
-    watch = _Watch(coordinator, run_folder, on_progress, int(lanes.count), damaged)
+    watch = _Watch(coordinator, run_folder, lock, on_progress, int(lanes.count), damaged)
     grid, out = None, run_folder.folder.uri
     errors: list[str] = []
     with terminated_as_interrupted(), watch:
@@ -281,12 +282,14 @@ class _Watch:
         self,
         coordinator: Any,
         run_folder: RunFolder,
+        lock: RunLock,
         on_progress: Callable[[Progress, int], None] | None,
         lanes: int,
         damaged: int,
     ) -> None:
         self.coordinator = coordinator
         self.run_folder = run_folder
+        self.lock = lock
         self.on_progress = on_progress
         self.lanes = lanes
         self.damaged = damaged
@@ -346,5 +349,11 @@ class _Watch:
         progress = replace(progress, losses=tuple(self.losses))
         self.done = progress.done
         self.last = progress
+        self.lock.note(
+            lanes=self.lanes,
+            at_work=len(progress.working),
+            waiting=progress.idle,
+            losses=progress.losses,
+        )
         if self.on_progress:
             self.on_progress(progress, self.lanes)

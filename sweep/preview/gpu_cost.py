@@ -1,11 +1,11 @@
 """Says what the GPUs of a cluster cost that a study would run on."""
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from sweep.errors import InputError
 from sweep.preview.cost import CostEstimate
+from sweep.preview.prices import priced
 from sweep.study.schema import Lanes
 from sweep.texts import duration, plural
 
@@ -47,47 +47,22 @@ class GpuCost:
 
     def sentence(self) -> str:
         """Returns what it takes, and how to correct for other GPUs."""
-        priced = "" if self.price is None else f", at {self.price:g} per GPU-hour"
+        each = "" if self.price is None else f", at {self.price:g} per GPU-hour"
         whose = (
-            "by the times of stages that this run has finished; if they ran on another kind of "
-            "GPU, plan into a new --out on a machine of the right kind"
+            "That is by the times of stages that this run has finished; if they ran on another "
+            "kind of GPU, plan with a new --out on a machine of the right kind."
             if self.is_recorded
-            else "if they are as fast as what is in this machine; to correct for that, plan on a "
-            "machine of their kind, or with the --out of a run that has finished stages on one, "
-            "whose times are then used"
+            else "That is with GPUs as fast as what is in this machine; to correct for that, plan "
+            "on a machine of their kind, or with the --out of a run that has finished stages on "
+            "one, whose times are then used."
         )
         return (
-            f"On {plural(self.gpus, 'GPU')} ({plural(self.lanes, 'lane')}){priced}: about "
-            f"{duration(self.seconds)} and {_hours(self.gpu_hours, self.cost)} if all are paid for "
-            f"from start to end, {_hours(self.busy_gpu_hours, self.busy_cost)} if idle machines "
-            f"are let go, {whose}."
+            f"On {plural(self.gpus, 'GPU')} ({plural(self.lanes, 'lane')}){each}: about "
+            f"{duration(self.seconds)} and {priced(self.gpu_hours, 'GPU-hours', self.cost)} if all "
+            f"are paid for from start to end, "
+            f"{priced(self.busy_gpu_hours, 'GPU-hours', self.busy_cost)} if idle machines are let "
+            f"go. {whose}"
         )
-
-
-def _hours(hours: float, cost: float | None) -> str:
-    said = f"{hours:.3g} GPU-hours" if hours < 1000 else f"{hours:,.0f} GPU-hours"
-    return said if cost is None else f"{said} ({cost:,.2f})"
-
-
-def check_price(gpus: int | None, price: float | None) -> None:
-    """Makes sure that a number of GPUs and a price can be reckoned with.
-
-    Raises:
-        InputError: they cannot.
-
-    >>> check_price(8, -2.5)
-    Traceback (most recent call last):
-    ...
-    sweep.errors.InputError: --price has to be a number above 0, the price of one GPU-hour; ...
-    """
-    if gpus is not None and gpus < 1:
-        raise InputError(f"--gpus has to be at least 1, the GPUs of the cluster; got {gpus}.")
-    if price is not None and not (price > 0 and math.isfinite(price)):
-        raise InputError(
-            f"--price has to be a number above 0, the price of one GPU-hour; got {price:g}."
-        )
-    if price is not None and gpus is None:
-        raise InputError("--price needs --gpus: the number of GPUs that are paid for.")
 
 
 def lanes_on(gpus: int, lanes: Lanes, runs: int) -> int:

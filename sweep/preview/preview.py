@@ -15,9 +15,10 @@ from sweep.plan.plan import Plan
 from sweep.plan.scheduler import Kept, Scheduler
 from sweep.plan.units import Unit
 from sweep.preview.cost import CostEstimate, Costs, estimate_cost, measure_costs, recorded
-from sweep.preview.gpu_cost import GpuCost, check_price, gpu_cost, lanes_on
+from sweep.preview.gpu_cost import GpuCost, gpu_cost, lanes_on
 from sweep.preview.machine import free_disk
 from sweep.preview.precision_forecast import PrecisionForecast, precision_forecast, results_in
+from sweep.preview.prices import check_gpus
 from sweep.storage.changes import Changed
 from sweep.storage.folder import Folder
 from sweep.storage.run_folder import RunFolder
@@ -193,7 +194,7 @@ def make_preview(
     >>> shown.expected.units, shown.sentence()
     (1, '24 orders in 3 replicates, 24 runs, 1 stage: 1 untouched. ...')
     """
-    check_price(gpus, price)
+    check_gpus(gpus, price)
     everything = study if isinstance(study, Plan) else make_plan(study)
     study = everything.study
     lanes = lanes_on(gpus, study.lanes, len(everything.runs)) if gpus else _lanes(study)

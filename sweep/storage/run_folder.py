@@ -28,7 +28,7 @@ from sweep.plan.plan import Plan
 from sweep.storage.changes import Changed, find_changes
 from sweep.storage.checkpoint_files import CheckpointFiles
 from sweep.storage.damage import find_damage, remove_unfinished
-from sweep.storage.failures import ERRORS
+from sweep.storage.failures import ERRORS, FAILED
 from sweep.storage.folder import Folder
 from sweep.storage.inputs import PACKAGES, write_inputs
 from sweep.storage.lock import MARKS
@@ -251,9 +251,7 @@ class RunFolder:
             for key, error in failed.items()
             for placed in self._placed(key)
         ]
-        self.folder.write_table(
-            pa.Table.from_pylist(rows, RESULTS_SCHEMA), "results", "failed.parquet"
-        )
+        self.folder.write_table(pa.Table.from_pylist(rows, RESULTS_SCHEMA), *FAILED)
         self._failed = dict(failed)
 
     def _rows(self, record: Record) -> list[dict[str, Any]]:

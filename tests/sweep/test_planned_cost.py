@@ -14,8 +14,9 @@ from sweep.errors import InputError
 from sweep.measuring.measure import make_plan
 from sweep.plan.plan import Plan
 from sweep.preview.cost import LANE_START_SECONDS, Cost, Costs, estimate_cost
-from sweep.preview.gpu_cost import GpuCost, check_price, gpu_cost, lanes_on
+from sweep.preview.gpu_cost import GpuCost, gpu_cost, lanes_on
 from sweep.preview.preview import Preview, make_preview
+from sweep.preview.prices import check_gpus
 from sweep.storage.run_folder import RunFolder
 from sweep.storage.store import Record, Store
 from sweep.study.schema import Lanes, Study
@@ -137,7 +138,7 @@ def test_gpus_that_hold_no_lane(gpus: int, lanes: dict[str, float], said: str) -
 )
 def test_what_cannot_be_reckoned_with(gpus: int | None, price: float | None) -> None:
     with pytest.raises(InputError, match=r"--price|--gpus"):
-        check_price(gpus, price)
+        check_gpus(gpus, price)
 
 
 @pytest.mark.parametrize(
