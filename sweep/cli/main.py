@@ -51,6 +51,8 @@ OutOption = Annotated[
 ]
 SCORES = "path_cost, adjacent, lagged, typicality_gradient or linear_error"
 """Spelt out, because importing them would slow down every command; a test compares."""
+LOGGERS = "tensorboard, mlflow or wandb"
+"""Likewise."""
 EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 """Some stages failed or the study broke off; an error in what was given; stopped with Ctrl-C."""
 
@@ -71,6 +73,12 @@ def run(
             help="Go on although data, models or code have changed since stages were finished.",
         ),
     ] = False,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TOOL", help=f"Show the run in {LOGGERS} while it goes on. May be repeated."
+        ),
+    ] = None,
 ) -> None:
     """Run a study or resume it: what is finished in --out is never trained again."""
     from sweep.cli.failed import say_failures
@@ -78,14 +86,16 @@ def run(
     from sweep.cli.report import report as write_report
     from sweep.cli.report import verdict
     from sweep.engine.driver import run as run_study
+    from sweep.engine.loggers import make_loggers
     from sweep.measuring.measure import make_plan
     from sweep.study.schema import Study
 
-    again = command("run", study, out=out, address=address, set_=set_)
+    again = command("run", study, out=out, address=address, set_=set_, log=log)
     try:
         plan = make_plan(Study.load(study, tuple(set_ or ())))
+        loggers = make_loggers(log or (), plan.study, out or f"runs/{plan.study.name}")
         with ProgressBar(plan, console) as bar:
-            finished = run_study(plan, out, address, bar.update, accept_changes)
+            finished = run_study(plan, out, address, bar.update, accept_changes, loggers)
     except KeyboardInterrupt:  # before Tune runs, which is told of it otherwise, or once more
         say("Stopped. Finished stages are saved. Resume with: ", (again, "bold"))
         raise typer.Exit(EXIT_INTERRUPTED) from None

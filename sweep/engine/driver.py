@@ -20,6 +20,7 @@ from sweep.engine.cluster import HEAD, NAMESPACE, SHARE, check_head, connected, 
 from sweep.engine.contract import LaneConfig, LaneLimits, group_size
 from sweep.engine.coordinator import Coordinator
 from sweep.engine.left_out import UnfitMachine
+from sweep.engine.loggers import Guarded
 from sweep.engine.outcomes import Progress
 from sweep.engine.trial import OrderTrial
 from sweep.measuring.checking import check_inputs
@@ -70,6 +71,7 @@ def run(
     address: str | None = None,
     on_progress: Callable[[Progress, int], None] | None = None,
     accept_changes: bool = False,
+    callbacks: Sequence["tune.Callback"] = (),
 ) -> Finished:
     """Runs a study or resumes it: finished stages in `out` are never trained again.
 
@@ -80,6 +82,8 @@ def run(
         on_progress: Called about once a second with the progress and the number of lanes.
         accept_changes: Whether to go on although data, models or code have changed since stages
             were finished in `out`. Those that depend on it are trained again.
+        callbacks: Callbacks of Ray Tune, such as loggers (`sweep.engine.loggers.make_loggers`).
+            They are called in a thread of their own; an error of theirs is told and ends nothing.
 
     Raises:
         InputError: the study cannot be run, or `out` holds another study or is in use.
@@ -109,7 +113,8 @@ def run(
         run_folder.prepare()
         save(plan, run_folder.folder)
         study = study.model_copy(update={"lanes": lanes})
-        return _sweep(study, plan, run_folder, lock, on_progress, damaged)
+        guarded = list(map(Guarded, callbacks))
+        return _sweep(study, plan, run_folder, lock, on_progress, damaged, guarded)
 
 
 def _sweep(
@@ -119,6 +124,7 @@ def _sweep(
     lock: RunLock,
     on_progress: Callable[[Progress, int], None] | None,
     damaged: int,
+    callbacks: Sequence[Guarded],
 ) -> Finished:
     name = f"coordinator-{time.time_ns():x}"
     # Keep the handle: Ray ends a named actor when the last handle to it is gone.
@@ -146,12 +152,12 @@ def _sweep(
         cpus_per_worker=lanes.cpus_per_worker,
         gpus_per_worker=float(lanes.gpus_per_worker),
     )
-    watch = _Watch(coordinator, run_folder, lock, on_progress, int(lanes.count), damaged)
+    watch = _Watch(coordinator, run_folder, lock, on_progress, int(lanes.count), damaged, callbacks)
     grid, out = None, run_folder.folder.uri
     errors: list[str] = []
     with terminated_as_interrupted(), watch:
         try:
-            grid = _tuner(plan, lane, run_folder, int(lanes.count)).fit()
+            grid = _tuner(plan, lane, run_folder, int(lanes.count), callbacks).fit()
             errors = [str(error).strip().splitlines()[-1] for error in grid.errors]
         except Exception as error:  # Tune's own: what it writes into the run folder cannot be
             if not watch.is_folder_gone:
@@ -184,7 +190,9 @@ def _limits(lanes: Lanes) -> LaneLimits:
     )
 
 
-def _tuner(plan: Plan, lane: LaneConfig, run_folder: RunFolder, lanes: int) -> "tune.Tuner":
+def _tuner(
+    plan: Plan, lane: LaneConfig, run_folder: RunFolder, lanes: int, callbacks: Sequence[Guarded]
+) -> "tune.Tuner":
     # The share of the head limits trials to the number of lanes, or a few more where lanes are
     # many (shares are rounded down); the coordinator grants a lane only to as many as there are.
     share = int((SHARE - COORDINATOR_SHARE - lanes * TRAIN_SHARE) / lanes * 10_000) / 10_000
@@ -206,7 +214,7 @@ def _tuner(plan: Plan, lane: LaneConfig, run_folder: RunFolder, lanes: int) -> "
             storage_path=run_folder.folder.join("tune"),
             storage_filesystem=run_folder.folder.filesystem,
             verbose=0,
-            callbacks=[_Results()],  # the result grid is read from its files
+            callbacks=[_Results(), *callbacks],  # the grid is read from the files of the first
             failure_config=tune.FailureConfig(max_failures=10),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
@@ -286,6 +294,7 @@ class _Watch:
         on_progress: Callable[[Progress, int], None] | None,
         lanes: int,
         damaged: int,
+        callbacks: Sequence[Guarded],
     ) -> None:
         self.coordinator = coordinator
         self.run_folder = run_folder
@@ -294,6 +303,7 @@ class _Watch:
         self.lanes = lanes
         self.damaged = damaged
         """Stages that were found damaged before the coordinator started."""
+        self.callbacks = callbacks
         self.done: list[str] = []
         self.last: Progress
         self.losses: dict[str, None] = {}
@@ -345,7 +355,8 @@ class _Watch:
             ray.get(self.coordinator.recall.remote(self.left_out))
         self.left_out |= progress.left_out
         progress = replace(progress, damaged=progress.damaged + self.damaged)
-        self.losses |= dict.fromkeys(progress.losses)
+        troubles = [trouble for one in self.callbacks for trouble in one.troubles]
+        self.losses |= dict.fromkeys([*progress.losses, *troubles])
         progress = replace(progress, losses=tuple(self.losses))
         self.done = progress.done
         self.last = progress

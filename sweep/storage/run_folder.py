@@ -38,7 +38,9 @@ from sweep.storage.store import READERS, Record, Store
 from sweep.study.schema import Study
 from sweep.study.stopping import Stop
 
-LEFT_BEHIND = {"tune", ERRORS, MARKS}
+TENSORBOARD, WANDB = "tensorboard", "wandb"
+"""Folders of what a run was logged to, in the run folder."""
+LEFT_BEHIND = {"tune", ERRORS, MARKS, TENSORBOARD, WANDB}
 """Files and folders that no study needs."""
 TUNE_STATES = ("experiment_state-", "basic-variant-state-")
 """Beginnings of the names of Tune's files that hold pickles, though they are called JSON."""
