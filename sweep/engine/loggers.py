@@ -39,6 +39,10 @@ _LONGEST = 150
 """Characters of a folder's name, which a file system limits to 255 bytes."""
 
 
+def _first_line(error: BaseException) -> str:
+    return described(error).splitlines()[0]
+
+
 class Guarded(Callback):  # type: ignore[misc]  # mypy skips ray, so the base is Any
     """Calls another callback in a thread of its own, and lets none of its errors through.
 
@@ -93,10 +97,9 @@ class Guarded(Callback):  # type: ignore[misc]  # mypy skips ray, so the base is
                 getattr(self._inner, hook)(**info)
             except BaseException as error:
                 if not self.troubles:
-                    first = described(error).splitlines()[0]
                     self.troubles.append(
                         f"logger {self._name} failed, and may lack some of this run, which goes on "
-                        f"({first})"
+                        f"({_first_line(error)})"
                     )
             if hook == "on_experiment_end":
                 self._ended.set()
@@ -247,15 +250,23 @@ def _tensorboard(study: Study, out: Folder) -> OrderLogger:
 
 
 def _mlflow(study: Study, out: Folder) -> OrderLogger:
+    from mlflow import MlflowClient
     from ray.air.integrations.mlflow import MLflowLoggerCallback
 
     place = os.environ.get("MLFLOW_TRACKING_URI")
     if not place:
         raise InputError(
             "--log mlflow needs the environment variable MLFLOW_TRACKING_URI, which says where to "
-            "log: the address of a server, such as http://host:5000, or a folder, such as "
-            "file:///home/me/mlruns."
+            "log: the address of a server, such as http://host:5000, or a database, such as "
+            "sqlite:////home/me/mlflow.db (for which the whole package mlflow has to be installed)."
         )
+    try:
+        MlflowClient(place)  # asks no server yet
+    except Exception as error:  # MLflow's own have no common base
+        raise InputError(
+            f"--log mlflow cannot log to MLFLOW_TRACKING_URI={place}: {_first_line(error)} "
+            f"(Servers need mlflow-skinny alone, databases the whole package mlflow.)"
+        ) from None
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or study.name
     return OrderLogger("mlflow", MLflowLoggerCallback(place, experiment_name=name), study)
 
@@ -315,6 +326,6 @@ def make_loggers(names: Sequence[str], study: Study, out: str) -> list[Callback]
         except (ImportError, RuntimeError) as error:  # by Ray, of a version that it does not know
             raise InputError(
                 f"--log {name} cannot be used with the version of {PACKAGES[name]} that is "
-                f"installed: {described(error).splitlines()[0]}"
+                f"installed: {_first_line(error)}"
             ) from None
     return found

@@ -272,6 +272,9 @@ def test_mlflow_has_to_know_where_to_log(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(InputError, match="needs the environment variable MLFLOW_TRACKING_URI"):
         make_loggers(["mlflow"], study_in(tmp_path), str(tmp_path / "out"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://there")
+    with pytest.raises(InputError, match="cannot log to MLFLOW_TRACKING_URI=nonsense://there: "):
+        make_loggers(["mlflow"], study_in(tmp_path), str(tmp_path / "out"))
 
 
 def test_wandb_has_to_know_an_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,6 +296,7 @@ def test_logged_to_mlflow_and_wandb(
     out = tmp_path / "out"
     place = (tmp_path / "mlruns").as_uri()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", place)
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # mlflow-skinny has no database
     monkeypatch.setenv("WANDB_MODE", "offline")
     found = make_loggers(["mlflow", "wandb"], study, str(out))
     finished = sweep.run(study, str(out), callbacks=found)
