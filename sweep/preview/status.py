@@ -95,9 +95,10 @@ class RunStatus:
             parts.append(f"{self.at_work} of {plural(self.lanes or 0, 'lane')} at work")
         if self.stages_per_hour is not None:
             of_work = "" if self.worker else " of work"
+            pace = self.stages_per_hour
+            said = f"{pace:,.0f}" if pace >= 100 else f"{pace:.3g}"
             parts.append(
-                f"{self.stages_per_hour:,.3g} stages per hour over the last "
-                f"{duration(self.recent_seconds)}{of_work}"
+                f"{said} stages per hour over the last {duration(self.recent_seconds)}{of_work}"
             )
         if self.seconds_left is not None:
             on = "" if self.worker else f" on {plural(self.lanes or 1, 'lane')}"

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import fs
 from ray.tune import Callback
+from ray.tune.logger import LoggerCallback
 
 import sweep
 from analysis import load
@@ -190,6 +192,53 @@ def scalars(folder: Path) -> dict[str, dict[int, float]]:
                 if value.HasField("simple_value"):
                     found[value.tag][event.step] = value.simple_value
     return dict(found)
+
+
+class Trial:
+    """What loggers read of one of Ray's."""
+
+    def __init__(self, number: int, folder: Path, order: str = "a > b") -> None:
+        self.trial_id = f"1ab_{number:05}"
+        self.local_path = str(folder)
+        self.experiment_dir_name = "orders"
+        about = {"backbone": "clip", "method": "er/1", "replicate": 2, "order": order}
+        self.config = {"index": number, "run": about}
+
+
+def test_events_come_to_an_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out").mkdir()
+    elsewhere = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    place = (elsewhere, "out", "store://out")
+    study = study_in(tmp_path / "models")
+    monkeypatch.setattr("sweep.storage.folder.locate", lambda uri: place)
+    (logger,) = make_loggers(["tensorboard"], study, "store://out")
+    logger.setup()
+    trial = Trial(3, tmp_path / "temporary")
+    logger.on_trial_start(iteration=0, trials=[], trial=trial)
+    for stage in (1, 2):
+        result = {"stage": stage, "average_accuracy": stage / 4, "status": "ok"}
+        logger.on_trial_result(iteration=0, trials=[], trial=trial, result=result)
+        (folder,) = (tmp_path / "out" / "tensorboard").iterdir()  # half a minute old at most
+    logger.on_trial_complete(iteration=0, trials=[], trial=trial)
+    assert scalars(folder)["ray/tune/average_accuracy"] == {1: 0.25, 2: 0.5}
+    assert folder.name == "er_1_ a > b (replicate 2) 1ab_00003"
+    assert not (tmp_path / "temporary").exists()
+
+
+def test_an_order_with_a_failed_stage_has_failed() -> None:
+    ended: list[tuple[str, bool]] = []
+
+    class Inner(LoggerCallback):
+        def log_trial_end(self, trial: Any, failed: bool = False) -> None:
+            ended.append((str(trial), failed))
+
+    logger = loggers.OrderLogger("mine", Inner(), Study.load("quickstart"))
+    for number, status in enumerate(["ok", "failed"]):
+        trial = Trial(number, Path("there"))
+        result = {"stage": 1, "status": status}
+        logger.on_trial_result(iteration=0, trials=[], trial=trial, result=result)
+        logger.on_trial_complete(iteration=0, trials=[], trial=trial)
+    assert ended == [("er/1: a > b (replicate 2)", False), ("er/1: a > b (replicate 2)", True)]
 
 
 PLAIN: list[tuple[Study, Finished]] = []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import fs
 
 from analysis.data.results import EMBEDDINGS_SCHEMA
 from sweep.cli.main import main
@@ -248,6 +249,24 @@ def test_records_of_older_versions_say_what_they_have(plan: Plan, out: Path) -> 
         (out / "stages" / key / f"stage.{plan.units[key].evaluation}.json").write_text(content)
     found = run_status(str(out))
     assert (found.done, found.lane_hours, found.seconds_left) == (3, 0.0, None)
+
+
+def test_it_works_where_files_are_no_files_of_this_machine(
+    plan: Plan, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish(plan, out, trained(plan)[:4], [400, 300, 200, 100])
+    at_work(out, lanes=2, at_work=1, losses=["a lane"])
+    RunFolder(str(out), plan)._write_failures({trained(plan)[5]: "OSError: gone"})
+    here = run_status(str(out))
+    elsewhere = fs.SubTreeFileSystem(str(out.parent), fs.LocalFileSystem())
+    place = (elsewhere, "out", "store://out")
+    monkeypatch.setattr("sweep.storage.folder.locate", lambda uri: place)
+    there = run_status("store://out")
+    assert there.as_dict() | {"stages_per_hour": 0, "recent_seconds": 0} == here.as_dict() | {
+        "stages_per_hour": 0,
+        "recent_seconds": 0,
+    }
+    assert there.stages_per_hour == pytest.approx(here.stages_per_hour, rel=0.05)
 
 
 def test_every_record_is_read_once(plan: Plan, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
