@@ -1,7 +1,7 @@
 """Compares what `sweep plan --gpus 8 --price 2.5` says with what the finished study costs.
 
     python benchmarks/planned_cost.py                     # quickstart: minutes on a laptop
-    python benchmarks/planned_cost.py quickstart --set replicates=1
+    python benchmarks/planned_cost.py --set replicates=1 --paced
 
 It plans the study before anything is trained, runs it on this machine's lanes, and then lets 8
 lanes work through it once more on paper: every stage takes the seconds that its record says, and a
@@ -11,7 +11,11 @@ GPUs paid for from start to end, and idle ones let go.
 
 The seconds of a plan are measured by one process that has the machine to itself, those of the run
 by as many lanes as there are cores, which take caches and memory from each other: compare on a
-machine that nobody else uses.
+machine that nobody else uses. With `--paced` the methods rest for a known time after every step,
+instead of those of the study: that takes the speed of the machine out of the comparison, and
+leaves what the plan makes of it.
+
+On two cores, quickstart with one replicate (130 stages), planned / finished:
 """
 
 import argparse
@@ -29,6 +33,8 @@ from sweep.preview.gpu_cost import GpuCost
 from sweep.storage.store import Store
 
 GPUS, PRICE = 8, 2.5
+PACED = {"quick": 0.05, "slow": 0.15}
+"""Methods of `--paced`: seconds of rest after every step."""
 
 
 @dataclass
@@ -130,8 +136,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", nargs="?", default="quickstart")
     parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--paced", action="store_true")
     given = parser.parse_args()
-    plan = make_plan(Study.load(given.study, tuple(given.set)))
+    changes = tuple(given.set)
+    if given.paced:
+        methods = ", ".join(
+            f"{name}: {{method: 'benchmarks.paced:Paced', seconds: {seconds}}}"
+            for name, seconds in PACED.items()
+        )
+        changes += (f"methods={{zero_shot: {{}}, {methods}}}",)
+    plan = make_plan(Study.load(given.study, changes))
     with tempfile.TemporaryDirectory() as folder:
         shown = make_preview(plan, f"{folder}/out", gpus=GPUS, price=PRICE)
         assert shown.gpu_cost
@@ -150,7 +164,7 @@ def main() -> None:
         )
         of_plan = sum(row["lane_seconds"] for row in shown.as_dict()["methods"])
         print(f"lane time without starts, planned / finished: {of_plan / sum(spent.values()):.2f}")
-        print(compare(shown.gpu_cost, replay(plan, spent, first * GPUS)))
+        print(compare(shown.gpu_cost, replay(plan, spent, first * shown.gpu_cost.lanes)))
 
 
 if __name__ == "__main__":
