@@ -43,8 +43,11 @@ class RunLock:
         self._noted: dict[str, Any] = {}
 
     def note(self, **facts: object) -> None:
-        """Has facts about the run written into the mark, from the next heartbeat on."""
-        self._noted = facts
+        """Has facts about the run written into the mark: the first at once, others as it beats."""
+        is_first, self._noted = not self._noted, facts
+        if is_first:
+            with suppress(OSError):  # the next heartbeat may succeed
+                self._write()
 
     def noted(self) -> dict[str, Any]:
         """Returns what the newest mark says, that of a process which has died included; else {}.

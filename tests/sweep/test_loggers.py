@@ -22,6 +22,7 @@ from sweep.engine import loggers
 from sweep.engine.driver import Finished
 from sweep.engine.loggers import PACKAGES, Guarded, make_loggers
 from sweep.errors import InputError
+from sweep.preview.status import RunStatus, run_status
 from sweep.study.schema import Study
 from tests.test_packaging import ROOT, project
 
@@ -46,6 +47,17 @@ class Failing(Callback):
         self.called.append("result")
         info["result"]["average_accuracy"] = 7.0
         raise SystemExit(3)
+
+
+class Looking(Callback):
+    """Looks at the run folder when a stage is done, as any process may."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.seen: list[RunStatus] = []
+
+    def on_trial_result(self, **info: Any) -> None:
+        self.seen.append(run_status(str(self.out)))
 
 
 def study_in(folder: Path) -> Study:
@@ -269,10 +281,9 @@ def test_logged_to_tensorboard_with_another_that_fails(
     out = tmp_path / "out"
     (out / "tensorboard" / "of the run before").mkdir(parents=True)
     (out / "tensorboard" / "of the run before" / "events.out.tfevents.1").write_text("old")
-    failing = Failing()
-    finished = sweep.run(
-        study, str(out), callbacks=[*make_loggers(["tensorboard"], study, str(out)), failing]
-    )
+    failing, looking = Failing(), Looking(out)
+    ours = make_loggers(["tensorboard"], study, str(out))
+    finished = sweep.run(study, str(out), callbacks=[*ours, failing, looking])
     assert finished.is_settled
     assert not finished.failed
     assert not finished.error
@@ -280,7 +291,9 @@ def test_logged_to_tensorboard_with_another_that_fails(
     for result in finished.grid or ():
         assert result.metrics["average_accuracy"] <= 1
     assert {"setup", "start", "result"} <= set(failing.called)
-    losses = sweep_losses(out)
+    assert {seen.lanes for seen in looking.seen} == {2}  # as the driver's mark says
+    assert {seen.total for seen in looking.seen} == {13}
+    losses = run_status(str(out)).losses
     assert [loss for loss in losses if "logger Failing failed" in loss]
     assert [loss for loss in losses if "ConnectionError: the server is away" in loss]
     assert not list(out.rglob("*.pkl"))
@@ -305,12 +318,6 @@ def test_logged_to_tensorboard_with_another_that_fails(
                 value = found["ray/tune/a/accuracy"][stage]
                 assert value == pytest.approx(float(rows["value"].iloc[0]), abs=1e-6)
     assert not {"ray/tune/pid", "ray/tune/wait_s", "ray/tune/done"} & set(found)
-
-
-def sweep_losses(out: Path) -> list[str]:
-    from sweep.preview.status import run_status
-
-    return list(run_status(str(out)).losses)
 
 
 # --- MLflow and W&B --------------------------------------------------------------------------
@@ -350,7 +357,7 @@ def test_logged_to_mlflow_and_wandb(
     found = make_loggers(["mlflow", "wandb"], study, str(out))
     finished = sweep.run(study, str(out), callbacks=found)
     assert finished.is_settled
-    assert sweep_losses(out) == []
+    assert run_status(str(out)).losses == ()
     assert scores_of(finished).equals(scores_of(before))
 
     client = mlflow.MlflowClient(place)

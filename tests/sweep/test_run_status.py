@@ -194,8 +194,8 @@ def test_failures_are_said_with_their_reasons(plan: Plan, out: Path) -> None:
 def test_what_only_the_driver_knows_is_in_its_mark(plan: Plan, out: Path) -> None:
     lock = RunLock(Folder(str(out)))
     lost = [f"'stage {i}' was lost, its machine vanished" for i in range(7)]
-    lock.note(lanes=4, at_work=0, waiting="no lane has started for 6 min", losses=lost)
     with lock:
+        lock.note(lanes=4, at_work=0, waiting="no lane has started for 6 min", losses=lost)
         found = run_status(str(out))  # this process is not "other" to itself
         assert (found.lanes, found.losses) == (4, tuple(lost))
         assert "'stage 6' was lost, its machine vanished." in found.lines()
