@@ -18,10 +18,21 @@ from tests.analysis.synthetic import random_orders, write_study
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("analysis", "methods", "sweep")
-DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+    "mlflow": "mlflow-skinny",
+}
 """Distributions that are called otherwise than what one imports from them."""
-EXTRAS = {"testing": "methods/testing", "pictures": "sweep/tasks/pictures"}
-"""Extras by the only folder that imports what they install."""
+EXTRAS = {
+    "testing": "methods/testing",
+    "pictures": "sweep/tasks/pictures",
+    "tensorboard": "sweep/engine/loggers.py",
+    "mlflow": "sweep/engine/loggers.py",
+}
+"""Extras by the only folder or file that imports what they install. What `wandb` installs is
+imported by Ray alone."""
 OPTIONAL = {"diffusers"}
 """Imported in a function, which first says what to install where it is missing."""
 ANALYSIS_FILES = {"analysis/LICENSE", "analysis/pyproject.toml"}

@@ -13,12 +13,15 @@ def command(
 ) -> str:
     """Returns a command on a study, quoted for a shell; options that are None or "" are left out.
 
+    An option with a list of values is repeated.
+
     >>> command("run", "my study.yaml", ["seed=3"], out="there", address=None)
     "sweep run 'my study.yaml' --out there --set seed=3"
     """
     words = ["sweep", verb, study]
     for option, value in options.items():
-        words += [f"--{option}", str(value)] if value not in (None, "") else []
+        for one in value if isinstance(value, list) else [value]:
+            words += [f"--{option}", str(one)] if one not in (None, "") else []
     for change in set_ or ():
         words += ["--set", change]
     words += [f"--{flag}" for flag in flags]

@@ -18,6 +18,7 @@ from sweep.cli.data_command import data
 from sweep.cli.export_command import export
 from sweep.cli.own_code import with_own_code
 from sweep.cli.pretrain_command import pretrain
+from sweep.cli.status_command import status
 from sweep.errors import InputError
 from sweep.registry import KINDS
 
@@ -50,6 +51,8 @@ OutOption = Annotated[
 ]
 SCORES = "path_cost, adjacent, lagged, typicality_gradient or linear_error"
 """Spelt out, because importing them would slow down every command; a test compares."""
+LOGGERS = "tensorboard, mlflow or wandb"
+"""Likewise."""
 EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 """Some stages failed or the study broke off; an error in what was given; stopped with Ctrl-C."""
 
@@ -70,6 +73,12 @@ def run(
             help="Go on although data, models or code have changed since stages were finished.",
         ),
     ] = False,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TOOL", help=f"Show the run in {LOGGERS} while it goes on. May be repeated."
+        ),
+    ] = None,
 ) -> None:
     """Run a study or resume it: what is finished in --out is never trained again."""
     from sweep.cli.failed import say_failures
@@ -77,14 +86,16 @@ def run(
     from sweep.cli.report import report as write_report
     from sweep.cli.report import verdict
     from sweep.engine.driver import run as run_study
+    from sweep.engine.loggers import make_loggers
     from sweep.measuring.measure import make_plan
     from sweep.study.schema import Study
 
-    again = command("run", study, out=out, address=address, set_=set_)
+    again = command("run", study, out=out, address=address, set_=set_, log=log)
     try:
         plan = make_plan(Study.load(study, tuple(set_ or ())))
+        loggers = make_loggers(log or (), plan.study, out or f"runs/{plan.study.name}")
         with ProgressBar(plan, console) as bar:
-            finished = run_study(plan, out, address, bar.update, accept_changes)
+            finished = run_study(plan, out, address, bar.update, accept_changes, loggers)
     except KeyboardInterrupt:  # before Tune runs, which is told of it otherwise, or once more
         say("Stopped. Finished stages are saved. Resume with: ", (again, "bold"))
         raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -114,10 +125,18 @@ def run(
 def plan(
     study: StudyArgument,
     out: OutOption = None,
+    gpus: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Say what the rest of it takes on a cluster of N GPUs."),
+    ] = None,
+    price: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="Price of one GPU-hour, in any currency; with --gpus."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     set_: SetOption = None,
 ) -> None:
-    """Show what a study costs and yields: orders, stages, time, disk, precision.
+    """Show what a study costs and yields: orders, stages, time, disk, precision, GPU-hours.
 
     Trains a few steps to time them; writes nothing to the run folder.
     """
@@ -125,12 +144,14 @@ def plan(
     from sweep.study.schema import Study
 
     _quiet()
-    shown = make_preview(Study.load(study, tuple(set_ or ())), out)
+    shown = make_preview(Study.load(study, tuple(set_ or ())), out, gpus=gpus, price=price)
     if as_json:
         console.print_json(data=shown.as_dict())
         return
     console.print(shown.table())
     say(shown.sentence())
+    if shown.gpu_cost:
+        say(shown.gpu_cost.sentence())
     if warning := shown.room():
         say((warning, "yellow"))
     if shown.changed:
@@ -170,14 +191,7 @@ def check(
         raise typer.Exit(EXIT_INPUT)
 
 
-@app.command()
-def status(
-    directory: Annotated[str, typer.Argument(metavar="DIR", help="Folder or URI of a run.")],
-) -> None:
-    """Show how many stages of a run are done."""
-    from sweep.preview.status import status as run_status
-
-    say(run_status(directory))
+app.command()(status)
 
 
 @app.command()

@@ -28,6 +28,7 @@ from sweep.engine.cluster import (
 from sweep.engine.contract import LaneConfig, LaneLimits, group_size
 from sweep.engine.coordinator import Coordinator
 from sweep.engine.left_out import UnfitMachine
+from sweep.engine.loggers import Guarded
 from sweep.engine.outcomes import Progress
 from sweep.engine.trial import OrderTrial
 from sweep.measuring.checking import check_inputs
@@ -73,6 +74,7 @@ def run(
     address: str | None = None,
     on_progress: Callable[[Progress, int], None] | None = None,
     accept_changes: bool = False,
+    callbacks: Sequence["tune.Callback"] = (),
 ) -> Finished:
     """Runs a study or resumes it: finished stages in `out` are never trained again.
 
@@ -83,6 +85,8 @@ def run(
         on_progress: Called about once a second with the progress and the number of lanes.
         accept_changes: Whether to go on although data, models or code have changed since stages
             were finished in `out`. Those that depend on it are trained again.
+        callbacks: Callbacks of Ray Tune, such as loggers (`sweep.engine.loggers.make_loggers`).
+            They are called in a thread of their own; an error of theirs is told and ends nothing.
 
     Raises:
         InputError: the study cannot be run, or `out` holds another study or is in use.
@@ -111,15 +115,18 @@ def run(
         run_folder.prepare()
         save(plan, run_folder.folder)
         study = study.model_copy(update={"lanes": lanes})
-        return _sweep(study, plan, run_folder, on_progress, damaged)
+        guarded = list(map(Guarded, callbacks))
+        return _sweep(study, plan, run_folder, lock, on_progress, damaged, guarded)
 
 
 def _sweep(
     study: Study,
     plan: Plan,
     run_folder: RunFolder,
+    lock: RunLock,
     on_progress: Callable[[Progress, int], None] | None,
     damaged: int,
+    callbacks: Sequence[Guarded],
 ) -> Finished:
     name = f"coordinator-{time.time_ns():x}"
     # Keep the handle: Ray ends a named actor when the last handle to it is gone.
@@ -147,12 +154,13 @@ def _sweep(
         cpus_per_worker=lanes.cpus_per_worker,
         gpus_per_worker=float(lanes.gpus_per_worker),
     )
-    watch = _Watch(coordinator, run_folder, on_progress, int(lanes.count), damaged)
+    watch = _Watch(coordinator, run_folder, lock, on_progress, int(lanes.count), damaged, callbacks)
     grid, out = None, run_folder.folder.uri
     errors: list[str] = []
     with terminated_as_interrupted(), watch:
         try:
-            grid = _tuner(plan, lane, run_folder, int(lanes.count), set(watch.done)).fit()
+            tuner = _tuner(plan, lane, run_folder, int(lanes.count), set(watch.done), callbacks)
+            grid = tuner.fit()
             errors = [str(error).strip().splitlines()[-1] for error in grid.errors]
         except Exception as error:  # Tune's own: what it writes into the run folder cannot be
             if not watch.is_folder_gone:
@@ -186,7 +194,12 @@ def _limits(lanes: Lanes) -> LaneLimits:
 
 
 def _tuner(
-    plan: Plan, lane: LaneConfig, run_folder: RunFolder, lanes: int, done: Collection[str]
+    plan: Plan,
+    lane: LaneConfig,
+    run_folder: RunFolder,
+    lanes: int,
+    done: Collection[str],
+    callbacks: Sequence[Guarded],
 ) -> "tune.Tuner":
     # with_parameters puts the runs into Ray's object store once, instead of into every trial.
     trainable = tune.with_parameters(
@@ -207,7 +220,7 @@ def _tuner(
             storage_path=run_folder.folder.join("tune"),
             storage_filesystem=run_folder.folder.filesystem,
             verbose=0,
-            callbacks=[_Results()],  # the result grid is read from its files
+            callbacks=[_Results(), *callbacks],  # the grid is read from the files of the first
             failure_config=tune.FailureConfig(max_failures=10),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
@@ -292,16 +305,20 @@ class _Watch:
         self,
         coordinator: Any,
         run_folder: RunFolder,
+        lock: RunLock,
         on_progress: Callable[[Progress, int], None] | None,
         lanes: int,
         damaged: int,
+        callbacks: Sequence[Guarded],
     ) -> None:
         self.coordinator = coordinator
         self.run_folder = run_folder
+        self.lock = lock
         self.on_progress = on_progress
         self.lanes = lanes
         self.damaged = damaged
         """Stages that were found damaged before the coordinator started."""
+        self.callbacks = callbacks
         self.done: list[str] = []
         self.last: Progress
         self.losses: dict[str, None] = {}
@@ -353,9 +370,16 @@ class _Watch:
             ray.get(self.coordinator.recall.remote(self.left_out))
         self.left_out |= progress.left_out
         progress = replace(progress, damaged=progress.damaged + self.damaged)
-        self.losses |= dict.fromkeys(progress.losses)
+        troubles = [trouble for one in self.callbacks for trouble in one.troubles]
+        self.losses |= dict.fromkeys([*progress.losses, *troubles])
         progress = replace(progress, losses=tuple(self.losses))
         self.done = progress.done
         self.last = progress
+        self.lock.note(
+            lanes=self.lanes,
+            at_work=len(progress.working),
+            waiting=progress.idle,
+            losses=progress.losses,
+        )
         if self.on_progress:
             self.on_progress(progress, self.lanes)

@@ -125,6 +125,11 @@ class Scheduler:
         return self.todo - self._trained
 
     @property
+    def ready(self) -> int:
+        """How many units could be begun now."""
+        return sum(1 for _ in self._ready)
+
+    @property
     def is_settled(self) -> bool:
         """Whether every unit is done or has failed for good."""
         return len(self.failed) == len(self.todo)

@@ -1,6 +1,5 @@
 """Estimates what a study will cost: measures a few steps, then simulates the schedule."""
 
-import heapq
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from sweep.cache import CACHE
 from sweep.plan.plan import Plan
 from sweep.plan.scheduler import Kept, Scheduler
 from sweep.plan.units import Unit
+from sweep.preview.simulation import simulate
 from sweep.preview.thinned import num_pictures
 from sweep.stage.trainer import join_lane
 from sweep.stage.worker import Worker
@@ -65,6 +65,9 @@ class CostEstimate:
     units: int
     seconds: float
     """Wall time."""
+    lane_seconds: float
+    """Time of all lanes together, from the start of each: without the time in which some wait for
+    others, or have nothing left to do."""
     peak_state_bytes: int
     """Largest disk space that all states take at any one time."""
 
@@ -220,33 +223,21 @@ def estimate_cost(
 ) -> CostEstimate:
     """Simulates the rest of a study with the engine's own scheduler; trains nothing."""
     scheduler = Scheduler(plan, finished, lease=float("inf"))
-    waiting = [f"lane-{i}" for i in range(lanes)]
-    loaded: dict[str, tuple[str, str] | None] = dict.fromkeys(waiting)
-    held: dict[str, tuple[str, ...]] = dict.fromkeys(waiting, ())
-    working: list[tuple[float, str, str]] = []
-    stored: dict[str, int] = {}
-    now, peak, units = 0.0, 0, len(scheduler.todo)
-    seconds = _seconds(plan, costs)
-    while True:
-        for lane in list(waiting):
-            assignment = scheduler.claim(lane, held[lane], loaded[lane], now)
-            if assignment:
-                unit = assignment.unit
-                waiting.remove(lane)
-                loaded[lane] = (unit.backbone, unit.method)
-                held[lane] = (*assignment.needed, unit.key)
-                spent = seconds(unit, assignment.is_trained)
-                heapq.heappush(working, (now + spent, unit.key, lane))
-                if assignment.is_state_needed:
-                    stored[unit.key] = costs[unit.backbone, unit.method].state_bytes
-        if not working:
-            now += LANE_START_SECONDS + _seconds_to_see(costs) / lanes
-            return CostEstimate(units, now if units else 0.0, peak)
-        now, key, lane = heapq.heappop(working)
-        peak = max(peak, sum(stored.values()))
-        waiting.append(lane)
-        for dropped in scheduler.finish(key):
-            stored.pop(dropped, None)
+    units = len(scheduler.todo)
+
+    def state_bytes(unit: Unit) -> int:
+        return costs[unit.backbone, unit.method].state_bytes
+
+    found = simulate(scheduler, lanes, _seconds(plan, costs), state_bytes)
+    if not units:
+        return CostEstimate(0, 0.0, 0.0, found.peak_state_bytes)
+    start = LANE_START_SECONDS + _seconds_to_see(costs) / lanes
+    return CostEstimate(
+        units,
+        found.seconds + start,
+        found.busy_seconds + lanes * start,
+        found.peak_state_bytes,
+    )
 
 
 def _seconds_to_see(costs: Costs) -> float:

@@ -15,8 +15,10 @@ from sweep.plan.plan import Plan
 from sweep.plan.scheduler import Kept, Scheduler
 from sweep.plan.units import Unit
 from sweep.preview.cost import CostEstimate, Costs, estimate_cost, measure_costs, recorded
+from sweep.preview.gpu_cost import GpuCost, gpu_cost, lanes_on
 from sweep.preview.machine import free_disk
 from sweep.preview.precision_forecast import PrecisionForecast, precision_forecast, results_in
+from sweep.preview.prices import check_gpus
 from sweep.storage.changes import Changed
 from sweep.storage.folder import Folder
 from sweep.storage.run_folder import RunFolder
@@ -47,6 +49,8 @@ class Preview:
     """Folder or URI of the run."""
     stop: Stop | None
     """The early stop, if there was one; the plan is without the replicates that it leaves out."""
+    gpu_cost: GpuCost | None = None
+    """What the rest of it costs on a number of GPUs; None: that was not asked for."""
 
     def _methods(self) -> list[dict[str, Any]]:
         plan = self.plan
@@ -85,6 +89,8 @@ class Preview:
             "units_to_do": self.expected.units,
             "seconds": round(self.expected.seconds, 1),
             "peak_state_bytes": self.expected.peak_state_bytes,
+            "lane_seconds": round(self.expected.lane_seconds, 1),
+            "gpu_cost": self.gpu_cost.as_dict() if self.gpu_cost else None,
             "room": self.room(),
             "balance": self._balance(),
             "stopped": self.stop.reason if self.stop else "",
@@ -163,7 +169,11 @@ class Preview:
 
 
 def make_preview(
-    study: Study | Plan, out: str | None = None, measured: Costs | None = None
+    study: Study | Plan,
+    out: str | None = None,
+    measured: Costs | None = None,
+    gpus: int | None = None,
+    price: float | None = None,
 ) -> Preview:
     """Plans a study and measures what a stage costs on this machine. Writes nothing.
 
@@ -172,17 +182,22 @@ def make_preview(
         out: Folder or URI of the run. Stages that are finished there count as done, and their
             times are used instead of new measurements.
         measured: Costs that were measured before; None: measures them if stages lack some.
+        gpus: GPUs of the cluster that it would run on: says how many lanes there are, and what
+            they cost. None: the lanes of this machine.
+        price: Of one GPU-hour, in any currency.
 
     Raises:
-        InputError: the study cannot be run, or `out` holds another study.
+        InputError: the study cannot be run, `out` holds another study, or the GPUs hold no lane.
 
     >>> from sweep import Study
     >>> shown = make_preview(Study.load("quickstart", ("methods=[zero_shot]",)), out="nowhere")
     >>> shown.expected.units, shown.sentence()
     (1, '24 orders in 3 replicates, 24 runs, 1 stage: 1 untouched. ...')
     """
+    check_gpus(gpus, price)
     everything = study if isinstance(study, Plan) else make_plan(study)
     study = everything.study
+    lanes = lanes_on(gpus, study.lanes, len(everything.runs)) if gpus else _lanes(study)
     run_folder = RunFolder(out or f"runs/{study.name}", everything)
     changed = run_folder.check(accepts_changes=True)
     check_inputs(everything)
@@ -192,9 +207,10 @@ def make_preview(
     costs: Costs = recorded(plan, run_folder.store, finished)
     made = ("load", "train")
     pairs = {(unit.backbone, unit.method) for unit in plan.units.values() if unit.kind in made}
-    if not pairs <= set(costs):
+    is_recorded = pairs <= set(costs)
+    if not is_recorded:
         costs = dict(measure_costs(plan) if measured is None else measured) | dict(costs)
-    lanes = _lanes(study)
+    expected = estimate_cost(plan, finished, costs, lanes)
     spent = sum(
         costs[u.backbone, u.method].seconds(plan, u) for u in plan.units.values() if u.method
     )
@@ -205,12 +221,13 @@ def make_preview(
         changed=changed,
         costs=costs,
         lanes=lanes,
-        expected=estimate_cost(plan, finished, costs, lanes),
+        expected=expected,
         precision_forecast=precision_forecast(
             study, run_folder.folder, spent / plan.study.replicates
         ),
         out=out or f"runs/{study.name}",
         stop=stop,
+        gpu_cost=gpu_cost(gpus, price, study.lanes, lanes, expected, is_recorded) if gpus else None,
     )
 
 

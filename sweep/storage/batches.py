@@ -10,8 +10,9 @@ files of its own for each, a file system would take longer than all the rest.
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -47,6 +48,9 @@ class Batches:
         self._lock = threading.Lock()
         self._seen: set[str] = set()
         self._where: dict[str, dict[str, str]] = {}
+        self.written: dict[str, float] = {}
+        """When the batches of stages that were seen were written: seconds by the clock of the file
+        system."""
         self._read: OrderedDict[str, Mapping[tuple[str, str], Stored]] = OrderedDict()
 
     def save(self, stages: Iterable[Stored]) -> None:
@@ -84,14 +88,19 @@ class Batches:
                 keys, evaluations = (column.to_pylist() for column in table.columns)
                 for key, evaluation in zip(keys, evaluations, strict=True):
                     self._where.setdefault(key, {})[evaluation] = name
+                    self.written[key] = info.mtime.timestamp() if info.mtime else 0.0
         return list(self._where)
 
     def evaluations(self, key: str) -> list[str]:
         """Returns the evaluations that a stage has records of in batches that were seen."""
         return list(self._where.get(key, ()))
 
-    def damaged(self) -> dict[str, list[str]]:
-        """Returns the keys of stages in batches that cannot be read, by the batch's name."""
+    def damaged(self, seen: Callable[[Mapping[str, Any]], None]) -> dict[str, list[str]]:
+        """Returns the keys of stages in batches that cannot be read, by the batch's name.
+
+        Args:
+            seen: Is given every record that can be read.
+        """
         self.scan()
         found: dict[str, list[str]] = {}
         for info in self._folder.list(*BATCHES):
@@ -100,10 +109,12 @@ class Batches:
                 continue
             try:
                 stored = self._load(name)
-                for one in stored.values():
-                    unsealed(one.record)
+                records = [unsealed(one.record) for one in stored.values()]
             except DamagedError:
                 found[name] = [key for key, own in self._where.items() if name in own.values()]
+                continue
+            for record in records:
+                seen(record)
         return found
 
     def delete(self, name: str) -> None:

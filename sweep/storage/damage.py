@@ -1,8 +1,9 @@
 """Finds stages whose files are not what was written: they are not finished, whatever is listed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from pyarrow.fs import LocalFileSystem
 
@@ -33,23 +34,33 @@ class Damage:
             store.batches.delete(name)
 
 
-def find_damage(store: Store) -> Damage:
+def find_damage(
+    store: Store, seen: Callable[[Mapping[str, Any]], None] = lambda record: None
+) -> Damage:
     """Reads all records and embeddings, and returns what is damaged.
 
     States are not read, which would take long: that one is damaged is noticed when it is needed.
+
+    Args:
+        store: The stages.
+        seen: Is given every record that can be read, one after the other.
     """
 
-    def check(stage: tuple[str, str]) -> tuple[str, str] | None:
+    def check(stage: tuple[str, str]) -> Mapping[str, Any] | None:
         try:
-            store.check(*stage)
+            return store.check(*stage)
         except DamagedError:
-            return stage
-        return None
+            return None
 
     stages = [(key, one) for key, own in store.own_files().items() for one in own]
+    damaged = set()
     with ThreadPoolExecutor(READERS) as pool:
-        damaged = frozenset(stage for stage in pool.map(check, stages) if stage)
-    return Damage(damaged, store.batches.damaged())
+        for stage, record in zip(stages, pool.map(check, stages), strict=True):
+            if record is None:
+                damaged.add(stage)
+            else:
+                seen(record)
+    return Damage(frozenset(damaged), store.batches.damaged(seen))
 
 
 def remove_unfinished(store: Store) -> None:

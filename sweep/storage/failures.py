@@ -15,10 +15,12 @@ from pathlib import Path
 from sweep.orders.order import Order
 from sweep.plan.scheduler import starts_from
 from sweep.plan.units import Unit, UnitGraph
-from sweep.storage.folder import Folder
+from sweep.storage.folder import DamagedError, Folder
 
 ERRORS = "errors"
 """Folder of the tracebacks in a run folder."""
+FAILED = ("results", "failed.parquet")
+"""The file of a run folder with the rows of stages that failed."""
 OURS = "sweep.errors."
 """Where errors of this package are; no reader has to know."""
 LONGEST = 4000
@@ -99,6 +101,28 @@ def keep(folder: Folder, error: BaseException, unit: Unit | None = None) -> str:
 
 def _file(error: str) -> tuple[str, str]:
     return ERRORS, f"{hashlib.sha256(error.encode()).hexdigest()[:12]}.txt"
+
+
+def read_failed(graph: UnitGraph, folder: Folder) -> dict[str, str]:
+    """Returns the errors of a run's stages by their keys, as its results have them.
+
+    They have those of stages that have been computed since, too, until they are written anew.
+    """
+    try:
+        rows = folder.read_table(*FAILED).to_pylist()
+    except (FileNotFoundError, DamagedError):
+        return {}
+    keys = {
+        (run.backbone, run.method, run.replicate, prefix): key
+        for run in graph.runs
+        for key, prefix in zip(run.stages, run.prefixes, strict=True)
+    }
+    found = {}
+    for row in rows:
+        place = (row["backbone"], row["method"], row["replicate"], tuple(row["prefix"]))
+        if place in keys:
+            found[keys[place]] = row["error"] or ""
+    return found
 
 
 def failures(graph: UnitGraph, failed: Mapping[str, str], folder: Folder) -> tuple[Failure, ...]:

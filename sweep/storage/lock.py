@@ -1,6 +1,7 @@
 """Keeps a second driver out of a folder: each would delete what the other has just written.
 
-OUT/running/ID.json   the mark of a driver, which it renews as long as it lives
+OUT/running/ID.json   the mark of a driver, which it renews as long as it lives; it also says what
+                      the driver alone knows: how many lanes it has, and what they lost
 
 A driver first writes its mark and then looks for others, so that of two which come at the same time
 at least one sees the other. Ages of marks are told by the file system's clock alone: those of the
@@ -39,6 +40,24 @@ class RunLock:
         self._name = f"{uuid.uuid4().hex}.json"
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._noted: dict[str, Any] = {}
+
+    def note(self, **facts: object) -> None:
+        """Has facts about the run written into the mark: the first at once, others as it beats."""
+        is_first, self._noted = not self._noted, facts
+        if is_first:
+            with suppress(OSError):  # the next heartbeat may succeed
+                self._write()
+
+    def noted(self) -> dict[str, Any]:
+        """Returns what the newest mark says, that of a process which has died included; else {}.
+
+        Among it "at": when it was written, in seconds by the clock of the file system.
+        """
+        for info in sorted(self._marks(), key=lambda info: _seconds(info.mtime), reverse=True):
+            if facts := self._facts(info.base_name):
+                return facts | {"at": _seconds(info.mtime)}
+        return {}
 
     def other(self) -> tuple[str, float] | None:
         """Returns the other process at work in the folder, if any, and seconds since its beat."""
@@ -114,7 +133,8 @@ class RunLock:
                 self._write()
 
     def _write(self) -> None:
-        facts = {"host": platform.node(), "pid": os.getpid(), "seen": time.time()}
+        own = {"host": platform.node(), "pid": os.getpid(), "seen": time.time()}
+        facts = self._noted | own
         self.folder.write(json.dumps(facts).encode(), MARKS, self._name)
 
 

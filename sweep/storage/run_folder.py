@@ -28,7 +28,7 @@ from sweep.plan.plan import Plan
 from sweep.storage.changes import Changed, find_changes
 from sweep.storage.checkpoint_files import CheckpointFiles
 from sweep.storage.damage import find_damage, remove_unfinished
-from sweep.storage.failures import ERRORS
+from sweep.storage.failures import ERRORS, FAILED
 from sweep.storage.folder import Folder
 from sweep.storage.inputs import PACKAGES, write_inputs
 from sweep.storage.lock import MARKS
@@ -38,7 +38,9 @@ from sweep.storage.store import READERS, Record, Store
 from sweep.study.schema import Study
 from sweep.study.stopping import Stop
 
-LEFT_BEHIND = {"tune", ERRORS, MARKS}
+TENSORBOARD, WANDB = "tensorboard", "wandb"
+"""Folders of what a run was logged to, in the run folder."""
+LEFT_BEHIND = {"tune", ERRORS, MARKS, TENSORBOARD, WANDB}
 """Files and folders that no study needs."""
 TUNE_STATES = ("experiment_state-", "basic-variant-state-")
 """Beginnings of the names of Tune's files that hold pickles, though they are called JSON."""
@@ -251,9 +253,7 @@ class RunFolder:
             for key, error in failed.items()
             for placed in self._placed(key)
         ]
-        self.folder.write_table(
-            pa.Table.from_pylist(rows, RESULTS_SCHEMA), "results", "failed.parquet"
-        )
+        self.folder.write_table(pa.Table.from_pylist(rows, RESULTS_SCHEMA), *FAILED)
         self._failed = dict(failed)
 
     def _rows(self, record: Record) -> list[dict[str, Any]]:

@@ -78,6 +78,9 @@ class Store:
         self.folder = Folder(out)
         self.batches = Batches(self.folder)
         self._evaluations = dict(evaluations or {})
+        self.written: dict[str, float] = {}
+        """When the stages with files of their own that were listed were last written: seconds by
+        the clock of the file system."""
 
     def write_evaluations(self) -> None:
         """Writes what the evaluations that are wanted cover; comes before any record of them."""
@@ -104,8 +107,8 @@ class Store:
         """Returns the evaluations of every stage that has files of its own."""
         return {key: _evaluations(names) for key, names in self._files().items()}
 
-    def check(self, key: str, evaluation: str) -> None:
-        """Reads a record, and its embeddings, from the stage's own files.
+    def check(self, key: str, evaluation: str) -> dict[str, Any]:
+        """Reads a record, and its embeddings, from the stage's own files; returns the record.
 
         Raises:
             DamagedError: they are not what was written.
@@ -116,6 +119,7 @@ class Store:
                 self.folder.read_table("stages", key, _embeddings_in(evaluation), sha256=digest)
             except FileNotFoundError as error:
                 raise DamagedError(str(error)) from None
+        return facts
 
     def delete(self, key: str, evaluation: str) -> None:
         """Deletes a record, and then its embeddings."""
@@ -128,6 +132,9 @@ class Store:
         for info in self.folder.list("stages", *parts, recursive=True):
             stage = posixpath.basename(posixpath.dirname(info.path))
             names.setdefault(stage, set()).add(info.base_name)
+            if info.mtime and _evaluations([info.base_name]):
+                last = self.written.get(stage, 0.0)
+                self.written[stage] = max(last, info.mtime.timestamp())
         return names
 
     def _covers(self, evaluation: str, wanted: str) -> bool:

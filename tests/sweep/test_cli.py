@@ -301,7 +301,7 @@ def test_interrupting_ends_with_its_code(monkeypatch: pytest.MonkeyPatch) -> Non
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sweep.preview.status.status", interrupted)
+    monkeypatch.setattr("sweep.preview.status.run_status", interrupted)
     assert main(["status", "."]) == 130
 
 
