@@ -2,6 +2,7 @@
 
     python benchmarks/planned_cost.py                     # quickstart: minutes on a laptop
     python benchmarks/planned_cost.py --set replicates=1 --paced
+    OMP_NUM_THREADS=1 python benchmarks/planned_cost.py --set replicates=1 --here
 
 It plans the study before anything is trained, runs it on this machine's lanes, and then lets 8
 lanes work through it once more on paper: every stage takes the seconds that its record says, and a
@@ -11,11 +12,9 @@ GPUs paid for from start to end, and idle ones let go.
 
 The seconds of a plan are measured by one process that has the machine to itself, those of the run
 by as many lanes as there are cores, which take caches and memory from each other: compare on a
-machine that nobody else uses. With `--paced` the methods rest for a known time after every step,
-instead of those of the study: that takes the speed of the machine out of the comparison, and
-leaves what the plan makes of it.
-
-On two cores, quickstart with one replicate (130 stages), planned / finished:
+machine that nobody else uses. Two ways around that: with `--here` this process computes all stages
+itself, one after the other, and its CPU seconds are what counts, for the plan as well; with
+`--paced` the methods rest for a known time after every step, instead of those of the study.
 """
 
 import argparse
@@ -24,11 +23,13 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sweep import Study, make_plan, make_preview, run
 from sweep.engine.outcomes import Progress
 from sweep.plan.plan import Plan
 from sweep.plan.scheduler import Scheduler
+from sweep.preview.cost import LANE_START_SECONDS
 from sweep.preview.gpu_cost import GpuCost
 from sweep.storage.store import Store
 
@@ -119,6 +120,22 @@ def recorded_seconds(plan: Plan, out: str) -> dict[str, float]:
     }
 
 
+def seconds_here(plan: Plan) -> dict[str, float]:
+    """Computes every unit in this process; returns the seconds of each."""
+    from sweep.stage.trainer import join_lane
+    from sweep.stage.worker import Worker
+
+    worker = Worker(plan.study, plan.pinned, join_lane(plan.study))
+    states: dict[str, Any] = {}
+    spent = {}
+    # As a lane does, method by method, which saves loading the model again.
+    for key, unit in sorted(plan.units.items(), key=lambda item: item[1].method):
+        result = worker.compute(unit, states.__getitem__)
+        states[key] = result.state
+        spent[key] = sum(result.record.seconds.values())
+    return spent
+
+
 def compare(planned: GpuCost, replayed: Replayed) -> str:
     """Returns a table of both."""
     rows = [
@@ -137,6 +154,7 @@ def main() -> None:
     parser.add_argument("study", nargs="?", default="quickstart")
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--paced", action="store_true")
+    parser.add_argument("--here", action="store_true")
     given = parser.parse_args()
     changes = tuple(given.set)
     if given.paced:
@@ -146,25 +164,34 @@ def main() -> None:
         )
         changes += (f"methods={{zero_shot: {{}}, {methods}}}",)
     plan = make_plan(Study.load(given.study, changes))
+    if given.here:
+        time.perf_counter = time.process_time  # by which plans and stages take times
     with tempfile.TemporaryDirectory() as folder:
         shown = make_preview(plan, f"{folder}/out", gpus=GPUS, price=PRICE)
         assert shown.gpu_cost
         print(shown.gpu_cost.sentence())
-        begun, first = time.monotonic(), list[float]()
+        if given.here:
+            spent, start = seconds_here(plan), LANE_START_SECONDS
+        else:
+            spent, start = run_on_lanes(plan, f"{folder}/out")
+    total = sum(spent.values())
+    print(f"{len(spent)} stages, {total:.0f} s of lane time; a lane starts in {start:.0f} s")
+    of_plan = sum(row["lane_seconds"] for row in shown.as_dict()["methods"])
+    print(f"lane time without starts, planned / finished: {of_plan / total:.2f}")
+    print(compare(shown.gpu_cost, replay(plan, spent, [start] * shown.gpu_cost.lanes)))
 
-        def note(progress: Progress, lanes: int) -> None:
-            if progress.working and not first:
-                first.append(time.monotonic() - begun)
 
-        finished = run(plan, f"{folder}/out", on_progress=note)
-        assert not finished.failed
-        spent = recorded_seconds(plan, finished.out)
-        print(
-            f"{len(spent)} stages, {sum(spent.values()):.0f} s of lane time; start {first[0]:.0f} s"
-        )
-        of_plan = sum(row["lane_seconds"] for row in shown.as_dict()["methods"])
-        print(f"lane time without starts, planned / finished: {of_plan / sum(spent.values()):.2f}")
-        print(compare(shown.gpu_cost, replay(plan, spent, first * shown.gpu_cost.lanes)))
+def run_on_lanes(plan: Plan, out: str) -> tuple[dict[str, float], float]:
+    """Runs a study; returns the seconds of each unit, and those that its first lane started in."""
+    begun, first = time.monotonic(), list[float]()
+
+    def note(progress: Progress, lanes: int) -> None:
+        if progress.working and not first:
+            first.append(time.monotonic() - begun)
+
+    finished = run(plan, out, on_progress=note)
+    assert not finished.failed
+    return recorded_seconds(plan, finished.out), first[0]
 
 
 if __name__ == "__main__":
