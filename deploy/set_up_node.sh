@@ -23,7 +23,10 @@ case $role in
     worker)
         uv pip install --quiet --python "$python" --constraint "$versions" --editable "$root[$extra]"
         # Some images install the driver while they boot for the first time.
-        timeout 900 sh -c 'until nvidia-smi; do sleep 5; done'
+        timeout 900 sh -c 'until nvidia-smi > /dev/null 2>&1; do sleep 5; done' || {
+            echo "$0: no GPU is seen after 15 minutes: nvidia-smi fails." >&2
+            exit 1
+        }
         ;;
     *)
         echo "$0: '$role' is neither head nor worker." >&2

@@ -19,8 +19,10 @@ cpus=${SLURM_CPUS_PER_TASK:-1}
 gpus=${SLURM_GPUS_ON_NODE:-0}
 # `ray symmetric-run` refuses to start where another job of yours runs Ray on the same machine, and
 # ends that one too when it stops; so each part is started here, with ports and a folder of its own.
-port=$((20000 + SLURM_JOB_ID % 10000))
-address=$(hostname --ip-address | awk '{print $1}'):$port
+shift_by=$((SLURM_JOB_ID % 4000))
+port=$((20000 + shift_by)) client_port=$((24000 + shift_by)) dashboard_port=$((28000 + shift_by))
+host=$(python -c 'import ray.util; print(ray.util.get_node_ip_address())')
+address=$host:$port
 temporary=/tmp/ray-$SLURM_JOB_ID  # short: sockets in it have names of at most 107 characters
 # Others on the network cannot use this Ray without the token.
 export RAY_AUTH_MODE=token
@@ -32,8 +34,8 @@ ray_on_each=(--block --temp-dir="$temporary" --num-cpus="$cpus" --num-gpus="$gpu
     --disable-usage-stats)
 # This script runs on the first machine.
 srun --relative=0 --nodes=1 --ntasks=1 --cpus-per-task="$cpus" \
-    ray start --head --node-ip-address="${address%:*}" --port="$port" --include-dashboard=true \
-    --dashboard-port=$((port + 10000)) --ray-client-server-port=$((port + 20000)) "${ray_on_each[@]}" &
+    ray start --head --node-ip-address="$host" --port="$port" --include-dashboard=true \
+    --dashboard-port="$dashboard_port" --ray-client-server-port="$client_port" "${ray_on_each[@]}" &
 parts=($!)
 if ((nodes > 1)); then
     srun --relative=1 --nodes=$((nodes - 1)) --ntasks=$((nodes - 1)) --cpus-per-task="$cpus" \
