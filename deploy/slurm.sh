@@ -54,12 +54,14 @@ stopped=no
 sweep run "$study" --address "$address" --out "$out" &
 driver=$!
 # It stops cleanly: what the lanes are training goes on from a checkpoint.
-trap 'stopped=yes; kill -TERM "$driver" 2> /dev/null || true' TERM
+trap 'trap "" TERM; stopped=yes; kill -TERM "$driver" 2> /dev/null || true' TERM
 code=0
-while :; do
-    wait "$driver" && code=0 || code=$?
-    kill -0 "$driver" 2> /dev/null || break  # `wait` also returns when a signal has come
-done
+wait "$driver" || code=$?
+if [ "$stopped" = yes ]; then
+    again=0
+    wait "$driver" || again=$?  # the signal has ended the first `wait`, not the study
+    [ "$again" = 127 ] || code=$again  # unless that had just ended by itself
+fi
 
 # SLURM sends the same signal shortly before the time is up and when the job is cancelled.
 left=$((${SLURM_JOB_END_TIME:-9999999999} - $(date +%s)))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ SCRIPT = (DEPLOY / "slurm.sh").read_text("utf-8")
 JOB = 123456
 SECONDS = 120.0
 """How long a run may take that has nothing to wait for but a loaded machine."""
+STOP_SECONDS = 20.0
+"""How long it may take to stop, which is a matter of milliseconds."""
 SBATCH = {
     "job-name": r"[\w-]+",
     "nodes": r"\d+",
@@ -102,7 +105,7 @@ class Job:
     def noted(self) -> list[str]:
         return self.notes.read_text().splitlines() if self.notes.exists() else []
 
-    def told_to_stop(self) -> "Job":
+    def tell_to_stop(self) -> None:
         """Sends what `--signal=B:TERM` sends to the script alone, once the study runs."""
         until = time.monotonic() + SECONDS
         while not (self.notes.parent / "notes.running").exists():
@@ -110,24 +113,22 @@ class Job:
             assert time.monotonic() < until
             time.sleep(0.02)
         self.process.send_signal(signal.SIGTERM)
+
+    def __enter__(self) -> "Job":
         return self
 
-    def end(self) -> int:
-        """Returns the exit code; nothing of the job is left then."""
-        try:
-            return self.process.wait(SECONDS)
-        finally:
-            try:
-                os.killpg(self.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+    def __exit__(self, *_: object) -> None:
+        """Leaves nothing of the job."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
 
 def check(script: str, folder: Path) -> None:
     """Checks options, what is started where, and that nothing of Ray is left at the end."""
     check_options(script)
-    job = Job(script, folder, "0", 3600)
-    assert job.end() == 0
+    with Job(script, folder, "0", 3600) as job:
+        assert job.process.wait(SECONDS) == 0
     noted = job.noted()
     for line in noted:
         if line.startswith(("ray start", "ray health-check", "sweep ")):
@@ -164,13 +165,15 @@ def check_options(script: str) -> None:
     assert {"signal", "requeue", "open-mode"} <= given.keys()
 
 
-def check_stop(script: str, folder: Path, seconds_left: int = 100) -> list[str]:
-    """Tells a job to stop; returns what it has done. The study stops before Ray does."""
-    job = Job(script, folder, "long", seconds_left).told_to_stop()
-    assert job.end() == 130
+def check_stop(script: str, folder: Path, seconds_left: int = 100) -> None:
+    """Tells a job to stop: the study stops before Ray does, and comes back if its time was up."""
+    with Job(script, folder, "long", seconds_left) as job:
+        job.tell_to_stop()
+        assert job.process.wait(STOP_SECONDS) == 130
     noted = job.noted()
     assert noted.index("sweep stopped") < noted.index("ray stopped"), "not in order"
-    return noted
+    requeued = [line for line in noted if line.startswith("scontrol")]
+    assert requeued == ([f"scontrol requeue {JOB}"] if seconds_left < 300 else [])
 
 
 def test_it_runs_a_study_on_all_machines(tmp_path: Path) -> None:
@@ -178,17 +181,16 @@ def test_it_runs_a_study_on_all_machines(tmp_path: Path) -> None:
 
 
 def test_it_goes_back_into_the_queue_when_its_time_is_up(tmp_path: Path) -> None:
-    assert f"scontrol requeue {JOB}" in check_stop(SCRIPT, tmp_path)
+    check_stop(SCRIPT, tmp_path)
 
 
 def test_it_does_not_come_back_when_it_is_cancelled(tmp_path: Path) -> None:
-    noted = check_stop(SCRIPT, tmp_path, seconds_left=3600)
-    assert not [line for line in noted if line.startswith("scontrol")]
+    check_stop(SCRIPT, tmp_path, seconds_left=3600)
 
 
 def test_its_exit_code_is_that_of_the_study(tmp_path: Path) -> None:
-    job = Job(SCRIPT, tmp_path, "1", 3600)
-    assert job.end() == 1
+    with Job(SCRIPT, tmp_path, "1", 3600) as job:
+        assert job.process.wait(SECONDS) == 1
     assert job.noted().count("ray stopped") == 2
 
 
@@ -223,5 +225,4 @@ def test_an_error_is_found(right: str, wrong: str, tmp_path: Path) -> None:
 def test_an_error_in_how_it_stops_is_found(right: str, wrong: str, tmp_path: Path) -> None:
     assert right in SCRIPT
     with pytest.raises((AssertionError, ValueError, subprocess.TimeoutExpired)):
-        noted = check_stop(SCRIPT.replace(right, wrong), tmp_path)
-        assert f"scontrol requeue {JOB}" in noted
+        check_stop(SCRIPT.replace(right, wrong), tmp_path)
