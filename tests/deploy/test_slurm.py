@@ -17,8 +17,6 @@ SCRIPT = (DEPLOY / "slurm.sh").read_text("utf-8")
 JOB = 123456
 SECONDS = 120.0
 """How long a run may take that has nothing to wait for but a loaded machine."""
-STOP_SECONDS = 20.0
-"""How long it may take to stop, which is a matter of milliseconds."""
 SBATCH = {
     "job-name": r"[\w-]+",
     "nodes": r"\d+",
@@ -165,11 +163,13 @@ def check_options(script: str) -> None:
     assert {"signal", "requeue", "open-mode"} <= given.keys()
 
 
-def check_stop(script: str, folder: Path, seconds_left: int = 100) -> None:
+def check_stop(
+    script: str, folder: Path, seconds_left: int = 100, patience: float = SECONDS
+) -> None:
     """Tells a job to stop: the study stops before Ray does, and comes back if its time was up."""
     with Job(script, folder, "long", seconds_left) as job:
         job.tell_to_stop()
-        assert job.process.wait(STOP_SECONDS) == 130
+        assert job.process.wait(patience) == 130
     noted = job.noted()
     assert noted.index("sweep stopped") < noted.index("ray stopped"), "not in order"
     requeued = [line for line in noted if line.startswith("scontrol")]
@@ -204,7 +204,7 @@ def test_its_exit_code_is_that_of_the_study(tmp_path: Path) -> None:
         ('--address="$address" "${ray', '--address="$host" "${ray'),
         ("temporary=/tmp/ray-", "temporary=/scratch/of/the/whole/group/temporary/ray-"),
         ("done\n\nstopped=no", "fi\n\nstopped=no"),
-        ('trap \'kill "${parts[@]}"', 'trap \'true "${parts[@]}"'),
+        ("trap 'kill", "# trap 'kill"),
         ("sweep run", "sweep runs"),
     ],
 )
@@ -219,10 +219,10 @@ def test_an_error_is_found(right: str, wrong: str, tmp_path: Path) -> None:
     [
         ('kill -TERM "$driver"', "true"),
         ("stopped=yes;", ""),
-        ('wait "$driver" && code=0 || code=$?\n    kill -0', "code=0\n    ! kill -0"),
+        ('wait "$driver" || again=$?', "again=127"),
     ],
 )
 def test_an_error_in_how_it_stops_is_found(right: str, wrong: str, tmp_path: Path) -> None:
     assert right in SCRIPT
     with pytest.raises((AssertionError, ValueError, subprocess.TimeoutExpired)):
-        check_stop(SCRIPT.replace(right, wrong), tmp_path)
+        check_stop(SCRIPT.replace(right, wrong), tmp_path, patience=5)
