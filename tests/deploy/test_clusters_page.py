@@ -11,8 +11,8 @@ PAGE = (ROOT / "docs" / "clusters.md").read_text("utf-8")
 
 
 def lines(page: str) -> list[str]:
-    blocks = re.findall(r"^```\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
-    return [line for block in blocks for line in block.splitlines()]
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    return [line for language, block in blocks if not language for line in block.splitlines()]
 
 
 def check(page: str) -> None:
