@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.deployed import AWS, DEPLOY, ROOT, commands, load
+from tests.deploy.deployed import AWS, ROOT, commands, load
 
 PASSED_ON = ("UV_", "PIP_", "SSL_", "HTTP", "http", "NO_PROXY", "no_proxy")
 """Beginnings of variables that say how to reach an index of packages."""
@@ -26,13 +26,15 @@ def in_shell_of_ray(line: str, environment: dict[str, str]) -> str:
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_a_head_and_a_worker_are_set_up_from_nothing(tmp_path: Path) -> None:
-    """Torch for CPUs is taken with UV_TORCH_BACKEND=cpu in the environment."""
+    """It installs torch for CUDA, gigabytes; for CPUs with UV_TORCH_BACKEND=cpu."""
     uv = shutil.which("uv")
     python = next(filter(None, map(shutil.which, LANGUAGES)), None)
     if uv is None or python is None:
         pytest.skip("there is no uv or no Python to begin with")
-    home, programs, config = tmp_path / "home", tmp_path / "bin", load(AWS)
-    programs.mkdir()
+    home, config = tmp_path / "home", load(AWS)
+    # A login shell forgets PATH; this is where the script looks.
+    programs = home / ".local" / "bin"
+    programs.mkdir(parents=True)
     for program in (uv, python):
         (programs / Path(program).name).symlink_to(program)
     gpu = programs / "nvidia-smi"
@@ -46,14 +48,14 @@ def test_a_head_and_a_worker_are_set_up_from_nothing(tmp_path: Path) -> None:
         else:
             shutil.copy(ROOT / source, sent)
     environment = {key: value for key, value in os.environ.items() if key.startswith(PASSED_ON)}
-    environment |= {"HOME": str(home), "PATH": f"{programs}:/usr/bin:/bin", "TERM": "dumb"}
+    environment |= {"HOME": str(home), "PATH": "/usr/bin:/bin", "TERM": "dumb"}
 
     frozen = {}
     for role in ("head", "worker"):
-        (home / "venv").exists() and shutil.rmtree(home / "venv")
+        shutil.rmtree(home / "venv", ignore_errors=True)
         for line in config[f"{role}_setup_commands"]:
             in_shell_of_ray(line, environment)
-        printed = in_shell_of_ray("uv pip freeze --exclude-editable", environment)
+        printed = in_shell_of_ray(f"{programs}/uv pip freeze --exclude-editable", environment)
         frozen[role] = printed.split()
         # Ray's own commands, each as far as it goes without starting anything.
         for line in config[f"{role}_start_ray_commands"]:
@@ -68,4 +70,3 @@ def test_a_head_and_a_worker_are_set_up_from_nothing(tmp_path: Path) -> None:
         in_shell_of_ray(f"python -c '{loaded}'", environment)
     assert frozen["head"] == frozen["worker"]
     assert any(re.fullmatch(r"ray==2\.\d+\.\d+", line) for line in frozen["head"])
-    assert (DEPLOY / "versions.txt").exists() is False
