@@ -13,7 +13,7 @@
 #SBATCH --open-mode=append
 #SBATCH --output=%x-%j.log
 set -euo pipefail
-study=$1 out=$2
+study=${1:?usage: sbatch deploy/slurm.sh STUDY OUT} out=${2:?usage: sbatch deploy/slurm.sh STUDY OUT}
 nodes=$SLURM_JOB_NUM_NODES
 cpus=${SLURM_CPUS_PER_TASK:-1}
 gpus=${SLURM_GPUS_ON_NODE:-0}
@@ -42,7 +42,12 @@ if ((nodes > 1)); then
         ray start --address="$address" "${ray_on_each[@]}" &
     parts+=($!)
 fi
-trap 'kill "${parts[@]}" 2> /dev/null || true; wait' EXIT
+finish() {
+    kill "${parts[@]}" 2> /dev/null || true
+    wait
+    srun --nodes="$nodes" --ntasks="$nodes" rm -rf "$temporary"
+}
+trap finish EXIT
 
 # Workers keep trying until the head is there; so does this.
 until ray health-check --address "$address" 2> /dev/null; do

@@ -36,7 +36,7 @@ STAND_INS = {
 echo "srun $*" >> "$NOTES"
 for option; do
     case $option in
-        --relative=[01]|--nodes=1|--ntasks=1|--cpus-per-task=8) shift ;;
+        --relative=[01]|--nodes=[12]|--ntasks=[12]|--cpus-per-task=8) shift ;;
         --*) echo "srun: unrecognized option '$option'" >&2; exit 1 ;;
         *) break ;;
     esac
@@ -48,7 +48,7 @@ echo "ray $*" >> "$NOTES"
 case $1 in
     start)
         touch "$NOTES.ray-$RAY_AUTH_MODE-$RAY_AUTH_TOKEN"
-        trap 'echo "ray stopped" >> "$NOTES"; exit 143' TERM
+        trap 'sleep 0.5; echo "ray stopped" >> "$NOTES"; exit 143' TERM
         while :; do read -rt 0.1 < <(sleep 1); done ;;
     health-check) ls "$NOTES".ray-token-* > /dev/null 2>&1 ;;
 esac
@@ -147,6 +147,8 @@ def check(script: str, folder: Path) -> None:
     assert sweep.split()[1:3] == ["run", "study.yaml"]
     assert f":{port} --out /shared/study" in sweep
     assert noted.count("ray stopped") == 2, "Ray is left"
+    removed = noted.index(f"srun --nodes=2 --ntasks=2 rm -rf /tmp/ray-{JOB}")
+    assert "ray stopped" not in noted[removed:], "what Ray needs is removed"
     assert not [line for line in noted if line.startswith("scontrol")]
     (token,) = {path.name.split("-")[-1] for path in folder.glob("notes.ray-token-*")}
     assert re.fullmatch("[0-9a-f]{64}", token)
@@ -204,7 +206,9 @@ def test_its_exit_code_is_that_of_the_study(tmp_path: Path) -> None:
         ('--address="$address" "${ray', '--address="$host" "${ray'),
         ("temporary=/tmp/ray-", "temporary=/scratch/of/the/whole/group/temporary/ray-"),
         ("done\n\nstopped=no", "fi\n\nstopped=no"),
-        ("trap 'kill", "# trap 'kill"),
+        ("trap finish EXIT", ""),
+        ("    wait\n    srun", "    srun"),
+        ('rm -rf "$temporary"', "true"),
         ("sweep run", "sweep runs"),
     ],
 )
