@@ -37,11 +37,6 @@ srun --relative=0 --nodes=1 --ntasks=1 --cpus-per-task="$cpus" \
     ray start --head --node-ip-address="$host" --port="$port" --include-dashboard=true \
     --dashboard-port="$dashboard_port" --ray-client-server-port="$client_port" "${ray_on_each[@]}" &
 parts=($!)
-if ((nodes > 1)); then
-    srun --relative=1 --nodes=$((nodes - 1)) --ntasks=$((nodes - 1)) --cpus-per-task="$cpus" \
-        ray start --address="$address" "${ray_on_each[@]}" &
-    parts+=($!)
-fi
 finish() {
     kill "${parts[@]}" 2> /dev/null || true
     wait
@@ -49,11 +44,15 @@ finish() {
 }
 trap finish EXIT
 
-# Workers keep trying until the head is there; so does this.
 until ray health-check --address "$address" 2> /dev/null; do
     kill -0 "${parts[0]}" 2> /dev/null || { echo "Ray did not start on $(hostname)." >&2; exit 1; }
     sleep 2
 done
+if ((nodes > 1)); then
+    srun --relative=1 --nodes=$((nodes - 1)) --ntasks=$((nodes - 1)) --cpus-per-task="$cpus" \
+        ray start --address="$address" "${ray_on_each[@]}" &
+    parts+=($!)
+fi
 
 stopped=no
 sweep run "$study" --address "$address" --out "$out" &

@@ -44,17 +44,21 @@ done
 exec "$@"
 """,
     "ray": """#!/bin/bash
+[ "$1" != start ] || trap 'sleep 0.5; echo "ray stopped" >> "$NOTES"; exit 143' TERM
 echo "ray $*" >> "$NOTES"
 case $1 in
     start)
         touch "$NOTES.ray-$RAY_AUTH_MODE-$RAY_AUTH_TOKEN"
-        trap 'sleep 0.5; echo "ray stopped" >> "$NOTES"; exit 143' TERM
         while :; do read -rt 0.1 < <(sleep 1); done ;;
     health-check) ls "$NOTES".ray-token-* > /dev/null 2>&1 ;;
 esac
 """,
     "sweep": """#!/bin/bash
 echo "sweep $*" >> "$NOTES"
+for i in {1..100}; do
+    [ "$(grep -c "^ray start" "$NOTES")" = 2 ] && break
+    read -rt 0.05 < <(sleep 1)
+done
 [ "$STUDY" = long ] || exit "$STUDY"
 trap 'echo "sweep stopped" >> "$NOTES"; exit 130' TERM
 touch "$NOTES.running"
@@ -132,9 +136,8 @@ def check(script: str, folder: Path) -> None:
         if line.startswith(("ray start", "ray health-check", "sweep ")):
             check_program(line.split())
     head, worker = (line for line in noted if line.startswith("ray start"))
-    (port,) = re.findall(r"--port=(\d+)", head) or re.findall(r"--port=(\d+)", worker)
-    if "--head" not in head:  # whichever came first
-        head, worker = worker, head
+    (port,) = re.findall(r"--port=(\d+)", head)
+    assert "--head" in head, "a worker starts before the head"
     assert 20000 <= int(port) < 24000
     assert f":{port} " in worker, "the machines do not meet"
     for line in (head, worker):
@@ -205,7 +208,7 @@ def test_its_exit_code_is_that_of_the_study(tmp_path: Path) -> None:
         ("--relative=1", "--relativ=1"),
         ('--address="$address" "${ray', '--address="$host" "${ray'),
         ("temporary=/tmp/ray-", "temporary=/scratch/of/the/whole/group/temporary/ray-"),
-        ("done\n\nstopped=no", "fi\n\nstopped=no"),
+        ("fi\n\nstopped=no", "done\n\nstopped=no"),
         ("trap finish EXIT", ""),
         ("    wait\n    srun", "    srun"),
         ('rm -rf "$temporary"', "true"),
