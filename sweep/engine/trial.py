@@ -105,7 +105,7 @@ class OrderTrial(tune.Trainable):  # type: ignore[misc]  # mypy skips ray, so th
     def _ask(self, question: str, *arguments: object) -> Any:
         """Asks the coordinator until it has an answer, and keeps a lane going meanwhile.
 
-        Where there are fewer units at a time than lanes, a trial has none, and only waits.
+        Where there is work for fewer lanes than there are trials, some have none, and only wait.
         """
         while True:
             try:

@@ -252,13 +252,16 @@ class _Flaky:
     def flush(self, done: object, failed: object) -> None:
         self.flushed += 1
 
+    def note(self, **facts: object) -> None:
+        """Takes note of nothing."""
+
 
 def test_a_passing_fault_does_not_end_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     progress = Progress(1, [], 0, [], {}, is_settled=False)
     monkeypatch.setattr(engine, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(engine.ray, "get", lambda _: progress)
     fake: Any = _Flaky()
-    with engine._Watch(fake, fake, None, 1, 0):
+    with engine._Watch(fake, fake, fake, None, 1, 0, ()):
         deadline = time.monotonic() + 10
         while fake.flushed < 3 and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -328,10 +328,21 @@ def test_a_group_of_runs_waits_for_all_of_them(coordinator: Coordinator) -> None
 
 def test_trials_are_as_many_as_tune_can_follow() -> None:
     plan = merged_plan()
-    assert len(_choices(plan.runs)["index"]["grid_search"]) == len(plan.runs)
+    assert len(_choices(plan.runs, ())["index"]["grid_search"]) == len(plan.runs)
     many = plan.runs * 500
-    grid = _choices(many)["index"]["grid_search"]
+    grid = _choices(many, ())["index"]["grid_search"]
     size = group_size(len(many))
     assert size > 1
     assert len(grid) <= MOST_TRIALS
     assert (len(grid) - 1) * size < len(many) <= len(grid) * size
+
+
+def test_trials_without_work_come_last() -> None:
+    """While one actor rushes through them Tune would start no other, and with it no other lane."""
+    runs = merged_plan().runs
+    done = {key for run in runs[:3] for key in run.stages}
+    left = [i for i, run in enumerate(runs) if not done.issuperset(run.stages)]
+    grid = _choices(runs, done)["index"]["grid_search"]
+    assert grid[: len(left)] == left
+    assert sorted(grid) == list(range(len(runs)))
+    assert grid != sorted(grid)

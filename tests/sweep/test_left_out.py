@@ -158,7 +158,8 @@ def test_a_driver_tells_a_restarted_coordinator_what_it_knows(
     )
     folder: Any = SimpleNamespace(is_there=lambda: True, look=lambda *_: None)
     monkeypatch.setattr(driver.ray, "get", lambda answer: answer)
-    watch = driver._Watch(coordinator, folder, None, 1, 0)
+    lock: Any = SimpleNamespace(note=lambda **_: None)
+    watch = driver._Watch(coordinator, folder, lock, None, 1, 0, ())
     watch._look()
     assert not recalled
     progress = Progress(3, [], 0, [], {}, False)

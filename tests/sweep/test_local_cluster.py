@@ -15,7 +15,7 @@ from sweep.storage.run_folder import dump
 from tests.sweep.local_cluster import LocalCluster
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(os.getuid() != 0, reason="nodes without a folder need mounts of their own"),
 ]
 OWN_METHOD = """

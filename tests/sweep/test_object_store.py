@@ -13,7 +13,7 @@ from pyarrow import fs
 
 from tests.sweep.test_faults import Driver, check_killing, scores
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(1200)]
 pytest.importorskip("moto", reason="the S3 server of the dev extra is not installed")
 
 
