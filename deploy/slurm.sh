@@ -54,11 +54,17 @@ if ((nodes > 1)); then
     parts+=($!)
 fi
 
-stopped=no
+# It stops cleanly: what the lanes are training goes on from a checkpoint.
+stopped=no driver=""
+stop() {
+    trap "" TERM
+    stopped=yes
+    [ -z "$driver" ] || kill -TERM "$driver" 2> /dev/null || true
+}
+trap stop TERM
 sweep run "$study" --address "$address" --out "$out" &
 driver=$!
-# It stops cleanly: what the lanes are training goes on from a checkpoint.
-trap 'trap "" TERM; stopped=yes; kill -TERM "$driver" 2> /dev/null || true' TERM
+[ "$stopped" = no ] || kill -TERM "$driver"  # told to stop just before
 code=0
 wait "$driver" || code=$?
 if [ "$stopped" = yes ]; then

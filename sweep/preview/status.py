@@ -148,7 +148,7 @@ def run_status(out: str, price: float | None = None) -> RunStatus:
     folder = Folder(out)
     plan, graph = read_plan(folder)
     store = Store(out, graph.evaluations)
-    spent = _Spent(_gpus_of_a_worker(folder))
+    spent = _Spent()
     damaged = find_damage(store, spent.add).stages
     finished = {k: kept for k, kept in store.finished(graph.units).items() if k not in damaged}
     scheduler = Scheduler(graph, finished, lease=math.inf)
@@ -177,6 +177,8 @@ def run_status(out: str, price: float | None = None) -> RunStatus:
         are_missing = at_work and at_work < scheduler.ready
         count = (at_work if are_missing else lanes) or 1
         left = simulate(scheduler, count, spent.expected(graph)).seconds
+    on_gpus = spent.worker_seconds_on_gpus
+    gpu_seconds = on_gpus * _gpus_of_a_worker(folder) if on_gpus else 0.0
     return RunStatus(
         sentence=_sentence(out, plan, done, total, len(damaged & graph.units.keys()), worker),
         study=plan["study"],
@@ -190,7 +192,7 @@ def run_status(out: str, price: float | None = None) -> RunStatus:
         recent_seconds=recent,
         seconds_left=left,
         lane_hours=spent.lane_seconds / 3600,
-        gpu_hours=spent.gpu_seconds / 3600,
+        gpu_hours=gpu_seconds / 3600,
         price=price,
         failures=failures(graph, failed, folder),
         losses=tuple(facts.get("losses", ())),
@@ -254,11 +256,11 @@ def _mean(values: Iterable[float]) -> float:
 class _Spent:
     """What finished stages took, and what others will take by that."""
 
-    def __init__(self, gpus_per_worker: float) -> None:
-        self._each = gpus_per_worker
+    def __init__(self) -> None:
         self.seconds: dict[str, dict[str, float]] = {}
         """By stage and activity. A stage may have been evaluated several times."""
-        self._gpus: dict[str, float] = {}
+        self._workers: dict[str, int] = {}
+        """Of the lanes of stages that ran on GPUs."""
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Adds a record, of any version."""
@@ -271,7 +273,7 @@ class _Spent:
             own[activity] = before + spent if activity == _EVALUATE else max(before, spent)
         worker = record.get("worker") or {}
         if str(worker.get("device", "")).startswith("cuda"):
-            self._gpus[record["key"]] = self._each * worker.get("workers", 1)
+            self._workers[record["key"]] = worker.get("workers", 1)
 
     def expected(self, graph: UnitGraph) -> Callable[[Unit, bool], float]:
         """Returns a function for the seconds of a unit: the mean of finished ones like it."""
@@ -300,6 +302,6 @@ class _Spent:
         return sum(sum(own.values()) for own in self.seconds.values())
 
     @property
-    def gpu_seconds(self) -> float:
-        """Of all stages, times the GPUs of their lanes."""
-        return sum(gpus * sum(self.seconds[key].values()) for key, gpus in self._gpus.items())
+    def worker_seconds_on_gpus(self) -> float:
+        """Of all workers that had GPUs."""
+        return sum(n * sum(self.seconds[key].values()) for key, n in self._workers.items())

@@ -208,7 +208,7 @@ def test_its_exit_code_is_that_of_the_study(tmp_path: Path) -> None:
         ("--relative=1", "--relativ=1"),
         ('--address="$address" "${ray', '--address="$host" "${ray'),
         ("temporary=/tmp/ray-", "temporary=/scratch/of/the/whole/group/temporary/ray-"),
-        ("fi\n\nstopped=no", "done\n\nstopped=no"),
+        ("fi\n\n# It stops", "done\n\n# It stops"),
         ("trap finish EXIT", ""),
         ("    wait\n    srun", "    srun"),
         ('rm -rf "$temporary"', "true"),
@@ -224,8 +224,8 @@ def test_an_error_is_found(right: str, wrong: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
-        ('kill -TERM "$driver"', "true"),
-        ("stopped=yes;", ""),
+        ('kill -TERM "$driver" 2>', "true 2>"),
+        ("    stopped=yes\n", ""),
         ('wait "$driver" || again=$?', "again=127"),
     ],
 )
