@@ -21,6 +21,7 @@ from typing import Any
 
 from pyarrow import fs
 
+from sweep.cache import is_full
 from sweep.errors import InputError
 from sweep.storage.folder import DamagedError, Folder
 
@@ -89,7 +90,15 @@ class RunLock:
 
     def __enter__(self) -> "RunLock":
         self._new = not self.folder.exists()
-        self._write()
+        try:
+            self._write()
+        except OSError as error:  # a file system that lets nobody write, whatever it says before
+            if is_full(error):
+                raise
+            raise InputError(
+                f"--out '{self.folder.uri}' cannot be used: {str(error).splitlines()[0]}; give "
+                f"another folder."
+            ) from None
         try:
             self.check()
         except InputError:

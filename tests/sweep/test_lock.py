@@ -140,3 +140,10 @@ def test_signs_of_life_are_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         while json.loads(mark.read_text())["seen"] == first:
             assert time.monotonic() < deadline
             time.sleep(0.01)
+
+
+def test_a_place_where_nothing_can_be_made_is_one_sentence() -> None:
+    """Its file system says beforehand that root may write there."""
+    lock = RunLock(Folder("/proc/run"))
+    with pytest.raises(InputError, match=r"--out '/proc/run' cannot be used: .*; give another"):
+        lock.__enter__()
