@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -117,11 +118,41 @@ def test_a_lane_that_ends_is_said_even_if_the_coordinator_is_restarting(
     monkeypatch.setattr(trial.time, "sleep", lambda seconds: None)
     mine: Any = trial.OrderTrial.__new__(trial.OrderTrial)
     mine.lane, mine.error, mine._call = SimpleNamespace(lane="one"), None, call
-    mine.not_started = 0
+    mine.not_started, mine.thread = 0, None
     mine._run_lane()
     with pytest.raises(RuntimeError, match="the lane ended: out of room"):
         mine._ask("may_leave")
     assert said == [("close_lane", "one", "RuntimeError: out of room")] * 2
+
+
+def test_a_trial_whose_lane_had_nothing_to_do_gets_another_once_there_is_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran: list[str] = []
+    grants = iter([True, False, True])
+    answers = iter([None, None, True])
+
+    def call(question: str, *arguments: object) -> object:
+        return next(grants if question == "open_lane" else answers)
+
+    @dataclass
+    class Lane:
+        lane: str
+
+    monkeypatch.setattr(trial, "run_lane", lambda config: ran.append(config.lane))
+    mine: Any = trial.OrderTrial.__new__(trial.OrderTrial)
+    mine.lane, mine.error, mine.thread, mine._call = Lane("first"), None, None, call
+    mine._renamed = lambda lane: Lane(f"{lane.lane}, again")
+
+    def ended(question: str, *arguments: object) -> object:
+        if mine.thread:
+            mine.thread.join()
+        return call(question, *arguments)
+
+    mine._call = ended
+    assert mine._ask("outcome")
+    mine.thread.join()
+    assert ran == ["first", "first, again"]
 
 
 @pytest.mark.parametrize(

@@ -337,7 +337,7 @@ def test_what_does_not_fit_is_said(folder: Path, benchmark: Any, expected: str) 
 def test_the_root_is_one_place_for_all_processes(tmp_path: Path) -> None:
     for given, root in (("copies", tmp_path / "copies"), ("~/copies", Path.home() / "copies")):
         benchmark = study({"name": "mtil", "root": given}).benchmark
-        assert benchmark.model_dump()["root"] == root
+        assert benchmark.model_dump()["root"] == str(root)
 
 
 def test_the_name_stays(folder: Path) -> None:
@@ -455,4 +455,4 @@ def test_a_root_is_the_same_place_for_every_process(
         {"name": "datasets", "root": "copies", "tasks": {"a": {"path": "some/where"}}},
     ):
         study = Study.from_dict(section | {"benchmark": benchmark})
-        assert study.model_dump()["benchmark"]["root"] == tmp_path / "copies"
+        assert study.model_dump()["benchmark"]["root"] == str(tmp_path / "copies")
