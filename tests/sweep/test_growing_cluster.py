@@ -20,6 +20,7 @@ def wait_for(happened: Callable[[], bool], driver: "subprocess.Popen[str]", what
         time.sleep(0.5)
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_lanes_make_a_cluster_grow_and_let_it_shrink(tmp_path: Path) -> None:

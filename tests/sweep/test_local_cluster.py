@@ -15,7 +15,9 @@ from sweep.storage.run_folder import dump
 from tests.sweep.local_cluster import LocalCluster
 
 pytestmark = [
+    pytest.mark.ray,
     pytest.mark.long,
+    pytest.mark.timeout(1200),
     pytest.mark.skipif(os.getuid() != 0, reason="nodes without a folder need mounts of their own"),
 ]
 OWN_METHOD = """
