@@ -51,7 +51,7 @@ from faults.checks import (
     read_scores,
     trained_again,
 )
-from faults.kinds import KINDS, Fault, Mischief, Planned, schedule
+from faults.kinds import KINDS, SIGNALS, Fault, Mischief, Planned, schedule
 from faults.machines import Driver, Machines, children, runs, set_environment, title
 from faults.tables import cost_table, head_table
 
@@ -230,6 +230,9 @@ class Chaos:
             self._last = now
             left.pop(0)
 
+    def _last_of(self, *kinds: str) -> Fault:
+        return [fault for fault in self.faults if fault.kind in kinds][-1]
+
     def _is_finished(self, driver: Driver) -> bool:
         """Returns whether the study is done; calls `sweep run` again where it has ended early."""
         code = driver.process.poll()
@@ -244,9 +247,10 @@ class Chaos:
         was_told, was_full = self.mischief.is_ended, "No space left on device" in said
         self.mischief.free()
         self.mischief.is_ended = False
+        if was_told:  # lanes went on until the driver had ended
+            self._last_of(*SIGNALS).until = time.time()
         if was_full:
-            full = [fault for fault in self.faults if fault.kind == "full disk"]
-            full[-1].until = time.time()
+            self._last_of("full disk").until = time.time()
         if code == 0:
             return True
         if not (was_told and code in (130, -2, -9, -15)) and not (was_full and code == 1):

@@ -92,7 +92,8 @@ def cluster(no_ray: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     monkeypatch.setenv("RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S", "1")
     # The Ray that other tests share has none, and has left its environment.
     monkeypatch.setenv("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "1")
-    cluster = Cluster(head_node_args={"num_cpus": 0, "include_dashboard": False})
+    on_head = {"num_cpus": 0, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=on_head)
     for _ in range(2):
         cluster.add_node(num_cpus=1)
     yield cluster
