@@ -52,6 +52,13 @@ if ((nodes > 1)); then
     srun --relative=1 --nodes=$((nodes - 1)) --ntasks=$((nodes - 1)) --cpus-per-task="$cpus" \
         ray start --address="$address" "${ray_on_each[@]}" &
     parts+=($!)
+    # A study with `lanes: {count: auto}` counts the machines that are there as it starts.
+    until [ "$(python -c 'import sys, ray
+ray.init(sys.argv[1], log_to_driver=False, logging_level="ERROR")
+print(sum(node["Alive"] for node in ray.nodes()))' "$address")" = "$nodes" ]; do
+        kill -0 "${parts[1]}" 2> /dev/null || { echo "Ray did not start everywhere." >&2; exit 1; }
+        sleep 2
+    done
 fi
 
 # It stops cleanly: what the lanes are training goes on from a checkpoint.

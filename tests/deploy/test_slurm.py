@@ -44,6 +44,7 @@ done
 exec "$@"
 """,
     "ray": """#!/bin/bash
+[ "$1 ${2%%=*}" != "start --address" ] || read -rt 1 < <(sleep 2)  # another machine is slower
 [ "$1" != start ] || trap 'sleep 0.5; echo "ray stopped" >> "$NOTES"; exit 143' TERM
 echo "ray $*" >> "$NOTES"
 case $1 in
@@ -55,14 +56,15 @@ esac
 """,
     "sweep": """#!/bin/bash
 echo "sweep $*" >> "$NOTES"
-for i in {1..100}; do
-    [ "$(grep -c "^ray start" "$NOTES")" = 2 ] && break
-    read -rt 0.05 < <(sleep 1)
-done
 [ "$STUDY" = long ] || exit "$STUDY"
 trap 'echo "sweep stopped" >> "$NOTES"; exit 130' TERM
 touch "$NOTES.running"
 while :; do read -rt 0.1 < <(sleep 1); done
+""",
+    # Asks Ray for its machines.
+    "python": """#!/bin/bash
+[ $# = 3 ] || exec $PYTHON "$@"
+$PYTHON -c 'import ast, sys; ast.parse(sys.argv[1])' "$2" && grep -c "^ray start" "$NOTES"
 """,
     "scontrol": """#!/bin/bash
 echo "scontrol $*" >> "$NOTES"
@@ -88,6 +90,7 @@ class Job:
             "PATH": f"{programs}:{python}:{os.environ['PATH']}",
             "HOME": str(folder),
             "NOTES": str(self.notes),
+            "PYTHON": sys.executable,
             "STUDY": study,
             "SLURM_JOB_ID": str(JOB),
             "SLURM_JOB_NUM_NODES": "2",
@@ -138,6 +141,8 @@ def check(script: str, folder: Path) -> None:
     head, worker = (line for line in noted if line.startswith("ray start"))
     (port,) = re.findall(r"--port=(\d+)", head)
     assert "--head" in head, "a worker starts before the head"
+    (sweep,) = (line for line in noted if line.startswith("sweep"))
+    assert noted.index(worker) < noted.index(sweep), "the study counts too few machines"
     assert 20000 <= int(port) < 24000
     assert f":{port} " in worker, "the machines do not meet"
     for line in (head, worker):
@@ -146,7 +151,6 @@ def check(script: str, folder: Path) -> None:
         # Ray's sockets: session_2026-11-30_00-00-00_000000_1234567/sockets/plasma_store.1
         assert len(temporary) + 75 <= 107, "sockets have too long names"
         assert str(JOB) in temporary, "two jobs share a folder"
-    (sweep,) = (line for line in noted if line.startswith("sweep"))
     assert sweep.split()[1:3] == ["run", "study.yaml"]
     assert f":{port} --out /shared/study" in sweep
     assert noted.count("ray stopped") == 2, "Ray is left"
@@ -209,6 +213,7 @@ def test_its_exit_code_is_that_of_the_study(tmp_path: Path) -> None:
         ('--address="$address" "${ray', '--address="$host" "${ray'),
         ("temporary=/tmp/ray-", "temporary=/scratch/of/the/whole/group/temporary/ray-"),
         ("fi\n\n# It stops", "done\n\n# It stops"),
+        ('until [ "$(python', 'until true || [ "$(python'),
         ("trap finish EXIT", ""),
         ("    wait\n    srun", "    srun"),
         ('rm -rf "$temporary"', "true"),
