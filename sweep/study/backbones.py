@@ -26,8 +26,8 @@ class BackboneConfig(Section):
     """A pretrained vision-language model."""
 
     path: str = Field(
-        description="'tiny-clip', 'tiny-clip-pictures', 'tiny-vlm', a Hugging Face id, or a local "
-        "folder."
+        description="'tiny-clip', 'tiny-clip-pictures', 'tiny-vlm', a Hugging Face id, or a folder "
+        "or its URI."
     )
     revision: str | None = Field(default=None, description="Branch, tag or commit on the hub.")
     answer: Literal["score", "generate"] = Field(

@@ -29,7 +29,7 @@ class Dataset(ReferenceConfig):
 
     name: str = "dataset"
     path: HubOrFolder = Field(
-        description="Hub id; or a folder of images, of parquet files, or by save_to_disk."
+        description="Hub id; or a folder or its URI: of images, parquet files, or by save_to_disk."
     )
     subset: str | None = Field(default=None, description="Configuration of a hub data set.")
     revision: str | None = Field(default=None, description="Branch, tag or commit on the hub.")

@@ -36,7 +36,8 @@ class Datasets(BenchmarkConfig):
     )
     root: FolderPath | None = Field(
         default=None,
-        description="Folder with copies of data sets: what is in ROOT/PATH is used, not the hub's.",
+        description="Folder (or its URI) with copies of data sets: what is in ROOT/PATH is used, "
+        "not the hub's.",
     )
 
     @field_validator("tasks", "probes", mode="before")

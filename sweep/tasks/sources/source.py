@@ -91,8 +91,8 @@ class TaskSource(Section):
     """Where the data of a task are and how they are read."""
 
     path: HubOrFolder = Field(
-        description="Hub id; or a folder: of images with a table or a folder per class, of parquet "
-        "or webdataset files, of JSON files, or by save_to_disk."
+        description="Hub id; or a folder or its URI: of images with a table or a folder per "
+        "class, of parquet or webdataset files, of JSON files, or by save_to_disk."
     )
     config: str | None = Field(default=None, description="Configuration of a hub data set.")
     revision: str | None = Field(default=None, description="Branch, tag or commit on the hub.")
