@@ -41,6 +41,7 @@ __all__ = [
     "published",
     "ranks",
     "robustness",
+    "routing",
     "similar_pairs",
     "similarity",
     "stability",
@@ -129,6 +130,11 @@ def ood(results: Source, method: str | None = None, backbone: str | None = None)
 def ood_stages(results: Source) -> go.Figure:
     """Draws how well images of learnt tasks are told from all others, stage by stage."""
     return _drawn("ood_stages", results)
+
+
+def routing(results: Source) -> go.Figure:
+    """Draws for whose task methods take samples, stage by stage."""
+    return _drawn("routing", results)
 
 
 def similarity(results: Source) -> go.Figure:
@@ -253,7 +259,7 @@ def matrix(
     figure.add_heatmap(
         x=list(range(len(names))), y=list(range(len(stages))), z=found.to_numpy(), zmin=0, zmax=1,
         colorscale=SCALE, texttemplate="%{z:.2f}", colorbar={"title": {"text": study.words.noun}},
-        name=text(run["method"]),
+        name=study.looks.name(run["method"]),
     )  # fmt: skip
     for i in range(len(names)):
         figure.add_shape(type="rect", x0=i - 0.5, x1=i + 0.5, y0=i + 0.5, y1=i + 1.5)
@@ -263,7 +269,7 @@ def matrix(
         title="stage", tickvals=list(range(len(stages))), ticktext=stages, autorange="reversed",
         **ticks,
     )  # fmt: skip
-    run_name = f"{text(run['method'])}, replicate {run['replicate']}"
+    run_name = f"{study.looks.name(run['method'])}, replicate {run['replicate']}"
     return titled(figure, f"{study.words.noun.capitalize()} matrix: {run_name}")
 
 

@@ -17,10 +17,9 @@ itself, one after the other, and its CPU seconds are what counts, for the plan a
 `--paced` the methods rest for a known time after every step, instead of those of the study.
 
 quickstart with one replicate (130 stages), planned / finished, all paid for and idle ones let go:
-`--here` 1.06 and 0.98 (one run; lane time without starts 0.97). On lanes, on two cores that others
-used as well (a load of 5 to 20 that came and went), 0.95 and 0.92, 0.52 and 0.54, 0.60 and 0.60;
-lane time 1.48, 0.50, 0.66; the first lane started in 60, 25 and 29 s, where a plan takes 15.
-`--paced` there: 0.63 and 0.60 (lane time 0.81, a start of 47 s).
+`--here` 1.06 and 0.98 (one run; lane time without starts 0.97). On lanes of a quiet two-core
+machine: 0.97 and 0.96; lane time without starts 1.06; the first lane started in 23 s. Where others
+used both cores as well, it was anything from 0.52 to 0.95 (three runs; `--paced` 0.63 and 0.60).
 """
 
 import argparse

@@ -61,7 +61,7 @@ print(sum(node["Alive"] for node in ray.nodes()))' "$address")" = "$nodes" ]; do
     done
 fi
 
-# It stops cleanly: what the lanes are training goes on from a checkpoint.
+# Stages in training go on from their last checkpoint, at most lanes.checkpoint_minutes (15) old.
 stopped=no driver=""
 stop() {
     trap "" TERM
@@ -80,10 +80,12 @@ if [ "$stopped" = yes ]; then
     [ "$again" = 127 ] || code=$again  # unless that had just ended by itself
 fi
 
-# SLURM sends the same signal shortly before the time is up and when the job is cancelled.
-left=$((${SLURM_JOB_END_TIME:-9999999999} - $(date +%s)))
-if [ "$stopped" = yes ] && ((left < 300)); then
+# SLURM sends the same signal shortly before the time is up and when the job is cancelled; then the
+# job is no longer RUNNING.
+state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T 2> /dev/null) || state=""
+if [ "$stopped" = yes ] && [ "$state" = RUNNING ]; then
     echo "The time is up; the job is put back into the queue."
-    scontrol requeue "$SLURM_JOB_ID"
+    scontrol requeue "$SLURM_JOB_ID" ||
+        echo "SLURM does not take it back; submit it again, and the study goes on." >&2
 fi
 exit "$code"

@@ -15,7 +15,9 @@ from typing import Any
 import pandas as pd
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT)]
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+
+from findings.marks import marked, told_in  # noqa: E402
 
 from analysis import compare, load, metrics, summary  # noqa: E402
 from analysis.inference.replicates import complete_replicates  # noqa: E402
@@ -87,10 +89,11 @@ def table(measured: dict[str, Any], world: str) -> str:
         return "Not run yet."
     lines = ["| method | | dual encoder | fusion model | difference |", "|---|---|---|---|---|"]
     for method in found["difference"]:
+        named = marked(f"`{method}`", told_in("architectures"))
         for metric, title in SHOWN.items():
             cells = [shown(found[of][method], metric) for of in ("dual", "fusion", "difference")]
             if set(cells) != {"-"}:
-                lines.append(f"| `{method}` | {title} | {' | '.join(cells)} |")
+                lines.append(f"| {named} | {title} | {' | '.join(cells)} |")
     numbers = found["replicates"]
     return "\n".join(
         [

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
 from findings import of_analysis, of_methods  # noqa: E402
+from findings.marks import marked, told_in  # noqa: E402
 from findings.quantities import Estimate, Sample, estimated  # noqa: E402
 from findings.studies import STUDIES, Finding  # noqa: E402
 
@@ -151,15 +152,16 @@ def table(measured: Measured) -> str:
     ]
     for finding in FINDINGS:
         about = f"{finding.about}: {claimed(finding)}"
-        cells = [f"[{finding.study}](#{finding.study})", finding.text, about, finding.reported]
+        said = [marked(text, told_in(finding.study)) for text in (finding.text, about)]
+        cells = [f"[{finding.study}](#{finding.study})", *said, finding.reported]
         for world in WORLDS:
             value = value_of(measured, finding, world)
             cells.append(with_interval(finding, value) if value else "not run")
-        lines.append(f"| {' | '.join([*cells, said(measured, finding, 'pictures')])} |")
+        lines.append(f"| {' | '.join([*cells, held(measured, finding, 'pictures')])} |")
     return "\n".join(lines)
 
 
-def said(measured: Measured, finding: Finding, world: str) -> str:
+def held(measured: Measured, finding: Finding, world: str) -> str:
     """Returns the verdict of a row, with what would settle it."""
     value = value_of(measured, finding, world)
     if value is None:
@@ -212,7 +214,7 @@ def section(measured: Measured, study: str) -> str:
             for metric in SHOWN
             for world in WORLDS
         ]
-        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+        lines.append(f"| {marked(f'`{name}`', told_in(study))} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -17,8 +17,7 @@ and, for the next stage, `load_state` with the state of whichever prefix comes b
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from tempfile import NamedTemporaryFile
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -28,6 +27,7 @@ from torch.optim import Optimizer
 
 from methods.backbones.base import READINGS, TOWERS, Backbone, Family, Tower
 from methods.data import Batch, Stage
+from methods.held_tensors import hold_exactly, on_disk, tensors_of
 
 DependsOn = Literal["nothing", "task", "set", "sequence"]
 Requirement = Literal["reference", "generator"]
@@ -35,8 +35,6 @@ Requirement = Literal["reference", "generator"]
 _LOSS = ("loss", "forward")
 _HOOKS = (*_LOSS, "build", "before_task", "on_optimizer_created", "after_backward", "after_step")
 """What the engine calls until the last step of a stage is done."""
-_SMALL = 2**26
-"""Bytes of a state that is not worth a file."""
 State = dict[str, Tensor]
 """Everything needed to go on from a prefix: CPU tensors by name. That of an expert that others have
 trained holds the weights alone which they did train."""
@@ -131,9 +129,6 @@ class Method(nn.Module, ABC):
     """Whether a layer may be computed again in the backward pass (`training.checkpointing`); not if
     its own parts draw or count in every pass."""
 
-    uses_task_id: ClassVar[bool] = False
-    """Whether predictions use the identity of the test data's task, which `select` names."""
-
     reads_pixels: ClassVar[bool] = True
     """Whether it looks into `Batch.pixels` itself. False: it only hands them on to the backbone, so
     that it may be given features instead (see `leaves_images`)."""
@@ -189,6 +184,30 @@ class Method(nn.Module, ABC):
         return frozenset(TOWERS)
 
     @classmethod
+    def context_length(cls, config: MethodConfig) -> int:
+        """Returns how many places of a text tower its own tokens take from every text."""
+        return 0
+
+    @classmethod
+    def knows_task(cls, config: MethodConfig) -> bool:
+        """Returns whether predictions use which task test data are of: by `select`, or by name.
+
+        Such a method answers an easier question than one that is not told; results are marked.
+        Answering tasks not learnt yet otherwise than learnt ones is such a use, too.
+        """
+        return False
+
+    @classmethod
+    def needs(cls, config: MethodConfig) -> frozenset[Requirement]:
+        """Returns what the study must provide with these options, all of `requires` by default."""
+        return cls.requires
+
+    @classmethod
+    def most_samples(cls, config: MethodConfig) -> int | None:
+        """Returns how many training samples, compared in pairs, an order has at most; or None."""
+        return None
+
+    @classmethod
     def divides_batches(cls) -> bool:
         """Returns whether a step may be made of parts of its batch, see `is_mean_over_samples`."""
         return cls.is_mean_over_samples and cls._is_said_of("is_mean_over_samples", _LOSS)
@@ -233,11 +252,31 @@ class Method(nn.Module, ABC):
         """Called once after the last step of a stage, before its state is taken."""
 
     def select(self, task: str | None) -> None:
-        """Prepare for predictions and embeddings of data of `task`; None: of data of no task."""
+        """Prepare for data of `task`, if `knows_task` says that it is told; None: of no task."""
 
     def predict(self, batch: Batch) -> Tensor:
         """Returns the index of the choice predicted for each sample: int64 [B], -1 for none."""
         return self.backbone.predict(batch)
+
+    def predictions(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Tensor]]:
+        """Yields the batches of a task with what is predicted for each of them.
+
+        For methods to which all samples of a task together cost less than batch by batch.
+
+        Args:
+            batches: May be gone through again and again.
+        """
+        return ((batch, self.predict(batch)) for batch in batches)
+
+    def routing(self, batch: Batch) -> dict[str, Tensor]:
+        """Returns how much what belongs to a task takes part in the answers to samples.
+
+        Of methods that find out for themselves which task a sample looks like; nothing of others.
+
+        Returns:
+            By task learnt: float [B], together at most 1; the untouched backbone answers the rest.
+        """
+        return {}
 
     def write(self, batch: Batch) -> list[str]:
         """Returns the answer written to each sample of a task that has no choices."""
@@ -296,68 +335,6 @@ class Method(nn.Module, ABC):
         for name in self.trainable():
             parameters[name].copy_(state[f"weights/{name}"])
         self.load_extra_state(part_of(state, "extra/"))
-
-
-def tensors_of(given: object, source: str) -> State:
-    """Returns what a method gave as its state, or as part of it.
-
-    Args:
-        given: What it returned.
-        source: What returned it, as in "Mine.extra_state()".
-
-    Raises:
-        TypeError: it is something else than tensors by name.
-
-    >>> tensors_of({"count": 3}, "Mine.extra_state()")
-    Traceback (most recent call last):
-    ...
-    TypeError: Mine.extra_state() returned an int as 'count'; it has to return a dictionary ...
-    """
-    what = _a(given)
-    if isinstance(given, dict):
-        wrong = {name: one for name, one in given.items() if not isinstance(one, Tensor)}
-        unnamed = [name for name in given if not isinstance(name, str)]
-        if not wrong and not unnamed:
-            return given
-        name, one = next(iter(wrong.items()), (None, None))
-        what = f"{_a(one)} as {name!r}" if wrong else f"{_a(unnamed[0])} as a name"
-    raise TypeError(
-        f"{source} returned {what}; it has to return a dictionary of tensors by their names "
-        f"(torch.tensor(3) for a number)"
-    )
-
-
-def _a(one: object) -> str:
-    kind = type(one).__name__
-    return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
-
-
-def hold_exactly(model: nn.Module, names: Iterable[str]) -> None:
-    """Keep some parameters in single precision at least, in which small updates are not lost."""
-    parameters = dict(model.named_parameters())
-    for name in names:
-        if torch.finfo(parameters[name].dtype).bits < 32:
-            parameters[name].data = parameters[name].data.float()
-
-
-def on_disk(state: State) -> State:
-    """Returns the same tensors in a file that only this process has, and that ends with it.
-
-    The system reads them from there when they are used, and memory is free for others. Small
-    states stay in memory, and so do those for which the disk has no room.
-    """
-    if sum(tensor.nbytes for tensor in state.values()) < _SMALL:
-        return state
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file, save_file
-
-    try:
-        with NamedTemporaryFile(suffix=".safetensors") as file:
-            save_file(state, file.name)
-            mapped: State = load_file(file.name)
-            return mapped
-    except (OSError, SafetensorError):
-        return state
 
 
 def part_of(state: Mapping[str, Tensor], prefix: str) -> State:

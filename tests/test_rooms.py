@@ -10,7 +10,7 @@ import pytest
 from tests.test_architecture import FILES, PACKAGES, ROOT, in_a_new_process, module_of
 
 FLOORS = (
-    {"errors", "texts", "source_code", "pulse"},
+    {"errors", "texts", "source_code", "pulse", "signals"},
     {"cache", "plain_yaml"},
     {"file_digests", "fetched"},
     {"registry", "hub"},

@@ -1,6 +1,6 @@
 """Results that are only final scores: one number per order, without accuracy matrices."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
@@ -24,6 +24,7 @@ class OrderScores:
             only labels.
         name: what the results are called.
         notes: sentences about how they were read.
+        told: methods that are told which task test data are of, as far as known.
 
     >>> rows = [("er", "I", 0, 0.71, True), ("er", "II", 0, 0.64, False)]
     >>> OrderScores(pd.DataFrame(rows, columns=ROWS)).orders
@@ -35,6 +36,7 @@ class OrderScores:
     tasks: Mapping[str, tuple[str, ...]] | None = None
     name: str = "scores"
     notes: tuple[str, ...] = ()
+    told: frozenset[str] = frozenset()
 
     @property
     def orders(self) -> list[str]:
@@ -123,7 +125,11 @@ def published_in(results: Results, labels: Sequence[str] = ()) -> dict[str, tupl
 
 
 def order_scores_of(
-    runs: pd.DataFrame, published: Mapping[str, tuple[str, ...]], metric: str, score: str
+    runs: pd.DataFrame,
+    published: Mapping[str, tuple[str, ...]],
+    metric: str,
+    score: str,
+    told: Collection[str] = (),
 ) -> OrderScores:
     """Returns a metric of runs as scores of orders, of replicates that hold a published order.
 
@@ -134,6 +140,7 @@ def order_scores_of(
         published: published orders by their names.
         metric: its column.
         score: what it is called.
+        told: methods that are told which task test data are of.
     """
     names = {order: name for name, order in published.items()}
     alike = {frozenset(order) for order in names}  # orders of fewer tasks have other scores
@@ -152,4 +159,5 @@ def order_scores_of(
             "published": kept["order"].isin(list(names)),
         }
     )
-    return OrderScores(rows, score, dict(zip(label, kept["order"], strict=True)))
+    marked = frozenset(method[kept["method"].isin(list(told))])
+    return OrderScores(rows, score, dict(zip(label, kept["order"], strict=True)), told=marked)

@@ -1,7 +1,7 @@
 """The results of a study: the schema every writer follows, and how to read them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ RESULTS_SCHEMA = pa.schema(
         ("prefix", pa.list_(pa.string())),  # tasks trained so far, in order; [] = stage 0
         ("stage", pa.int32()),  # len(prefix)
         ("trained_task", pa.string()),  # prefix[-1]; null at stage 0
+        ("knows_task", pa.bool_()),  # whether the method uses which task test data are of; or null
         ("split", pa.string()),  # one of SPLITS
         ("eval_task", pa.string()),  # null when failed
         ("metric", pa.string()),  # "accuracy", "class_accuracy", "i2t_r1", ...; null when failed
@@ -57,6 +58,8 @@ SPLITS = {
     "cka": "all tasks; metrics: linear CKA of image or text embeddings to stage 0",
     "ood": "a task, in distribution; metrics: tasks that are not, values: AUROC by MCM scores",
     "ood_cumulative": "all tasks (unlearnt) or a probe (probe), against all tasks learnt so far",
+    "routing": "a task, or a probe; metrics: tasks learnt, values: their share in the answers to "
+    "its samples, of which the untouched backbone has the rest",
     "ood_shared": "a task; metrics: others, values: share of images of a class that it has, too",
 }
 """What eval_task is."""
@@ -104,6 +107,8 @@ RUN = ["backbone", "method", "replicate", "order"]
 """What identifies a run."""
 REFERENCES = ("zero_shot", "individual", "joint")
 """Methods that know no order: the untouched backbone, an expert per task, all tasks at once."""
+MARK = "\u2020"
+"""Stands behind the names of methods that are told which task test data are of."""
 
 
 class Origin(NamedTuple):
@@ -169,6 +174,14 @@ class Results:
             if re.sub(r"[ -]", "_", str(named).lower()) in REFERENCES:
                 found.add(label)
         return frozenset(found)
+
+    @cached_property
+    def knows_task(self) -> dict[str, bool | None]:
+        """Returns whether each method is told which task test data are of; None: not known."""
+        if "knows_task" not in self.stages:
+            return dict.fromkeys(sorted(self.stages["method"].unique()))
+        said = self.stages.groupby("method")["knows_task"]
+        return {str(method): _one(list(values.dropna().unique())) for method, values in said}
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -296,6 +309,20 @@ class Results:
             list(enumerate(["", *run.order])), names=["stage", "trained_task"]
         )
         return pd.DataFrame(self.scores.matrices([run])[0], index, list(run.order))
+
+
+def called(method: str, told: Collection[str]) -> str:
+    """Returns the name of a method, with its mark if it is one of those that are told the task.
+
+    >>> called("tall", {"tall"}), called("ties", {"tall"})
+    ('tall\u2020', 'ties')
+    """
+    return f"{method}{MARK}" if method in told else method
+
+
+def _one(values: Sequence[Any]) -> bool | None:
+    """Returns what all agree on; None where nothing, or not the same, is said."""
+    return bool(values[0]) if len(values) == 1 else None
 
 
 def load(out: str | Path) -> Results:

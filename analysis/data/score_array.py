@@ -152,6 +152,31 @@ class ScoreArray:
         found: np.ndarray = self.values[where[:, :, None], np.array(pairs, int)[:, None, :]]
         return found
 
+    @cached_property
+    def routed(self) -> list[str]:
+        """Returns the tasks and probes of which is known for whose task their samples are taken."""
+        names = (name for split, name, _ in self.columns if split == "routing")
+        return list(dict.fromkeys(names))
+
+    def routing(
+        self, runs: Sequence[RunKey], where: np.ndarray, of: Sequence[Sequence[str]]
+    ) -> np.ndarray:
+        """Returns shares in the answers to samples, [runs, T + 1, samples, T].
+
+        Args:
+            runs: of one length; the last axis are their tasks in learning order.
+            where: see `locate`.
+            of: per run, the tasks or probes that the samples are of.
+        """
+        nowhere, num_tasks = len(self.columns), where.shape[1] - 1
+        keys = [
+            [("routing", one, task) for one in names for task in run.order]
+            for names, run in zip(of, runs, strict=True)
+        ]
+        columns = [[self.columns.get(key, nowhere) for key in row] for row in keys]
+        found: np.ndarray = self.values[where[:, :, None], np.array(columns, int)[:, None, :]]
+        return found.reshape(*where.shape, -1, num_tasks)
+
     def missing(self, runs: Sequence[RunKey], every: Sequence[int]) -> np.ndarray:
         """Returns how many of the stages 1..T lack the score of a task learnt so far, [runs].
 

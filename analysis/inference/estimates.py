@@ -28,6 +28,7 @@ from analysis.inference.significance import (
     verdicts,
 )
 from analysis.run_metrics.metric import Metric, with_extra
+from analysis.run_metrics.metrics_table import with_knowledge
 
 ROPE = 0.005
 """Half a point of accuracy: less makes no difference in practice."""
@@ -90,7 +91,8 @@ def compare(
         ties / 2) / runs), p_rope (the probability that the mean difference does not matter),
         note; verdict, p_verdict, verdict_low, verdict_high (`significance.verdicts`) and p,
         p_holm, p_max_t, p_wilcoxon (`significance.significance`), of which the family is all
-        methods of the same backbone and metric, and NaN where no replicate is complete.
+        methods of the same backbone and metric, and NaN where no replicate is complete; knows_task
+        (whether the method is told which task test data are of; NA: not known).
 
     Raises:
         ValueError: no run of the baseline is complete.
@@ -120,7 +122,7 @@ def compare(
     columns = [*HEAD, "baseline", *SPREAD, "wins", "ties", "win_rate", "p_rope", "note"]
     found = pd.DataFrame(rows, columns=columns)
     judged = found.merge(_families(means, rope, with_extra(extra)), how="left", on=HEAD)
-    return judged.fillna({"verdict": "undecided"})
+    return with_knowledge(judged.fillna({"verdict": "undecided"}), runs)
 
 
 def _families(

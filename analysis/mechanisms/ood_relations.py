@@ -32,10 +32,10 @@ import pandas as pd
 from analysis.data.results import Results, as_runs
 from analysis.data.score_array import OOD_UNLEARNT
 from analysis.inference.intervals import Interval, t_interval
-from analysis.inference.replicates import are_complete, centred, over_replicates, with_same_tasks
+from analysis.inference.replicates import are_complete, centred, with_same_tasks
 from analysis.mechanisms.contribution_table import Contributions, contribution_table
 from analysis.mechanisms.embedding_alignment import spaces
-from analysis.orders.blocks import Blocks
+from analysis.mechanisms.stage_means import STAGE_MEANS, stage_means
 from analysis.orders.relabelling import share_as_large, slope_p, task_permutations
 
 WAYS = ("image_text", "text_image")
@@ -123,18 +123,12 @@ def ood_stages(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
     rows, scores = [], results.scores
     for used, _ in with_same_tasks(runs):
         where = scores.locate(as_runs(used))
-        blocks = Blocks.of(used)
         for outside, evaluations in (("unlearnt", [OOD_UNLEARNT]), ("probes", scores.ood_probes)):
             found = scores.along(where, evaluations)
             values = found.mean(axis=2) if evaluations else np.full(where.shape, np.nan)
-            for stage in np.flatnonzero(~np.isnan(values).any(axis=0)):
-                mine = values[:, stage]
-                row = {name: used[name].iloc[0] for name in HEAD} | {"outside": outside}
-                row |= {"stage": int(stage)} | over_replicates(mine, used)._asdict()
-                variance = float(blocks.split(mine[:, None]).order[0])
-                rows.append(row | {"order_sd": max(0.0, variance) ** 0.5, "runs": len(used)})
-    columns = ["outside", "stage", "mean", "low", "high", "order_sd", "runs"]
-    return pd.DataFrame(rows, columns=[*HEAD, *columns])
+            head = {name: used[name].iloc[0] for name in HEAD} | {"outside": outside}
+            rows += [head | row for row in stage_means(values, used)]
+    return pd.DataFrame(rows, columns=[*HEAD, "outside", *STAGE_MEANS])
 
 
 def ood_relations(results: Results, runs: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from analysis.inference.replicates import (
 )
 from analysis.orders.robustness import Spread, by_order, spread
 from analysis.run_metrics.metric import METRICS, Metric
-from analysis.run_metrics.metrics_table import metrics
+from analysis.run_metrics.metrics_table import metrics, with_knowledge
 
 COMPARED = ("average_accuracy", "forgetting_max", "bwt", "zero_shot_erosion", "retrieval_erosion")
 """Metrics of the comparison table."""
@@ -89,8 +89,9 @@ def comparison(
         METRIC_low and METRIC_high (cut off at what the metric can be); the `robustness.Spread` of
         the average accuracy: order_sd, order_sd_low, order_sd_high and likewise seed_sd; cost,
         cost_low, cost_high: seconds of training of a run, relative to the baseline's mean in the
-        same replicate; train_seconds (of a run, mean); replicates, runs. NaN where undefined, not
-        recorded, or unknown because no replicate is complete.
+        same replicate; train_seconds (of a run, mean); replicates, runs; knows_task (whether it is
+        told which task test data are of, an easier question than the others answer; NA: not
+        known). NaN where undefined, not recorded, or unknown because no replicate is complete.
 
     Raises:
         ValueError: no run of a baseline is complete.
@@ -118,7 +119,7 @@ def comparison(
             row |= spread(by_order(group, "average_accuracy"))._asdict()
         row["train_seconds"] = used["train_seconds"].mean()
         rows.append(row | {"replicates": used["replicate"].nunique(), "runs": len(used)})
-    table = pd.DataFrame(rows, columns=_columns(columns))
+    table = with_knowledge(pd.DataFrame(rows, columns=_columns(columns)), runs)
     return table.sort_values(
         ["backbone", "average_accuracy", "method"],
         ascending=[True, False, True],

@@ -1,6 +1,9 @@
 """Does the ranking of methods survive another order?
 
-Compared are the runs that every method has: same backbone, replicate and order.
+Compared are the runs that every method has: same backbone, replicate and order. Methods that are
+told which task test data are of answer an easier question than the others; all rows say how many of
+them are among those compared, and to rank either kind by itself, give its runs alone (the column
+`knows_task` of runs).
 """
 
 from itertools import combinations
@@ -13,6 +16,7 @@ from scipy import stats
 from analysis.inference.intervals import without_rounding
 from analysis.inference.replicates import complete_replicates
 from analysis.run_metrics.metric import METRICS
+from analysis.run_metrics.metrics_table import told_in, with_knowledge
 
 DRAWS = 400
 """Random pairs of halves of a study, where there are more."""
@@ -57,9 +61,10 @@ def rankings(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFra
     """Returns how well the runs of a study agree about which method is better.
 
     Returns:
-        One row per backbone with at least two methods: methods, runs, kendalls_w, mean_spearman
-        (of two runs), top (the method that is best on average), top_1 (the share of runs in which
-        it is best or shares the first place).
+        One row per backbone with at least two methods: methods, told (how many of them are told
+        which task test data are of), runs, kendalls_w, mean_spearman (of two runs), top (the method
+        that is best on average), top_1 (the share of runs in which it is best or shares the first
+        place).
 
     >>> from analysis import metrics, tiny_study
     >>> runs = metrics(tiny_study())
@@ -78,6 +83,7 @@ def rankings(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFra
             {
                 "backbone": backbone,
                 "methods": q,
+                "told": len(told_in(group).intersection(wide.columns)),
                 "runs": m,
                 "kendalls_w": w,
                 "mean_spearman": (m * w - 1) / (m - 1) if m > 1 else np.nan,
@@ -85,7 +91,7 @@ def rankings(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFra
                 "top_1": float((wide[top] >= wide.max(axis=1)).mean()),
             }
         )
-    names = ["backbone", "methods", "runs", "kendalls_w", "mean_spearman", "top", "top_1"]
+    names = ["backbone", "methods", "told", "runs", "kendalls_w", "mean_spearman", "top", "top_1"]
     return pd.DataFrame(rows, columns=names)
 
 
@@ -95,7 +101,8 @@ def rank_shares(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.Data
     Returns:
         One row per (backbone, method, rank), best method first, rank 1 = best: share of the runs
         (methods that are equal share the places that they take together), mean_rank of the
-        method, methods, runs.
+        method, methods, runs, knows_task (whether it is told which task test data are of; NA: not
+        known).
     """
     rows = []
     for backbone, group in runs.groupby("backbone"):
@@ -113,7 +120,7 @@ def rank_shares(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.Data
                 head = {"backbone": backbone, "method": method, "rank": rank, "share": share}
                 rows.append(head | {"mean_rank": mean[method], "methods": q, "runs": m})
     names = ["backbone", "method", "rank", "share", "mean_rank", "methods", "runs"]
-    return pd.DataFrame(rows, columns=names)
+    return with_knowledge(pd.DataFrame(rows, columns=names), runs)
 
 
 def stability(runs: pd.DataFrame, metric: str = "average_accuracy") -> pd.DataFrame:

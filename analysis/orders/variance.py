@@ -17,7 +17,10 @@ from analysis.inference.intervals import LEVEL
 from analysis.inference.replicates import complete_replicates
 from analysis.orders.blocks import Blocks
 from analysis.orders.ranking import paired_values
+from analysis.run_metrics.metrics_table import told_in
 
+SIZE = ["methods", "told", "seeds", "orders", "unit", "possible"]
+"""Columns that say how large a study is."""
 EFFECTS = ("method", "order", "seed", "method:order", "method:seed")
 """The sources of variance."""
 MOST = 1e6
@@ -43,9 +46,10 @@ def variance_components(runs: pd.DataFrame, metric: str = "average_accuracy") ->
         of them, the effects of orders are NaN, and in those of seeds): effect (of EFFECTS),
         variance (truncated at 0), share (of their sum), truncated (whether the estimate was
         negative), in_replicate (what of it is in the mean of a replicate), low, high (of the
-        variance of methods: its 95 % interval; NaN otherwise), methods, seeds, orders (of a
-        replicate), unit (orders that are drawn together, see `Blocks.unit`), possible (number of
-        orders that there are; those of the study where all replicates hold the same).
+        variance of methods: its 95 % interval; NaN otherwise), methods, told (how many of them are
+        told which task test data are of), seeds, orders (of a replicate), unit (orders that are
+        drawn together, see `Blocks.unit`), possible (number of orders that there are; those of the
+        study where all replicates hold the same).
 
     >>> from analysis import metrics, tiny_study
     >>> runs = metrics(tiny_study())
@@ -67,6 +71,7 @@ def variance_components(runs: pd.DataFrame, metric: str = "average_accuracy") ->
         orders = int(blocks.sizes.min())
         size = {
             "methods": wide.shape[1],
+            "told": len(told_in(group).intersection(wide.columns)),
             "seeds": len(blocks.sizes),
             "orders": orders,
             "unit": blocks.unit,
@@ -80,7 +85,7 @@ def variance_components(runs: pd.DataFrame, metric: str = "average_accuracy") ->
             share = variance / total if total else np.nan
             rows.append(head | row | {"variance": variance, "share": share} | size)
     names = ["backbone", "effect", "variance", "share", "truncated", "in_replicate", "low", "high"]
-    return pd.DataFrame(rows, columns=[*names, "methods", "seeds", "orders", "unit", "possible"])
+    return pd.DataFrame(rows, columns=[*names, *SIZE])
 
 
 def components(y: np.ndarray, blocks: Blocks) -> dict[str, dict[str, float]]:

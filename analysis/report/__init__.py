@@ -96,7 +96,7 @@ def write_report(
     filled = [Filled(panel, panel.frame(study)) for panel in with_own(panels)]
     tables = tables_of(study, filled)
     drawn = _images(filled, study, figure_formats)  # may fail, so before anything is written
-    folder = _with_parts(home, tables, table_formats, drawn)
+    folder = _with_parts(home, tables, table_formats, drawn, study)
     _write(folder, "report.md", markdown(study, said_in(tables["answers"])).encode())
     if found.folder is not None:
         _write(folder, "CARD.md", card(study, tables).encode())
@@ -128,7 +128,7 @@ def _write_scores(
     tables = {"scores": scores.means} | {panel.table: frame for panel, frame in filled}
     tables["answers"] = as_table([published_sentences.answer(tables["published_orders"])])
     drawn = _images(filled, study, figure_formats)
-    folder = _with_parts(home, tables, table_formats, drawn)
+    folder = _with_parts(home, tables, table_formats, drawn, study)
     _write(folder, "report.md", markdown_of_scores(study).encode())
     _write(folder, "report.html", page(study, filled, tables).encode())
     return posixpath.join(home, "report.html")
@@ -203,7 +203,15 @@ def tables_of(study: StudyStatistics, filled: Sequence[Filled]) -> dict[str, pd.
                 f"There is a table '{panel.table}' already; name that of the panel "
                 f"'{panel.key}' otherwise."
             )
-    return tables
+    return {name: _with_knowledge(table, study) for name, table in tables.items()}
+
+
+def _with_knowledge(table: pd.DataFrame, study: StudyStatistics) -> pd.DataFrame:
+    """Returns a table that says of every method whether it is told the task of test data."""
+    known: Mapping[str, Any] = study.results.knows_task
+    if "method" not in table or "knows_task" in table or not {True, False} & {*known.values()}:
+        return table
+    return table.assign(knows_task=table["method"].map(known.get).astype("boolean"))
 
 
 def made_folder(out: str) -> fs.FileSystem:
@@ -219,13 +227,14 @@ def _with_parts(
     tables: Mapping[str, pd.DataFrame],
     table_formats: Sequence[str],
     drawn: Sequence[tuple[str, bytes]],
+    study: StudyStatistics,
 ) -> fs.FileSystem:
     """Returns the folder of a report, with its tables and figures written."""
     folder = made_folder(home)
     folder.create_dir("tables", recursive=True)
     for name, table in tables.items():
         _write(folder, f"tables/{name}.parquet", _parquet(table))
-    for name, text in texts(tables, table_formats):
+    for name, text in texts(tables, table_formats, study):
         _write(folder, f"tables/{name}", text.encode())
     if drawn:
         folder.create_dir("figures", recursive=True)

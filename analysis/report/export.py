@@ -11,7 +11,7 @@ import plotly.io
 
 from analysis.report.embedded_data import as_csv
 from analysis.report.figure_style import HEIGHT, text, titled
-from analysis.report.latex import to_latex
+from analysis.report.latex import latex_table
 from analysis.report.panels.base import Panel
 from analysis.report.study_statistics import StudyStatistics
 
@@ -69,6 +69,8 @@ def alone(
         figure.data[0].visible = True
         one_backbone = len({option.get("backbone") for option in options}) == 1
         chosen = {k: v for k, v in options[place].items() if k != "backbone" or not one_backbone}
+        if "method" in chosen:
+            chosen["method"] = study.looks.called(chosen["method"])
         title += f": {text(', '.join(chosen.values()), 60)}" if chosen else ""
     return titled(figure, title)
 
@@ -102,8 +104,10 @@ def images(figures: Mapping[str, go.Figure], formats: Sequence[str]) -> Iterator
             yield name, path.read_bytes()
 
 
-def texts(tables: Mapping[str, pd.DataFrame], formats: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yields every table in every format, as name of a file and content.
+def texts(
+    tables: Mapping[str, pd.DataFrame], formats: Sequence[str], study: StudyStatistics
+) -> Iterator[tuple[str, str]]:
+    """Yields every table of a study in every format, as name of a file and content.
 
     Those of more than LARGEST rows are not written as LaTeX.
     """
@@ -112,4 +116,4 @@ def texts(tables: Mapping[str, pd.DataFrame], formats: Sequence[str]) -> Iterato
             if kind == "csv":
                 yield f"{name}.csv", as_csv(table)
             elif len(table) <= LARGEST:
-                yield f"{name}.tex", to_latex(table)
+                yield f"{name}.tex", latex_table(table, study.references, study.told)

@@ -14,6 +14,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from analysis.data.results import MARK, called
+from analysis.report.text.phrases import listed
+
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C8C8C"]
 """Okabe & Ito (2008), safe for colour-blind readers; without yellow and black, which one of the
 two backgrounds swallows."""
@@ -130,6 +133,7 @@ class Looks:
 
     Attributes:
         references: methods that are no contenders: hollow, and dashed.
+        told: methods that are told the task of test data: their names have a mark.
     """
 
     def __init__(
@@ -137,10 +141,12 @@ class Looks:
         methods: Iterable[str],
         references: Collection[str] = (),
         backbones: Iterable[str] = (),
+        told: Collection[str] = (),
     ) -> None:
         self._places = {method: i for i, method in enumerate(sorted(set(methods)))}
         self._backbones = sorted(set(backbones))
         self.references = frozenset(references)
+        self.told = frozenset(told)
 
     def colour(self, method: str) -> str:
         """Returns a hex colour; colours repeat after seven methods, with other symbols."""
@@ -170,13 +176,34 @@ class Looks:
 
     def tick(self, backbone: str, method: str, with_backbone: bool) -> str:
         """Returns a method as axes call it: symbol, name, and backbone below."""
-        return f"{self.glyph(method)} {label(backbone, method, with_backbone, '<br>')}"
+        return f"{self.glyph(method)} {self.label(backbone, method, with_backbone, '<br>')}"
+
+    def called(self, method: str) -> str:
+        """Returns the name of a method, with its mark."""
+        return called(method, self.told)
+
+    def listed(self, methods: Sequence[str]) -> str:
+        """Returns methods as a sentence lists them, each with its mark."""
+        return listed([self.called(method) for method in methods])
+
+    def name(self, method: str) -> str:
+        """Returns the name of a method for plotly: escaped and shortened, with its mark."""
+        return text(method) + (MARK if method in self.told else "")
+
+    def label(self, backbone: str, method: str, with_backbone: bool, between: str = " ") -> str:
+        """Returns how a method is called in figures."""
+        return self.name(method) + (f"{between}({text(backbone)})" if with_backbone else "")
+
+    def labels(self, groups: "Groups") -> list[str]:
+        """Returns how methods are called in choices."""
+        several = len({backbone for backbone, _ in groups}) > 1
+        return [self.label(*pair, several) for pair in groups]
 
     @property
     def note(self) -> str:
         """Returns the sentence on hollow marks and dashed lines, for captions; "" without any."""
         shown = sorted(self.references & set(self._places))
-        return f" Hollow or dashed: reference points ({', '.join(shown)})." if shown else ""
+        return f" Hollow or dashed: reference points ({self.listed(shown)})." if shown else ""
 
     def _shape(self, method: str) -> int:
         place = self._places[method]
@@ -222,14 +249,3 @@ def present(frame: pd.DataFrame, groups: Groups) -> Groups:
 def many(frame: pd.DataFrame) -> bool:
     """Returns whether methods have to be told apart by their backbone, too."""
     return bool(frame["backbone"].nunique() > 1)
-
-
-def label(backbone: str, method: str, with_backbone: bool, between: str = " ") -> str:
-    """Returns how a method is called in figures."""
-    return text(method) + (f"{between}({text(backbone)})" if with_backbone else "")
-
-
-def labels(groups: Groups) -> list[str]:
-    """Returns how methods are called in choices."""
-    several = len({backbone for backbone, _ in groups}) > 1
-    return [label(*pair, several) for pair in groups]

@@ -90,7 +90,7 @@ def name(study: StudyStatistics, backbone: str, method: str) -> Cell:
     several = study.results.runs["backbone"].nunique() > 1
     where = f"<small>{escape(backbone)}</small>" if several else ""
     swatch = f'<span class="swatch" style="background:{colour}"></span>'
-    return Cell(f"{swatch}{escape(method)}{where}", escape(method), "text")
+    return Cell(f"{swatch}{escape(study.looks.called(method))}{where}", escape(method), "text")
 
 
 def number(value: float, title: str = "") -> Cell:

@@ -5,13 +5,16 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.data.results import Results
+from analysis.data.results import Results, called
 from analysis.orders.comparison import BOUNDS, COMPARED
 from analysis.report.study_statistics import StudyStatistics
 from analysis.report.text import report_text
-from analysis.report.text.phrases import listed
+from analysis.report.text.task_knowledge import NOTE
 from analysis.run_metrics.metric import METRICS
+from analysis.run_metrics.metrics_table import told_in
 
+NAMES = ("method", "other", "baseline", "top", "player")
+"""Columns that name methods; contributions have tasks or methods as players."""
 ARROWS = {True: r"$\uparrow$", False: r"$\downarrow$"}
 """By whether higher is better."""
 GREEK = {
@@ -43,6 +46,7 @@ MARKS = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "\u00a0": "~",
+    "\u2020": r"\dag{}",
     "\u2190": r"$\leftarrow$",
     "\u2191": r"$\uparrow$",
     "\u2192": r"$\rightarrow$",
@@ -87,44 +91,60 @@ def to_latex(
         caption: below the table; for results by default what the numbers rest on. Plain text.
         digits: after the point.
         best: columns in which the best value of each backbone is bold; by default all metrics of
-            the table. The methods of a study that are references are never the best.
+            the table. The methods of a study that are references are never the best; those that
+            are told the task, which a column `knows_task` of a table says, have a mark and a best
+            value among themselves, and the caption explains the mark.
 
     >>> from analysis import tiny_study
     >>> print(to_latex(tiny_study()).splitlines()[6])
     replay & \textbf{0.742} {\scriptsize [0.731, 0.752]} & ...
     """
     if isinstance(results, pd.DataFrame):
-        return _table(results, caption, digits, best, frozenset())
+        return latex_table(results, (), told_in(results), caption, digits, best)
     study = StudyStatistics(results)
     frame = study.methods_table
     wanted = [column for column in (*COMPARED, "order_sd") if frame[column].notna().any()]
     names = ["backbone"] * bool(frame["backbone"].nunique() > 1) + ["method"]
     chosen = [column + end for column in wanted for end in BOUNDS if column + end in frame]
-    sample = report_text.sample(study.summary)
+    sample = report_text.sample(study)
     sample = sample if sample.startswith("n = ") else f"{sample[0].upper()}{sample[1:]}"
     said = f"{sample}. Bold: the best mean, whether or not the others are decided to be worse."
-    if study.references:
-        there = sorted(study.references & set(frame["method"]))
-        said += f" For reference only: {listed(there)}." if there else ""
-    return _table(frame[[*names, *chosen]], caption or said, digits, best, study.references)
+    there = sorted(study.references & set(frame["method"]))
+    said += f" For reference only: {study.looks.listed(there)}." if there else ""
+    shown = frame[[*names, *chosen]]
+    return latex_table(shown, study.references, study.told, caption or said, digits, best)
 
 
-def _table(
+def latex_table(
     frame: pd.DataFrame,
-    caption: str,
-    digits: int,
-    best: Collection[str] | None,
     references: Collection[str],
+    told: Collection[str],
+    caption: str = "",
+    digits: int = 3,
+    best: Collection[str] | None = None,
 ) -> str:
+    """Returns any table, see `to_latex`.
+
+    Args:
+        frame: the table; its column `knows_task` becomes the marks of names.
+        references: methods that are never the best.
+        told: methods that are told the task.
+        caption: without what the mark means, which is added where a name has it.
+        digits: after the point.
+        best: columns in which the best values are bold; by default all metrics.
+    """
     frame = frame.reset_index(drop=True)  # rows of tables put together may share their index
+    frame = frame.drop(columns="knows_task", errors="ignore")
     there = [str(column) for column in frame.columns]
     bounds = {c + end for c in there for end in BOUNDS[1:] if {c + e for e in BOUNDS} <= {*there}}
     columns = [column for column in there if column not in bounds]
     chosen = [c for c in columns if c in METRICS] if best is None else list(best)
-    cells = [
-        _cells(frame, column, digits, _best(frame, column, references) if column in chosen else [])
-        for column in columns
-    ]
+    bold = {column: _best(frame, column, references, told) for column in chosen if column in there}
+    named = [column for column in NAMES if column in there and frame[column].isin(told).any()]
+    for column in named:
+        frame[column] = [called(method, told) for method in frame[column]]
+    caption = " ".join([caption] * bool(caption) + [NOTE] * bool(named))
+    cells = [_cells(frame, column, digits, bold.get(column, [])) for column in columns]
     lines = [" & ".join(row) for row in zip(*cells, strict=True)]
     kinds = "".join("r" if pd.api.types.is_numeric_dtype(frame[c]) else "l" for c in columns)
     return "\n".join(
@@ -151,12 +171,16 @@ def _heading(column: str) -> str:
     return f"{escaped(METRICS[column].title)} {ARROWS[METRICS[column].higher_is_better]}"
 
 
-def _best(frame: pd.DataFrame, column: str, references: Collection[str]) -> list[object]:
-    """Returns the rows with the best value of their backbone."""
+def _best(
+    frame: pd.DataFrame, column: str, references: Collection[str], told: Collection[str]
+) -> list[object]:
+    """Returns the rows with the best value of their backbone, among those told the task or not."""
     competing = frame[~frame["method"].isin(list(references))] if "method" in frame else frame
     values = competing[column]
     higher = column not in METRICS or METRICS[column].higher_is_better
-    by = competing["backbone"] if "backbone" in competing else pd.Series("", competing.index)
+    by = [competing["backbone"] if "backbone" in competing else pd.Series("", competing.index)]
+    if "method" in competing:
+        by.append(competing["method"].isin(list(told)))
     best = values.groupby(by).transform("max" if higher else "min")
     return list(values.index[values.notna() & (values == best)])
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from analysis.data.results import MARK
 from analysis.orders.comparison import BOUNDS, COMPARED
 from analysis.orders.published import published_orders
 from analysis.report.report_frames import by_metric, group, rows
@@ -12,6 +13,7 @@ from analysis.report.text import published_sentences, report_text
 from analysis.report.text.phrases import interval, perhaps_none
 from analysis.report.text.sentences import findings
 from analysis.report.text.subject import Answer
+from analysis.report.text.task_knowledge import NOTE
 
 ARROWS = {True: "(up)", False: "(down)"}
 """By whether higher is better."""
@@ -45,10 +47,10 @@ def markdown(study: StudyStatistics, said: Sequence[Answer]) -> str:
         parts += [
             "## Methods compared",
             _methods(study),
-            report_text.sample(study.summary).capitalize() + ".",
+            report_text.sample(study).capitalize() + ".",
             "## All metrics",
             _metrics(study),
-            f"Unit: fraction; {report_text.sample(study.summary)}.",
+            f"Unit: fraction; {report_text.sample(study)}.",
         ]
         parts += map(literal, report_text.notes(study))
     if len(study.extremes):
@@ -59,6 +61,8 @@ def markdown(study: StudyStatistics, said: Sequence[Answer]) -> str:
         "## How it is computed",
         *report_text.methods_text(study),
     ]
+    if MARK in "".join(parts):
+        parts.insert(2, NOTE)
     parts += ["\n".join(f"- {metric.title}: {metric.formula}" for metric in study.metrics.values())]
     return "\n\n".join([*parts, f"Written by {report_text.versions(study)}."]) + "\n"
 
@@ -89,10 +93,10 @@ def _plain(value: object) -> str:
 
 def answered(said: Sequence[Answer]) -> list[str]:
     """Returns one line per answer, with its details below it."""
-    several = len({answer.backbone for answer in said}) > 1
+    several = len({answer.about for answer in said}) > 1
     lines = []
     for answer in said:
-        where = f"{answer.backbone}: " if several else ""
+        where = f"{answer.about}: " if several else ""
         line = f"{where}{answer.question} **{answer.word}.** {answer.sentence}"
         lines += [f"- {literal(line)}", *(f"  - {literal(more)}" for more in answer.detail)]
     return lines
@@ -112,7 +116,8 @@ def _methods(study: StudyStatistics) -> str:
     for row in study.methods_table.to_dict("records"):
         cells = [interval(*(row[column + end] for end in BOUNDS)) for column in columns]
         cells.insert(places, perhaps_none(*(row["seed_sd" + end] for end in BOUNDS)))
-        name = f"{row['method']} ({row['backbone']})" if several else row["method"]
+        name = study.looks.called(row["method"])
+        name += f" ({row['backbone']})" if several else ""
         lines.append(
             [literal(name), *(cell.replace("nan", "-") for cell in cells), str(row["runs"])]
         )
@@ -133,7 +138,10 @@ def _metrics(study: StudyStatistics) -> str:
         if any(key in found for found in by_group)
     ]
     several = len({backbone for backbone, _ in study.groups}) > 1
-    names = [f"{method} ({backbone})" if several else method for backbone, method in study.groups]
+    names = [
+        study.looks.called(method) + (f" ({backbone})" if several else "")
+        for backbone, method in study.groups
+    ]
     return table(["metric", *names], lines)
 
 
@@ -144,7 +152,7 @@ def _estimate(found: Any) -> str:
 def _extremes(study: StudyStatistics) -> str:
     lines = [
         [
-            literal(row.method),
+            literal(study.looks.called(row.method)),
             f"{row.which} {row.rank}",
             f"{row.average_accuracy:.3f}",
             literal(" > ".join(row.order)),
@@ -160,6 +168,7 @@ def _gaps(study: StudyStatistics) -> str:
     gaps = study.progress[study.progress["complete"] < study.progress["planned"]]
     if gaps.empty:
         return "All planned runs are complete."
+    gaps = gaps.assign(method=gaps["method"].map(study.looks.called))
     return table(list(gaps.columns), [[literal(str(value)) for value in row] for row in rows(gaps)])
 
 

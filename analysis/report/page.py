@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
 from string import Template
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 from plotly.offline import get_plotlyjs
 
+from analysis.data.results import MARK
 from analysis.report import html_parts
 from analysis.report.embedded_data import embedded, packed
 from analysis.report.figure_style import INK
@@ -17,6 +18,7 @@ from analysis.report.latex import MARKS
 from analysis.report.panels.base import Panel
 from analysis.report.study_statistics import StudyStatistics
 from analysis.report.text import report_text
+from analysis.report.text.task_knowledge import INLINE, NOTE
 
 FIRST = "Answer"
 """The chapter of the first screen, which has no heading to be seen."""
@@ -52,9 +54,7 @@ def page(
         key: json.loads(found.to_json()) for key, found in drawn.items() if found is not None
     }
     chapters = in_chapters(shown)
-    main = "".join(
-        _chapter(study, name, sections, set(figures)) for name, sections in chapters.items()
-    )
+    main = "".join(_chapter(study, name, sections, figures) for name, sections in chapters.items())
     data = embedded(tables, used=html_parts.tables_in(main))
     here = resources.files("analysis.report")
     return Template((here / "template.html").read_text("utf-8")).substitute(
@@ -91,7 +91,11 @@ def in_chapters(shown: Sequence[Filled]) -> dict[str, Sections]:
     return chapters
 
 
-def _chapter(study: StudyStatistics, name: str, sections: Sections, drawn: set[str]) -> str:
+Figures = Mapping[str, Any]
+"""As plotly's JSON, by the key of their panel."""
+
+
+def _chapter(study: StudyStatistics, name: str, sections: Sections, drawn: Figures) -> str:
     """Returns a heading and what stands below it."""
     css = " hidden" if name == FIRST else ""
     heading = f'<h2 class="chapter{css}">{name}</h2>'
@@ -100,16 +104,23 @@ def _chapter(study: StudyStatistics, name: str, sections: Sections, drawn: set[s
     return f'<section class="chapter" id="{place}">{heading}{"".join(bodies)}</section>'
 
 
-def _section(study: StudyStatistics, chapter: str, parts: Sequence[Filled], drawn: set[str]) -> str:
+def _section(study: StudyStatistics, chapter: str, parts: Sequence[Filled], drawn: Figures) -> str:
     """Returns the heading of the first panel, and then all of them."""
     first = parts[0].panel
     body = "".join(_body(study, part, part.panel.key in drawn) for part in parts)
+    is_marked = any(MARK in text for text in (body, *map(str, _of(parts, drawn))))
+    if study.told and is_marked and INLINE not in body:
+        body += html_parts.caption(NOTE, "")
     title = f"<h3>{escape(first.heading(study))}</h3>"
     if chapter == FIRST:
         title = f'<h3 class="hidden">{escape(first.heading(study))}</h3>'
         return f'<div id="{first.key}" class="panel {first.key}">{title}{body}</div>'
     is_open = chapter not in CLOSED and first.is_open(parts[0].frame, study)
     return html_parts.panel(first.key, title, body, is_open)
+
+
+def _of(parts: Sequence[Filled], drawn: Figures) -> list[Any]:
+    return [drawn[part.panel.key] for part in parts if part.panel.key in drawn]
 
 
 def _body(study: StudyStatistics, part: Filled, is_drawn: bool) -> str:

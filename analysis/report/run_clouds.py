@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report.figure_style import INK, Groups, Looks, empty_figure, text
+from analysis.report.figure_style import INK, Groups, Looks, empty_figure
 from analysis.report.report_frames import by_metric, group, moved
 from analysis.report.text.phrases import interval
 
@@ -60,15 +60,15 @@ def clouds(
             marker=looks.marker(method) | {"opacity": 0.7},
             **hover(part, f"average {noun} %{{x:.3f}}"),
         )
-        _mean(figure, estimates, backbone, method, row, method in looks.references)
+        _mean(figure, estimates, backbone, method, row, looks)
     return figure
 
 
 def _mean(
-    figure: go.Figure, estimates: pd.DataFrame, backbone: str, method: str, row: int, hollow: bool
+    figure: go.Figure, estimates: pd.DataFrame, backbone: str, method: str, row: int, looks: Looks
 ) -> None:
     estimate = by_metric(estimates, backbone, method)["average_accuracy"]
-    bars = None
+    hollow, bars = method in looks.references, None
     if np.isfinite(estimate.low):
         up, down = estimate.high - estimate.mean, estimate.mean - estimate.low
         bars = {"array": [up], "arrayminus": [down], "color": INK, "thickness": 2}
@@ -79,7 +79,7 @@ def _mean(
         marker={"symbol": "diamond-open" if hollow else "diamond", "size": 10, "color": INK},
         error_x=bars,
         hovertemplate=f"mean {interval(estimate.mean, estimate.low, estimate.high)}"
-        f"<extra>{text(method)}</extra>",
+        f"<extra>{looks.name(method)}</extra>",
     )
 
 

@@ -30,7 +30,7 @@ from analysis.orders.robustness import disparity, robustness
 from analysis.orders.settling import replicate_hours, settling
 from analysis.orders.similarity_effects import adjacencies, effects, task_pairs
 from analysis.orders.steadiness import steadiness
-from analysis.orders.survival import Survival, method_pairs, survival_verdicts
+from analysis.orders.survival import method_pairs
 from analysis.orders.variance import task_factors, variance_components
 from analysis.report import report_frames
 from analysis.report.browser import browser_data, places
@@ -96,19 +96,38 @@ class StudyStatistics:
         return self.results.references
 
     @cached_property
+    def told(self) -> frozenset[str]:
+        """Returns the methods that are told which task test data are of."""
+        return frozenset(name for name, knows in self.results.knows_task.items() if knows)
+
+    @cached_property
     def contenders(self) -> list[tuple[str, str]]:
         """(backbone, method) with complete runs, references left out, best first."""
         return [pair for pair in self.groups if pair[1] not in self.references]
 
     @cached_property
+    def terms(self) -> list[list[str]]:
+        """Returns the contenders that compete on equal terms: not told the task, and told it.
+
+        Those of which nothing is known count as not told. One list at least, none of them empty
+        where there are contenders.
+        """
+        names = sorted(set(self.methods) - self.references)
+        kinds = [[name for name in names if (name in self.told) == told] for told in (False, True)]
+        return [kind for kind in kinds if kind] or [[]]
+
+    @cached_property
     def looks(self) -> Looks:
         """Returns the colours and symbols of the methods, the same in all figures and tables."""
-        return Looks(self.methods, self.references, self.results.runs["backbone"])
+        backbones = self.results.runs["backbone"]
+        holders = {*self.partners.values()}
+        shared = {str(self.baseline)} if holders and holders <= self.told else set()
+        return Looks(self.methods, self.references, backbones, self.told | shared)
 
     def called(self, backbone: str, method: str) -> str:
         """Returns how a sentence calls a method: with its backbone where there are several."""
         several = self.results.runs["backbone"].nunique() > 1
-        return f"{method} on {backbone}" if several else method
+        return f"{self.looks.called(method)}{f' on {backbone}' if several else ''}"
 
     @cached_property
     def partners(self) -> dict[str, str]:
@@ -125,6 +144,11 @@ class StudyStatistics:
         if len(holders) > 1:
             return self.results.origins[holders[0]].method
         return holders[0] if holders else None
+
+    @property
+    def baseline_called(self) -> str:
+        """Returns what sentences call the baseline: with its mark; "" without others."""
+        return self.looks.called(self.baseline or "")
 
     @cached_property
     def baseline_first(self) -> list[tuple[str, str]]:
@@ -186,7 +210,7 @@ class StudyStatistics:
         of_order = report_frames.of_pairs(self.runs, self.moved)
         published = published_in(self.results, self.published)
         score = f"average {self.words.noun}"
-        return order_scores_of(of_order, published, "average_accuracy", score)
+        return order_scores_of(of_order, published, "average_accuracy", score, self.told)
 
     @cached_property
     def methods_table(self) -> pd.DataFrame:
@@ -233,13 +257,12 @@ class StudyStatistics:
 
     @cached_property
     def survival(self) -> pd.DataFrame:
-        """Returns all methods but references against each other, see `method_pairs`."""
-        return method_pairs(self.runs, without=self.references)
-
-    @cached_property
-    def survival_verdicts(self) -> list[Survival]:
-        """Returns, for every backbone, whether the ranking survives another task order."""
-        return survival_verdicts(self.survival, {backbone for backbone, _ in self.groups})
+        """Returns the contenders of equal terms against each other, see `method_pairs`."""
+        parts = [method_pairs(self.runs, without={*self.methods} - set(of)) for of in self.terms]
+        found = [part for part in parts if len(part)] or parts[:1]
+        return pd.concat(found, ignore_index=True).sort_values(
+            "backbone", kind="stable", ignore_index=True
+        )
 
     @cached_property
     def settling(self) -> pd.DataFrame:

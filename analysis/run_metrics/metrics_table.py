@@ -24,10 +24,11 @@ def metrics(
         extra: metrics of your own.
 
     Returns:
-        One row per run: backbone, method, replicate, seed, design, block, order (tuple), planned
-        (number of runs that its replicate holds for this backbone and method, finished or not),
-        train_seconds (of its stages, as if trained alone; NaN where not recorded), and one column
-        per entry of METRICS and of `extra`; NaN where undefined.
+        One row per run: backbone, method, replicate, seed, design, block, order (tuple), knows_task
+        (whether the method is told which task test data are of; NA: not known), planned (number of
+        runs that its replicate holds for this backbone and method, finished or not), train_seconds
+        (of its stages, as if trained alone; NaN where not recorded), and one column per entry of
+        METRICS and of `extra`; NaN where undefined.
 
     Raises:
         ValueError: the key of an extra metric is taken.
@@ -42,7 +43,8 @@ def metrics(
     chosen = with_extra(extra)
     runs = results.runs
     planned = runs.groupby(RUN[:3])["order"].transform("size")
-    runs = runs.assign(planned=planned)
+    told = runs["method"].map(results.knows_task).astype("boolean")
+    runs = runs.assign(knows_task=told, planned=planned)
     finished = runs[results.scores.are_finished(as_runs(runs))].drop(columns=["missing", "error"])
     parts = [
         _with_metrics(results, part, reference, chosen)
@@ -51,6 +53,19 @@ def metrics(
     if not parts:
         return finished.reindex(columns=[*finished.columns, "train_seconds", *chosen])
     return pd.concat(parts).sort_index().reset_index(drop=True)
+
+
+def told_in(table: pd.DataFrame) -> frozenset[str]:
+    """Returns the methods that are told which task test data are of, as far as a table says so."""
+    if not {"method", "knows_task"} <= {*table.columns}:
+        return frozenset()
+    return frozenset(table.loc[table["knows_task"].astype("boolean").fillna(False), "method"])
+
+
+def with_knowledge(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Returns a table of methods with `knows_task` as their runs have it; NA where they do not."""
+    known = dict(runs[["method", "knows_task"]].to_numpy()) if "knows_task" in runs else {}
+    return table.assign(knows_task=table["method"].map(known).astype("boolean"))
 
 
 def _with_metrics(

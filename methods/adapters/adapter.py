@@ -26,12 +26,15 @@ from methods.backbones.base import ADAPTED, Backbone, Family, Tower
 from methods.base import MethodConfig
 from methods.baselines.finetune import FineTune
 from methods.seeds import torch_seeded
-from methods.tools.low_rank import LoraOptions
+from methods.tools.low_rank import ADAPTER_LR, LoraOptions
 
 
 class AdapterConfig(MethodConfig):
     """Options of `adapter`."""
 
+    lr: float | None = Field(
+        default=ADAPTER_LR, gt=0, description="Learning rate of bottlenecks; null: the study's."
+    )
     width: int = Field(
         default=64, ge=1, description="Rows of W_down: how narrow the bottleneck is."
     )

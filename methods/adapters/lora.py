@@ -29,13 +29,12 @@ class Lora(MergedLora):
     config: LoraConfig
     resumable: ClassVar[bool] = True
 
-    def build(self) -> None:
-        """Put the adapter in."""
-        super().build()
-        if self.config.after_task == "keep":
-            self.merged = {}
+    @property
+    def merges(self) -> bool:
+        """Whether adapters become a part of the weights."""
+        return self.config.after_task == "merge"
 
     def after_task(self, stage: Stage) -> None:
         """Leave the adapter in place, or merge it and draw the next one."""
-        if self.config.after_task == "merge":
+        if self.merges:
             super().after_task(stage)

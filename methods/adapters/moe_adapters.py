@@ -9,7 +9,8 @@ with experts E_i (`mixture_of_experts.py`) that all tasks share and one router R
 looks at one token c: the class token of an image. Experts and the new router are trained on the
 task's loss; then the k experts that it chose most often are frozen for ever, block by block
 ("activate and freeze"). Autoencoders (`ddas.py`) choose the router of a test sample; a sample of no
-learnt task goes to the untouched backbone.
+learnt task, as far as an autoencoder of the study's reference pool can tell, goes to the untouched
+backbone.
 
 Left open there and decided here:
 - Experts read what the MLP reads, after its normalisation; in the authors' code, before.
@@ -22,9 +23,10 @@ Left open there and decided here:
   there can come fewer than k. If all are frozen only routers learn.
 - There is no loss that balances the load (in the authors' code it is computed and not used), and
   targets are not smoothed.
-- `task: known` takes the router of the sample's own task instead of asking autoencoders.
+- `task: known` takes the router of the sample's own task instead of asking autoencoders; then there
+  are none, and no reference pool is needed.
 
-State: experts, which of them are frozen, routers and autoencoders by task.
+State: experts, which of them are frozen, routers and autoencoders by task, that of no task.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,11 +38,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from methods.adapters.adapter import mlps
-from methods.adapters.ddas import SelectorOptions, fit_autoencoder, select_task
+from methods.adapters.ddas import SelectorOptions, fit_autoencoder, scale_of, select_task
 from methods.adapters.mixture_of_experts import ExpertOptions, Mixture, Noise
 from methods.backbones.base import ADAPTED, Family, Tower
 from methods.backbones.prompting import Route
-from methods.base import MethodConfig, State
+from methods.base import MethodConfig, Requirement, State, part_of
 from methods.data import Batch, Stage
 from methods.parallel import sum_over_workers
 from methods.seeds import derive_seed, torch_seeded
@@ -52,6 +54,12 @@ from methods.tools.states import by_task, joined
 class MoEAdaptersConfig(FrozenBackboneConfig):
     """Options of `moe_adapters`."""
 
+    lr: float | None = Field(
+        default=1e-3,
+        gt=0,
+        description="Learning rate of experts and routers, the median of the authors' for eleven "
+        "tasks (1e-4 to 5e-3); null: the study's.",
+    )
     experts: ExpertOptions = Field(default=ExpertOptions(), description="Shape of the experts.")
     selector: SelectorOptions = Field(
         default=SelectorOptions(), description="How the task of a sample is found out."
@@ -70,7 +78,18 @@ class MoEAdapters(FrozenBackbone):
     is_mean_over_samples: ClassVar[bool] = True
     resumable: ClassVar[bool] = True
     repeats_passes: ClassVar[bool] = False
-    uses_task_id: ClassVar[bool] = True
+
+    requires: ClassVar[frozenset[Requirement]] = frozenset({"reference"})
+
+    @classmethod
+    def needs(cls, config: MethodConfig) -> frozenset[Requirement]:
+        """Returns a reference pool, unless tasks are known."""
+        return frozenset() if cls.knows_task(config) else cls.requires
+
+    @classmethod
+    def knows_task(cls, config: MethodConfig) -> bool:
+        """Returns whether the task chooses the router."""
+        return isinstance(config, MoEAdaptersConfig) and config.task == "known"
 
     @classmethod
     def learns_in(cls, config: MethodConfig, family: Family) -> frozenset[Tower]:
@@ -99,6 +118,7 @@ class MoEAdapters(FrozenBackbone):
             self.mixtures.append(mixture)
         self.frozen = torch.zeros(len(self.mixtures), self.config.experts.count, dtype=torch.bool)
         self.learnt: dict[str, State] = {}
+        self.of_no_task: State = {}
 
     def reset(self, seed: int) -> None:
         """Return to the untouched backbone, with new experts that change nothing yet."""
@@ -138,22 +158,29 @@ class MoEAdapters(FrozenBackbone):
         routers = {
             f"router{i}": mixture.router.detach().clone() for i, mixture in enumerate(self.mixtures)
         }
-        seed = derive_seed(stage.replicate_seed, "selector", stage.task)
+        self._learn({**self.learnt, stage.task: routers | self._selector(stage)})
+
+    def _selector(self, stage: Stage) -> State:
+        """Returns the autoencoder of the task, once there is that of no task; none if known."""
+        if self.config.task == "known":
+            return {}
+        assert stage.reference is not None
+        pool, options = stage.reference.image_embeddings, self.config.selector
+        scale, seed = scale_of(pool), stage.replicate_seed
+        if not self.of_no_task:
+            of_no_task = fit_autoencoder(pool, scale, options, derive_seed(seed, "of no task"))
+            self.of_no_task = _on(self.backbone.device, of_no_task)
         features = image_features(self.backbone, stage)
-        selector = fit_autoencoder(features, self.config.selector, seed)
-        self._learn({**self.learnt, stage.task: routers | selector})
+        return fit_autoencoder(features, scale, options, derive_seed(seed, "selector", stage.task))
 
     def _learn(self, tasks: Mapping[str, State]) -> None:
         """Hold what there is of all tasks learnt, numbered by name, and let samples choose."""
-        self.learnt = {
-            task: {name: tensor.to(self.backbone.device) for name, tensor in tasks[task].items()}
-            for task in sorted(tasks)
-        }
+        self.learnt = {task: _on(self.backbone.device, tasks[task]) for task in sorted(tasks)}
         for i, mixture in enumerate(self.mixtures):
             mixture.hold([parts[f"router{i}"] for parts in self.learnt.values()])
         self._send_to(None)
         if self.learnt and self.config.task == "inferred":
-            self.prompting.router = partial(choose, list(self.learnt.values()))
+            self.prompting.router = partial(choose, list(self.learnt.values()), self.of_no_task)
 
     def _send_to(self, number: int | None) -> None:
         """Give all samples one router, or none."""
@@ -166,17 +193,29 @@ class MoEAdapters(FrozenBackbone):
             names = list(self.learnt)
             self._send_to(names.index(task) if task in names else None)
 
+    def routing(self, batch: Batch) -> dict[str, Tensor]:
+        """Returns whose router every sample gets, if autoencoders choose it."""
+        route = self.backbone.route(batch.pixels) if self.prompting.router else None
+        return route.shares(list(self.learnt)) if route else {}
+
     def extra_state(self) -> State:
-        """Returns which experts are frozen; routers and autoencoders by task."""
-        return joined(self.learnt) | {"frozen": self.frozen}
+        """Returns which experts are frozen; routers and autoencoders by task, that of no task."""
+        of_no_task = {f"none.{name}": tensor for name, tensor in self.of_no_task.items()}
+        return joined(self.learnt) | of_no_task | {"frozen": self.frozen}
 
     def load_extra_state(self, state: State) -> None:
         """Take over what `extra_state` gave."""
         self.frozen = state["frozen"].clone()
+        rest = {name: tensor for name, tensor in state.items() if "/" not in name}
+        self.of_no_task = _on(self.backbone.device, part_of(rest, "none."))
         self._learn(by_task(state))
 
 
-def choose(autoencoders: Sequence[State], query: Tensor) -> Route:
+def _on(device: torch.device, state: State) -> State:
+    return {name: tensor.to(device) for name, tensor in state.items()}
+
+
+def choose(autoencoders: Sequence[State], of_no_task: State, query: Tensor) -> Route:
     """Returns the task of every image by its untouched embedding [B, D]; weight 0: none."""
-    task, within = select_task(autoencoders, query)
+    task, within = select_task(autoencoders, of_no_task, query)
     return Route(task.unsqueeze(1), within.float())

@@ -15,7 +15,7 @@ Earlier pairs are merged into the weights, as section 3.3 says one may: that is 
 peft's LoRA gives the adapter itself. Its `init_lora_weights="olora"` is another method of nearly
 the same name, an orthonormal start for a single adapter, and knows nothing of earlier tasks.
 
-State beside that of merged_lora.py: per layer the A of all earlier tasks, [(t - 1) r, inputs].
+State: that of merged_lora.py, in which the A of all earlier tasks are.
 """
 
 from typing import ClassVar
@@ -34,6 +34,11 @@ from methods.tools.tensor_lists import norms
 class OLoraConfig(MergedLoraConfig):
     """Options of `o_lora`."""
 
+    lr: float | None = Field(
+        default=1e-3,
+        gt=0,
+        description="Learning rate of the adapter, as in the authors' code; null: the study's.",
+    )
     orthogonality: float = Field(
         default=0.5, ge=0, description="lambda_1: weight of the overlap with earlier adapters."
     )
@@ -76,22 +81,18 @@ class OLora(MergedLora):
         return torch.stack(parts).sum() if parts else torch.zeros(())
 
     def after_task(self, stage: Stage) -> None:
-        """Join the task's directions to the earlier ones, then merge."""
-        for layer, (a, _) in self.factors.items():
-            rows = a.detach().clone()
-            before = self.earlier.get(layer)
-            self.earlier[layer] = rows if before is None else torch.cat([before, rows])
+        """Merge, and join the task's directions to the earlier ones."""
         super().after_task(stage)
-
-    def extra_state(self) -> State:
-        """Returns merged weights, and the rows of all earlier A."""
-        rows = {f"earlier/{layer}": rows for layer, rows in self.earlier.items()}
-        return super().extra_state() | rows
+        self._look_back()
 
     def load_extra_state(self, state: State) -> None:
-        """Return to the weights and rows of an earlier moment."""
+        """Return to the weights and directions of an earlier moment."""
         super().load_extra_state(state)
+        self._look_back()
+
+    def _look_back(self) -> None:
+        """Find the rows of all earlier A: [(t - 1) r, inputs]."""
         self.earlier = {
-            layer: rows.to(self.backbone.device)
-            for layer, rows in part_of(state, "earlier/").items()
+            layer: rows.flatten(0, 1).to(self.backbone.device)
+            for layer, rows in part_of(self.learnt, "A/").items()
         }

@@ -17,6 +17,8 @@ Decided here, where the paper leaves it open or this engine differs:
 - It is the same for all tasks, too. peft's guide lets it grow from task to task: a hyper-parameter
   by position, which would protect late tasks better.
 - Layers are those that low-rank adapters go to; the rest of the backbone stays frozen.
+- Factors are those of the weights themselves, not of an update that begins at zero: they learn at
+  the study's rate, which is that of full weights, and not at one of adapters.
 - Gradients are projected and Adam then scales them entry by entry, as in the authors' training: its
   steps leave the free directions. On the embedded world a seventh of an update lies outside of
   them on either side, and a thousandth on both.
@@ -36,9 +38,10 @@ from pydantic import Field
 from torch import Tensor
 
 from methods.backbones.base import ADAPTED, Family, Tower
-from methods.base import MethodConfig, State, hold_exactly, part_of
+from methods.base import MethodConfig, State, part_of
 from methods.baselines.finetune import FineTune
 from methods.data import Stage
+from methods.held_tensors import hold_exactly
 from methods.parallel import first_of_workers
 from methods.tools.low_rank import LoraOptions
 

@@ -18,20 +18,26 @@ recursion gathers. So a stage takes no optimiser steps. A target is a class: it 
 that have some.
 
 Left open there and decided here:
-- `domain: known`, the default, is the protocol of this engine, in which a sample comes with its
+- `task: known`, the default, is the protocol of this engine, in which a sample comes with its
   task: if that was learnt its domain was, and all choices are the task's own. The adapter is the
   same; other tasks take part in it as examples of no choice.
-- `domain: inferred` is the paper's protocol, without known tasks, as far as a stage can tell. The
-  untouched backbone decides among the choices of all tasks learnt and of the sample's own (in the
-  paper also of those not learnt yet), and so it is for the held-out suites. A choice of another
-  task that reads like one of the own counts as that one, any other as none (-1).
+- `task: inferred` is the paper's protocol, without known tasks, as far as a stage can tell. The
+  untouched backbone decides among the choices of all tasks learnt and, where some of those offered
+  are new, the ones that are offered (in the paper also those of tasks not learnt yet); so it is for
+  the held-out suites. A choice that reads like one that is offered counts as that one, any other as
+  none (-1).
 - The random layer belongs to the replicate. It has 4096 units, where the authors have 15000: what
   is kept of a task grows with their square, 0.13 GB against 1.8 GB.
+- The dual form needs a matrix of all pairs of training samples, 848 GB for the whole of MTIL's
+  data, the primal form one of all pairs of units. Beyond 64 GiB, 92 681 samples or units, either is
+  refused before anything starts. Solving takes twice as much, which `sweep check` holds against
+  what this machine has.
 - All training samples are used (16 per class in the paper), each as the backbone's image processor
   prepares it, in the precision of the weights. The adapter sees the image alone, whatever is asked
   about it.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar, Literal
@@ -42,11 +48,14 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from methods.analytic.ridge import Dual, Primal, Ridge
-from methods.backbones.base import Family, Tower
+from methods.backbones.base import Family, Tower, highest
 from methods.base import DependsOn, Method, MethodConfig, State, part_of
 from methods.data import Batch, Stage, Task
 from methods.seeds import derive_seed
 from methods.tools.image_features import image_features
+
+_MOST_ROWS = math.isqrt(2**36 // 8)
+"""Of a square matrix of float64 in 64 GiB, which solving needs twice: what large devices have."""
 
 
 class RAILConfig(MethodConfig):
@@ -60,14 +69,19 @@ class RAILConfig(MethodConfig):
     ridge: float | None = Field(
         default=None, gt=0, description="lambda; null: 0.1 in the primal form, 0.001 in the dual."
     )
-    width: int = Field(default=4096, ge=1, description="Random units; only in the primal form.")
+    width: int = Field(
+        default=4096,
+        ge=1,
+        le=_MOST_ROWS,
+        description="Random units; only in the primal form.",
+    )
     gamma: float = Field(
         default=0.1, gt=0, description="Of the kernel exp(-gamma d^2); only in the dual form."
     )
     beta: float = Field(
         default=0.8, ge=0, le=1, description="Weight of the adapter; the rest is zero-shot."
     )
-    domain: Literal["known", "inferred"] = Field(
+    task: Literal["known", "inferred"] = Field(
         default="known",
         description="Whether a sample's domain was learnt is known from its task, or decided by "
         "the untouched backbone among the choices of all tasks.",
@@ -97,9 +111,20 @@ class RAIL(Method):
         return Dual(self.config.ridge or 0.001, self.config.gamma)
 
     @classmethod
+    def knows_task(cls, config: MethodConfig) -> bool:
+        """Returns whether the task says if its domain was learnt."""
+        return isinstance(config, RAILConfig) and config.task == "known"
+
+    @classmethod
     def learns_in(cls, config: MethodConfig, family: Family) -> frozenset[Tower]:
         """Returns none: the adapter is outside of the backbone."""
         return frozenset()
+
+    @classmethod
+    def most_samples(cls, config: MethodConfig) -> int | None:
+        """Returns, of the dual form, how many samples a matrix of all pairs has room for."""
+        assert isinstance(config, RAILConfig)
+        return _MOST_ROWS if config.form == "dual" else None
 
     def trainable(self) -> list[str]:
         """Returns no names: nothing is trained step by step."""
@@ -133,8 +158,7 @@ class RAIL(Method):
     @torch.no_grad()
     def predict(self, batch: Batch) -> Tensor:
         """Returns the best fused choice if the domain was learnt, else the untouched backbone's."""
-        own, choices = {batch.task.name: batch.task}, batch.task.choices
-        tasks = own | self.learnt if self.config.domain == "inferred" else own
+        choices, tasks = batch.task.choices, self._tasks(batch.task)
         if not tasks.keys() & self.learnt.keys():
             return self.backbone.predict(batch)
         logits = [self.backbone.logits(replace(batch, task=task)) for task in tasks.values()]
@@ -147,7 +171,15 @@ class RAIL(Method):
             device=belief.device,
         )
         decided = learnt[belief.argmax(dim=1)].unsqueeze(1)
-        return meant[torch.where(decided, fused, belief).argmax(dim=1)]
+        chosen = highest(torch.where(decided, fused, belief), batch.ids)
+        return meant[chosen.clamp(min=0)].where(chosen >= 0, chosen)
+
+    def _tasks(self, asked: Task) -> Mapping[str, Task]:
+        """Returns the tasks among whose choices is decided; "": choices that were not learnt."""
+        if self.config.task == "known":
+            return {asked.name: asked}
+        known = {choice for task in self.learnt.values() for choice in task.choices}
+        return self.learnt if known.issuperset(asked.choices) else {"": asked} | self.learnt
 
     def _adapter(self, batch: Batch, tasks: Mapping[str, Task]) -> Tensor:
         """Returns the regression's output per choice, 0 if not learnt: float64 [B, sum C]."""

@@ -47,8 +47,13 @@ class Ridge(ABC):
         """
 
     @abstractmethod
-    def equations(self, tasks: Sequence[State]) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns points [., D], matrix [M, M] and right side [M, sum of C] of all tasks."""
+    def equations(
+        self, tasks: Sequence[State], device: torch.device
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns points [., D], matrix [M, M] and right side [M, sum of C] of all tasks.
+
+        On the device, where no more than one task's matrix is at a time beside the sum.
+        """
 
     def solve(self, tasks: Mapping[str, State], device: torch.device) -> State:
         """Returns the weights for the classes of all tasks.
@@ -57,13 +62,10 @@ class Ridge(ABC):
             `points`, and per task `weights/TASK`: [M, C]. To the last bit they depend on the order
             in which sums are taken, which is that of `tasks`.
         """
-        parts = [
-            {name: tensor.to(device) for name, tensor in task.items()} for task in tasks.values()
-        ]
-        points, matrix, right = self.equations(parts)
+        points, matrix, right = self.equations(list(tasks.values()), device)
         matrix.diagonal().add_(self.ridge)
         weights = torch.cholesky_solve(right, torch.linalg.cholesky(matrix))
-        columns = torch.split(weights, [part["targets"].shape[1] for part in parts], dim=1)
+        columns = torch.split(weights, [part["targets"].shape[1] for part in tasks.values()], dim=1)
         named = zip(tasks, columns, strict=True)
         return {"points": points} | {f"weights/{task}": part for task, part in named}
 
@@ -94,12 +96,15 @@ class Primal(Ridge):
             cross.addmm_(lifted.T, targets[some])
         return {"points": points, "gram": gram, "targets": cross}
 
-    def equations(self, tasks: Sequence[State]) -> tuple[Tensor, Tensor, Tensor]:
+    def equations(
+        self, tasks: Sequence[State], device: torch.device
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Sums over tasks; each has its own classes."""
-        gram = tasks[0]["gram"].clone()
+        gram = tasks[0]["gram"].to(device, copy=True)
         for task in tasks[1:]:
-            gram += task["gram"]
-        return tasks[0]["points"], gram, torch.cat([task["targets"] for task in tasks], dim=1)
+            gram += task["gram"].to(device)
+        right = torch.cat([task["targets"].to(device) for task in tasks], dim=1)
+        return tasks[0]["points"].to(device), gram, right
 
 
 class Dual(Ridge):
@@ -117,9 +122,11 @@ class Dual(Ridge):
         """Returns the samples themselves."""
         return {"points": features, "targets": targets}
 
-    def equations(self, tasks: Sequence[State]) -> tuple[Tensor, Tensor, Tensor]:
+    def equations(
+        self, tasks: Sequence[State], device: torch.device
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Returns the kernel between all samples; each belongs to classes of its own task only."""
-        points = torch.cat([task["points"] for task in tasks])
-        wanted = [task["targets"] for task in tasks]
+        points = torch.cat([task["points"].to(device) for task in tasks])
+        wanted = [task["targets"].to(device) for task in tasks]
         right: Tensor = torch.block_diag(*wanted)  # type: ignore[no-untyped-call]
         return points, self.lift(points, points), right

@@ -1,11 +1,14 @@
 """Exponential moving average: what a task leaves behind is a mean that forgets slowly.
 
-The alternative to the weight ensemble in the code of Zheng et al. (ICCV 2023, arXiv 2303.06628;
-see weight_ensemble.py). After every step
+The mean that Tarvainen and Valpola, "Mean teachers are better role models" (NeurIPS 2017, arXiv
+1703.01780) teach with, here as the outcome of a task. After every step
 
     mean <- d mean + (1 - d) theta,   mean = theta_{t-1} at first,
 
 so that theta_{t-1} keeps a share of d^n after n steps. The mean becomes theta_t.
+
+What the code of ZSCL calls a moving average (Zheng et al., ICCV 2023) is something else: it pulls
+the model that is trained towards a second one, and keeps no mean.
 
 Left open there and decided here: no correction for the start, because to stay near the start is
 what the mean is for. 1 / (1 - d) steps are the mean's memory: choose d by the steps of a task.

@@ -7,6 +7,10 @@ Vision-Language Models" (ICCV 2023, arXiv 2303.06628), without its distillation:
 
 The mean is evaluated, and the next task starts from it.
 
+In the authors' code the first member after the start is that of the very first step, which at the
+beginning of a warm-up is the start once more: twelve members in 1001 steps, of which the start is
+nearly two. Here it is one of eleven.
+
 Left open there and decided here: the last step counts even where the number of steps is no multiple
 of I; of an adapter the two factors are averaged, not their product.
 """

@@ -14,8 +14,12 @@ from methods.data import Batch, Images, Kind, Task, TaskForm
 from methods.parallel import gather_rows
 
 Family = Literal["dual-encoder", "fusion"]
+_KNUTH = 2654435761
+"""Of multiplicative hashing (The Art of Computer Programming, volume 3, section 6.4)."""
 LACKING = -1e4
 """Logit of a choice that a sample does not have: finite, so that differences of logits are."""
+UNDECIDED = -2
+"""Predicted where scores are NaN or infinite, which decide nothing; it fails the stage."""
 Tower = Literal["vision", "text", "joint"]
 TOWERS: tuple[Tower, ...] = get_args(Tower)
 ADAPTED: frozenset[Tower] = frozenset({"vision", "text"})
@@ -119,7 +123,10 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def predict(self, batch: Batch) -> Tensor:
-        """Returns the index of the choice for each sample: int64 [B]; -1: it is no choice."""
+        """Returns the index of the choice for each sample: int64 [B]; see `highest`.
+
+        -1: what the model says is no choice.
+        """
 
     def write(self, batch: Batch) -> list[str]:
         """Returns the answer that the model writes to each sample.
@@ -277,10 +284,53 @@ class Backbone(nn.Module, ABC):
         """
         return nullcontext()
 
+    def one_pass(self, *batches: Batch) -> AbstractContextManager[None]:
+        """While it is open, what is asked about batches of a step in training takes one pass.
+
+        For losses with several terms. All have the same gradient as they have by passes of their
+        own, but for rounding, and for dropout, which is then the same in all of them.
+        """
+        return nullcontext()
+
     @property
     @abstractmethod
     def fingerprint(self) -> str:
         """Identifies weights, configuration and preprocessing."""
+
+
+def highest(scores: Tensor, ids: Tensor) -> Tensor:
+    """Returns which column is the highest of each row: int64 [B]; UNDECIDED if it is not finite.
+
+    Of several highest columns a sample gets one by lot, always the same, so that a model that tells
+    nothing apart is as good as chance, wherever the right choices stand.
+
+    Args:
+        scores: float [B, C].
+        ids: Numbers of the samples: int64 [B].
+
+    >>> highest(torch.tensor([[0.0, 2.0], [1.0, torch.nan]]), torch.tensor([7, 8]))
+    tensor([ 1, -2])
+    """
+    top = scores.amax(dim=1, keepdim=True)  # NaN where any of them is
+    is_highest = scores == top
+    lots = (ids.to(scores.device) + 1) * _KNUTH % 2**32 // 2**16
+    place = lots % is_highest.sum(dim=1).clamp(min=1)
+    chosen = (is_highest & (is_highest.cumsum(dim=1) == place.unsqueeze(1) + 1)).int().argmax(dim=1)
+    return chosen.masked_fill(~top.squeeze(1).isfinite(), UNDECIDED)
+
+
+def next_tokens(logits: Tensor) -> Tensor:
+    """Returns the likeliest token of each row (float [B, tokens]): int64 [B].
+
+    Raises:
+        FloatingPointError: none is, since logits are NaN or infinite.
+    """
+    if not logits.amax(dim=1).isfinite().all():
+        raise FloatingPointError(
+            "an answer was to be written by logits that are NaN or infinite; lower the learning "
+            "rate, or mend the method"
+        )
+    return logits.argmax(dim=1)
 
 
 def hold_statistics(model: nn.Module) -> None:

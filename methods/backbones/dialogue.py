@@ -6,7 +6,12 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
+
+from methods.data import Batch
+
+CAPTION_REQUEST = "Describe the image."
 
 IGNORED = -100
 """Marks places after the end of an answer."""
@@ -81,6 +86,21 @@ class Dialogue:
             self._choices[texts] = self.answers(texts)
         return self._choices[texts]
 
+    def right(self, batch: Batch) -> Tensor:
+        """Returns what is to be written to every sample: int64 [B, 1, A], on the CPU."""
+        if batch.texts is not None:
+            return self.answers(batch.targets).unsqueeze(1)
+        return self.choices(batch.task.choices)[batch.labels.cpu()].unsqueeze(1)
+
+    def offered(self, batch: Batch) -> Tensor:
+        """Returns tokens of the choices: int64 [C, A], or those of every sample, [B, C, A]."""
+        if batch.texts is None:
+            return self.choices(batch.task.choices)
+        most = max(map(len, batch.texts))
+        rows = self.answers([choice for own in batch.texts for choice in own])
+        parts = torch.split(rows, [len(own) for own in batch.texts])
+        return torch.stack([pad(p, (0, 0, 0, most - len(p)), value=IGNORED) for p in parts])
+
     def _prompt(self, question: str) -> dict[str, Tensor]:
         if question not in self._prompts:
             if len(self._prompts) >= _KEPT_PROMPTS:
@@ -118,6 +138,12 @@ class Dialogue:
         ids = tokenizer(after.strip(), add_special_tokens=False)["input_ids"] if found else []
         added = tokenizer.added_tokens_decoder
         return ids[0] if ids and ids[0] in added and added[ids[0]].special else usual
+
+
+def questions(batch: Batch) -> Sequence[str]:
+    """Returns what every sample is asked."""
+    asked = batch.task.question or (CAPTION_REQUEST if batch.task.kind == "pairs" else "")
+    return batch.questions or [asked] * len(batch)
 
 
 def spelling(text: str) -> str:

@@ -2,36 +2,26 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
-from torch.nn.utils.rnn import pad_sequence
 
-from methods.backbones.base import ADAPTED, LACKING, TOWERS, Family, Tower
+from methods.backbones.base import ADAPTED, LACKING, TOWERS, Family, Tower, highest
 from methods.backbones.families import DUAL_ENCODERS
 from methods.backbones.images import ImagePreprocessor
 from methods.backbones.pretrained import SAMPLE, PretrainedBackbone
 from methods.backbones.prompting import Route
-from methods.backbones.same_texts import matching, names_of
+from methods.backbones.same_texts import different_choices, equal_shares, names_of
 from methods.backbones.text_ids import TextIds
 from methods.data import Batch, Kind, Task, TaskForm
+from methods.kept_outputs import Frozen, OnePass
 from methods.parallel import gather_rows
 
 _TEXTS_AT_ONCE = 1024
 _LOGIT_PARAMETERS = ("model.logit_scale", "model.logit_bias", "model.temperature")
-
-
-@dataclass
-class _Frozen:
-    """Embeddings that hold as long as the weights do not change."""
-
-    texts: dict[tuple[tuple[int, ...], tuple[str, ...]], Tensor]
-    """Of every task, by the prompts that the layers were given and by the texts."""
-    images: tuple[Tensor, Tensor] | None = None
-    """The last pixels and their embeddings: to predict and to embed a batch are two calls."""
 
 
 class DualEncoder(PretrainedBackbone):
@@ -54,10 +44,11 @@ class DualEncoder(PretrainedBackbone):
             tokenizer.pad_token = tokenizer.eos_token
         self._identify(tokenizer(SAMPLE)["input_ids"])
         self._tokens: dict[tuple[str, tuple[str, ...]], dict[str, Tensor]] = {}
-        self._frozen: _Frozen | None = None
+        self._frozen: Frozen | None = None
         self._kept: dict[tuple[bool, tuple[str, ...]], Tensor] = {}
         """Of `keeps_texts`, by whether precision was mixed and by the texts."""
         self._kept_of: dict[str, object] = {}
+        self._pass = OnePass()
         self._reader = TextIds(tokenizer, self.model.config, self.traits.fills_texts)
 
     @classmethod
@@ -131,14 +122,13 @@ class DualEncoder(PretrainedBackbone):
                 map(gather_rows, (images, texts, names)) if with_others else (images, texts, names)
             )
             both = self.similarity(images, texts_there), self.similarity(texts, images_there)
-        same = matching(names, names_there).float()
-        shares = same / same.sum(dim=1, keepdim=True)
+        shares = equal_shares(names, names_there)
         of_images, of_captions = (cross_entropy(fit, shares, reduction="none") for fit in both)
         return (of_images + of_captions) / 2
 
     def predict(self, batch: Batch) -> Tensor:
         """Returns the most similar class."""
-        return self.logits(batch).argmax(dim=1)
+        return highest(self.logits(batch), batch.ids)
 
     def match(self, pixels: Tensor, captions: Sequence[str]) -> Tensor:
         """Returns scaled cosine of every image with every caption: float32 [B, N]."""
@@ -150,11 +140,34 @@ class DualEncoder(PretrainedBackbone):
             return pixels
         if self._frozen and self._frozen.images and self._frozen.images[0] is pixels:
             return self._frozen.images[1]
-        with self.prompting.applied(self.route(pixels)):
-            embeddings = self._embed_pixels(pixels)
+        embeddings = self._pass.images(pixels, self._embed_routed)
         if self._frozen:
             self._frozen.images = pixels, embeddings
         return embeddings
+
+    def _embed_routed(self, pixels: Tensor) -> Tensor:
+        with self.prompting.applied(self.route(pixels)):
+            return self._embed_pixels(pixels)
+
+    @contextmanager
+    def one_pass(self, *batches: Batch) -> Iterator[None]:
+        """Embed the images of all batches together, and so the prompts of their classes."""
+        if not self.training or self.prompting.router is not None:
+            yield
+            return
+        embedded = self._images_of(batches)
+        with self._pass.opened():
+            for batch, images in zip(batches, embedded, strict=True):
+                self._pass.keep_images(batch.pixels, images)
+            self.class_embeddings(*(batch.task for batch in batches if batch.has_classes))
+            yield
+
+    def _images_of(self, batches: Sequence[Batch]) -> list[Tensor]:
+        """Returns the embeddings of several batches, from one pass."""
+        if len(batches) == 1 or self._pass.is_open:
+            return [self.embed_images(batch.pixels) for batch in batches]
+        pixels = torch.cat([batch.pixels for batch in batches])
+        return list(torch.split(self.embed_images(pixels), [len(batch) for batch in batches]))
 
     def untouched(self, pixels: Tensor) -> Tensor:
         """Returns the same without prompts."""
@@ -176,10 +189,18 @@ class DualEncoder(PretrainedBackbone):
         """Returns L2-normalised projections of the text tower: float32 [N, D]."""
         if self._frozen is None:
             return self._embed_strings(texts)
-        key = self._prompts_in_texts(), tuple(texts)
-        if key not in self._frozen.texts:
-            self._frozen.texts[key] = self._embed_for_long(texts)
-        return self._frozen.texts[key]
+        prompts = self._prompts_in_texts()
+        if (known := self._frozen.known(prompts, texts)) is not None:
+            return known
+        return self._frozen.texts.setdefault((prompts, tuple(texts)), self._embed_for_long(texts))
+
+    def _embed_own(self, texts: Sequence[str], right: Sequence[str]) -> Tensor:
+        """Returns embeddings of texts that samples have of their own."""
+        if self._frozen is None:
+            return self._embed_strings(texts)
+        # Evaluation goes on with what is right, without templates: it comes along in one pass.
+        both, prompts = [*texts, *right], self._prompts_in_texts()
+        return self._frozen.own(prompts, both, self._embed_strings)[: len(texts)]
 
     @torch.no_grad()
     def _embed_for_long(self, texts: Sequence[str]) -> Tensor:
@@ -192,6 +213,9 @@ class DualEncoder(PretrainedBackbone):
         return self._kept[key]
 
     def _embed_strings(self, texts: Sequence[str]) -> Tensor:
+        return self._pass.texts(texts, self._embed_chunks)
+
+    def _embed_chunks(self, texts: Sequence[str]) -> Tensor:
         chunks = [texts[i : i + _TEXTS_AT_ONCE] for i in range(0, len(texts), _TEXTS_AT_ONCE)]
         return torch.cat([self._embed_tokens(self._ids(chunk)) for chunk in chunks])
 
@@ -210,10 +234,12 @@ class DualEncoder(PretrainedBackbone):
         """Returns, per task, one L2-normalised embedding per choice: float32 [C, D]."""
         if not self.training:
             return [self.embed_choices(task) for task in tasks]
-        embeddings = self._embed_tokens(
-            self._reader.together([self._prompts(task) for task in tasks])
-        )
-        return list(torch.split(embeddings, [len(task.choices) for task in tasks]))
+        return self._pass.classes(tasks, self._embed_classes)
+
+    def _embed_classes(self, tasks: Sequence[Task]) -> list[Tensor]:
+        together = self._reader.together([self._prompts(task) for task in tasks])
+        sizes = [len(task.choices) for task in tasks]
+        return list(torch.split(self._embed_tokens(together), sizes))
 
     def _prompts(self, task: Task) -> dict[str, Tensor]:
         key = (task.templates[0], task.choices)
@@ -236,29 +262,22 @@ class DualEncoder(PretrainedBackbone):
             ]
         if self._texts_vary:
             return [self._fit(batch.pixels, self._classes_of(batch)) for batch in batches]
-        parts = [batch.pixels for batch in batches]
-        pixels = torch.cat(parts) if len(parts) > 1 else parts[0]
-        images = torch.split(self.embed_images(pixels), [len(batch) for batch in batches])
+        images = self._images_of(batches)
         classes = self.class_embeddings(*(batch.task for batch in batches))
         return [self.similarity(*pair) for pair in zip(images, classes, strict=True)]
 
     def _own_logits(self, batch: Batch, choices: Sequence[tuple[str, ...]]) -> Tensor:
         """Returns scaled cosines of every image with the sample's own choices: float32 [B, C]."""
-        different = list(dict.fromkeys(choice for own in choices for choice in own))
+        different, columns = different_choices(choices)
         templates = batch.task.templates[:1] if self.training else batch.task.templates
-        task = replace(batch.task, choices=tuple(different), templates=templates)
+        task = replace(batch.task, choices=different, templates=templates)
 
         def embed() -> Tensor:
-            texts = self._embed_strings(self.texts(task))
+            texts = self._embed_own(self.texts(task), batch.targets)
             return normalize(texts.view(len(templates), len(different), -1).mean(dim=0), dim=-1)
 
         fit = self._fit(batch.pixels, embed)
-        places = {choice: i for i, choice in enumerate(different)}
-        columns = pad_sequence(
-            [torch.tensor([places[choice] for choice in own]) for own in choices],
-            batch_first=True,
-            padding_value=-1,
-        ).to(fit.device)
+        columns = columns.to(fit.device)
         return fit.gather(1, columns.clamp(min=0)).masked_fill(columns < 0, LACKING)
 
     def _classes_of(self, batch: Batch) -> Callable[[], Tensor]:
@@ -304,7 +323,7 @@ class DualEncoder(PretrainedBackbone):
         embeddings = self._embed_for_long(together) if together else torch.empty(0)
         parts = torch.split(embeddings, [len(part) for part in texts])
         keys = [(prompts, tuple(part)) for part in texts]
-        self._frozen = _Frozen(dict(zip(keys, parts, strict=True)))
+        self._frozen = Frozen(dict(zip(keys, parts, strict=True)))
         try:
             yield
         finally:
@@ -376,7 +395,6 @@ class DualEncoder(PretrainedBackbone):
     def _embed_tokens(self, tokens: dict[str, Tensor]) -> Tensor:
         on_device = {name: ids.to(self.device) for name, ids in tokens.items()}
         start = int(tokens["input_ids"][0, 0] == self.tokenizer.bos_token_id)
-        placed = self.prompting.context_in(on_device, self.token_embedding(), start)
-        with placed as tokens, self.computing():
+        with self.with_context(on_device, start) as tokens, self.computing():
             features = self.traits.texts(self.model, **tokens)
         return normalize(features.float(), dim=-1)

@@ -173,3 +173,18 @@ def room_for_texts(config: Any, tokenizer: Any) -> int:
     if text.model_type in _COUNTS_FROM_PAD:
         positions -= text.pad_token_id + 1
     return min(positions, int(tokenizer.model_max_length))
+
+
+def room_beside(context: int, config: Any, tokenizer: Any) -> int:
+    """Returns the most tokens of a text beside a learnt context of so many.
+
+    Raises:
+        ValueError: there is none for words, since a text has special tokens too.
+    """
+    whole, special = room_for_texts(config, tokenizer), tokenizer.num_special_tokens_to_add()
+    if context and context >= whole - special:
+        raise ValueError(
+            f"a context of {context} tokens leaves no words any room in a text tower that takes "
+            f"{whole}, {special} of them special; at most {whole - special - 1} are possible"
+        )
+    return whole - context

@@ -8,23 +8,22 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize, pad
+from torch.nn.functional import cross_entropy, normalize
 
-from methods.backbones.base import ADAPTED, LACKING, Family, Tower
-from methods.backbones.dialogue import IGNORED, Dialogue, spelling
+from methods.backbones.base import ADAPTED, LACKING, Family, Tower, highest, next_tokens
+from methods.backbones.dialogue import CAPTION_REQUEST, IGNORED, Dialogue, questions, spelling
 from methods.backbones.families import FUSION_MODELS
 from methods.backbones.multimodal.any_size import PER_TOKEN, preprocessor_of
 from methods.backbones.multimodal.image_tokens import encode, encoded_of, tokens_of
 from methods.backbones.multimodal.read_prompts import ReadPrompts, plain_positions
 from methods.backbones.pretrained import SAMPLE, PretrainedBackbone
 from methods.data import KINDS, Batch, Kind, Task
+from methods.kept_outputs import OnePass
 
 Answer = Literal["score", "generate"]
 PromptTokens = dict[str, Tensor]
 """Arguments of the model for the prompts of B samples, [B, P] each, and the tokens of their images,
 `image_tokens` [B, T, D]."""
-
-CAPTION_REQUEST = "Describe the image."
 
 _TOKENS_AT_ONCE = 16384
 """Bounds memory: every answer scored holds the keys and values of its whole prompt."""
@@ -66,56 +65,51 @@ class Fusion(PretrainedBackbone):
         self._is_frozen = False
         self._seen: tuple[Tensor, Tensor] | None = None
         """The last pixels and their tokens: to predict and to embed a batch are two calls."""
+        self._pass = OnePass()
 
     def logits(self, batch: Batch) -> Tensor:
         """Returns log-likelihoods of the choices, or logits of the tokens to write.
 
         Of `choices` float32 [B, C], of other kinds float32 [tokens of all samples, vocabulary].
         """
+        return self._pass.logits(batch, self._logits)
+
+    def _logits(self, batch: Batch) -> Tensor:
         with self._prompted(batch.pixels):
             prompts = self._prompts(batch)
             if batch.task.kind == "choices":
-                return self._score(prompts, self._choices(batch))
-            answers = self._right(batch)
+                return self._score(prompts, self.dialogue.offered(batch))
+            answers = self.dialogue.right(batch)
             return self._after(prompts)(answers)[answers.squeeze(1).ne(IGNORED)]
 
     def targets(self, batch: Batch) -> Tensor:
         """Returns the right choice of every sample, or the tokens to write one after another."""
         if batch.task.kind == "choices":
             return batch.labels
-        answers = self._right(batch)
+        answers = self.dialogue.right(batch)
         return answers[answers.ne(IGNORED)].to(self.device)
 
     def rows_of_samples(self, batch: Batch) -> Tensor:
         """Returns one row per sample of `choices`, elsewhere the tokens to write to each."""
         if batch.task.kind == "choices":
             return super().rows_of_samples(batch)
-        return self._right(batch).squeeze(1).ne(IGNORED).sum(dim=1)
+        return self.dialogue.right(batch).squeeze(1).ne(IGNORED).sum(dim=1)
 
     def loss(self, *batches: Batch) -> Tensor:
         """Returns the mean negative log-likelihood per token of what is right: float32 [B]."""
         return torch.cat([self._loss(batch) for batch in batches])
 
     def _loss(self, batch: Batch) -> Tensor:
-        answers = self._right(batch)
+        answers = self.dialogue.right(batch)
+        lengths = self._lengths(answers.squeeze(1))
+        if (logits := self._pass.known_logits(batch)) is not None:
+            if batch.task.kind == "choices":
+                return -logits.gather(1, batch.labels.unsqueeze(1)).squeeze(1) / lengths
+            losses = cross_entropy(logits, self.targets(batch), reduction="none")
+            return torch.stack([own.mean() for own in torch.split(losses, lengths.tolist())])
         with self._prompted(batch.pixels):
-            likelihoods = self._likelihoods(self._after(self._prompts(batch)), answers)
-        return -likelihoods.squeeze(1) / self._lengths(answers.squeeze(1))
-
-    def _right(self, batch: Batch) -> Tensor:
-        """Returns tokens of what is to be written to every sample: int64 [B, 1, A], on the CPU."""
-        if batch.texts is not None:
-            return self.dialogue.answers(batch.targets).unsqueeze(1)
-        return self.dialogue.choices(batch.task.choices)[batch.labels.cpu()].unsqueeze(1)
-
-    def _choices(self, batch: Batch) -> Tensor:
-        """Returns tokens of the choices: int64 [C, A], or those of every sample, [B, C, A]."""
-        if batch.texts is None:
-            return self.dialogue.choices(batch.task.choices)
-        most = max(map(len, batch.texts))
-        rows = self.dialogue.answers([choice for own in batch.texts for choice in own])
-        parts = torch.split(rows, [len(own) for own in batch.texts])
-        return torch.stack([pad(p, (0, 0, 0, most - len(p)), value=IGNORED) for p in parts])
+            right = self._likelihoods(self._after(self._prompts(batch)), answers).squeeze(1)
+        return -right / lengths
 
     def predict(self, batch: Batch) -> Tensor:
         """Returns the likeliest choice, or the choice that the greedy answer spells.
@@ -123,9 +117,9 @@ class Fusion(PretrainedBackbone):
         Case and white space of greedy answers do not matter; -1 if they spell no choice.
         """
         if self.answer == "score":
-            return self.logits(batch).argmax(dim=1)
+            return highest(self.logits(batch), batch.ids)
         offered = batch.texts or [batch.task.choices] * len(batch)
-        answers, indices = self._generate(batch, self._choices(batch).shape[-1]), []
+        answers, indices = self._generate(batch, self.dialogue.offered(batch).shape[-1]), []
         for answer, choices in zip(answers, offered, strict=True):
             spelt = [spelling(choice) for choice in choices]
             indices.append(spelt.index(given) if (given := spelling(answer)) in spelt else -1)
@@ -200,6 +194,12 @@ class Fusion(PretrainedBackbone):
         finally:
             self._is_frozen, self._seen = outside, None
 
+    @contextmanager
+    def one_pass(self, *batches: Batch) -> Iterator[None]:
+        """Inside, a batch with logits is not read again for its loss, nor images for embeddings."""
+        with self._pass.opened(), self.frozen_texts(()):
+            yield
+
     def _image_tokens(self, pixels: Tensor) -> Tensor:
         """Returns projected image features, as the language model gets them: [B, T, layers * D].
 
@@ -236,12 +236,17 @@ class Fusion(PretrainedBackbone):
         """Patches of an image over time, height and width: int64 [1, 3]."""
         return self.preprocessor.inputs(self._blank)["image_grid_thw"]
 
+    @cached_property
+    def width(self) -> int:
+        """D, that of a token; shown by an image, but where tensors have no content."""
+        return self._token_width if self.device.type == "meta" else super().width
+
     @property
     def _token_width(self) -> int:
         return self.token_embedding().embedding_dim
 
     def _prompts(self, batch: Batch) -> PromptTokens:
-        return self._prompts_of(batch.pixels, _questions(batch))
+        return self._prompts_of(batch.pixels, questions(batch))
 
     def _prompts_of(self, pixels: Tensor, questions: Sequence[str]) -> PromptTokens:
         features = self._image_tokens(pixels)
@@ -268,7 +273,7 @@ class Fusion(PretrainedBackbone):
         """Gives the arguments of the model for prompts, or for prompts with their answers."""
         texts = {key: value for key, value in prompts.items() if key != "image_tokens"}
         images = encoded_of(prompts["image_tokens"], self._token_width, self._one_by_one)
-        with self.prompting.context_in(texts, self.token_embedding(), start=0) as given:
+        with self.with_context(texts, start=0) as given:
             positions, _ = self._positions(given)
             yield {**given, "position_ids": positions, "mm_encoder_outputs": {"image": images}}
 
@@ -300,9 +305,8 @@ class Fusion(PretrainedBackbone):
             with self.prompting.applied(route[ids] if route else None):
                 after = self._after(some)
                 parts = torch.split(own, at_once, dim=1)
-                columns = [self._likelihoods(after, part) for part in parts]
-            lacking = own[:, :, 0].eq(IGNORED).to(self.device)
-            rows.append(torch.cat(columns, dim=1).masked_fill(lacking, LACKING))
+                scores = torch.cat([self._likelihoods(after, part) for part in parts], dim=1)
+            rows.append(scores.masked_fill(own[:, :, 0].eq(IGNORED).to(self.device), LACKING))
         return torch.cat(rows)
 
     def _after(self, prompts: PromptTokens) -> Callable[[Tensor], Tensor]:
@@ -376,7 +380,7 @@ class Fusion(PretrainedBackbone):
             going = mask.new_ones(len(mask), dtype=torch.bool)
             # Not by `generate`, which would read the prompts, and their images, by itself.
             for _ in range(tokens):
-                token = logits[:, -1].argmax(dim=1)
+                token = next_tokens(logits[:, -1])
                 going = going & ~torch.isin(token, self._ends.to(token.device))
                 written.append(token.masked_fill(~going, self.dialogue.end))
                 if not going.any():
@@ -393,8 +397,3 @@ class Fusion(PretrainedBackbone):
         ids = torch.stack(written, dim=1)
         texts: list[str] = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
         return texts
-
-
-def _questions(batch: Batch) -> Sequence[str]:
-    asked = batch.task.question or (CAPTION_REQUEST if batch.task.kind == "pairs" else "")
-    return batch.questions or [asked] * len(batch)

@@ -28,7 +28,7 @@ from methods.backbones.fusion import Answer, Fusion
 from methods.backbones.images import ImagePreprocessor
 from methods.backbones.multimodal.any_size import preprocessor_of
 from methods.backbones.multimodal.stills import processor_class
-from methods.backbones.pretrained import SAMPLE
+from methods.backbones.pretrained import SAMPLE, PretrainedBackbone
 from methods.backbones.text_reader import TextReader
 from methods.backbones.weight_files import check_weight_files
 
@@ -58,7 +58,7 @@ def load_backbone(
     answer: Answer = "score",
     image_size: int | None = None,
     attention: str | None = None,
-) -> Backbone:
+) -> PretrainedBackbone:
     """Returns a pretrained model as a backbone, on the CPU.
 
     Hub ids and local folders go the same way; HF_HUB_OFFLINE=1 keeps to what is cached. Images
@@ -80,9 +80,7 @@ def load_backbone(
     parts = _parts(path_or_id, revision, image_size)
     kind = _class_of(parts.config, parts.family)
     model = _weights(kind, path_or_id, dtype, revision, attention)
-    if parts.family == "dual-encoder":
-        return DualEncoder(model, parts.tokenizer, parts.image_processor)
-    return Fusion(model, parts.processor, answer, image_size)
+    return _around(model, parts, answer, image_size)
 
 
 def load_text_reader(
@@ -194,6 +192,40 @@ def _weights(
     return model
 
 
+def load_without_weights(
+    path_or_id: str,
+    revision: str | None = None,
+    answer: Answer = "score",
+    image_size: int | None = None,
+    attention: str | None = None,
+) -> PretrainedBackbone:
+    """Returns a backbone as `load_backbone` does, of tensors that have shapes and no content.
+
+    Raises:
+        ValueError: the model could not be loaded, or is of no family that is supported.
+    """
+    parts = _parts(path_or_id, revision, image_size)
+    model = _model_without_weights(parts.config, parts.family, attention)
+    return _around(model, parts, answer, image_size).to("meta")
+
+
+def _around(
+    model: Any, parts: _Parts, answer: Answer, image_size: int | None
+) -> PretrainedBackbone:
+    if parts.family == "dual-encoder":
+        return DualEncoder(model, parts.tokenizer, parts.image_processor)
+    return Fusion(model, parts.processor, answer, image_size)
+
+
+def _model_without_weights(config: Any, family: Family, attention: str | None) -> Any:
+    kind = _class_of(config, family)
+    # Classes that choose among others have a public name for it.
+    make = getattr(kind, "from_config", None) or kind._from_config
+    chosen = {"attn_implementation": attention} if attention else {}
+    with torch.device("meta"):
+        return make(config, **chosen)
+
+
 def check_model(
     path_or_id: str, revision: str | None, attention: str | None, checkpointing: bool
 ) -> None:
@@ -211,13 +243,8 @@ def check_model(
     where = _where(revision)
     family = _family(path_or_id, where)
     config = load_part(AutoConfig, path_or_id, **where)
-    kind = _class_of(config, family)
-    # Classes that choose among others have a public name for it.
-    make = getattr(kind, "from_config", None) or kind._from_config
-    chosen = {"attn_implementation": attention} if attention else {}
     try:
-        with torch.device("meta"):
-            model = make(config, **chosen)
+        model = _model_without_weights(config, family, attention)
     except (ImportError, ValueError) as error:
         raise ValueError(
             f"Backbone '{path_or_id}' cannot have attention {attention}: {first_line(error)}."

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
+from itertools import count
 from typing import Any
 
 import torch
@@ -68,6 +69,20 @@ class PretrainedBackbone(Backbone):
         """D, as an image without content shows it."""
         blank = torch.zeros(1, 3, *self.preprocessor.resolution, dtype=torch.uint8)
         return self.query(blank.to(self.device)).shape[1]
+
+    @cached_property
+    def _plain_token(self) -> int:
+        """The first token that is no special one, for places that a context fills."""
+        special = {*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder}
+        return next(number for number in count() if number not in special)
+
+    def with_context(
+        self, tokens: dict[str, Tensor], start: int
+    ) -> AbstractContextManager[dict[str, Tensor]]:
+        """Inside, texts have the learnt context after their first `start` tokens."""
+        return self.prompting.context_in(
+            tokens, self.token_embedding(), start, plain=self._plain_token
+        )
 
     def computing(self) -> AbstractContextManager[Any]:
         """Inside, weights of several types go together: matrices are multiplied in bf16."""
@@ -143,5 +158,7 @@ def _fingerprint(model: Any, described: Sequence[object]) -> str:
     digest = hashlib.sha256(text.encode())
     for name, weight in sorted(model.state_dict().items()):
         digest.update(f"{name} {weight.dtype} {list(weight.shape)}".encode())
+        if weight.is_meta:  # it has no content
+            continue
         digest.update(weight.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -1,14 +1,14 @@
 """What a method put into a backbone, and which of it the samples of a forward pass get."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-_PLACES = {"input_ids": 0, "attention_mask": 1, "token_type_ids": 0, "mm_token_type_ids": 0}
-"""What models take per token, and what stands there for a token of the context."""
+_PLACES = {"attention_mask": 1, "token_type_ids": 0, "mm_token_type_ids": 0}
+"""What models take per token, beside its id, and what stands there for one of the context."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +32,18 @@ class Route:
     def __getitem__(self, rows: Tensor | slice) -> "Route":
         """Returns the routes of some samples."""
         return self if len(self) == 1 else Route(self.prompts[rows], self.weight[rows])
+
+    def shares(self, tasks: Sequence[str]) -> dict[str, Tensor]:
+        """Returns, where prompts are those of tasks, by task: how much it counts, float [B].
+
+        >>> route = Route(torch.tensor([[1], [0]]), torch.tensor([0.5, 1.0]))
+        >>> route.shares(["a", "b"])
+        {'a': tensor([0., 1.]), 'b': tensor([0.5000, 0.0000])}
+        """
+        return {
+            task: self.weight * (self.prompts == number).any(dim=1)
+            for number, task in enumerate(tasks)
+        }
 
 
 Router = Callable[[Tensor], Route]
@@ -79,7 +91,7 @@ class Prompting:
 
     @contextmanager
     def context_in(
-        self, tokens: dict[str, Tensor], table: nn.Embedding, start: int
+        self, tokens: dict[str, Tensor], table: nn.Embedding, start: int, plain: int
     ) -> Iterator[dict[str, Tensor]]:
         """Make places for the context in `tokens`, after the first `start`; `table` fills them.
 
@@ -87,6 +99,8 @@ class Prompting:
             tokens: input_ids and whatever else there is per token: int64 [N, L].
             table: The embedding that will be asked for them.
             start: How many special tokens a text begins with.
+            plain: The id that tokens of the context are given. It must not be that of a special
+                token: CLIP takes a text's embedding at the first end token that it finds.
         """
         context, count = self.context, self.context_length
         if context is None:
@@ -101,7 +115,7 @@ class Prompting:
             name: torch.cat(
                 [part[:, :start], part.new_full((len(part), count), place), part[:, start:]], dim=1
             )
-            for name, place in _PLACES.items()
+            for name, place in {"input_ids": plain, **_PLACES}.items()
             if (part := tokens.get(name)) is not None
         }
         handle = table.register_forward_hook(fill)

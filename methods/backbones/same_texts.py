@@ -1,7 +1,10 @@
-"""Which samples of a step have the same text: they are right for each other's images."""
+"""Which samples have the same text: of a step, they are right for each other's images."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from methods.data import Batch
 from methods.seeds import derive_seed
@@ -28,3 +31,29 @@ def matching(names: Tensor, others: Tensor) -> Tensor:
             [False,  True]])
     """
     return (names.unsqueeze(1) == others).any(dim=2)
+
+
+def equal_shares(names: Tensor, others: Tensor) -> Tensor:
+    """Returns targets in which all samples with a name in common are right: float32 [B, N]."""
+    same = matching(names, others).float()
+    return same / same.sum(dim=1, keepdim=True)
+
+
+def different_choices(choices: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], Tensor]:
+    """Returns the different ones of samples' own choices, and where each sample's are among them.
+
+    Args:
+        choices: Of B samples.
+
+    Returns:
+        The choices, and places, int64 [B, C], with -1 where a sample has fewer than others.
+
+    >>> different_choices([("cat", "dog"), ("bird",), ("dog", "bird")])
+    (('cat', 'dog', 'bird'), tensor([[ 0,  1],
+            [ 2, -1],
+            [ 1,  2]]))
+    """
+    different = dict.fromkeys(choice for own in choices for choice in own)
+    places = {choice: i for i, choice in enumerate(different)}
+    rows = [torch.tensor([places[choice] for choice in own]) for own in choices]
+    return tuple(different), pad_sequence(rows, batch_first=True, padding_value=-1)

@@ -7,14 +7,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from methods.backbones.families import room_for_texts
+from methods.backbones.families import room_beside
 
 _KEPT = 64
 """Lists of texts whose token ids are kept."""
 
 
 class TextIds:
-    """Makes token ids of texts, on the CPU, cut at the tower's length."""
+    """Makes token ids of texts, on the CPU.
+
+    Texts that are longer than the tower are cut, and keep their end token; so are those that a
+    learnt context leaves too little room for.
+    """
 
     def __init__(self, tokenizer: Any, config: Any, fills_texts: bool) -> None:
         """Keeps what is needed to read.
@@ -36,7 +40,7 @@ class TextIds:
             known: How many tokens the tower knows.
 
         Raises:
-            ValueError: the context leaves too little room, or a token is not known.
+            ValueError: the context leaves no room for words, or a token is not known.
         """
         key = context, tuple(texts)
         if key not in self._known:
@@ -60,9 +64,7 @@ class TextIds:
         }
 
     def _tokenize(self, texts: Sequence[str], context: int, known: int) -> dict[str, Tensor]:
-        room = room_for_texts(self.config, self.tokenizer) - context
-        if context:
-            self._check_room(texts, room, context)
+        room = room_beside(context, self.config, self.tokenizer)
         tokens = self.tokenizer(
             list(texts),
             padding="max_length" if self.fills_texts else True,
@@ -73,15 +75,6 @@ class TextIds:
         )
         _check_known(texts, tokens["input_ids"], known)
         return {name: tokens[name] for name in ("input_ids", "attention_mask") if name in tokens}
-
-    def _check_room(self, texts: Sequence[str], room: int, context: int) -> None:
-        """A text that a learnt context pushes out of the tower would lose its end, or all of it."""
-        for text, ids in zip(texts, self.tokenizer(list(texts))["input_ids"], strict=True):
-            if len(ids) > room:
-                raise ValueError(
-                    f"{context} context tokens leave room for {room} others in the text tower, "
-                    f"but '{text}' has {len(ids)}."
-                )
 
 
 def _check_known(texts: Sequence[str], ids: Tensor, known: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from methods.backbones.base import Family
 from methods.backbones.dialogue import spelling
-from methods.backbones.families import room_for_texts
+from methods.backbones.families import room_beside
 from methods.backbones.fusion import Answer
 from methods.data import Task
 
@@ -21,39 +21,54 @@ class TextReader:
         self.config = config
         self.family = family
 
-    @property
-    def room(self) -> int:
-        """The most tokens of a dual encoder's prompt."""
-        return room_for_texts(self.config, self.tokenizer)
+    def room(self, context: int = 0) -> int:
+        """Returns the most tokens of a dual encoder's prompt, beside a learnt context of so many.
 
-    def same(self, task: Task, answer: Answer = "score") -> tuple[str, str, str] | None:
+        Raises:
+            ValueError: the context leaves none for words.
+        """
+        return room_beside(context, self.config, self.tokenizer)
+
+    def same(
+        self, task: Task, answer: Answer = "score", context: int = 0
+    ) -> tuple[str, str, str] | None:
         """Returns two choices that the backbone cannot tell apart, and why; None: there are none.
 
         A dual encoder is trained with the first template, so this has to tell them apart.
+
+        Args:
+            task: Has the choices.
+            answer: How a fusion model answers.
+            context: Places that learnt tokens take from the texts of a dual encoder.
         """
         if not task.choices:
             return None
         texts = task.prompts() if self.family == "dual-encoder" else list(task.choices)
-        tokens = self._tokens(texts)
+        tokens = self._tokens(texts, context)
         readings: dict[tuple[int, ...], int] = {}
         for i, ids in enumerate(tokens):
             first = readings.setdefault(ids, i)
             if first != i:
-                return task.choices[first], task.choices[i], self._why(texts[first], texts[i], ids)
+                return (
+                    task.choices[first],
+                    task.choices[i],
+                    self._why(texts[first], texts[i], ids, context),
+                )
         if self.family == "fusion" and answer == "generate":
             return _spelt_alike(task)
         return None
 
-    def _tokens(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+    def _tokens(self, texts: Sequence[str], context: int) -> list[tuple[int, ...]]:
         if self.family == "fusion":
             ids = [self.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
         else:
-            ids = self.tokenizer(list(texts), truncation=True, max_length=self.room)["input_ids"]
+            room = self.room(context)
+            ids = self.tokenizer(list(texts), truncation=True, max_length=room)["input_ids"]
         return [tuple(row) for row in ids]
 
-    def _why(self, one: str, other: str, ids: tuple[int, ...]) -> str:
-        if self.family == "dual-encoder" and len(ids) == self.room:
-            return f"their prompts are cut at {self.room} tokens"
+    def _why(self, one: str, other: str, ids: tuple[int, ...], context: int) -> str:
+        if self.family == "dual-encoder" and len(ids) == (room := self.room(context)):
+            return f"their prompts are cut at {room} tokens"
         unknown, end = self.tokenizer.unk_token_id, self.tokenizer.eos_token_id
         if unknown in ids and unknown != end:  # CLIP's end token stands for both
             return "it does not know the words"

@@ -3,23 +3,39 @@
 The baseline that every continual-learning paper starts from, and the ground most methods stand on.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from methods.backbones.base import ADAPTED, Family, Tower
 from methods.base import Method, MethodConfig
 from methods.data import Batch
-from methods.tools.low_rank import LoraOptions, add_lora, draw_lora, lora_parameters
+from methods.tools.low_rank import (
+    ADAPTER_LR,
+    LoraOptions,
+    add_lora,
+    draw_lora,
+    lora_parameters,
+)
 
 
 class FineTuneConfig(MethodConfig):
     """Options of `finetune`, and of all methods that fine-tune."""
 
     lora: LoraOptions | None = Field(
-        default=None, description="Train a low-rank adapter of this shape instead of all weights."
+        default=None,
+        description="Train a low-rank adapter of this shape instead of all weights, at a rate of "
+        f"{ADAPTER_LR:g} unless lr says otherwise.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _adapters_have_a_rate_of_their_own(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "lr" in given:
+            return given
+        has_adapter = given.get("lora", cls.model_fields["lora"].default) is not None
+        return {**given, "lr": ADAPTER_LR} if has_adapter else given
 
 
 class FineTune(Method):

@@ -23,7 +23,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, normalize
 
-from methods.backbones.base import Family, Tower
+from methods.backbones.base import Family, Tower, highest
 from methods.base import Method, MethodConfig
 from methods.data import Batch, Stage, Task
 from methods.tools.image_features import image_features
@@ -73,7 +73,8 @@ class FrozenHead(Method):
 
     def predict(self, batch: Batch) -> Tensor:
         """Returns the choice whose text is nearest to what the head makes of the image."""
-        return self._logits(self.backbone.embed_images(batch.pixels), batch.task).argmax(dim=1)
+        logits = self._logits(self.backbone.embed_images(batch.pixels), batch.task)
+        return highest(logits, batch.ids)
 
     def _logits(self, features: Tensor, task: Task) -> Tensor:
         """Returns the logits of features [B, D] for the task's choices: float32 [B, C]."""

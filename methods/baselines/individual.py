@@ -7,7 +7,7 @@ are answered by the untouched backbone.
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from methods.base import DependsOn, State
+from methods.base import DependsOn, MethodConfig, State
 from methods.baselines.finetune import FineTune
 from methods.data import Stage
 
@@ -17,8 +17,12 @@ class Individual(FineTune):
 
     depends_on: ClassVar[DependsOn] = "task"
     combines_over: ClassVar[Literal["set", "sequence"] | None] = "set"
-    uses_task_id: ClassVar[bool] = True
     resumable: ClassVar[bool] = True
+
+    @classmethod
+    def knows_task(cls, config: MethodConfig) -> bool:
+        """Returns true: the task chooses the expert."""
+        return True
 
     def build(self) -> None:
         """Start without experts."""

@@ -17,6 +17,11 @@ class ZeroShot(FineTune):
         """Returns none."""
         return frozenset()
 
+    @classmethod
+    def tasks_trained_on(cls, prefix: tuple[str, ...]) -> tuple[str, ...]:
+        """Returns none."""
+        return ()
+
     def trainable(self) -> list[str]:
         """Returns no names: nothing is trained step by step."""
         return []

@@ -10,6 +10,9 @@ and the model now give the choices of the task, on the task's own batch. Rows ar
 are choices; both papers have T = 2 and lambda = 1. Where a dual encoder learns captions, columns
 are the captions of the step.
 
+In ZSCL's code the rows of the distillation are those of a second batch of the task's images, drawn
+by itself; here they are the batch of the task loss, as in Li and Hoiem.
+
 Left open there and decided here: each model is compared by its own texts, so that both towers are
 kept, and so is the language model of a fusion backbone (ZSCL's code puts the teacher's texts on
 both sides, which leaves the text tower free). The student knows a choice as it is trained, by the
@@ -65,8 +68,9 @@ class LwF(FineTune):
 
     def loss(self, batch: Batch) -> Tensor:
         """Returns the task's loss plus the distance from the teacher's answers to the batch."""
-        kept = self.distance(batch)
-        return super().loss(batch) + self.config.strength * kept
+        with self.backbone.one_pass(batch):
+            kept = self.distance(batch)
+            return super().loss(batch) + self.config.strength * kept
 
     def distance(self, batch: Batch) -> Tensor:
         """Returns distillation on the batch."""

@@ -66,12 +66,13 @@ class ModX(FineTune):
         with torch.no_grad():
             images_before = self.teacher.backbone.embed_images(batch.pixels)
             before = cosines(images_before, self._texts_before(batch))
-        texts = embed_right_texts(self.backbone, batch)
-        now = cosines(self.backbone.embed_images(batch.pixels), texts)
-        names = gather_rows(names_of(batch))
-        change = off_diagonal_change(before, now, names)
-        change = change + off_diagonal_change(before.T, now.T, names)
-        return super().loss(batch) + self.config.strength / 2 * change
+        with self.backbone.one_pass(batch):
+            texts = embed_right_texts(self.backbone, batch)
+            now = cosines(self.backbone.embed_images(batch.pixels), texts)
+            names = gather_rows(names_of(batch))
+            change = off_diagonal_change(before, now, names)
+            change = change + off_diagonal_change(before.T, now.T, names)
+            return super().loss(batch) + self.config.strength / 2 * change
 
     def _texts_before(self, batch: Batch) -> Tensor:
         if self.prompts_before is None:

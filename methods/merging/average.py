@@ -7,12 +7,12 @@ different tasks:
 """
 
 from methods.merging.base import Merging
-from methods.merging.task_vectors import TaskVectors, Vector
+from methods.merging.task_vectors import MadeOnDemand, TaskVectors
 
 
 class Average(Merging):
     """Average the weights of independent experts."""
 
-    def merge(self, vectors: TaskVectors) -> Vector:
+    def merge(self, vectors: TaskVectors) -> MadeOnDemand:
         """Returns the mean of the task vectors."""
-        return {weight: taus.mean(dim=0) for weight, taus in vectors.items()}
+        return vectors.each(lambda _, taus: taus.mean(dim=0))

@@ -15,12 +15,14 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
+from torch import Tensor
 
 from methods.base import DependsOn, Method, State
 from methods.baselines.finetune import FineTune
 from methods.baselines.individual import Individual
 from methods.data import Stage
-from methods.merging.task_vectors import ADAPTED, TaskVectors, Vector
+from methods.held_tensors import on_disk
+from methods.merging.task_vectors import ADAPTED, TaskVectors
 
 
 class Merging(FineTune):
@@ -34,7 +36,14 @@ class Merging(FineTune):
     def build(self) -> None:
         """Start with nothing merged."""
         super().build()
-        self._frozen: State = {}
+        self._adapted = on_disk(
+            {
+                name: weight.detach().to("cpu", copy=True)
+                for name, weight in self.named_parameters()
+                if name.endswith(ADAPTED)
+            }
+        )
+        """What adapters are merged into, untouched."""
         self._moved: frozenset[str] | None = None
         """The weights that differ from the untouched backbone; None: that is not known."""
 
@@ -44,8 +53,12 @@ class Merging(FineTune):
         return [*self.trainable(), *merged]
 
     @abstractmethod
-    def merge(self, vectors: TaskVectors) -> Vector:
-        """Returns the vector to add to the untouched backbone."""
+    def merge(self, vectors: TaskVectors) -> Mapping[str, Tensor]:
+        """Returns the vector to add to the untouched backbone.
+
+        A rule for one weight after the other returns `vectors.each(rule)`, with which no more than
+        one weight of all experts is on the device at a time, beside the model itself.
+        """
 
     @torch.no_grad()
     def combine(self, experts: Mapping[str, State], stage: Stage) -> None:
@@ -75,27 +88,32 @@ class Merging(FineTune):
         return [name for name in self.trainable() if f"weights/{name}" in held]
 
     @torch.no_grad()
-    def become(self, vector: Vector) -> None:
-        """Put theta_0 + `vector` in place; an adapter then does nothing."""
-        if self.adapter or self._moved is None:
+    def become(self, vector: Mapping[str, Tensor]) -> None:
+        """Put theta_0 + `vector` in place, weight by weight; an adapter then does nothing."""
+        if self._moved is None:
             self.load_state(self._initial)
             self._moved = frozenset()
         weights = dict(self.named_parameters())
         for name in self._moved - vector.keys():
-            weights[name].copy_(self._initial[f"weights/{name}"])
+            weights[name].copy_(self._untouched(name))
         for name, change in vector.items():
-            if self.adapter:
-                self._frozen[name] = weights[name].detach().clone()
-            elif name in self._moved:
-                weights[name].copy_(self._initial[f"weights/{name}"])
+            if name in self._moved:
+                weights[name].copy_(self._untouched(name))
             weights[name].add_(change.to(self.backbone.device))
+            # If a rule fails on the way, what has been put in place has to be undone later.
+            self._moved |= {name}
         self._moved = frozenset(vector)
+
+    def _untouched(self, name: str) -> Tensor:
+        if name in self._adapted:
+            return self._adapted[name]
+        return self._initial[f"weights/{name}"]
 
     @torch.no_grad()
     def load_state(self, state: State) -> None:
         """Return to a state, and undo what was merged into frozen weights."""
         weights = dict(self.named_parameters())
-        for name, weight in self._frozen.items():
-            weights[name].copy_(weight)
-        self._frozen, self._moved = {}, None
+        for name in (self._moved or frozenset()) & self._adapted.keys():
+            weights[name].copy_(self._adapted[name])
+        self._moved = None
         super().load_state(state)

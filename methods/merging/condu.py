@@ -10,22 +10,22 @@ arXiv 2503.10705). Deltas d_i = theta_i - theta_0 are unified, per entry, into
 l_i M_i tau. After every task the earlier deltas are decoupled and unified anew together with the
 new one, which depends, a little, on the order. `condu_once` unifies all deltas at once.
 
-A learnt task is answered by its decoupled expert. For other data, of tasks not learnt yet or of no
-task, each sample is compared with the prototypes of all classes learnt: the normalised sum of the
-normalised mean embedding of the class's training images and of its text, both of the untouched
-backbone. The `experts` tasks with the most similar prototype answer together with the untouched
-backbone: their logits are averaged, one vote each. Without classes there are no prototypes: it
-learns only tasks that have some.
+With `task: known`, the default and the setting of the paper's MTIL table, a learnt task is answered
+by its decoupled expert. All data of no known task, which with `task: inferred` (the paper's
+task-agnostic setting) are all data, are compared with the prototypes of all classes learnt, each
+sample by itself: the normalised sum of the normalised mean embedding of the class's training images
+and of its text, both of the untouched backbone. The `experts` tasks with the most similar prototype
+answer together with the untouched backbone: their logits are averaged, one vote each. Without
+classes there are no prototypes: it learns only tasks that have some.
 
 Left open there and decided here:
 - sign(0) is minus, as in the authors' code; so are the two sums of means in l_i.
-- Retrieval and embeddings of other data are those of the untouched backbone: there are no choices
-  to average over. Answers to other data are always scored, never generated.
-- Other data take a pass per expert, with its texts embedded anew for every batch: large batches in
-  `evaluation` pay.
+- Retrieval and embeddings of data of no known task are those of the untouched backbone: there are
+  no choices to average over. Answers to such data are always scored, never generated.
+- Such data take a pass over all samples of a task per expert that any of them asks.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import ClassVar, Literal
 
@@ -34,11 +34,12 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from methods.base import State
+from methods.backbones.base import highest
+from methods.base import MethodConfig, State
 from methods.baselines.finetune import FineTuneConfig
 from methods.data import Batch, Stage
 from methods.merging.beginnings import Beginnings
-from methods.merging.masked import Masked, Unified
+from methods.merging.masked import Masked, Unified, packed
 from methods.merging.task_vectors import TaskVectors, Vector
 from methods.tools.image_features import image_features
 
@@ -47,7 +48,12 @@ class ConDUConfig(FineTuneConfig):
     """Options of `condu` and `condu_once`."""
 
     experts: int = Field(
-        default=4, ge=0, description="Experts that answer data of no learnt task; 0: zero-shot."
+        default=4, ge=0, description="Experts that answer data of no known task; 0: zero-shot."
+    )
+    task: Literal["known", "inferred"] = Field(
+        default="known",
+        description="Whether data of a learnt task get its expert, or all samples those with "
+        "similar prototypes.",
     )
 
 
@@ -59,6 +65,11 @@ class ConDU(Masked):
     needs_classes: ClassVar[bool] = True
     combines_over: ClassVar[Literal["set", "sequence"] | None] = "sequence"
     resumable: ClassVar[bool] = True
+
+    @classmethod
+    def knows_task(cls, config: MethodConfig) -> bool:
+        """Returns whether the task chooses the expert."""
+        return isinstance(config, ConDUConfig) and config.task == "known"
 
     def build(self) -> None:
         """Start without prototypes."""
@@ -78,33 +89,52 @@ class ConDU(Masked):
         """Decouple and unify anew with every task."""
         return self.beginnings.merge(
             vectors,
-            lambda one: unify(one.tasks, one.items()).to("cpu"),
-            lambda unified, one: unify(
-                (*unified.tasks, *one.tasks), _with_one_more(unified.to(one.device), one)
-            ).to("cpu"),
-        ).to(vectors.device)
+            lambda one: unify(one.tasks, one.items()),
+            lambda unified, one: unify((*unified.tasks, *one.tasks), _with_one_more(unified, one)),
+        )
 
     def select(self, task: str | None) -> None:
-        """Put the task's expert in place, or get ready to ask several."""
-        super().select(task)
-        self.known = task in self.unified.tasks
+        """Put the known task's expert in place, or get ready to ask several."""
+        known = task if self.config.task == "known" else None
+        super().select(known)
+        self.known = known in self.unified.tasks
 
-    @torch.no_grad()
     def predict(self, batch: Batch) -> Tensor:
         """Returns the choice of the task's expert, or of backbone and similar experts."""
+        ((_, given),) = self.predictions([batch])
+        return given
+
+    @torch.no_grad()
+    def predictions(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Tensor]]:
+        """Yields these choices batch by batch, having put every expert in place once."""
         if self.known or not self.unified.tasks:
-            return super().predict(batch)
-        votes = self.backbone.logits(batch)
-        asked = self.nearest(self.backbone.embed_images(batch.pixels))
-        for task, rows in zip(self.unified.tasks, asked.T, strict=True):
-            if rows.any():
-                some = batch.rows(rows.nonzero().squeeze(1))
-                self.become(self.unified.expert(task))
-                # What was embedded with other weights must not be found again.
-                with self.backbone.frozen_texts([batch.task]):
-                    votes[rows] += self.backbone.logits(some)
+            yield from ((batch, super(ConDU, self).predict(batch)) for batch in batches)
+            return
+        votes, asked = [], []
+        for batch in batches:
+            votes.append(self.backbone.logits(batch))
+            asked.append(self.nearest(self.backbone.embed_images(batch.pixels)))
+        for number, expert in enumerate(self.unified.tasks):
+            rows = [who[:, number] for who in asked]
+            if not any(some.any() for some in rows):
+                continue
+            self.become(self.unified.expert(expert))
+            # What was embedded with other weights must not be found again.
+            with self.backbone.frozen_texts([batch.task]):
+                for batch, some, vote in zip(batches, rows, votes, strict=True):
+                    if some.any():
+                        vote[some] += self.backbone.logits(batch.rows(some.nonzero().squeeze(1)))
         self.become({})
-        return votes.argmax(dim=1)
+        for batch, vote in zip(batches, votes, strict=True):
+            yield batch, highest(vote, batch.ids)
+
+    def routing(self, batch: Batch) -> dict[str, Tensor]:
+        """Returns one vote of each expert that is asked, and of the untouched backbone."""
+        if self.config.task == "known" or not self.unified.tasks:
+            return {}
+        asked = self.nearest(self.backbone.embed_images(batch.pixels)).float()
+        votes = asked / (1 + asked.sum(dim=1, keepdim=True))
+        return dict(zip(self.unified.tasks, votes.T, strict=True))
 
     def nearest(self, images: Tensor) -> Tensor:
         """Returns which experts to ask about image embeddings [B, D]: bool [B, T]."""
@@ -133,10 +163,10 @@ def unify(tasks: tuple[str, ...], deltas: Iterable[tuple[str, Tensor]]) -> Unifi
     for weight, rows in deltas:
         sign = torch.where(rows.mean(dim=0) > 0, 1.0, -1.0)
         along = rows * sign
-        masks[weight] = along > 0
-        vector[weight] = sign * along.amax(dim=0).clamp(min=0)
+        mask, tau = along > 0, sign * along.amax(dim=0).clamp(min=0)
         sizes += _mean_sizes(rows)
-        sizes_left += _mean_sizes(masks[weight] * vector[weight])
+        sizes_left += _mean_sizes(mask * tau)
+        masks[weight], vector[weight] = packed(mask), tau.cpu()
     factors = torch.where(sizes_left > 0, sizes / sizes_left, 1.0)
     return Unified(tasks, vector, masks, factors.float())
 
@@ -147,6 +177,5 @@ def _mean_sizes(rows: Tensor) -> Tensor:
 
 def _with_one_more(unified: Unified, new: TaskVectors) -> Iterable[tuple[str, Tensor]]:
     """Yield, by weight, the decoupled deltas and a new one."""
-    for weight, tau in unified.vector.items():
-        factors = unified.factors.to(tau.device).view(-1, *[1] * tau.dim())
-        yield weight, torch.cat([factors * unified.masks[weight] * tau, new[weight]])
+    for weight in unified.vector:
+        yield weight, torch.cat([unified.rows(weight).to(new.device), new[weight]])

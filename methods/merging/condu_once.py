@@ -1,7 +1,8 @@
 """ConDU with all deltas unified at once, so that the order of tasks does not matter.
 
 See condu.py: the deltas that are unified are always the experts' own, never what an earlier
-unification left of them. The difference between the two is what iterating costs.
+unification left of them. The difference between the two is what iterating costs. `task` is an
+option here as there.
 """
 
 from typing import ClassVar, Literal

@@ -12,10 +12,11 @@ chooses alpha on validation data; 0.3 is that of task arithmetic.
 """
 
 from pydantic import Field
+from torch import Tensor
 
 from methods.merging.base import Merging
 from methods.merging.tall import TallConfig, tall_masks
-from methods.merging.task_vectors import TaskVectors, Vector
+from methods.merging.task_vectors import MadeOnDemand, TaskVectors
 
 
 class ConsensusConfig(TallConfig):
@@ -31,11 +32,12 @@ class Consensus(Merging):
     Config = ConsensusConfig
     config: ConsensusConfig
 
-    def merge(self, vectors: TaskVectors) -> Vector:
+    def merge(self, vectors: TaskVectors) -> MadeOnDemand:
         """Returns the sum of the task vectors where enough masks agree, scaled."""
         enough = min(self.config.agree, len(vectors.tasks))
-        merged: Vector = {}
-        for weight, taus in vectors.items():
+
+        def needed(_: str, taus: Tensor) -> Tensor:
             agreed = tall_masks(taus, self.config.threshold).sum(dim=0) >= enough
-            merged[weight] = self.config.scale * agreed * taus.sum(dim=0)
-        return merged
+            return self.config.scale * agreed * taus.sum(dim=0)
+
+        return vectors.each(needed)

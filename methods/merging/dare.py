@@ -10,6 +10,8 @@ which leaves its mean as it is. Then the vectors are merged, by task arithmetic 
 Left open there and decided here:
 - p is searched from 0.1 to 0.9 in the paper; here it is 0.5.
 - The drop takes the place of TIES' trimming, as in peft, and is not done on top of it.
+- The mean of TIES is one over what is left, which needs no scaling up: with it the merged vector
+  would be 1 / (1 - p) times as long as that of `ties`. The default of `scale` takes it back.
 - Which entries are dropped depends on the replicate, the task and the weight alone, so that an
   expert is thinned out alike in every set and order in which it is merged.
 """
@@ -17,10 +19,11 @@ Left open there and decided here:
 from typing import Literal
 
 from pydantic import Field
+from torch import Tensor
 
 from methods.baselines.finetune import FineTuneConfig
 from methods.merging.base import Merging
-from methods.merging.task_vectors import TaskVectors, Vector
+from methods.merging.task_vectors import MadeOnDemand, TaskVectors
 from methods.merging.ties import agreed_mean
 
 
@@ -38,7 +41,7 @@ class DareConfig(FineTuneConfig):
         default=None,
         gt=0,
         description="lambda: what is merged counts so much. By default 0.3 of a sum, as in "
-        "`task_arithmetic`, and all of a mean, as in `ties`.",
+        "`task_arithmetic`, and 1 - drop of a mean, which is then as long as that of `ties`.",
     )
 
 
@@ -48,12 +51,13 @@ class Dare(Merging):
     Config = DareConfig
     config: DareConfig
 
-    def merge(self, vectors: TaskVectors) -> Vector:
+    def merge(self, vectors: TaskVectors) -> MadeOnDemand:
         """Drop, rescale, merge."""
         drop, linear = self.config.drop, self.config.then == "linear"
-        scale = self.config.scale or (0.3 if linear else 1.0)
-        merged: Vector = {}
-        for weight, taus in vectors.items():
+        scale = self.config.scale or (0.3 if linear else 1 - drop)
+
+        def thinned_out(weight: str, taus: Tensor) -> Tensor:
             thinned = taus.where(vectors.chances(weight, taus) >= drop, 0) / (1 - drop)
-            merged[weight] = scale * (thinned.sum(dim=0) if linear else agreed_mean(thinned))
-        return merged
+            return scale * (thinned.sum(dim=0) if linear else agreed_mean(thinned))
+
+        return vectors.each(thinned_out)

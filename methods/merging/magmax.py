@@ -16,7 +16,7 @@ from torch import Tensor
 
 from methods.baselines.finetune import FineTuneConfig
 from methods.merging.base import Merging
-from methods.merging.task_vectors import TaskVectors, Vector
+from methods.merging.task_vectors import MadeOnDemand, TaskVectors
 
 
 class MagMaxConfig(FineTuneConfig):
@@ -31,9 +31,9 @@ class MagMax(Merging):
     Config = MagMaxConfig
     config: MagMaxConfig
 
-    def merge(self, vectors: TaskVectors) -> Vector:
+    def merge(self, vectors: TaskVectors) -> MadeOnDemand:
         """Returns the entries of largest magnitude, scaled."""
-        return {weight: self.config.scale * largest(taus) for weight, taus in vectors.items()}
+        return vectors.each(lambda _, taus: self.config.scale * largest(taus))
 
 
 def largest(vectors: Tensor) -> Tensor:

@@ -12,23 +12,25 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from methods.base import MethodConfig
 from methods.merging.base import Merging
-from methods.merging.task_vectors import TaskVectors, Vector
+from methods.merging.task_vectors import MadeOnDemand, TaskVectors, Vector
 
 
 @dataclass(frozen=True, eq=False)
 class Unified:
-    """One vector for several experts, and what tells them apart in it."""
+    """One vector for several experts, and what tells them apart in it; on the CPU."""
 
     tasks: tuple[str, ...]
     vector: Vector
     masks: Vector
-    """By weight: bool [T, *shape]."""
+    """By weight: a bit per expert and entry, packed into uint8 [T, entries / 8]."""
     factors: Tensor
-    """float32 [T], on the CPU."""
+    """float32 [T]."""
 
     @property
     def nbytes(self) -> int:
@@ -36,23 +38,38 @@ class Unified:
         tensors = (*self.vector.values(), *self.masks.values())
         return sum(tensor.nbytes for tensor in tensors)
 
-    def to(self, device: torch.device | str) -> "Unified":
-        """Returns the same on a device."""
-        vector = {weight: tensor.to(device) for weight, tensor in self.vector.items()}
-        masks = {weight: tensor.to(device) for weight, tensor in self.masks.items()}
-        return Unified(self.tasks, vector, masks, self.factors)
-
-    def expert(self, task: str) -> Vector:
+    def expert(self, task: str) -> MadeOnDemand:
         """Returns the vector of one expert."""
         row = self.tasks.index(task)
-        return {w: self.factors[row] * self.masks[w][row] * tau for w, tau in self.vector.items()}
+        return MadeOnDemand(self.vector, lambda weight: self.rows(weight, slice(row, row + 1))[0])
+
+    def rows(self, weight: str, some: slice = slice(None)) -> Tensor:
+        """Returns the vectors of all experts, or of some, at one weight: [T, *shape]."""
+        tau = self.vector[weight]
+        masks = unpacked(self.masks[weight][some], tau.shape)
+        return self.factors[some].view(-1, *[1] * tau.dim()) * masks * tau
+
+
+def packed(masks: Tensor) -> Tensor:
+    """Returns masks [T, *shape] as bits, a row of bytes per mask, on the CPU: uint8 [T, .]."""
+    return torch.from_numpy(np.packbits(masks.cpu().flatten(1).numpy(), axis=1))
+
+
+def unpacked(bits: Tensor, shape: torch.Size) -> Tensor:
+    """Returns the inverse of `packed`: bool [T, *shape]."""
+    entries = np.unpackbits(bits.numpy(), axis=1, count=shape.numel())
+    return torch.from_numpy(entries).bool().view(-1, *shape)
 
 
 class Masked(Merging):
     """Train experts, then keep one vector and a mask of each."""
 
-    uses_task_id: ClassVar[bool] = True
     resumable: ClassVar[bool] = True
+
+    @classmethod
+    def knows_task(cls, config: MethodConfig) -> bool:
+        """Returns true: the task chooses the mask, and tasks not learnt have none."""
+        return True
 
     def build(self) -> None:
         """Start without experts."""

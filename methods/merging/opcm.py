@@ -76,39 +76,39 @@ class OPCM(Merging):
 
     def merge(self, vectors: TaskVectors) -> Vector:
         """Go on from the longest beginning that the sequence before had in common."""
-        return self.beginnings.merge(
-            vectors,
-            lambda one: first(_row(one)),
-            lambda merged, one: self.add(merged, _row(one)),
-        ).vector
+        return self.beginnings.merge(vectors, first, self.add).vector
 
-    def add(self, merged: Merged, tau: Vector) -> Merged:
-        """Let one more expert in."""
+    def add(self, merged: Merged, one: TaskVectors) -> Merged:
+        """Let one more expert in; on the device is no more than one weight at a time."""
         vector: Vector = {}
-        for weight, change in tau.items():
-            held = merged.vector[weight].to(change.device)
-            if weight in self.matrices:
-                change = outside(held, change, self.config.alpha)
-            vector[weight] = merged.scaling * held + change
-        lengths = (*merged.lengths, length(tau))
-        mean = sum(lengths) / len(lengths)
-        scaling = length(vector) / mean
-        return Merged({w: (new / scaling).cpu() for w, new in vector.items()}, scaling, lengths)
+        sizes, sizes_of_tau = [], []
+        for weight, (tau,) in one.items():
+            held = merged.vector[weight].to(tau.device)
+            change = outside(held, tau, self.config.alpha) if weight in self.matrices else tau
+            total = merged.scaling * held + change
+            sizes.append(total.norm())
+            sizes_of_tau.append(tau.norm())
+            vector[weight] = total.cpu()
+        lengths = (*merged.lengths, length(sizes_of_tau))
+        scaling = length(sizes) / (sum(lengths) / len(lengths))
+        for total in vector.values():
+            total.div_(scaling)
+        return Merged(vector, scaling, lengths)
 
 
-def _row(one: TaskVectors) -> Vector:
-    """Returns the vector of one expert."""
-    return {weight: taus[0] for weight, taus in one.items()}
-
-
-def first(tau: Vector) -> Merged:
+def first(one: TaskVectors) -> Merged:
     """Returns what a single expert becomes: itself."""
-    return Merged({weight: change.cpu() for weight, change in tau.items()}, 1.0, (length(tau),))
+    vector: Vector = {}
+    sizes = []
+    for weight, (tau,) in one.items():
+        sizes.append(tau.norm())
+        vector[weight] = tau.cpu()
+    return Merged(vector, 1.0, (length(sizes),))
 
 
-def length(vector: Vector) -> float:
-    """Returns Euclidean, over all weights."""
-    return float(torch.stack([change.norm() for change in vector.values()]).norm())
+def length(sizes: list[Tensor]) -> float:
+    """Returns that of a vector, from those of its weights."""
+    return float(torch.stack(sizes).norm())
 
 
 def outside(held: Tensor, change: Tensor, alpha: float) -> Tensor:

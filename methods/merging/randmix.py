@@ -10,10 +10,11 @@ set, and a further expert takes entries without reshuffling the others.
 """
 
 from pydantic import Field
+from torch import Tensor
 
 from methods.baselines.finetune import FineTuneConfig
 from methods.merging.base import Merging
-from methods.merging.task_vectors import TaskVectors, Vector
+from methods.merging.task_vectors import MadeOnDemand, TaskVectors
 
 
 class RandMixConfig(FineTuneConfig):
@@ -28,10 +29,11 @@ class RandMix(Merging):
     Config = RandMixConfig
     config: RandMixConfig
 
-    def merge(self, vectors: TaskVectors) -> Vector:
+    def merge(self, vectors: TaskVectors) -> MadeOnDemand:
         """Returns the entries of the winners of a draw, scaled."""
-        merged: Vector = {}
-        for weight, taus in vectors.items():
+
+        def drawn(weight: str, taus: Tensor) -> Tensor:
             winner = vectors.chances(weight, taus).argmax(dim=0, keepdim=True)
-            merged[weight] = self.config.scale * taus.gather(0, winner).squeeze(0)
-        return merged
+            return self.config.scale * taus.gather(0, winner).squeeze(0)
+
+        return vectors.each(drawn)

@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from methods.baselines.finetune import FineTuneConfig
-from methods.merging.masked import Masked, Unified
+from methods.merging.masked import Masked, Unified, packed
 from methods.merging.task_vectors import TaskVectors, Vector
 
 
@@ -40,8 +40,8 @@ class Tall(Masked):
         total: Vector = {}
         masks: Vector = {}
         for weight, taus in vectors.items():
-            total[weight] = taus.sum(dim=0)
-            masks[weight] = tall_masks(taus, self.config.threshold)
+            total[weight] = taus.sum(dim=0).cpu()
+            masks[weight] = packed(tall_masks(taus, self.config.threshold))
         return Unified(vectors.tasks, total, masks, torch.ones(len(vectors.tasks)))
 
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from methods.baselines.finetune import FineTuneConfig
 from methods.merging.base import Merging
-from methods.merging.task_vectors import TaskVectors, Vector
+from methods.merging.task_vectors import MadeOnDemand, TaskVectors
 
 
 class TaskArithmeticConfig(FineTuneConfig):
@@ -28,6 +28,6 @@ class TaskArithmetic(Merging):
     Config = TaskArithmeticConfig
     config: TaskArithmeticConfig
 
-    def merge(self, vectors: TaskVectors) -> Vector:
+    def merge(self, vectors: TaskVectors) -> MadeOnDemand:
         """Returns the sum of the task vectors, scaled."""
-        return {weight: self.config.scale * taus.sum(dim=0) for weight, taus in vectors.items()}
+        return vectors.each(lambda _, taus: self.config.scale * taus.sum(dim=0))

@@ -10,7 +10,7 @@ merged. They are no coordinates of a model: (B R, R^-1 A) is the same expert for
 but would merge into another model; and a mean of factors is not the mean of the updates.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -25,6 +25,29 @@ Vector = dict[str, Tensor]
 
 ADAPTED = ".base_layer.weight"
 """How the name of a frozen weight ends that has an adapter beside it."""
+
+
+class MadeOnDemand(Mapping[str, Tensor]):
+    """A vector of which no weight takes memory before it is asked for, or afterwards."""
+
+    def __init__(self, weights: Collection[str], make: Callable[[str], Tensor]) -> None:
+        """Makes nothing yet.
+
+        Args:
+            weights: Their names.
+            make: Returns the change of one of them.
+        """
+        self._weights = weights
+        self._make = make
+
+    def __getitem__(self, weight: str) -> Tensor:
+        return self._make(weight)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._weights)
+
+    def __len__(self) -> int:
+        return len(self._weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +82,10 @@ class TaskVectors(Mapping[str, Tensor]):
 
     def __len__(self) -> int:
         return len(self.weights)
+
+    def each(self, rule: Callable[[str, Tensor], Tensor]) -> "MadeOnDemand":
+        """Returns what a rule makes of each weight's rows, when it is asked for."""
+        return MadeOnDemand(self.weights, lambda weight: rule(weight, self[weight]))
 
     def only(self, task: str) -> "TaskVectors":
         """Those of one expert."""

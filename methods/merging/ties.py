@@ -16,6 +16,7 @@ a sum of zero elects plus, as in peft, whose election and mean these are. peft's
 weight; the paper's is over the whole vector, and so it is here.
 """
 
+from collections.abc import Collection
 from typing import ClassVar
 
 import torch
@@ -24,7 +25,10 @@ from torch import Tensor
 
 from methods.baselines.finetune import FineTuneConfig
 from methods.merging.base import Merging
-from methods.merging.task_vectors import TaskVectors, Vector
+from methods.merging.task_vectors import MadeOnDemand, TaskVectors
+
+_HALF = 16
+"""Bits of half a float32."""
 
 
 class TiesConfig(FineTuneConfig):
@@ -48,27 +52,58 @@ class Ties(Merging):
         super().build()
         self.limits: dict[tuple[int, str], float] = {}
 
-    def merge(self, vectors: TaskVectors) -> Vector:
+    def merge(self, vectors: TaskVectors) -> MadeOnDemand:
         """Returns the trimmed vectors' mean over the elected signs."""
         limits = torch.tensor([self.limit(vectors, task) for task in vectors.tasks])
-        return {
-            weight: self.config.scale * agreed_mean(trim(taus, limits))
-            for weight, taus in vectors.items()
-        }
+        return vectors.each(lambda _, taus: self.config.scale * agreed_mean(trim(taus, limits)))
 
     def limit(self, vectors: TaskVectors, task: str) -> float:
         """Returns the smallest magnitude that is kept of an expert; found only once."""
         key = (vectors.seed, task)
         if key not in self.limits:
-            whole = torch.cat([tau.flatten() for tau in vectors.only(task).values()])
-            self.limits[key] = smallest_kept(whole, self.config.density)
+            self.limits[key] = smallest_kept(vectors.only(task).values(), self.config.density)
         return self.limits[key]
 
 
-def smallest_kept(vector: Tensor, density: float) -> float:
-    """Returns the smallest magnitude among the share `density` of largest ones, of a vector [N]."""
-    kept = max(1, int(density * len(vector)))
-    return float(vector.abs().kthvalue(len(vector) - kept + 1).values)
+def smallest_kept(weights: Collection[Tensor], density: float) -> float:
+    """Returns the smallest magnitude among the share `density` of the largest entries of all.
+
+    It is found exactly, in two looks at one weight after the other: bits of positive float32 grow
+    with the number that they stand for, so that counts of their upper halves say in which of 65536
+    bins it is, and counts of the lower halves in that bin say where.
+
+    Args:
+        weights: float32, of any shapes; gone through twice.
+        density: The share.
+    """
+    counts, size = torch.zeros(2**_HALF, dtype=torch.int64), 0
+    for weight in weights:
+        counts += _counted(_bits(weight) >> _HALF)
+        size += weight.numel()
+    rank = max(1, int(density * size))
+    upper, above = _bin_of(counts, rank)
+    counts.zero_()
+    for weight in weights:
+        bits = _bits(weight)
+        counts += _counted(bits[bits >> _HALF == upper] & (2**_HALF - 1))
+    lower, _ = _bin_of(counts, rank - above)
+    return float(torch.tensor(upper << _HALF | lower, dtype=torch.int32).view(torch.float32))
+
+
+def _bits(weight: Tensor) -> Tensor:
+    """Returns the bits of magnitudes, as numbers of the same order: int32 [N]."""
+    return weight.flatten().abs().float().view(torch.int32)
+
+
+def _counted(numbers: Tensor) -> Tensor:
+    return torch.bincount(numbers, minlength=2**_HALF).cpu()
+
+
+def _bin_of(counts: Tensor, rank: int) -> tuple[int, int]:
+    """Returns the bin of the entry of a rank, 1 the largest, and how many are in higher bins."""
+    from_above = counts.flip(0).cumsum(0)
+    place = int((from_above < rank).sum())
+    return len(counts) - 1 - place, int(from_above[place - 1]) if place else 0
 
 
 def trim(vectors: Tensor, limits: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from pydantic import Field
 from methods.base import DependsOn, Method
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.merging.base import Merging
-from methods.merging.task_vectors import TaskVectors, Vector
+from methods.merging.task_vectors import MadeOnDemand, TaskVectors
 
 
 class WisePathConfig(FineTuneConfig):
@@ -34,7 +34,7 @@ class WisePath(Merging):
     combines_over: ClassVar[Literal["set", "sequence"] | None] = "sequence"
     reuses_training_of: ClassVar[type[Method] | None] = FineTune
 
-    def merge(self, vectors: TaskVectors) -> Vector:
+    def merge(self, vectors: TaskVectors) -> MadeOnDemand:
         """Returns a part of the way that led to the last task."""
         last = vectors.only(vectors.tasks[-1])
-        return {weight: self.config.alpha * taus[0] for weight, taus in last.items()}
+        return last.each(lambda _, taus: self.config.alpha * taus[0])

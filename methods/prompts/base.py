@@ -165,6 +165,21 @@ class Residuals(Pairs):
         return call.own() + weight * call.over(keys, values)
 
 
+def first_layers(backbone: Backbone, count: int) -> list[str]:
+    """Returns the first attention layers that read images, so many.
+
+    Raises:
+        ValueError: there are fewer.
+    """
+    layers = backbone.attention("images")
+    if count > len(layers):
+        raise ValueError(
+            f"There are too few attention layers to put prompts into: {count} are asked for, and "
+            f"{len(layers)} read images."
+        )
+    return layers[:count]
+
+
 def cosines(queries: Tensor, keys: Tensor) -> Tensor:
     """Returns cosines of image embeddings [B, D] and keys [N, D]: float32 [B, N]."""
     with torch.autocast(queries.device.type, enabled=False):

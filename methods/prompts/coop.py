@@ -12,7 +12,8 @@ Different here, and left open there:
 
 - The context stands in front of the task's own prompts ("a photo of a {}."), right after the start
   of the text, instead of replacing them: so it meets class names, ensembles of templates, captions
-  and questions by one rule.
+  and questions by one rule. A text that is then too long is cut as it is without one: its last
+  words go, its end token stays.
 - A fusion backbone gets it in front of the whole prompt, image tokens included. There it is prompt
   tuning as in Lester et al. (EMNLP 2021, arXiv 2104.08691).
 """
@@ -24,6 +25,7 @@ from pydantic import Field
 from torch import nn
 
 from methods.backbones.base import Reading
+from methods.base import MethodConfig
 from methods.tools.frozen_backbone import FrozenBackbone, FrozenBackboneConfig
 
 _SPREAD = 0.02
@@ -42,6 +44,12 @@ class CoOp(FrozenBackbone):
     config: CoOpConfig
     resumable: ClassVar[bool] = True
     prompted: ClassVar[tuple[Reading, ...]] = ("texts",)
+
+    @classmethod
+    def context_length(cls, config: MethodConfig) -> int:
+        """Returns M."""
+        assert isinstance(config, CoOpConfig)
+        return config.length
 
     def build(self) -> None:
         """Put the context in."""

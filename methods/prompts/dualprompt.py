@@ -17,6 +17,8 @@ Left open there, or different here:
 - Every image chooses its expert by itself; the authors' code takes the majority of a batch.
 - Prompted are the layers that read images: a dual encoder's image tower, a fusion backbone's
   language model. Choices are the task's own, so that no head grows and nothing is masked.
+- Where there are fewer than five such layers, the defaults are smaller: 1 and 1 of two, 2 and 1 of
+  three. More layers than there are may not be asked for.
 - Keys are drawn for every task by its name; nothing depends on how many tasks will come.
 
 The general prompts make the training of a task depend on those before it, and its expert slowly
@@ -33,7 +35,7 @@ from methods.backbones.base import Reading
 from methods.backbones.prompting import Route
 from methods.base import State
 from methods.data import Batch, Stage
-from methods.prompts.base import Prefixes, cosines
+from methods.prompts.base import Prefixes, cosines, first_layers
 from methods.seeds import derive_seed
 from methods.tools.frozen_backbone import FrozenBackbone, FrozenBackboneConfig
 from methods.tools.states import by_task, joined
@@ -42,10 +44,16 @@ from methods.tools.states import by_task, joined
 class DualPromptConfig(FrozenBackboneConfig):
     """Options of `dualprompt`."""
 
-    general_layers: int = Field(
-        default=2, ge=1, description="How many layers have general prompts."
+    general_layers: int | None = Field(
+        default=None,
+        ge=1,
+        description="How many layers have general prompts; null: 2, or 1 where there are only two.",
     )
-    expert_layers: int = Field(default=3, ge=1, description="How many after them have an expert's.")
+    expert_layers: int | None = Field(
+        default=None,
+        ge=1,
+        description="How many after them have an expert's; null: 3, or all where fewer are left.",
+    )
     general_length: int = Field(default=5, ge=1, description="Pairs of key and value, general.")
     expert_length: int = Field(default=5, ge=1, description="Pairs of key and value of an expert.")
     pull: float = Field(
@@ -67,10 +75,12 @@ class DualPrompt(FrozenBackbone):
 
     def build(self) -> None:
         """Put the general prompts and one expert in."""
-        options, layers = self.config, self.backbone.attention("images")
-        first, last = options.general_layers, options.general_layers + options.expert_layers
-        self.general = Prefixes(self.backbone, layers[:first], 1, options.general_length)
-        self.expert = Prefixes(self.backbone, layers[first:last], 1, options.expert_length)
+        options, there = self.config, len(self.backbone.attention("images"))
+        general = options.general_layers or min(2, max(1, there - 1))
+        expert = options.expert_layers or min(3, max(1, there - general))
+        layers = first_layers(self.backbone, general + expert)
+        self.general = Prefixes(self.backbone, layers[:general], 1, options.general_length)
+        self.expert = Prefixes(self.backbone, layers[general:], 1, options.expert_length)
         self.key = nn.Parameter(torch.zeros(self.backbone.width))
         self.learnt: dict[str, State] = {}
 
@@ -113,6 +123,11 @@ class DualPrompt(FrozenBackbone):
         keys = torch.stack([expert["key"] for expert in self.learnt.values()]).to(query.device)
         chosen = cosines(query, keys).argmax(dim=1, keepdim=True)
         return Route(chosen, torch.ones(len(query), device=query.device))
+
+    def routing(self, batch: Batch) -> dict[str, Tensor]:
+        """Returns whose expert every image chooses."""
+        route = self.backbone.route(batch.pixels) if self.learnt else None
+        return route.shares(list(self.learnt)) if route else {}
 
     def extra_state(self) -> State:
         """Returns all experts, by task."""

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from methods.backbones.base import Reading
 from methods.backbones.prompting import Route
 from methods.data import Batch
-from methods.prompts.base import Prefixes, cosines
+from methods.prompts.base import Prefixes, cosines, first_layers
 from methods.tools.frozen_backbone import FrozenBackbone, FrozenBackboneConfig
 
 
@@ -64,7 +64,7 @@ class L2P(FrozenBackbone):
 
     def build(self) -> None:
         """Put the pool in."""
-        layers = self.backbone.attention("images")[: self.config.depth]
+        layers = first_layers(self.backbone, self.config.depth)
         self.pool = Prefixes(self.backbone, layers, self.config.pool, self.config.length)
         self.keys = nn.Parameter(torch.zeros(self.config.pool, self.backbone.width))
         self.backbone.prompting.router = self.choose

@@ -34,7 +34,7 @@ from torch import Tensor
 
 from methods.backbones.prompting import Route
 from methods.base import DependsOn, State, part_of
-from methods.data import Stage
+from methods.data import Batch, Stage
 from methods.prompts.base import Prompts
 from methods.prompts.densities import Densities, moments
 from methods.tools.frozen_backbone import FrozenBackbone, FrozenBackboneConfig
@@ -65,6 +65,7 @@ class Routed(FrozenBackbone):
     def build(self) -> None:
         """Start with nothing measured."""
         self.measured: State = {}
+        self.learnt: list[str] = []
 
     def layers(self, depth: int) -> Sequence[str]:
         """Returns the first attention layers of both towers, or of the language model."""
@@ -87,7 +88,8 @@ class Routed(FrozenBackbone):
     def combine(self, experts: Mapping[str, State], stage: Stage) -> None:
         """Hold the prompts of all tasks, and let images choose among them."""
         self.load_state(self._initial)
-        states = [experts[task] for task in sorted(experts)]
+        self.learnt = sorted(experts)
+        states = [experts[task] for task in self.learnt]
         measured = [part_of(state, "extra/") for state in states]
         trained = [part_of(state, "weights/prompts.") for state in states]
         self.prompts.hold([one | other for one, other in zip(trained, measured, strict=True)])
@@ -104,13 +106,18 @@ class Routed(FrozenBackbone):
         """Returns the weights w of log densities, in the same shape."""
         return torch.sigmoid(density / self.backbone.width - 1)
 
+    def routing(self, batch: Batch) -> dict[str, Tensor]:
+        """Returns the weight of the task that every image looks like."""
+        route = self.backbone.route(batch.pixels) if self.learnt else None
+        return route.shares(self.learnt) if route else {}
+
     def extra_state(self) -> State:
         """Returns what was measured of the task."""
         return self.measured
 
     def load_extra_state(self, state: State) -> None:
         """Be the expert of one task, for every image."""
-        self.measured = state
+        self.measured, self.learnt = state, []
         self.prompts.hold([])
         self.backbone.prompting.router = None
         self.backbone.prompting.route = Route.to(0)

@@ -45,11 +45,14 @@ class Contrastive(FineTune):
 
     def loss(self, batch: Batch) -> Tensor:
         """Returns the task's loss + lambda * the contrastive loss of the pairs of a step."""
+        with self.backbone.one_pass(batch):
+            return super().loss(batch) + self.config.strength * self.contrast(batch)
+
+    def contrast(self, batch: Batch) -> Tensor:
+        """Returns the contrastive loss: the mean of both directions, as in CLIP."""
         texts = embed_right_texts(self.backbone, batch)
         images = gather_rows(self.backbone.embed_images(batch.pixels))
         # In bf16 the logits of CLIP, a hundred times a cosine, would be rounded to quarters.
         with torch.autocast(images.device.type, enabled=False):
             fit = self.backbone.similarity(images.float(), gather_rows(texts).float())
-        # The mean of both directions, as in CLIP.
-        contrast = contrastive_loss(fit, gather_rows(names_of(batch))) / 2
-        return super().loss(batch) + self.config.strength * contrast
+        return contrastive_loss(fit, gather_rows(names_of(batch))) / 2

@@ -21,32 +21,34 @@ AdamW makes of G P a step that lies in the null space only approximately; so it 
 
 Left open there and decided here:
 - The paper projects the two MLP layers of every block of CLIP's image tower and the tower's last
-  projection. Here it is every linear layer inside the blocks of the image tower, attention too;
-  where the image tower is not trained, as in fusion backbones, those of the language model. Of an
-  adapter it is the factor A, the one that sees the inputs.
+  projection: `layers: mlp`. By default it is every linear layer inside the blocks of the image
+  tower, attention too; where the image tower is not trained, as in fusion backbones, those of the
+  language model. Of an adapter it is the factor A, the one that sees the inputs; what is outside of
+  the blocks has no adapter.
 - The Gram matrix is of the first `samples` of a random order of the task's training data, in
   evaluation mode, at the weights after the task. It is made length one as a whole: the authors'
   code does so per batch too, which would make it depend on how samples are cut into batches.
 - Reference pairs are drawn with replacement, as many as the task's batch has. Targets are not
   smoothed, as nowhere here (the authors smooth by 0.2).
 
-State: one matrix of inputs x inputs per projected layer.
+State: one matrix of inputs x inputs per projected layer, or for all that have the same inputs, as
+queries, keys and values have.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from contextlib import nullcontext
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from methods.base import Requirement, State, part_of
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.data import Batch, Stage
 from methods.parallel import gather_rows
-from methods.tools.layer_inputs import input_grams, some_batches
+from methods.tools.layer_inputs import input_grams, layers_by_tensor, some_batches
 from methods.tools.soft_targets import (
     ReferenceBatch,
     ReferenceDraws,
@@ -65,6 +67,12 @@ class GNSPConfig(FineTuneConfig):
         le=1,
         description="Share of the inputs' energy that counts as none: directions with less of it "
         "together are free to learn in.",
+    )
+    layers: Literal["all", "mlp"] = Field(
+        default="all",
+        description="What is projected, and alone trained from the second task on: all linear "
+        "layers inside the blocks, or, as in the paper, those of the MLPs (mlp), and without an "
+        "adapter what projects the image after the last block.",
     )
     samples: int = Field(
         default=1000, ge=1, description="Training images of a task whose features are kept."
@@ -90,21 +98,40 @@ class GNSP(FineTune):
         """Choose the layers to project."""
         layers = self.backbone.adapted()  # an adapter changes the names of what is in them
         layers = [name for name in layers if self.backbone.tower(name) == "vision"] or layers
+        if self.config.layers == "mlp":
+            mlps = [name for name in layers if ".mlp." in name]
+            if not mlps:
+                raise ValueError("the blocks have no part called mlp; choose layers: all")
+            layers = [*mlps, *self._after_blocks(layers)]
         super().build()
         weight = "lora_A.default.weight" if self.adapter else "weight"
         self.projected = {layer: f"backbone.{layer}.{weight}" for layer in layers}
         self.grams: State = {}
 
+    def _after_blocks(self, inside: Container[str]) -> list[str]:
+        """Returns the trained linear layers of the image tower that are not in a block."""
+        if self.config.lora:
+            return []
+        trained = set(self.backbone.trainable())
+        return [
+            name
+            for name, module in self.backbone.named_modules()
+            if isinstance(module, nn.Linear)
+            and f"{name}.weight" in trained
+            and self.backbone.tower(name) == "vision"
+            and name not in inside
+        ]
+
     def before_task(self, stage: Stage) -> None:
         """Freeze all but the projected weights from the second task on; find their null spaces."""
         self.draws = ReferenceDraws(stage, self.config.reference_batch)
-        weights = dict(self.named_parameters())
+        weights, share = dict(self.named_parameters()), self.config.null_share
         trained = set(self.projected.values() if self.grams else self.trainable())
         for name, weight in weights.items():
             weight.requires_grad_(name in trained)
         self.projections = [
-            (weights[self.projected[layer]], null_space(gram, self.config.null_share))
-            for layer, gram in self.grams.items()
+            ([weights[self.projected[layer]] for layer in layers], null_space(gram, share))
+            for layers, gram in layers_by_tensor(self.grams)
         ]
 
     def loss(self, batch: Batch) -> Tensor:
@@ -130,9 +157,10 @@ class GNSP(FineTune):
     @torch.no_grad()
     def after_backward(self) -> None:
         """Take out of the gradients what inputs of earlier tasks would feel."""
-        for weight, free in self.projections:
-            if weight.grad is not None:
-                weight.grad = weight.grad @ free
+        for weights, free in self.projections:
+            for weight in weights:
+                if weight.grad is not None:
+                    weight.grad = weight.grad @ free
 
     def step_state(self) -> State:
         """Returns how far the draws are."""
@@ -150,6 +178,8 @@ class GNSP(FineTune):
             grams = self.input_grams(some_batches(stage, self.config.samples))
         for layer, gram in grams.items():
             self.grams[layer] = self.grams.get(layer, 0) + gram / gram.norm()
+        for layers, gram in layers_by_tensor(self.grams):
+            self.grams |= dict.fromkeys(layers, gram)
 
     def input_grams(self, batches: Iterable[Batch]) -> State:
         """Returns X^T X of each projected layer, X its inputs over all workers."""
@@ -161,14 +191,14 @@ class GNSP(FineTune):
             self.train(training)
 
     def extra_state(self) -> State:
-        """Returns one Gram matrix per projected layer, once a task is learnt."""
-        return {f"gram/{layer}": gram for layer, gram in self.grams.items()}
+        """Returns the Gram matrices by the names of their layers, once a task is learnt."""
+        return {f"gram/{'+'.join(layers)}": gram for layers, gram in layers_by_tensor(self.grams)}
 
     def load_extra_state(self, state: State) -> None:
         """Return to the Gram matrices of an earlier moment."""
-        self.grams = {
-            layer: gram.to(self.backbone.device) for layer, gram in part_of(state, "gram/").items()
-        }
+        self.grams = {}
+        for layers, gram in part_of(state, "gram/").items():
+            self.grams |= dict.fromkeys(layers.split("+"), gram.to(self.backbone.device))
 
 
 def null_space(gram: Tensor, share: float) -> Tensor:

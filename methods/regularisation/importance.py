@@ -1,14 +1,26 @@
 """How important every weight is for a task, measured on samples of its training data.
 
-A fixed number of samples is drawn without replacement and divided into groups of a fixed size, each
-of which has one gradient. Neither depends on the batch size or the number of workers: these take
-the groups in turn, and what they find is summed.
+A fixed number of samples is drawn without replacement and divided into groups of a fixed size, by
+default of one sample; a group has one gradient. Neither depends on the batch size or the number of
+workers: these take the groups in turn, and what they find is summed.
 
 The model that is measured is the one that is trained: with the prompts of training, but without the
 randomness of dropout. Precision is that of the weights.
 
 What is learnt by contrast, such as captions by a dual encoder, is a choice among the samples of a
 group.
+
+How good an estimate of the Fisher information is, and what it costs: length of the error over that
+of the information on all 2048 samples, tiny-clip after one task of the made world, mean of two
+draws; seconds of one core, of which a stage of 24 steps takes one.
+
+    samples       64            256           1024
+    groups of     1     32      1     32      1     8     32
+    error         1.5   2.6     0.5   1.0     0.2   0.3   0.3
+    seconds       0.5   0.05    2.0   0.2     8     1.3   0.7
+
+A few samples hold most of it, so that more of them help more than smaller groups do; who finds 1024
+passes too many does better with groups of 8 than with fewer samples.
 """
 
 from collections.abc import Callable
@@ -25,7 +37,8 @@ from methods.parallel import sum_over_workers
 from methods.regularisation.penalty import PenaltyConfig
 from methods.tools.tensor_lists import add_products_to, divide_by
 
-_GROUP = 32
+_COMPARED = 32
+"""Samples among which a choice is made where what is learnt is learnt by contrast."""
 _DRAWN_AT_ONCE = 2**24
 """Bounds memory: entries of logits that labels are drawn from at once."""
 
@@ -80,12 +93,12 @@ class FisherConfig(PenaltyConfig):
     fisher_samples: int = Field(
         default=1024, ge=1, description="Samples it is measured on, at most those of the task."
     )
-    fisher_batch: int | None = Field(
-        default=None,
+    fisher_batch: int = Field(
+        default=1,
         ge=1,
-        description=f"Samples of one gradient; null: {_GROUP}, with true labels 1. More is faster "
-        "and noisier, but not biased. Memory grows with it, and with the number of choices. "
-        f"What is learnt by contrast is compared in groups of {_GROUP} or more.",
+        description="Samples of one gradient. More is faster and much noisier, but not biased. "
+        "Memory grows with it, and with the number of choices. "
+        f"What is learnt by contrast is compared in groups of {_COMPARED} or more.",
     )
     fisher_labels: Literal["sampled", "true"] = Field(
         default="sampled",
@@ -94,7 +107,7 @@ class FisherConfig(PenaltyConfig):
 
     @model_validator(mode="after")
     def _true_labels_go_one_by_one(self) -> Self:
-        if self.fisher_labels == "true" and (self.fisher_batch or 1) > 1:
+        if self.fisher_labels == "true" and self.fisher_batch > 1:
             raise ValueError(
                 f"fisher_batch {self.fisher_batch} needs fisher_labels 'sampled': with true labels "
                 "every sample needs a gradient of its own (fisher_batch 1)."
@@ -111,17 +124,18 @@ def fisher(
 
     per sample, not per batch. With labels drawn from p, gradients of different samples are
     independent with mean zero, so that the square of their sum is, in the mean over draws, the sum
-    of their squares: groups of any size give an unbiased estimate with one gradient each. With the
-    data's own labels ("empirical Fisher") that does not hold, and every sample has its gradient.
+    of their squares: groups of any size give an unbiased estimate with one gradient each, which is
+    an estimate of as few squares as there are groups. With the data's own labels ("empirical
+    Fisher") that does not hold, and every sample has its gradient.
 
     Of captions that a dual encoder learns, y is the caption of an image among those of its group.
     Of what is written, p(y|x) is that of all tokens, each after those of the data before it, and
     F_i is divided by the number of tokens, as is the loss.
     """
-    true = config.fisher_labels == "true"
-    group = config.fisher_batch or (1 if true else _GROUP)
+    true, alone = config.fisher_labels == "true", config.fisher_batch == 1
+    group = config.fisher_batch
     if backbone.contrasts(stage.tasks[stage.task].task):
-        group = max(group, _GROUP)  # alone, a caption would be no surprise
+        group = max(group, _COMPARED)  # alone, a caption would be no surprise
 
     def surprise(batch: Batch, chances: Tensor) -> Tensor:
         logits, rows = backbone.logits(batch), backbone.rows_of_samples(batch)
@@ -129,7 +143,7 @@ def fisher(
         labels = backbone.targets(batch) if true else draw_labels(logits, drawn)
         losses = cross_entropy(logits, labels, reduction="none")
         losses = losses * rows.rsqrt().repeat_interleave(rows).to(losses)
-        if not true:
+        if not alone:
             return losses.sum()
         return torch.stack([part.sum() for part in torch.split(losses, rows.tolist())])
 

@@ -30,8 +30,7 @@ What it costs. No second model is kept: the similarities of the steps that need 
 the first step, before anything has moved, which is one forward pass in k steps. The student's come
 with the task's loss, which in these steps is the cross entropy over the choices; of dual encoders
 that is their loss in every step, and of captions it is one more pass. With mu = 0 and with lambda =
-0 there is no such work at all. The Fisher information is measured on few samples. The first task is
-plain fine-tuning.
+0 there is no such work at all. The first task is plain fine-tuning.
 """
 
 from typing import ClassVar, Literal
@@ -58,9 +57,6 @@ class MultimodalEWCConfig(OnlineEWCConfig):
         default=3.0,
         ge=0,
         description="lambda, for a Fisher information of mean 1; 0 switches the penalty off.",
-    )
-    fisher_samples: int = Field(
-        default=64, ge=1, description="Samples it is measured on, at most those of the task."
     )
     groups: tuple[Tower, ...] = Field(
         default=("vision", "text", "joint"), description="Towers that the penalty protects."
@@ -115,8 +111,9 @@ class MultimodalEWC(OnlineEWC):
             right = labels.unsqueeze(1) == torch.arange(now.shape[1], device=now.device)
             loss = cross_entropy(logits, batch.labels, label_smoothing=smoothing)
         else:
-            now, names = self.backbone.step_logits(batch), gather_rows(names_of(batch))
-            right, loss = matching(names, names), super().loss(batch)
+            with self.backbone.one_pass(batch):
+                now, names = self.backbone.step_logits(batch), gather_rows(names_of(batch))
+                right, loss = matching(names, names), super().loss(batch)
         change = inconsistency(earlier, now, right, self.config.temperature)
         return loss + self.config.consistency * change
 

@@ -9,6 +9,12 @@ Zenke et al., "Continual Learning Through Synaptic Intelligence" (ICML 2017, arX
 g is the gradient of the task's loss alone, Delta the whole movement of the task, theta* the weights
 at the end of the last task. Here c = lambda / 2, as in the other penalties.
 
+xi is here a share (`damping`) of the mean of Delta^2 over all weights. The paper's 0.1 or 1e-3 was
+made for networks that are trained from nothing; in fine-tuning the mean of Delta^2 is 1e-8 to 1e-5
+(tiny CLIPs at rates of 1e-5 and 1e-3), and omega would be divided by a constant. So scaled, Omega
+means at any learning rate what eq. 4 wants it to: with c = 1 the way back costs about what the way
+there gained.
+
 Left open there and decided here: g is the gradient of the whole step's batch, before it is clipped
 and before the penalty joins it; the movement is whatever the optimiser made of it (the paper has
 plain gradient descent in mind, under which both are parallel). A weight whose movement made the
@@ -32,12 +38,15 @@ class SIConfig(PenaltyConfig):
     """Options of `si`."""
 
     strength: float = Field(
-        default=100.0,
+        default=2.0,
         ge=0,
         description="lambda, twice the paper's c: half of it times the squares.",
     )
     damping: float = Field(
-        default=1e-3, gt=0, description="xi: bounds the importance of weights that hardly moved."
+        default=1.0,
+        gt=0,
+        description="xi over the mean square of how far weights moved: bounds the importance of "
+        "those that hardly did.",
     )
 
 
@@ -76,9 +85,14 @@ class SI(Anchored):
 
     def consolidate(self, stage: Stage) -> list[Tensor]:
         """Returns Omega + max(omega, 0) / (Delta^2 + xi)."""
+        squares = [moved.square() for moved in self.moved()]
+        total = torch.stack([square.sum(dtype=torch.float64) for square in squares]).sum()
+        xi = self.config.damping * total / sum(square.numel() for square in squares)
+        # Where nothing moved, nothing was gained.
+        xi = xi.clamp(min=torch.finfo(torch.float32).tiny).to(squares[0].dtype)
         gained = [
-            path.clamp(min=0) / (moved.square() + self.config.damping)
-            for path, moved in zip(self.path, self.moved(), strict=True)
+            path.clamp(min=0) / (square + xi)
+            for path, square in zip(self.path, squares, strict=True)
         ]
         if self.importance:
             add_to(gained, self.importance)

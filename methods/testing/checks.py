@@ -15,11 +15,10 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from torch import Tensor
 
 from methods.backbones.base import ADAPTED, Reading
 from methods.base import Method, State
-from methods.testing.tiny_models import SIZE, WORDS
+from methods.testing.looks import answers_by_name, distance, loss_on, readings_of
 from methods.testing.toy import BACKBONES, OTHER_KINDS, STEPS
 from methods.testing.trained import LABEL, Trained, reports_of, study_of, trained_on, untouched_on
 from methods.testing.two_workers import Report
@@ -27,10 +26,9 @@ from methods.testing.workbench import Workbench, same, state_in, states_in
 from sweep.errors import InputError
 from sweep.measuring.checking import check_methods
 from sweep.registry import name_of, resolve
-from sweep.stage.worker import Result
 from sweep.storage.store import Record, Store
 
-LONGER = {"steps": 20, "batch_size": 16, "lr": 0.003}
+LONGER = {"steps": 20, "batch_size": 16, "lr": 0.003, "warmup_steps": 0}
 """Enough training for a tiny model to learn a task of the toy benchmark."""
 
 
@@ -203,6 +201,18 @@ class MethodChecks:
             state = state_in(bench.worker.compute(replace(first, evaluation=""), lambda _: {}))
             assert distance(state, state_in(trained.results[first.key])) < 1e-5
 
+    def test_knows_task_is_true(self, backbone: str) -> None:
+        """Unless it says so, data are answered alike whatever task they are said to be of."""
+        trained = self._trained(backbone)
+        results = trained.bench.learn(trained.order[:2])  # of three: one is not learnt
+        assert results
+        trainer = trained.bench.worker.trainer
+        if trainer.knows_task:
+            return
+        for task in trainer.benchmark.tasks.values():
+            alike, *others = answers_by_name(trainer, task, trained.order)
+            assert all(torch.equal(alike, answers) for answers in others)
+
     def test_reuses_training_of_is_true(self, backbone: str) -> None:
         """A method that reuses the trainings of another trains exactly as that one does."""
         trained = self._trained(backbone)
@@ -331,40 +341,6 @@ class MethodChecks:
 
     def _reports(self, backbone: str) -> tuple[Report, Report, Report]:
         return reports_of(self.method, self.options, backbone)
-
-
-@torch.no_grad()
-def readings_of(method: Method) -> dict[Reading, Tensor]:
-    """Returns embeddings of an image and of a text, as of no task."""
-    backbone = method.eval().backbone
-    method.select(None)
-    pixels = torch.arange(3 * SIZE**2).view(1, 3, SIZE, SIZE).remainder(256).to(torch.uint8)
-    return {"images": backbone.embed_images(pixels), "texts": backbone.embed_texts(WORDS)}
-
-
-def loss_on(task: str, result: Result) -> float:
-    """Returns the loss on the test samples of a task, in nats."""
-    (row,) = [
-        row
-        for row in result.record.scores
-        if (row["split"], row["eval_task"], row["metric"]) == ("alignment", task, "loss")
-    ]
-    return float(row["value"])
-
-
-def distance(one: State, other: State) -> float:
-    """Returns the Euclidean distance of all weights, relative to the length of the second.
-
-    Of methods without weights it is that of all they keep. Biases of keys are left out: softmax
-    cancels them, so that their gradient is rounding noise, which AdamW scales up.
-    """
-    names = [
-        name
-        for name in one
-        if name.startswith(("weights/", "extra/merged/")) and not name.endswith("k_proj.bias")
-    ] or list(one)
-    first, second = (torch.cat([state[name].flatten() for name in names]) for state in (one, other))
-    return float((first - second).norm() / second.norm())
 
 
 def _beside_the_point(kind: type[Method]) -> list[str]:

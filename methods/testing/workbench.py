@@ -149,3 +149,16 @@ def state_in(result: Result) -> State:
 def states_in(results: Mapping[str, Result]) -> dict[str, State]:
     """Returns the states of all trainings among some results, by key."""
     return {key: result.state for key, result in results.items() if result.state is not None}
+
+
+def with_updates(state: State) -> State:
+    """Returns a state with the sum of B A in the place of factors, whose signs mean nothing."""
+    first = "extra/merged/A/"
+    layers = [name.removeprefix(first) for name in state if name.startswith(first)]
+    updates = {
+        f"extra/merged/{layer}": torch.einsum(
+            "tor,tri->oi", state[f"extra/merged/B/{layer}"], state[first + layer]
+        )
+        for layer in layers
+    }
+    return updates or state

@@ -1,13 +1,10 @@
 """Contrast of images with texts: which text of a batch belongs to which image."""
 
-from collections.abc import Sequence
-
-import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from methods.backbones.base import Backbone
-from methods.backbones.same_texts import matching
+from methods.backbones.same_texts import equal_shares
 from methods.data import Batch
 
 
@@ -22,19 +19,12 @@ def contrastive_loss(fit: Tensor, names: Tensor) -> Tensor:
             which one has to be the same, [B, K].
     """
     names = names.view(len(names), -1)
-    same = matching(names, names).to(fit.dtype)
-    target = same / same.sum(dim=1, keepdim=True)
+    target = equal_shares(names, names).to(fit.dtype)
     return cross_entropy(fit, target) + cross_entropy(fit.T, target)
 
 
 def embed_right_texts(backbone: Backbone, batch: Batch) -> Tensor:
     """Returns the embedding of the text that is right for each sample: [B, D]."""
     if batch.has_classes:
-        return embed_labels(backbone, batch.task.prompts(), batch.labels)
+        return backbone.embed_texts(batch.task.prompts())[batch.labels]
     return backbone.embed_texts(batch.targets)
-
-
-def embed_labels(backbone: Backbone, prompts: Sequence[str], labels: Tensor) -> Tensor:
-    """Returns the embedding of each label's prompt, each prompt embedded once: [B, D]."""
-    present, which = torch.unique(labels, return_inverse=True)
-    return backbone.embed_texts([prompts[label] for label in present.tolist()])[which]

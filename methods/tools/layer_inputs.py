@@ -47,6 +47,29 @@ def input_grams(backbone: Backbone, layers: Iterable[str], batches: Iterable[Bat
     return grams
 
 
+def layers_by_tensor(tensors: State) -> list[tuple[list[str], Tensor]]:
+    """Returns layers by their tensor: what is computed of the inputs of layers that read the same.
+
+    >>> one, other = torch.eye(2), torch.zeros(2, 2)
+    >>> [layers for layers, _ in layers_by_tensor({"q": one, "k": one.clone(), "mlp": other})]
+    [['q', 'k'], ['mlp']]
+    """
+    found: list[tuple[list[str], Tensor]] = []
+    for layer, tensor in tensors.items():
+        for layers, known in found:
+            if known is tensor or _equal(known, tensor):
+                layers.append(layer)
+                break
+        else:
+            found.append(([layer], tensor))
+    return found
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    same_shape = one.shape == other.shape
+    return same_shape and torch.equal(one[:1], other[:1]) and torch.equal(one, other)
+
+
 def _sum_inputs(layer: nn.Module, gram: Tensor) -> RemovableHandle:
     """From now on add x^T x to `gram` for all inputs x of a layer."""
 

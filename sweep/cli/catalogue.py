@@ -3,9 +3,14 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sweep.errors import InputError, unknown
+from pydantic import ValidationError
+
+from methods.base import Method
+from sweep.errors import unknown
 from sweep.registry import KINDS, parts, resolve
+from sweep.section import explain
 from sweep.study.backbones import embedded
+from sweep.study.claims import check_answers, check_claims
 from sweep.study.schema import STUDIES
 from sweep.tasks.named.benchmark_files import read_benchmark
 from sweep.tasks.named.named_benchmark import Published
@@ -36,7 +41,9 @@ ABOUT = {
 """What every kind is."""
 LISTS = (*KINDS, "backbones", "studies")
 NOTES = {
-    "methods": "In brackets: what the result of one training depends on.",
+    "methods": "In brackets: what results depend on: nothing, the last task, the set of the tasks "
+    "learnt or their sequence; before a comma what a training does, which results are made of; and "
+    "whether the method is told, unless an option says otherwise, which task a test sample is of.",
     "measures": "In brackets: what it is computed from; those of experts train one per task first.",
     "metrics": "R[k, i] is the score on task i after k of T tasks, row 0 that of the untouched "
     "backbone.",
@@ -75,8 +82,8 @@ def _parts(kind: str) -> Iterator[Listed]:
     for part in parts(kind).values():
         try:
             description = _describe(kind, resolve(kind, part.name), part.name)
-        except InputError as error:  # an installed package that is broken hides no other
-            description = f"Unusable: {error}"
+        except Exception as error:  # whatever the code of a package raises, it hides no other
+            description = f"Unusable: {_first_line(str(error))}"
         yield Listed(part.name, description, part.source)
 
 
@@ -84,15 +91,30 @@ def _describe(kind: str, part: Any, name: str) -> str:
     if part is Published:
         return read_benchmark(name).title
     if kind == "measures":
-        what = _first_line(getattr(part.compute, "func", part.compute))
+        what = _first_line(getattr(part.compute, "func", part.compute).__doc__)
         what = what.removeprefix("Returns ").replace(": float [T, T]", "")
         direction = f" Not symmetric: {part.direction}." if part.direction else ""
         return f"({part.material}) {what[0].upper()}{what[1:]}{direction}"
     if kind == "metrics":
         return f"{part.title}: {part.formula}"
-    first = _first_line(part)
-    return f"({part.depends_on}) {first}" if kind == "methods" else first
+    first = _first_line(part.__doc__)
+    if kind != "methods":
+        return first
+    check_claims(part)
+    try:
+        options = part.Config()
+    except ValidationError as error:
+        return f"({_sharing(part)}) {first} Only with options: {explain(error, part.Config)}"
+    check_answers(part, options)
+    told = ", told the task" if part.knows_task(options) else ""
+    return f"({_sharing(part)}{told}) {first}"
 
 
-def _first_line(part: Any) -> str:
-    return (part.__doc__ or "").strip().splitlines()[0]
+def _sharing(method: type[Method]) -> str:
+    """Returns what results depend on, and first what trainings do, where these are others."""
+    trained, result = method.depends_on, method.combines_over or method.depends_on
+    return result if trained == result else f"{trained}, {result}"
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().partition("\n")[0]

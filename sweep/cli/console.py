@@ -1,5 +1,8 @@
 """Prints what commands say; what users wrote is text, never markup."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from rich.console import Console
 from rich.text import Text
 
@@ -20,6 +23,20 @@ def say(*parts: str | tuple[str, str], to: Console = console) -> None:
         for part in parts
     ]
     to.print(Text.assemble(*clean), soft_wrap=True)
+
+
+@contextmanager
+def busy(what: str) -> Iterator[Callable[[str], None]]:
+    """Shows in a line that goes again what is being done, where errors are shown in a terminal.
+
+    Args:
+        what: Is done first.
+
+    Yields:
+        A function that says what is done next.
+    """
+    with errors.status(Text(what)) as line:
+        yield lambda following: line.update(Text(_printable(following)))
 
 
 def _printable(text: str) -> str:

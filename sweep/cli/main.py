@@ -13,7 +13,7 @@ from rich.table import Table
 
 from sweep.cache import is_full
 from sweep.cli.commands import command
-from sweep.cli.console import console, errors, say
+from sweep.cli.console import busy, console, errors, say
 from sweep.cli.data_command import data
 from sweep.cli.export_command import export
 from sweep.cli.own_code import with_own_code
@@ -21,6 +21,7 @@ from sweep.cli.pretrain_command import pretrain
 from sweep.cli.status_command import status
 from sweep.errors import InputError
 from sweep.registry import KINDS
+from sweep.signals import terminated_as_interrupted
 
 app = typer.Typer(
     name="sweep",
@@ -81,21 +82,22 @@ def run(
     ] = None,
 ) -> None:
     """Run a study or resume it: what is finished in --out is never trained again."""
-    from sweep.cli.failed import say_failures
-    from sweep.cli.progress import ProgressBar
-    from sweep.cli.report import report as write_report
-    from sweep.cli.report import verdict
-    from sweep.engine.driver import run as run_study
-    from sweep.engine.loggers import make_loggers
-    from sweep.measuring.measure import make_plan
-    from sweep.study.schema import Study
-
     again = command("run", study, out=out, address=address, set_=set_, log=log)
     try:
-        plan = make_plan(Study.load(study, tuple(set_ or ())))
-        loggers = make_loggers(log or (), plan.study, out or f"runs/{plan.study.name}")
-        with ProgressBar(plan, console) as bar:
-            finished = run_study(plan, out, address, bar.update, accept_changes, loggers)
+        with terminated_as_interrupted():  # from the first moment on: what follows takes seconds
+            from sweep.cli.failed import say_failures
+            from sweep.cli.progress import ProgressBar
+            from sweep.cli.report import report as write_report
+            from sweep.cli.report import verdict
+            from sweep.engine.driver import run as run_study
+            from sweep.engine.loggers import make_loggers
+            from sweep.measuring.measure import make_plan
+            from sweep.study.schema import Study
+
+            plan = make_plan(Study.load(study, tuple(set_ or ())))
+            loggers = make_loggers(log or (), plan.study, out or f"runs/{plan.study.name}")
+            with ProgressBar(plan, console) as bar:
+                finished = run_study(plan, out, address, bar.update, accept_changes, loggers)
     except KeyboardInterrupt:  # before Tune runs, which is told of it otherwise, or once more
         say("Stopped. Finished stages are saved. Resume with: ", (again, "bold"))
         raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -144,7 +146,9 @@ def plan(
     from sweep.study.schema import Study
 
     _quiet()
-    shown = make_preview(Study.load(study, tuple(set_ or ())), out, gpus=gpus, price=price)
+    with busy("Planning") as now:
+        loaded = Study.load(study, tuple(set_ or ()))
+        shown = make_preview(loaded, out, gpus=gpus, price=price, say=now)
     if as_json:
         console.print_json(data=shown.as_dict())
         return

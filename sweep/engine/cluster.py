@@ -16,7 +16,9 @@ from ray.exceptions import RuntimeEnvSetupError
 
 from sweep.engine.contract import WATCHER
 from sweep.errors import InputError
+from sweep.signals import terminated_as_interrupted
 from sweep.study.schema import Lanes
+from sweep.texts import plural
 
 NAMESPACE = "task-order-sweep"
 """Ray namespace in which a coordinator is found by its name."""
@@ -154,7 +156,12 @@ def _start(lanes: Lanes) -> None:
 
 
 def _init(**options: Any) -> None:
-    ray.init(**options, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
+    # Ray sets a handler of SIGTERM as it starts, by which this process would end without a word.
+    with terminated_as_interrupted():
+        try:
+            ray.init(**options, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
+        except SystemExit:  # by that handler
+            raise KeyboardInterrupt from None
 
 
 def _reason(error: Exception) -> str:
@@ -189,13 +196,17 @@ def _set(environment: Mapping[str, str]) -> Iterator[None]:
 def fit_lanes(lanes: Lanes, num_runs: int, grows: bool) -> Lanes:
     """Resolves "auto": GPUs if the cluster has any, and as many lanes as it can hold.
 
+    Ray does not publish which machines an autoscaler may start. Where some have still to come,
+    "auto" would be taken for 0 GPUs, and lanes would train on the CPUs of GPU machines.
+
     Args:
         lanes: As the study asks for them.
         num_runs: Number of runs: more lanes would have nothing to do.
         grows: Whether the cluster may grow until it holds the lanes asked for.
 
     Raises:
-        InputError: the cluster cannot hold one lane and does not grow, or its head no trial more.
+        InputError: the cluster cannot hold one lane and does not grow, or its head no trial more;
+            or it has to grow, and whether lanes take GPUs then is not said.
     """
     cluster = ray.cluster_resources()
     on_head = _room_on_head()
@@ -218,9 +229,18 @@ def fit_lanes(lanes: Lanes, num_runs: int, grows: bool) -> Lanes:
             f"a lane needs {needs['CPU'] * lanes.workers:g} CPUs and "
             f"{needs['GPU'] * lanes.workers:g} GPUs, the cluster has "
             f"{cluster.get('CPU', 0):g} and {cluster.get('GPU', 0):g}; reduce cpus_per_worker, "
-            f"gpus_per_worker or workers, or set lanes.count on a cluster (--address) that grows."
+            f"gpus_per_worker or workers, or set lanes.count and lanes.gpus_per_worker on a "
+            f"cluster (--address) that grows."
         )
     count = min(count, num_runs, on_head)
+    if isinstance(lanes.gpus_per_worker, str) and not gpus and count > room:
+        fewer = f", or lanes.count to at most {room}" if room else ""
+        raise InputError(
+            f"lanes.gpus_per_worker is auto, and whether the machines that the cluster has still "
+            f"to start have GPUs is not known: it has none now, and room for {room} of "
+            f"{plural(count, 'lane')}; set lanes.gpus_per_worker to 1, or to 0 for lanes on "
+            f"CPUs{fewer}."
+        )
     return lanes.model_copy(update={"count": count, "gpus_per_worker": gpus})
 
 

@@ -1,7 +1,6 @@
 """Runs a study: Ray Tune works through the orders on lanes, the store keeps what is finished."""
 
 import math
-import signal
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -35,6 +34,7 @@ from sweep.measuring.checking import check_inputs
 from sweep.measuring.measure import make_plan, save
 from sweep.plan.plan import Plan
 from sweep.plan.units import Run
+from sweep.signals import terminated_as_interrupted
 from sweep.storage.failures import Failure, failures, keep
 from sweep.storage.lock import RunLock
 from sweep.storage.run_folder import RunFolder
@@ -108,8 +108,11 @@ def run(
     lock.check()
     check_inputs(plan)
     ours = address is None and not ray.is_initialized()
-    # The folder is taken before Ray starts, which takes seconds.
-    with lock, connected(address, study.lanes, plan.pinned.own_code(study)):
+    with (
+        terminated_as_interrupted(),
+        lock,  # the folder is taken before Ray starts, which takes seconds
+        connected(address, study.lanes, plan.pinned.own_code(study)),
+    ):
         lanes = fit_lanes(study.lanes, len(plan.runs), grows=not ours)
         damaged = run_folder.mend()
         run_folder.prepare()
@@ -157,7 +160,7 @@ def _sweep(
     watch = _Watch(coordinator, run_folder, lock, on_progress, int(lanes.count), damaged, callbacks)
     grid, out = None, run_folder.folder.uri
     errors: list[str] = []
-    with terminated_as_interrupted(), watch:
+    with watch:
         try:
             tuner = _tuner(plan, lane, run_folder, int(lanes.count), set(watch.done), callbacks)
             grid = tuner.fit()
@@ -266,22 +269,6 @@ def _choices(runs: Sequence[Run], done: Collection[str]) -> dict[str, Any]:
         "index": tune.grid_search(sorted(range(math.ceil(len(runs) / size)), key=is_done)),
         "run": tune.sample_from(shown),
     }
-
-
-@contextmanager
-def terminated_as_interrupted() -> Iterator[None]:
-    """Lets SIGTERM, by which schedulers of clusters end a process, do what Ctrl-C does.
-
-    Ray's own handler, which it sets when it starts, would end this process at once.
-    """
-    if threading.current_thread() is not threading.main_thread():  # it gets no signals
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

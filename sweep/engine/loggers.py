@@ -1,8 +1,10 @@
 """Shows a run in other tools while it goes on, by Ray's own loggers: TensorBoard, MLflow, W&B.
 
 In each of them an order is a run, a stage is a step, and what is logged are the scores of all
-tasks: "average_accuracy", "stage", "pets/accuracy". Of a study of more than a thousand orders a run
-is some orders that follow one another, and shows how many of them ended in which way.
+tasks: "average_accuracy", "stage", "pets/accuracy". Methods that are told which task test data are
+of have a mark behind their name, and knows_task among the parameters of their runs. Of a study of
+more than a thousand orders a run is some orders that follow one another, and shows how many of them
+ended in which way.
 
 A logger can neither change a result nor hold up or end the study: it has a thread of its own.
 """
@@ -23,6 +25,7 @@ from ray.tune import Callback
 from ray.tune.logger import LoggerCallback, TBXLoggerCallback
 from ray.tune.result import TRAINING_ITERATION
 
+from analysis.data.results import MARK, called
 from sweep.errors import InputError, unknown
 from sweep.storage.failures import described
 from sweep.storage.folder import Folder
@@ -166,14 +169,16 @@ class OrderLogger(LoggerCallback):  # type: ignore[misc]  # as above
     def _order(self, trial: Any) -> _Order:
         if trial.trial_id not in self._orders:
             run = trial.config["run"]
-            name = f"{run['method']}: {run['order']} (replicate {run['replicate']})"
+            knows = self._study.methods[run["method"]].knows_task
+            method = called(run["method"], {run["method"]} if knows else ())
+            name = f"{method}: {run['order']} (replicate {run['replicate']})"
             if len(self._study.backbones) > 1:
                 name = f"{run['backbone']}, {name}"
-            short = re.sub(r"[^\w.,()> -]", "_", name)[:_LONGEST]
+            short = re.sub(rf"[^\w.,()> {MARK}-]", "_", name)[:_LONGEST]
             folder = (
                 f"{self._folder}/{short} {trial.trial_id}" if self._folder else trial.local_path
             )
-            about = {"study": self._study.name} | run
+            about = {"study": self._study.name} | run | {"knows_task": knows}
             self._orders[trial.trial_id] = _Order(trial, name, about, folder)
         return self._orders[trial.trial_id]
 

@@ -117,7 +117,7 @@ def _metadata(
 
 
 def _for_one_task(stage: PlannedStage, learnt: BroughtBack) -> str:
-    if not learnt.trainer.method.uses_task_id:
+    if not learnt.trainer.knows_task:
         return ""
     return f" The method uses it for data of task `{stage.prefix[-1]}` alone."
 
@@ -150,7 +150,7 @@ def _scores(stage: PlannedStage, learnt: BroughtBack) -> str:
         evaluation.scores_in(stage.record.scores),
     )
     before = evaluation.task_scores(stage.untouched.scores) if stage.untouched else {}
-    if learnt.trainer.method.uses_task_id:
+    if learnt.trainer.knows_task:
         now = {task: value for task, value in now.items() if task == stage.prefix[-1]}
     rows = [
         [

@@ -73,7 +73,7 @@ def bring_back(stage: PlannedStage, say: Say) -> BroughtBack:
             if unit.key in later:
                 states[unit.key] = result.state
     method = worker.trainer.method.eval()
-    if method.uses_task_id:
+    if worker.trainer.knows_task:
         method.select(stage.prefix[-1])
     return BroughtBack(worker.trainer, plan, len(training), differing)
 
@@ -99,7 +99,7 @@ def _check_method(stage: PlannedStage, trainer: Trainer) -> None:
     reason = obstacle(method, trainer.pretrained)
     if reason:
         raise InputError(f"method '{label}' cannot be exported: {reason}.")
-    if method.uses_task_id and stage.number > 1:
+    if trainer.knows_task and stage.number > 1:
         raise InputError(
             f"method '{label}' cannot be exported after several tasks: it predicts with another "
             "model for each of them; give --stage 1, or an order of one task, for the model of the "

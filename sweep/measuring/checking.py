@@ -3,33 +3,43 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
+from methods import METHODS
 from methods.backbones.base import Family
-from methods.base import Towers
+from methods.base import Method, Towers
 from methods.data import Task
 from sweep import file_digests
 from sweep.errors import InputError
+from sweep.measuring.building import check_builds
+from sweep.orders.order import Order
 from sweep.plan.plan import Plan
 from sweep.registry import resolve
 from sweep.study.backbones import Source
 from sweep.study.pinned import Pinned
 from sweep.study.schema import MethodEntry, Study
 
+if TYPE_CHECKING:
+    from methods.backbones.text_reader import TextReader
+    from sweep.stage.diagnostics.base import Diagnostic
+
 TOLD_APART = f"choices are told apart, 2, transformers {version('transformers')}"
 """What is noted about tasks and a backbone; another number checks all again."""
 
 
 def check_inputs(plan: Plan) -> None:
-    """Looks at all data and prompts of a planned study once.
+    """Looks at all data, prompts and methods of a planned study once.
 
     Raises:
         InputError: some of them cannot be used.
     """
     plan.study.check_data()
     check_methods(plan.study)
+    check_samples(plan.study, [run.order for run in plan.runs])
     check_measures(plan.study, plan.study.similarity.measures if plan.study.similarity else ())
     check_diagnostics(plan.study)
     check_prompts(plan.study, plan.pinned.sources)
+    check_builds(plan.study, plan.pinned)
     check_experts(plan.pinned)
 
 
@@ -70,6 +80,41 @@ def check_methods(study: Study) -> None:
         _check_classes(study, f"method '{needing[0]}' learns only")
 
 
+def check_samples(study: Study, orders: Iterable[Order]) -> None:
+    """Makes sure that no method gets more training samples than it can hold.
+
+    Raises:
+        InputError: the tasks of an order have more.
+    """
+    for label, most in samples_compared(study, orders).items():
+        entry = study.methods[label]
+        limit = entry.kind.most_samples(entry.options)
+        if limit is not None and most > limit:
+            raise InputError(
+                f"method '{label}' compares all training samples of an order with one another, "
+                f"which takes {bytes_of_pairs(most) / 1e9:,.0f} GB for {most:,} of them; at most "
+                f"{limit:,} are allowed: give tasks fewer `shots`, or choose `form: primal`."
+            )
+
+
+def samples_compared(study: Study, orders: Iterable[Order]) -> dict[str, int]:
+    """Returns, by method that has a matrix of all pairs of them, the most samples of an order."""
+    methods = [
+        label
+        for label, entry in study.methods.items()
+        if entry.kind.most_samples(entry.options) is not None
+    ]
+    if not methods:
+        return {}
+    sizes = {name: len(task.train) for name, task in study.benchmark.load().tasks.items()}
+    return dict.fromkeys(methods, max(sum(sizes[task] for task in order) for order in orders))
+
+
+def bytes_of_pairs(samples: int) -> int:
+    """Returns the bytes of a float64 matrix of all pairs of samples."""
+    return 8 * samples**2
+
+
 def check_measures(study: Study, names: Iterable[str]) -> None:
     """Makes sure that measures of similarity are defined for every task.
 
@@ -82,10 +127,11 @@ def check_measures(study: Study, names: Iterable[str]) -> None:
 
 
 def check_diagnostics(study: Study) -> None:
-    """Makes sure that diagnostics that compare tasks have two to compare.
+    """Makes sure that diagnostics have something to say.
 
     Raises:
-        InputError: there are fewer tasks with classes.
+        InputError: there are fewer than two tasks with classes to compare, or no method that
+            chooses by the sample what belongs to a task.
     """
     if comparing := _comparing(study):
         forms = study.benchmark.forms()
@@ -96,12 +142,29 @@ def check_diagnostics(study: Study) -> None:
                 f"samples, and of this study's tasks {', '.join(known) or 'none'} has one; leave "
                 "the diagnostic out."
             )
+    routing = [name for name in study.evaluation.diagnostics if _of(name).needs_routing]
+    if routing and not any(map(_chooses_by_sample, study.methods.values())):
+        defaults = {name: MethodEntry.model_validate({"method": name}) for name in METHODS}
+        able = [name for name, entry in defaults.items() if _chooses_by_sample(entry)]
+        raise InputError(
+            f"diagnostic '{routing[0]}' is about methods that find out the task of a sample, and "
+            f"this study has none; such are {', '.join(able)}."
+        )
+
+
+def _of(name: str) -> "type[Diagnostic]":
+    found: type[Diagnostic] = resolve("diagnostics", name)
+    return found
+
+
+def _chooses_by_sample(entry: MethodEntry) -> bool:
+    return not entry.knows_task and entry.kind.routing is not Method.routing
 
 
 def _comparing(study: Study) -> str | None:
     """Returns a diagnostic of the study that compares the embeddings of tasks, if there is one."""
     names = study.evaluation.diagnostics
-    return next((n for n in names if resolve("diagnostics", n).needs_embeddings), None)
+    return next((name for name in names if _of(name).needs_embeddings), None)
 
 
 def _check_classes(study: Study, what: str) -> None:
@@ -123,7 +186,7 @@ def check_prompts(study: Study, sources: Mapping[str, Source]) -> None:
 
     Raises:
         InputError: two choices of a task are the same text, or the same to a backbone; or a
-            backbone cannot read a task's questions.
+            backbone cannot read a task's questions; or a learnt context leaves texts no room.
     """
     outline = study.benchmark.outline()
     tasks = [*outline.tasks.values(), *outline.probes.values()]
@@ -137,6 +200,7 @@ def check_prompts(study: Study, sources: Mapping[str, Source]) -> None:
             study.training.cuts(study.lanes.workers),
             study.training.checkpointing,
             _methods_in_towers(study),
+            _contexts(study),
             [_facts(task) for task in tasks],
         )
         content = hashlib.sha256(repr(facts).encode()).digest()
@@ -177,6 +241,12 @@ def _methods_in_towers(study: Study) -> dict[str, tuple[MethodEntry, Towers]]:
         for label, entry in study.methods.items()
         if (towers := study.towers_of(entry))
     }
+
+
+def _contexts(study: Study) -> dict[str, int]:
+    """Returns the methods that put learnt tokens in front of texts, and how many."""
+    lengths = {label: e.kind.context_length(e.options) for label, e in study.methods.items()}
+    return {label: length for label, length in lengths.items() if length}
 
 
 def _facts(task: Task) -> tuple[object, ...]:
@@ -241,4 +311,25 @@ def _check_readings(study: Study, label: str, source: Source, tasks: list[Task])
             raise InputError(
                 f"task '{task.name}': the choices '{one}' and '{other}' are the same to backbone "
                 f"'{label}', because {reason}; rename one, or use another backbone."
+            )
+    if reader.family == "dual-encoder":
+        for method, length in _contexts(study).items():
+            _check_context(reader, label, method, length, tasks)
+
+
+def _check_context(
+    reader: "TextReader", backbone: str, method: str, length: int, tasks: list[Task]
+) -> None:
+    """Makes sure that a learnt context leaves texts the room that tells choices apart."""
+    try:
+        room = reader.room(length)
+    except ValueError as error:
+        raise InputError(f"method '{method}' on backbone '{backbone}': {error}.") from None
+    for task in tasks:
+        if found := reader.same(task, context=length):
+            raise InputError(
+                f"method '{method}' puts {length} tokens in front of every text, which leaves "
+                f"{room} places of backbone '{backbone}', where the choices '{found[0]}' and "
+                f"'{found[1]}' of task '{task.name}' are the same; give it a shorter context, or "
+                "leave it out."
             )

@@ -13,6 +13,7 @@ import torch
 from accelerate.utils.memory import clear_device_cache
 
 from sweep.cache import CACHE, appearing_complete
+from sweep.errors import InputError
 from sweep.measuring.checking import check_measures
 from sweep.measuring.expert_training import entry, train_experts
 from sweep.orders.order import Order
@@ -97,7 +98,7 @@ def similarities(
         measures: Some of MEASURES; those of the study's section `similarity` by default.
 
     Raises:
-        InputError: a measure is not defined for one of the tasks.
+        InputError: a measure is not defined for one of the tasks, or gives what is not finite.
     """
     measures = measures or (study.similarity or Similarities()).measures
     check_measures(study, measures)
@@ -108,6 +109,11 @@ def similarities(
         source.verify()
         experts = pinned.of_backbone(backbone)
         for measure, S in _measure(study, backbone, source, missing, experts).items():
+            if not np.isfinite(S).all():
+                raise InputError(
+                    f"similarity measure '{measure}' is NaN or infinite for some tasks on backbone "
+                    f"'{backbone}', so nothing can be said by it; leave it out."
+                )
             _save(S, files[measure])
         clear_device_cache(garbage_collection=True)  # lanes may need all the device's memory
     return {measure: np.load(file) for measure, file in files.items()}

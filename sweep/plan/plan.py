@@ -33,7 +33,7 @@ from sweep.texts import plural
 
 Where = tuple[str, str, int, int]
 """Backbone, method, replicate and its seed."""
-VERSION = 6
+VERSION = 7
 """Part of every key: raise it when the same inputs would give other results. The code of methods is
 part of their keys, so this is about everything else: training, evaluation, made data, backbones."""
 
@@ -167,8 +167,8 @@ class Plan(UnitGraph):
         if asked in self._added:
             return self._added[asked]
         is_shown = kind not in ("load", "train") or self._trainings[method] in self._shown
-        of_last = self._methods[method].combines_over != "set" if method else True
-        only = () if is_due else prefix[-1:] if kind != "combine" or of_last else prefix
+        of_set = self._of_sets(method, kind)  # sorted: any of its tasks may be an order's last
+        only = () if is_due else prefix if of_set else prefix[-1:]
         unit = Unit(
             key=self._key(kind, backbone, method, seed, prefix),
             kind=kind,
@@ -186,6 +186,12 @@ class Plan(UnitGraph):
             self.units[unit.key] = unit
         self._added[asked] = unit.key
         return unit.key
+
+    def _of_sets(self, method: str, kind: UnitKind) -> bool:
+        """Returns whether a unit of a method serves all orders of a set of tasks."""
+        if kind == "combine":
+            return self._methods[method].combines_over == "set"
+        return kind == "train" and self._methods[method].depends_on == "set"
 
     def _evaluation(self, backbone: str, only: Order) -> str:
         """Returns the key of what a unit is evaluated on, among `evaluations`."""
@@ -243,7 +249,7 @@ class Plan(UnitGraph):
                 "seed": seed,
                 "prefix": prefix,
             }
-            facts |= {need: self.pinned.data[need] for need in self._methods[method].requires}
+            facts |= {need: self.pinned.data[need] for need in self.study.methods[method].needs}
             if self.loads(method):  # what is left of the settings is how forward passes are made
                 made = {name: getattr(training, name) for name in ("batch_size", "precision")}
                 experts = [self.pinned.experts[backbone, task].fingerprint for task in prefix]

@@ -16,6 +16,7 @@ from methods.backbones.dual_encoder import DualEncoder
 from methods.data import Task, batch_of
 from sweep.pretrain.picture_pairs import read_pairs
 from sweep.pretrain.room_to_learn import room, short_study
+from sweep.stage.task_scores import found_among
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,8 @@ def caption_recall(backbone: DualEncoder, table: Path, k: int) -> tuple[Interval
     pairs = read_pairs(table, "retrieval")
     captions = sorted(set(pairs.captions))
     fits = backbone.match(pairs.images, captions)
-    right = torch.tensor([captions.index(caption) for caption in pairs.captions])
-    better = (fits > fits.gather(1, right[:, None])).sum(dim=1)
-    return over_names(better < k, pairs.names), k / len(captions)
+    right = torch.tensor([[own == caption for caption in captions] for own in pairs.captions])
+    return over_names(found_among(fits, right, k), pairs.names), k / len(captions)
 
 
 @torch.no_grad()

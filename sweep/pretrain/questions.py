@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from random import Random
 
-from methods.backbones.fusion import CAPTION_REQUEST
+from methods.backbones.dialogue import CAPTION_REQUEST
 from sweep.pretrain.picture_pairs import PicturePairs
 from sweep.tasks.pictures.task_list import SUITES, TASKS
 from sweep.tasks.world.corpus import Questioned

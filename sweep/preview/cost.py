@@ -72,21 +72,28 @@ class CostEstimate:
     """Largest disk space that all states take at any one time."""
 
 
-def measure_costs(plan: Plan) -> dict[tuple[str, str], Cost]:
+def measure_costs(
+    plan: Plan, say: Callable[[str], None] = lambda _: None
+) -> dict[tuple[str, str], Cost]:
     """Times a few steps and one evaluation of every backbone with every method.
 
     The second task of an order is timed, so that the work that a method does about earlier tasks
     counts.
+
+    Args:
+        plan: What would be run.
+        say: Called with what is timed next, and how much of it there is.
     """
     worker = timing_worker(plan)
     costs = {}
-    for backbone in plan.study.backbones:
-        for method in plan.study.methods:
-            cost = measure_cost(worker, plan, backbone, method)
-            if cost.seconds_of_features:
-                left = _left_to_see(worker) / num_pictures(worker.benchmark)
-                cost = replace(cost, seconds_of_features=left * cost.seconds_of_features)
-            costs[backbone, method] = cost
+    pairs = [(backbone, name) for backbone in plan.study.backbones for name in plan.study.methods]
+    for number, (backbone, method) in enumerate(pairs, 1):
+        say(f"Timing stages of {method} on {backbone} ({number} of {len(pairs)})")
+        cost = measure_cost(worker, plan, backbone, method)
+        if cost.seconds_of_features:
+            left = _left_to_see(worker) / num_pictures(worker.benchmark)
+            cost = replace(cost, seconds_of_features=left * cost.seconds_of_features)
+        costs[backbone, method] = cost
     return costs
 
 

@@ -174,6 +174,7 @@ def make_preview(
     measured: Costs | None = None,
     gpus: int | None = None,
     price: float | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Preview:
     """Plans a study and measures what a stage costs on this machine. Writes nothing.
 
@@ -185,6 +186,7 @@ def make_preview(
         gpus: GPUs of the cluster that it would run on: says how many lanes there are, and what
             they cost. None: the lanes of this machine.
         price: Of one GPU-hour, in any currency.
+        say: Called with what is measured next, which may take minutes on a large model.
 
     Raises:
         InputError: the study cannot be run, `out` holds another study, or the GPUs hold no lane.
@@ -209,7 +211,7 @@ def make_preview(
     pairs = {(unit.backbone, unit.method) for unit in plan.units.values() if unit.kind in made}
     is_recorded = pairs <= set(costs)
     if not is_recorded:
-        costs = dict(measure_costs(plan) if measured is None else measured) | dict(costs)
+        costs = dict(measure_costs(plan, say) if measured is None else measured) | dict(costs)
     expected = estimate_cost(plan, finished, costs, lanes)
     spent = sum(
         costs[u.backbone, u.method].seconds(plan, u) for u in plan.units.values() if u.method

@@ -11,7 +11,14 @@ from huggingface_hub import try_to_load_from_cache
 from methods.backbones.pretrained import PretrainedBackbone
 from sweep.cache import CACHE, PLACE
 from sweep.errors import InputError
-from sweep.measuring.checking import check_measures, check_methods, check_prompts
+from sweep.measuring.checking import (
+    bytes_of_pairs,
+    check_measures,
+    check_methods,
+    check_prompts,
+    check_samples,
+    samples_compared,
+)
 from sweep.measuring.measure import make_plan
 from sweep.plan.plan import Plan
 from sweep.preview import machine
@@ -73,7 +80,7 @@ def check_study(
     checkup.about("Training")
     with checkup.catching():
         plan = make_plan(study)
-    if plan and benchmark and fits and _fit_methods(study, checkup):
+    if plan and benchmark and fits and _fit_methods(plan, checkup):
         _check_plan(plan, out, images, checkup)
     if plan:
         _check_folder(plan, out, checkup)
@@ -121,10 +128,12 @@ def _check_models(study: Study, benchmark: Benchmark | None, checkup: Checkup) -
     return total, fits
 
 
-def _fit_methods(study: Study, checkup: Checkup) -> bool:
-    """Returns whether methods and measures suit tasks of these kinds; adds what is wrong if not."""
+def _fit_methods(plan: Plan, checkup: Checkup) -> bool:
+    """Returns whether methods and measures suit these tasks; adds what is wrong if not."""
+    study = plan.study
     with checkup.catching():
         check_methods(study)
+        check_samples(study, [run.order for run in plan.runs])
         check_measures(study, study.similarity.measures if study.similarity else ())
         return True
     return False
@@ -256,25 +265,37 @@ def _check_memory(preview: Preview, tried: TriedOut, checkup: Checkup) -> None:
     if not tried.peaks or free is None:
         checkup.add("note", "This system does not say how much memory is taken.")
         return
-    (backbone, method), peak = max(tried.peaks.items(), key=lambda item: item[1])
+    # Of the few samples that methods are tried out on there are next to no pairs.
+    compared = samples_compared(preview.plan.study, [run.order for run in preview.plan.runs])
+    pairs = {label: 2 * bytes_of_pairs(count) for label, count in compared.items()}
+    peaks = {names: peak + pairs.get(names[1], 0) for names, peak in tried.peaks.items()}
+    (backbone, method), peak = max(peaks.items(), key=lambda item: item[1])
     weights, trained = tried.weights[backbone, method]
     lanes, lane = preview.lanes, preview.plan.study.lanes
+    is_elsewhere = _gpus(lane) > machine.num_gpus()
     if machine.num_gpus():
         share = lane.gpus_per_worker if isinstance(lane.gpus_per_worker, float) else 1.0
         processes, where = max(1, int(1 / share)) if share else 1, "on one GPU"
     else:
         processes, where = lanes * lane.workers, "on this machine"
     needed = peak * processes
-    rest = max(0, peak - weights - 3 * trained)
+    rest = max(0, peak - weights - 3 * trained - pairs.get(method, 0))
+    compares = f"{size(pairs[method])} for all pairs of samples, " if method in pairs else ""
     checkup.add(
         "ok",
         f"A process takes up to {size(peak)}, with method '{method}' on '{backbone}': weights "
-        f"{size(weights)}, gradients {size(trained)}, AdamW's moments {size(2 * trained)}, and "
-        f"{size(rest)} for activations, images and libraries.",
+        f"{size(weights)}, gradients {size(trained)}, AdamW's moments {size(2 * trained)}, "
+        f"{compares}and {size(rest)} for activations, images and libraries.",
     )
     said = f"{processes} processes {where} take {size(needed)}; {size(free)} are free"
-    if needed > free:
+    if is_elsewhere:
+        checkup.add(
+            "note", "This machine lacks the GPUs of a lane; whether that fits is not known."
+        )
+    elif needed > free:
         hint = "Set lanes.count to fewer lanes, or training.batch_size to a smaller number"
+        if 2 * pairs.get(method, 0) > peak:
+            hint = "Give tasks fewer `shots`, or choose `form: primal`"
         checkup.add("problem", f"{said}. {hint}.")
     else:
         checkup.add("ok", f"{said}.")
@@ -320,19 +341,25 @@ def _check_folder(plan: Plan, out: str, checkup: Checkup) -> None:
 def _check_machine(lanes: Lanes, checkup: Checkup) -> None:
     checkup.about("Machine")
     checkup.add("ok", machine.devices())
-    gpus = lanes.gpus_per_worker
-    gpus = float(machine.num_gpus() > 0) if isinstance(gpus, str) else gpus
+    gpus = _gpus(lanes)
     cores = os.cpu_count() or 1
     said = f"A lane takes {lanes.cpus_per_worker * lanes.workers:g} of the CPU cores"
-    said += f" and {gpus * lanes.workers:g} of the GPUs"
+    said += f" and {gpus:g} of the GPUs"
     # Ray is started with more CPUs than there are if a number of lanes asks for them.
     has_cores = isinstance(lanes.count, int) or lanes.cpus_per_worker * lanes.workers <= cores
-    if has_cores and gpus * lanes.workers <= machine.num_gpus():
+    if has_cores and gpus <= machine.num_gpus():
         checkup.add("ok", f"{said}.")
     else:
+        # No problem of a study for a cluster; without --address `sweep run` says so at once.
         checkup.add(
-            "problem",
-            f"{said}, and this machine has {cores} and {machine.num_gpus()}; reduce "
-            "lanes.cpus_per_worker, gpus_per_worker or workers, or run it on a cluster.",
+            "note",
+            f"{said}, and this machine has {cores} and {machine.num_gpus()}: run it on a cluster "
+            "(--address), or reduce lanes.cpus_per_worker, gpus_per_worker or workers.",
         )
     checkup.add("ok", machine.versions())
+
+
+def _gpus(lanes: Lanes) -> float:
+    """Returns how many GPUs a lane takes; "auto" is resolved as on this machine."""
+    each = lanes.gpus_per_worker
+    return lanes.workers * (float(machine.num_gpus() > 0) if isinstance(each, str) else each)

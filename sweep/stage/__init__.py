@@ -9,6 +9,7 @@ DIAGNOSTICS = {
     "cka": "sweep.stage.diagnostics.cka:CKA",
     "features": "sweep.stage.diagnostics.embedded_samples:EmbeddedSamples",
     "mm_shap": "sweep.stage.diagnostics.mm_shap:MMShap",
+    "routing": "sweep.stage.diagnostics.routing:Routing",
     "ood": "sweep.stage.diagnostics.ood_detection:OODDetection",
 }
 """Diagnostics by name."""

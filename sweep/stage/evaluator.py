@@ -88,7 +88,7 @@ class Evaluator:
                     if diagnostic.needs_embeddings:
                         scores += diagnostic.of_embeddings(embedded, learnt)
             # Methods that choose weights by the task of a sample have no model as a whole.
-            if not self.trainer.method.uses_task_id and not only:
+            if not self.trainer.knows_task and not only:
                 for diagnostic in self.diagnostics:
                     scores += diagnostic.of_model()
         _check_finite(scores, embeddings)
@@ -101,9 +101,11 @@ class Evaluator:
         if only:
             tasks = [item for item in tasks if item[1].name in only]
         probes = [item for item in self.tasks if item[0] != "task"] if not only else []
-        groups = [*([item] for item in tasks), probes] if method.uses_task_id else [tasks + probes]
+        knows = self.trainer.knows_task
+        groups = [*([item] for item in tasks), probes] if knows else [tasks + probes]
         for group in groups:
-            method.select(group[0][1].name if group and group[0][0] == "task" else None)
+            is_task = knows and group and group[0][0] == "task"
+            method.select(group[0][1].name if is_task else None)
             with backbone.frozen_texts([task for _, task in group]):
                 yield group
         method.select(None)

@@ -1,13 +1,14 @@
 """Reads the test samples of a benchmark for evaluation and diagnostics."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
+from methods.backbones.base import UNDECIDED
 from methods.data import Batch, Task, batch_of
 from methods.seeds import derive_seed
 from sweep.pulse import PULSE
@@ -17,6 +18,20 @@ from sweep.study.evaluation import Evaluation
 from sweep.tasks.base import Benchmark
 from sweep.tasks.frozen_features import FrozenFeatures
 from sweep.tasks.pixels import Pixels
+
+
+@dataclass(frozen=True, eq=False)
+class TaskBatches:
+    """This worker's batches of a task, read anew each time they are gone through."""
+
+    samples: "TestSamples"
+    task: Task
+    """Whose test samples they are."""
+    asked: Task
+    """As which task they are asked about."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (replace(batch, task=self.asked) for batch in self.samples.batches(self.task))
 
 
 class TestSamples:
@@ -43,10 +58,19 @@ class TestSamples:
         Args:
             task: The task.
             answers: This worker's: ids of samples, and what was answered to them.
+
+        Raises:
+            FloatingPointError: scores of a sample were not finite; on every worker.
         """
         given = torch.empty(len(task.test), dtype=torch.int64)
         for ids, part in gather_object([(ids, part.cpu()) for ids, part in answers]):
             given[ids] = part
+        if undecided := int((given == UNDECIDED).sum()):
+            raise FloatingPointError(
+                f"the choices of task '{task.name}' have scores that are NaN or infinite, for "
+                f"{undecided} of {len(given)} test samples; lower the learning rate, or mend the "
+                "method"
+            )
         return given
 
     def pixels(self, task: Task) -> Pixels:

@@ -2,7 +2,8 @@
 
     choices     accuracy, and class_accuracy, the mean of the accuracies on single classes
     pairs       recall at 1, 5 and 10 of captions given an image (i2t_r1, ...) and of images given
-                a caption (t2i_r1, ...); recall, the mean of the two recalls at 1
+                a caption (t2i_r1, ...); recall, the mean of the two recalls at 1; of equal fits
+                any order counts as likely
     answers     those of sweep/stage/answer_scores.py that make sense for the references, and
                 likelihood, the mean over samples of exp(-loss)
 
@@ -26,10 +27,11 @@ from accelerate.utils import gather_object
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
+from methods.backbones.base import UNDECIDED
 from methods.data import Batch, Split, Task
 from sweep.stage.answer_scores import ANSWER_SCORES, applicable
 from sweep.stage.rows import mean_recall, share_right
-from sweep.stage.samples import TestSamples
+from sweep.stage.samples import TaskBatches, TestSamples
 
 RECALLS = (1, 5, 10)
 """The k of recall at k."""
@@ -122,9 +124,10 @@ class TaskScores:
         said = torch.zeros(width, dtype=torch.float64, device=self.backbone.device)
 
         def facts(batch: Batch, images: Tensor) -> tuple[Tensor, Tensor]:
-            texts = self.backbone.embed_texts(batch.targets).float()
+            losses = self.backbone.loss(batch).float()
+            texts = self.backbone.embed_texts(batch.targets).float()  # known from the loss
             said.add_(texts.double().sum(0))
-            return (images * texts).sum(1), self.backbone.loss(batch).float()
+            return (images * texts).sum(1), losses
 
         given, means = self._chosen(task, facts, task)
         text = (sum(gather_object([said.cpu()])) / len(given)).float()
@@ -140,10 +143,10 @@ class TaskScores:
         total = torch.zeros(2 + self.backbone.width, dtype=torch.float64)
         total, answers = total.to(self.backbone.device), []
         own = {choice: i for i, choice in enumerate(task.choices)}
-        known = torch.tensor([own.get(choice, -1) for choice in among.choices] + [-1])
-        for batch in self.samples.batches(task):
-            given = self.method.predict(replace(batch, task=among))
-            # Equal names are equal answers, whichever task they come from; -1 is the last place.
+        known = torch.tensor([own.get(choice, -1) for choice in among.choices] + [UNDECIDED, -1])
+        for batch, given in self.method.predictions(TaskBatches(self.samples, task, among)):
+            # Equal names are equal answers, whichever task they come from; what is no choice (-1,
+            # UNDECIDED) counts from the end.
             answers.append((batch.ids, known[given.cpu()] if task.choices else given))
             images = self.backbone.embed_images(batch.pixels).float()
             cosines, losses = facts(batch, images)
@@ -168,13 +171,15 @@ class TaskScores:
         images = torch.empty(len(split.pictures), texts.shape[1])
         for numbers, embeddings, rows in gather_object(parts):
             images[numbers], fit[numbers] = embeddings, rows
+        if bad := fit.numel() - int(fit.isfinite().sum()):
+            raise FloatingPointError(
+                f"the fit of images and captions of '{task.name}' is NaN or infinite in {bad} of "
+                f"{fit.numel()} places; lower the learning rate, or mend the method"
+            )
         right = relevant(split)
-        found = {"i2t": ranks(fit, right), "t2i": ranks(fit.T, right.T)}
-        metrics = {
-            f"{way}_r{k}": float((rank < k).double().mean())
-            for way, rank in found.items()
-            for k in RECALLS
-        }
+        ways = {"i2t": (fit, right), "t2i": (fit.T, right.T)}
+        hits = {f"{way}_r{k}": found_among(*both, k) for way, both in ways.items() for k in RECALLS}
+        metrics = {name: float(of_queries.mean()) for name, of_queries in hits.items()}
         shares = right.float()
         losses = [
             cross_entropy(table, target / target.sum(dim=1, keepdim=True))
@@ -182,12 +187,12 @@ class TaskScores:
         ]
         shown = torch.from_numpy(split.shown)
         own = torch.zeros(len(fit), dtype=torch.float64)
-        own.index_add_(0, shown, (found["t2i"] < 1).double())
+        own.index_add_(0, shown, hits["t2i_r1"])
         own /= torch.bincount(shown, minlength=len(fit))
         return Measured(
             metrics={"recall": (metrics["i2t_r1"] + metrics["t2i_r1"]) / 2} | metrics,
             counts={name: len(fit) for name in metrics if name.startswith("i2t")},
-            values=((found["i2t"] < 1).double() + own).div(2).numpy(),
+            values=(hits["i2t_r1"] + own).div(2).numpy(),
             cosine=float((images[shown] * texts).sum(1).mean()),
             loss=float(sum(losses)) / 2,
             image=images.mean(0),
@@ -218,7 +223,7 @@ class TaskScores:
         }
         mean = self._mean(total, len(answers))
         # CIDEr alone can be larger.
-        metrics = {name: min(1.0, float(found.mean())) for name, found in values.items()}
+        metrics = {name: min(float(each.mean()), 1.0) for name, each in values.items()}
         if "cider" in values:
             metrics["cider_uncut"] = float(values["cider"].mean())
         return Measured(
@@ -264,19 +269,36 @@ def relevant(split: Split) -> Tensor:
     return said[:, of_text]
 
 
-def ranks(fit: Tensor, right: Tensor) -> Tensor:
-    """Returns how many candidates are ahead of the best right one of every query: int64 [Q].
+def found_among(fit: Tensor, right: Tensor, k: int) -> Tensor:
+    """Returns the chance that a right candidate is among the k best of a query: float64 [Q].
+
+    That is 0 or 1, but where candidates fit equally well: then any order of those is as likely. Of
+    T candidates that tie with the best right one, R of them right, with m places left for them, it
+    is 1 - C(T - R, m) / C(T, m), so that a table of equal values is as good as chance.
 
     Args:
         fit: float [Q, N], higher is better.
         right: bool [Q, N], at least one per query.
+        k: 1 or more.
 
-    One candidate is ahead of another only if it is strictly better.
+    Returns:
+        NaN for a query with a fit that is NaN.
+
+    >>> fit = torch.tensor([[0.5, 0.5, 0.1], [0.2, 0.9, 0.2]])
+    >>> found_among(fit, torch.eye(3)[:2].bool(), k=1).tolist()
+    [0.5, 1.0]
     """
     best = fit.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
-    return (fit > best).sum(1)
+    places = k - (fit > best).sum(1)
+    ties = fit == best
+    tied, wrong = ties.sum(1).double(), (ties & ~right).sum(1).double()
+    missed = torch.ones_like(tied)
+    for place in range(k):  # each takes one of the candidates that are left
+        misses = ((wrong - place) / (tied - place).clamp(min=1)).clamp(min=0)
+        missed = torch.where(places > place, missed * misses, missed)
+    return (1 - missed).masked_fill(fit.isnan().any(1), torch.nan)
 
 
 def recall(fit: Tensor, right: Tensor, k: int) -> float:
-    """Returns recall at k: the share of queries with a right candidate among the k best."""
-    return float((ranks(fit, right) < k).double().mean())
+    """Returns recall at k, the mean over queries of `found_among`."""
+    return float(found_among(fit, right, k).mean())

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from methods.backbones.base import Backbone
 from methods.backbones.expert_files import load_expert
-from methods.base import State, tensors_of
+from methods.base import State
 from methods.data import Batch, Split, Stage, Task, batch_of
+from methods.held_tensors import tensors_of
 from methods.seeds import derive_seed
 from sweep.plan.units import Unit
 from sweep.pulse import PULSE
@@ -137,14 +138,15 @@ class Trainer:
         self.accelerator = accelerator
         self.cache = cache
         method = entry.kind
+        needs = method.needs(entry.options)
+        self.knows_task = method.knows_task(entry.options)
+        """Whether predictions use the task of test data."""
         backbone = source.load().to(accelerator.device)
         # Embeds with the untouched backbone, so it comes before the method changes it.
         self.reference = (
-            ReferencePool(study.reference_pool(), backbone, cache)
-            if "reference" in method.requires
-            else None
+            ReferencePool(study.reference_pool(), backbone, cache) if "reference" in needs else None
         )
-        self.generator = study.image_generator() if "generator" in method.requires else None
+        self.generator = study.image_generator() if "generator" in needs else None
         backbone.label_smoothing = study.training.label_smoothing
         self.towers = study.towers_of(entry) or {}
         if self.towers:
@@ -352,9 +354,11 @@ class Trainer:
         done = checkpoints.put_back(self.method, optimizer) if checkpoints else 0
         schedule = scheduled(optimizer, training, self.lr, stage.stream, done)
         self.backbone.meets_workers = True
+        broken = torch.zeros((), dtype=torch.int64, device=self.accelerator.device)
         for step, (task, ids) in enumerate(stage.stream[done:], done):
             self.crops.start(stage.seed, step)
             loss = self._backward(stage.tasks[task].batch(stage.shard(ids)))
+            broken += ~loss.isfinite()  # on the device, which nothing waits for
             self.method.after_backward()
             if training.clip_norm is not None:
                 self.accelerator.clip_grad_norm_(parameters, training.clip_norm)
@@ -365,10 +369,10 @@ class Trainer:
             PULSE.beat()
             if checkpoints and step + 1 < len(stage.stream):
                 checkpoints.after_step(step + 1, self.method, optimizer)
-        if not math.isfinite(float(loss)):
+        if count := max(gather_object([int(broken)])):
             raise FloatingPointError(
-                f"the loss is {float(loss)} at the end of training '{stage.task}'; "
-                f"lower the learning rate"
+                f"the loss was NaN or infinite in {count} of {len(stage.stream)} steps of training "
+                f"'{stage.task}'; lower the learning rate"
             )
 
     def _backward(self, batch: Batch) -> Tensor:

@@ -221,7 +221,7 @@ class RunFolder:
 
     def _results(self, records: Sequence[Record]) -> Iterator[pa.Table]:
         places = [
-            [place | self._stage_facts(place["prefix"]) for place in self._placed(record.key)]
+            [place | self._stage_facts(place) for place in self._placed(record.key)]
             for record in records
         ]
         rows = [self._rows(record) for record in records]
@@ -248,7 +248,7 @@ class RunFolder:
     def _write_failures(self, failed: dict[str, str]) -> None:
         rows = [
             placed
-            | self._stage_facts(placed["prefix"])
+            | self._stage_facts(placed)
             | {"value": float("nan"), "n": 0, "status": "failed", "error": error}
             for key, error in failed.items()
             for placed in self._placed(key)
@@ -280,8 +280,13 @@ class RunFolder:
                 "evaluate_seconds": record.seconds.get("evaluate", 0.0),
             }
 
-    def _stage_facts(self, prefix: list[str]) -> dict[str, Any]:
-        return {"stage": len(prefix), "trained_task": prefix[-1] if prefix else None}
+    def _stage_facts(self, placed: dict[str, Any]) -> dict[str, Any]:
+        prefix = placed["prefix"]
+        return {
+            "stage": len(prefix),
+            "trained_task": prefix[-1] if prefix else None,
+            "knows_task": self.plan.study.methods[placed["method"]].knows_task,
+        }
 
     def _placed(self, key: str) -> Iterable[dict[str, Any]]:
         for backbone, method, replicate, seed, prefix in self.places.get(key, ()):

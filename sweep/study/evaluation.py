@@ -60,7 +60,8 @@ class Evaluation(Section):
         description="What to measure besides scores and mean embeddings: which modality and which "
         "tower accuracy comes from (modality, towers, mm_shap), how far representations move "
         "(cka), embeddings of single samples (features), whether images of other tasks are told "
-        "apart from those of known ones (ood); or package.module:Class.",
+        "apart from those of known ones (ood), for whose task methods without task ids take a "
+        "sample (routing); or package.module:Class.",
     )
 
     @field_validator("score", mode="before")

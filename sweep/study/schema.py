@@ -25,10 +25,12 @@ from sweep.registry import check, parts, resolve
 from sweep.section import MOST, Section, explain, explain_all, named, whole_numbers
 from sweep.similarity import OF_EMBEDDINGS, OF_EXPERTS, OF_GRADIENTS
 from sweep.study.backbones import BackboneConfig
+from sweep.study.claims import check_answers, check_claims
 from sweep.study.evaluation import Evaluation
 from sweep.study.expert_sources import LoadedExperts, check_loadable
 from sweep.study.reading import read_yaml
 from sweep.study.reporting import Reporting
+from sweep.study.sharing import check_sharing
 from sweep.study.stopping import StoppingRule
 from sweep.study.training import Training, check_losses, check_precision
 from sweep.tasks.base import BenchmarkConfig, DataConfig, GeneratorConfig, ReferenceConfig
@@ -62,20 +64,32 @@ class MethodEntry(Section):
         kind: type[Method] = resolve("methods", self.method)
         return kind
 
+    @property
+    def needs(self) -> frozenset[Requirement]:
+        """What the study must provide beside the tasks."""
+        return self.kind.needs(self.options)
+
+    @property
+    def knows_task(self) -> bool:
+        """Whether its predictions use the task of test data."""
+        return self.kind.knows_task(self.options)
+
     @model_validator(mode="before")
     @classmethod
     def _options(cls, value: Any) -> Any:
         if not isinstance(value, dict) or not isinstance(value.get("method"), str):
             return value
+        kind = resolve("methods", value["method"])
+        check_claims(kind)
         if isinstance(value.get("options"), MethodConfig):
             return value
         options = {key: option for key, option in value.items() if key != "method"}
-        config = resolve("methods", value["method"]).Config
         try:
-            made = config.model_validate(whole_numbers(config, options))
-            return {"method": value["method"], "options": made}
+            made = kind.Config.model_validate(whole_numbers(kind.Config, options))
         except ValidationError as error:
-            raise InputError(explain(error, config)) from None
+            raise InputError(explain(error, kind.Config)) from None
+        check_answers(kind, made)
+        return {"method": value["method"], "options": made}
 
 
 class Similarities(Section):
@@ -108,7 +122,9 @@ class Lanes(Section):
     workers: int = Field(default=1, ge=1, le=MOST, description="Data-parallel workers of a lane.")
     cpus_per_worker: float = Field(default=1, ge=0, le=MOST)
     gpus_per_worker: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
-        default="auto", description="auto: 1 if the cluster has GPUs, else 0."
+        default="auto",
+        description="auto: 1 if the cluster has GPUs, else 0; where it has none yet, and has still "
+        "to grow, a number is needed.",
     )
     retries: int = Field(default=2, ge=0, description="How often to retry a stage that fails.")
     stage_timeout: Annotated[float, Field(gt=0)] | Literal["auto"] = Field(
@@ -216,6 +232,7 @@ class Study(Section):
                 f"lanes.workers {self.lanes.workers}."
             )
         kinds = {label: entry.kind for label, entry in self.methods.items()}
+        check_sharing(kinds)
         check_losses(self.training, self.lanes.workers, kinds)
         check_precision(self.training, self.backbones)
         generator = self.data().get("generator")
@@ -304,7 +321,7 @@ class Study(Section):
         return generator
 
     def _lacks(self, need: Requirement) -> str:
-        methods = [label for label, entry in self.methods.items() if need in entry.kind.requires]
+        methods = [label for label, entry in self.methods.items() if need in entry.needs]
         return (
             f"method '{methods[0]}' needs a {need}, and benchmark '{self.benchmark.name}' has "
             f"none; add '{need}:' to the study, its name one of {', '.join(parts(f'{need}s'))}."
@@ -312,7 +329,7 @@ class Study(Section):
 
     def data(self) -> dict[str, DataConfig]:
         """Returns where all data come from that this study's methods need, by section."""
-        needs = {need for entry in self.methods.values() for need in entry.kind.requires}
+        needs = {need for entry in self.methods.values() for need in entry.needs}
         found: dict[str, DataConfig] = {"benchmark": self.benchmark}
         if "reference" in needs:
             found["reference"] = self.reference_pool()

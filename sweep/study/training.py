@@ -1,7 +1,7 @@
 """Defines how every stage is trained: the section `training` of a study file."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -17,7 +17,12 @@ LATER = ("micro_batch", "checkpointing", "towers")
 class TaskTraining(Section):
     """Training settings of one task, wherever it stands in an order."""
 
-    lr: float | None = Field(default=None, gt=0)
+    lr: float | None = Field(
+        default=None,
+        gt=0,
+        description="In place of training.lr; a method with an lr of its own learns the task at as "
+        "many times that one.",
+    )
     steps: int | None = Field(default=None, ge=1, le=MOST)
 
 
@@ -27,8 +32,15 @@ class Training(Section):
     steps: int = Field(default=1000, ge=1, le=MOST, description="Optimiser steps of one task.")
     batch_size: int = Field(default=64, ge=1, le=MOST, description="Over all workers together.")
     lr: float = Field(default=1e-5, gt=0)
-    warmup_steps: int = Field(default=0, ge=0)
-    weight_decay: float = Field(default=0.0, ge=0)
+    warmup_steps: Annotated[int, Field(ge=0)] | Literal["auto"] = Field(
+        default="auto",
+        description="Steps in which the learning rate rises to lr; auto: a tenth of a task's.",
+    )
+    weight_decay: float = Field(
+        default=0.0,
+        ge=0,
+        description="Of matrices of the backbone; norms, biases, prompts and heads do not decay.",
+    )
     clip_norm: float | None = Field(default=None, gt=0, description="Largest gradient norm.")
     label_smoothing: float = Field(
         default=0.0,
@@ -86,9 +98,18 @@ class Training(Section):
         return special.steps if special and special.steps else self.steps
 
     def lr_of(self, task: str, method_lr: float | None) -> float:
-        """Returns the peak learning rate: the task's own, else the method's, else the study's."""
+        """Returns the peak learning rate: the task's, else the study's.
+
+        A method with a rate of its own, such as an adapter's, has that instead, multiplied by what
+        the task's rate is of the study's.
+        """
         special = self.per_task.get(task)
-        return special.lr if special and special.lr else method_lr or self.lr
+        lr = special.lr if special and special.lr else self.lr
+        return lr if method_lr is None else method_lr * (lr / self.lr)
+
+    def warmup_of(self, steps: int) -> int:
+        """Returns the steps of warm-up among the steps of a task."""
+        return steps // 10 if self.warmup_steps == "auto" else min(self.warmup_steps, steps)
 
     def cuts(self, workers: int) -> bool:
         """Returns whether a worker's share of a batch goes through the model in parts."""

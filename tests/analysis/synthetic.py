@@ -4,10 +4,11 @@ What a stage does depends on the state its prefix left and on noise drawn from (
 runs of one replicate share the noise of their common prefixes as real ones do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -99,8 +100,12 @@ def write_study(
     world: World = World(),
     methods: dict[str, Trainer] | None = None,
     backbones: Sequence[str] = ("tiny-clip",),
+    knows_task: Mapping[str, bool] = MappingProxyType({}),
 ) -> Path:
-    """Write the run folder of a finished study; `orders[r]` are the orders of replicate r."""
+    """Write the run folder of a finished study; `orders[r]` are the orders of replicate r.
+
+    Of methods that `knows_task` does not name, nothing is said.
+    """
     rows = []
     for backbone in backbones:
         for method, trainer in (METHODS if methods is None else methods).items():
@@ -110,6 +115,7 @@ def write_study(
                 for prefix in prefixes:
                     head = {"study": "synthetic", "backbone": backbone, "method": method}
                     head |= {"replicate": replicate, "seed": seed}
+                    head |= {"knows_task": knows_task.get(method)}
                     rows += stage_rows(head, prefix, world.after(trainer, seed, prefix))
     write_rows(out, rows)
     write_costs(out, rows)

@@ -11,6 +11,7 @@ import pytest
 
 from analysis import Answer, answers, combine, from_matrices, load, write_report
 from analysis.orders.order_models import order_models
+from analysis.orders.survival import survival_verdicts
 from analysis.report.panels.overview import Overview
 from analysis.report.study_statistics import StudyStatistics
 from analysis.report.text.answers import answers_of, spoken
@@ -197,7 +198,7 @@ def test_a_reference_is_never_the_most_accurate_method(tmp_path: Path) -> None:
 def test_what_the_order_changes_is_said_with_both_names(tmp_path: Path) -> None:
     study = _study(tmp_path_of_changing(tmp_path))
     answer = answers_of(study)[0]
-    (found,) = study.survival_verdicts
+    (found,) = survival_verdicts(study.survival)
     assert found.verdict == "no"
     assert answer.word == "No"
     (pair,) = found.changing

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from analysis import load
+from analysis.orders.survival import survival_verdicts
 from analysis.report.panels.overview import Overview
 from analysis.report.study_statistics import StudyStatistics
 from analysis.report.text.answers import answers_of
@@ -241,7 +242,8 @@ def _answers(said: Said, study: StudyStatistics) -> list[str]:
     wrong = ["an answer is nan"] if "nan" in whole.split() or "[nan" in whole else []
     told = {name for answer in (ranking, following) for name in BOLD.findall(answer.sentence)}
     wrong += [f"{name} is a reference and ranked" for name in told & study.references]
-    (verdict,) = study.survival_verdicts or [None]
+    backbones = {backbone for backbone, _ in study.groups}
+    (verdict,) = survival_verdicts(study.survival, backbones) or [None]
     decided = study.survival["verdict"].isin(["better", "equivalent"]).any()
     if ranking.word in ("Yes", "On average", "In part") and not decided:
         wrong.append(f"the ranking is {ranking.word}, and no pair is decided")

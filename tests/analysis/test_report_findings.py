@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.data.score_array import ACCURACY
+from analysis.report.figure_style import Looks
 from analysis.report.panels.accuracy_over_orders import AccuracyOverOrders
 from analysis.report.panels.all_contributions import AllContributions
 from analysis.report.panels.contribution_heatmap import ContributionHeatmap
@@ -50,6 +51,10 @@ def known(**statistics: Any) -> StudyStatistics:
         "moved": set(PAIRS),
         "baseline_first": PAIRS,
         "unmoved": [],
+        "methods": ["er", "lora"],
+        "terms": [["er", "lora"]],
+        "told": frozenset(),
+        "looks": Looks(["er", "lora"]),
     }
     return cast(StudyStatistics, SimpleNamespace(words=ACCURACY, **base | statistics))
 
@@ -82,7 +87,7 @@ def test_verdicts_against_the_baseline() -> None:
         ("lora", "average_accuracy", 0.0, NAN, NAN, "not tested"),
         ("lora", "learning", -0.2, -0.3, -0.1, "worse"),
     )
-    study = known(judged=judged, baseline="finetune", partners={"er": "finetune"})
+    study = known(judged=judged, baseline_called="finetune", partners={"er": "finetune"})
     assert PairedDifferences().finding(pd.DataFrame(), study) == (
         "Against finetune, better: er (+0.100 [+0.050, +0.150]); not tested: lora (+0.000)."
     )

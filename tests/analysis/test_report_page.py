@@ -27,6 +27,7 @@ from analysis.report.text.phrases import interval
 from analysis.report.text.sentences import findings
 from tests.analysis.embedded import write_embeddings
 from tests.analysis.ood_rows import write_ood
+from tests.analysis.routing_rows import write_routing
 from tests.analysis.synthetic import (
     METHODS,
     World,
@@ -128,6 +129,7 @@ def test_every_figure_has_a_place_a_caption_and_data(out: Path) -> None:
     write_similarity(out, {"image": np.random.default_rng(0).random((3, 3))}, orders, TASKS)
     write_embeddings(out, orders, ["finetune"], features=True)
     write_ood(out, TASKS, "finetune")
+    write_routing(out, (*TASKS, "digits"), "finetune")
     (out / "study.yaml").write_text("design: {orders: [published]}")
     page = page_of(out)
     ids = {attrs.get("id") for _, attrs in page.elements}

@@ -20,6 +20,7 @@ from analysis.report.study_statistics import StudyStatistics
 from analysis.version import __version__
 from tests.analysis.embedded import write_embeddings
 from tests.analysis.ood_rows import write_ood
+from tests.analysis.routing_rows import write_routing
 from tests.analysis.synthetic import (
     METHODS,
     World,
@@ -178,6 +179,7 @@ def test_every_figure_states_its_finding(tmp_path: Path, case: str) -> None:
         write_similarity(tmp_path, {"near": rng.random((3, 3))}, settings["orders"], TASKS)
         write_embeddings(tmp_path, settings["orders"], ["finetune"], features=True)
         write_ood(tmp_path, TASKS, "finetune")
+        write_routing(tmp_path, (*TASKS, "digits"), "finetune")
     study = StudyStatistics(load(str(tmp_path)))
     drawn = 0
     for panel in PANELS:

@@ -72,6 +72,14 @@ def test_the_job_is_accepted_and_grows() -> None:
     assert launched(read, 5) == {"spot-gpu": 5}
 
 
+def test_a_study_that_fails_is_not_started_again_and_a_lost_head_is() -> None:
+    """Each retry of the job is a new cluster; the submitter asks first whether the job is there."""
+    spec = load(KUBERAY)["spec"]
+    assert spec["backoffLimit"] == 0
+    assert spec["submissionMode"] == "K8sJobMode"
+    assert spec["submitterConfig"]["backoffLimit"] >= 1
+
+
 HEAD = "spec/rayClusterSpec/headGroupSpec"
 WORKER = "spec/rayClusterSpec/workerGroupSpecs/0"
 CONTAINER = f"{WORKER}/template/spec/containers/0"
@@ -93,6 +101,7 @@ CONTAINER = f"{WORKER}/template/spec/containers/0"
         (f"{WORKER}/template/spec/volumes/0/name", "studies", "no volumes"),
         (f"{WORKER}/template/spec/terminationGracePeriodSeconds", 10, "no room"),
         (f"{CONTAINER}/volumeMounts/0/mountPath", 1, "mountPath"),
+        (f"{CONTAINER}/env/1/valueFrom/secretKeyRef/key>name_of", None, "name_of"),
         (f"{CONTAINER}/lifecycle/preStop>prestop", None, "prestop"),
         (f"{CONTAINER}/lifecycle/preStop/exec/command/2", "ray drain; sleep 9", "drain"),
     ],

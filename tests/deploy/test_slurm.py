@@ -68,6 +68,10 @@ $PYTHON -c 'import ast, sys; ast.parse(sys.argv[1])' "$2" && grep -c "^ray start
 """,
     "scontrol": """#!/bin/bash
 echo "scontrol $*" >> "$NOTES"
+exit "$REQUEUE"
+""",
+    "squeue": """#!/bin/bash
+[ "$*" = "--noheader --jobs=$SLURM_JOB_ID --format=%T" ] && echo "$STATE"
 """,
 }
 """Programs of the machines, in place of what would be there."""
@@ -76,7 +80,9 @@ echo "scontrol $*" >> "$NOTES"
 class Job:
     """The script as SLURM runs it."""
 
-    def __init__(self, script: str, folder: Path, study: str, seconds_left: int) -> None:
+    def __init__(
+        self, script: str, folder: Path, study: str, state: str = "RUNNING", requeue: int = 0
+    ) -> None:
         self.notes = folder / "notes"
         programs = folder / "bin"
         programs.mkdir()
@@ -84,7 +90,7 @@ class Job:
             (programs / name).write_text(text)
             (programs / name).chmod(0o755)
         file = folder / "slurm.sh"
-        file.write_text(script)
+        file.write_text(re.sub(r"\bsleep 2\b", "sleep 0.2", script))  # nothing is slow to wait for
         python = Path(sys.executable).parent
         environment = {
             "PATH": f"{programs}:{python}:{os.environ['PATH']}",
@@ -96,16 +102,19 @@ class Job:
             "SLURM_JOB_NUM_NODES": "2",
             "SLURM_CPUS_PER_TASK": "8",
             "SLURM_GPUS_ON_NODE": "4",
-            "SLURM_JOB_END_TIME": str(int(time.time()) + seconds_left),
+            "STATE": state,
+            "REQUEUE": str(requeue),
         }
-        self.process = subprocess.Popen(
-            ["bash", str(file), "study.yaml", "/shared/study"],
-            env=environment,
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        self.log = folder / "log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                ["bash", str(file), "study.yaml", "/shared/study"],
+                env=environment,
+                cwd=folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def noted(self) -> list[str]:
         return self.notes.read_text().splitlines() if self.notes.exists() else []
@@ -132,7 +141,7 @@ class Job:
 def check(script: str, folder: Path) -> None:
     """Checks options, what is started where, and that nothing of Ray is left at the end."""
     check_options(script)
-    with Job(script, folder, "0", 3600) as job:
+    with Job(script, folder, "0") as job:
         assert job.process.wait(SECONDS) == 0
     noted = job.noted()
     for line in noted:
@@ -173,16 +182,28 @@ def check_options(script: str) -> None:
 
 
 def check_stop(
-    script: str, folder: Path, seconds_left: int = 100, patience: float = SECONDS
-) -> None:
-    """Tells a job to stop: the study stops before Ray does, and comes back if its time was up."""
-    with Job(script, folder, "long", seconds_left) as job:
+    script: str, folder: Path, state: str = "RUNNING", requeue: int = 0, patience: float = SECONDS
+) -> str:
+    """Tells a job to stop: the study stops before Ray does, and comes back if its time was up.
+
+    Args:
+        script: The script.
+        folder: An empty folder.
+        state: What SLURM says of the job then.
+        requeue: Exit code of `scontrol requeue`.
+        patience: Seconds that it may take.
+
+    Returns:
+        What the job has said.
+    """
+    with Job(script, folder, "long", state, requeue) as job:
         job.tell_to_stop()
         assert job.process.wait(patience) == 130
     noted = job.noted()
     assert noted.index("sweep stopped") < noted.index("ray stopped"), "not in order"
     requeued = [line for line in noted if line.startswith("scontrol")]
-    assert requeued == ([f"scontrol requeue {JOB}"] if seconds_left < 300 else [])
+    assert requeued == ([f"scontrol requeue {JOB}"] if state == "RUNNING" else []), "requeued"
+    return job.log.read_text()
 
 
 def test_it_runs_a_study_on_all_machines(tmp_path: Path) -> None:
@@ -193,12 +214,18 @@ def test_it_goes_back_into_the_queue_when_its_time_is_up(tmp_path: Path) -> None
     check_stop(SCRIPT, tmp_path)
 
 
-def test_it_does_not_come_back_when_it_is_cancelled(tmp_path: Path) -> None:
-    check_stop(SCRIPT, tmp_path, seconds_left=3600)
+@pytest.mark.parametrize("state", ["COMPLETING", "CANCELLED", ""])
+def test_it_does_not_come_back_when_it_is_cancelled(tmp_path: Path, state: str) -> None:
+    """Whatever time is left: scancel sends the signal that the end of the time sends."""
+    check_stop(SCRIPT, tmp_path, state)
+
+
+def test_it_says_so_if_slurm_does_not_take_it_back(tmp_path: Path) -> None:
+    assert "submit it again, and the study goes on" in check_stop(SCRIPT, tmp_path, requeue=1)
 
 
 def test_its_exit_code_is_that_of_the_study(tmp_path: Path) -> None:
-    with Job(SCRIPT, tmp_path, "1", 3600) as job:
+    with Job(SCRIPT, tmp_path, "1") as job:
         assert job.process.wait(SECONDS) == 1
     assert job.noted().count("ray stopped") == 2
 
@@ -212,7 +239,7 @@ def test_its_exit_code_is_that_of_the_study(tmp_path: Path) -> None:
         ("--relative=1", "--relativ=1"),
         ('--address="$address" "${ray', '--address="$host" "${ray'),
         ("temporary=/tmp/ray-", "temporary=/scratch/of/the/whole/group/temporary/ray-"),
-        ("fi\n\n# It stops", "done\n\n# It stops"),
+        ("fi\n\n# Stages", "done\n\n# Stages"),
         ('until [ "$(python', 'until true || [ "$(python'),
         ("trap finish EXIT", ""),
         ("    wait\n    srun", "    srun"),
@@ -232,9 +259,17 @@ def test_an_error_is_found(right: str, wrong: str, tmp_path: Path) -> None:
         ('kill -TERM "$driver" 2>', "true 2>"),
         ("    stopped=yes\n", ""),
         ('wait "$driver" || again=$?', "again=127"),
+        ("--format=%T", "--format=%t"),
     ],
 )
 def test_an_error_in_how_it_stops_is_found(right: str, wrong: str, tmp_path: Path) -> None:
     assert right in SCRIPT
     with pytest.raises((AssertionError, ValueError, subprocess.TimeoutExpired)):
         check_stop(SCRIPT.replace(right, wrong), tmp_path, patience=5)
+
+
+def test_a_cancelled_job_that_came_back_would_be_found(tmp_path: Path) -> None:
+    wrong = SCRIPT.replace('[ "$state" = RUNNING ]', "true")
+    assert wrong != SCRIPT
+    with pytest.raises(AssertionError, match="requeued"):
+        check_stop(wrong, tmp_path, "COMPLETING")

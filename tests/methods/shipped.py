@@ -15,9 +15,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "inflora": {"rank": 4, "alpha": 8.0},
     "weight_ensemble": {"every": 4},
     "ema": {"decay": 0.8},
-    "ewc": {"strength": 1e5},
-    "online_ewc": {"strength": 1e5},
-    "multimodal_ewc": {"strength": 100.0},
+    "ewc": {"strength": 3e4, "fisher_samples": 16},
+    "online_ewc": {"strength": 3e4, "fisher_samples": 16},
+    "mas": {"importance_samples": 16},
+    "multimodal_ewc": {"strength": 30.0, "fisher_samples": 16},
     "lwf": {"strength": 0.2},
     "modx": {"strength": 5.0},
     "er": {"memory": 24},
@@ -33,10 +34,19 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "diki": {"lr": 0.05},
     "dpw": {"lr": 0.05},
     "rail": {"width": 64},
-    "moe_adapters": {"experts": {"count": 4}, "selector": {"width": 4}, "lr": 0.03},
+    "moe_adapters": {
+        "experts": {"count": 4},
+        "selector": {"width": 4, "steps": 300, "lr": 0.005},
+        "lr": 0.03,
+    },
     "pam": {"lora": {"rank": 4, "alpha": 8.0}, "every": 2},
 }
 """A method that is not here takes its defaults."""
+OF_A_KIND = (
+    *("finetune", "individual", "ewc", "zscl", "gnsp", "er"),
+    *("pam", "diki", "moe_adapters", "rail", "ties"),
+)
+"""One or two of every family, for checks that are too many for all methods."""
 
 
 def study_of(models: Path, backbone: str, **changes: Any) -> Study:

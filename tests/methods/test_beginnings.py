@@ -9,6 +9,7 @@ import torch
 
 from methods.backbones import Backbone, load_backbone
 from methods.merging import beginnings
+from methods.merging.masked import Masked
 from methods.merging.task_vectors import TaskVectors
 from tests.methods.merges import method_of, vectors_of
 
@@ -30,7 +31,7 @@ def experts(tasks: tuple[str, ...], seed: int) -> TaskVectors:
 
 
 def merged(method: Any, vectors: TaskVectors) -> list[torch.Tensor]:
-    if method.uses_task_id:
+    if isinstance(method, Masked):
         unified = method.unify(vectors)
         parts = [*unified.masks.values(), unified.factors]
         return [*unified.vector.values(), *parts]

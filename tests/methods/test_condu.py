@@ -1,7 +1,5 @@
 """ConDU: unified and decoupled deltas, and who answers data of no learnt task."""
 
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from torch import Tensor
 
 from methods.data import Batch
 from methods.merging.condu import ConDU, unify
+from methods.merging.masked import unpacked
 from methods.merging.task_vectors import Vector
 from methods.testing.toy import toy_study
 from methods.testing.workbench import Workbench, state_in
@@ -30,7 +29,8 @@ def test_unified_by_hand() -> None:
     rows = torch.tensor([[1.0, 4.0, 1.0, 0.0], [3.0, -2.0, -1.0, 0.0]])
     unified = unify(("a", "b"), [("w", rows)])
     assert unified.vector["w"].tolist() == [3, 4, -1, 0]
-    assert unified.masks["w"].tolist() == [[True, True, False, False], [True, False, True, False]]
+    masks = unpacked(unified.masks["w"], rows[0].shape)
+    assert masks.tolist() == [[True, True, False, False], [True, False, True, False]]
     torch.testing.assert_close(unified.factors, torch.tensor([6 / 7, 6 / 4]))
     torch.testing.assert_close(unified.expert("b")["w"], torch.tensor([4.5, 0, -1.5, 0]))
 
@@ -71,11 +71,10 @@ def results(benches: dict[str, Workbench]) -> dict[str, Result]:
 
 
 @pytest.fixture(scope="module")
-def learnt(benches: dict[str, Workbench], results: dict[str, Result]) -> Iterator[ConDU]:
+def learnt(benches: dict[str, Workbench], results: dict[str, Result]) -> ConDU:
     method = benches["condu"].worker.trainer.method
     assert isinstance(method, ConDU)
-    with torch.no_grad():
-        yield method.eval()
+    return method.eval()
 
 
 def test_iterating_is_another_thing_from_three_tasks_on(benches: dict[str, Workbench]) -> None:
@@ -135,11 +134,46 @@ def test_a_sample_is_answered_alike_in_any_company(
 ) -> None:
     learnt.select(None)
     batch = batch_of(benches["condu"], "a")
-    alone = [
-        learnt.predict(replace(batch, pixels=batch.pixels[[i]], labels=batch.labels[[i]]))
-        for i in range(len(batch))
-    ]
+    alone = [learnt.predict(batch.rows(torch.tensor([i]))) for i in range(len(batch))]
     assert torch.equal(learnt.predict(batch), torch.cat(alone))
+
+
+def test_the_untouched_backbone_is_back_in_place(
+    benches: dict[str, Workbench], learnt: ConDU
+) -> None:
+    """Or the data of the next task would be asked of the last expert instead."""
+    batch = batch_of(benches["condu"], "c")
+    learnt.select(None)
+    plain = learnt.backbone.logits(batch)
+    learnt.predict(batch)
+    assert torch.equal(learnt.backbone.logits(batch), plain)
+
+
+@pytest.mark.parametrize("task", ["known", "inferred"])
+def test_every_expert_is_put_in_place_once_per_task(
+    models: Path, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not once per batch; and nothing depends on how samples are cut into batches."""
+    found, taken = [], []
+    for size in (8, 512):
+        study = toy_study(
+            models,
+            {"condu": {"experts": 2, "task": task}},
+            evaluation={"batch_size": size, "diagnostics": ["routing"]},
+        )
+        bench = Workbench(study, "condu")
+        bench.worker.load(bench.units(ORDER)[-1])
+        method, placed, texts = bench.worker.trainer.method, [], []
+        become, embed = method.become, method.backbone._embed_tokens
+        monkeypatch.setattr(method, "become", lambda v, p=placed, f=become: (p.append(v), f(v)))
+        monkeypatch.setattr(
+            method.backbone, "_embed_tokens", lambda t, p=texts, f=embed: (p.append(t), f(t))[1]
+        )
+        *_, last = bench.learn(ORDER).values()
+        found.append(last.record.scores)
+        taken.append((len(placed), len(texts)))
+    assert found[0] == found[1]
+    assert taken[0] == taken[1]
 
 
 def test_samples_ask_different_experts(benches: dict[str, Workbench], learnt: ConDU) -> None:

@@ -9,29 +9,19 @@ import pytest
 from methods import METHODS
 from methods.testing import MethodChecks, Workbench
 from methods.testing.checks import LONGER
-from methods.testing.toy import BACKBONES, OTHER_KINDS
-from tests.methods.shipped import OPTIONS, study_of
+from methods.testing.toy import BACKBONES, OTHER_KINDS, toy_study
+from tests.methods.shipped import OF_A_KIND, OPTIONS
 
-OF_A_KIND = (
-    *("finetune", "individual", "ewc", "zscl", "gnsp", "er"),
-    *("pam", "diki", "moe_adapters", "rail", "ties"),
-)
-"""These are checked on a fusion backbone too by the default suite, all others by the slow one."""
 STEERING = ("coop", "dualprompt", "diki", "dpw")
 """Prompts can only steer a model that sees something: with random weights the tiny LLaVA hardly
 does. That they learn on a fusion backbone is tested in test_prompts.py, with larger weights."""
-
-
 ALL_KINDS = (
-    *("finetune", "joint", "ewc", "mas", "multimodal_ewc", "lwf", "modx", "contrastive", "er"),
-    *("gnsp", "diki", "moe_adapters", "tall"),
+    *("finetune", "joint", "ewc", "multimodal_ewc", "lwf", "contrastive", "er", "diki", "tall"),
 )
 """These are checked on further kinds of tasks by the default suite, all others by hand (long)."""
-
 CHAOTIC = {("modx", "llava-answers")}
 """Its rows count where the largest entry is right; images that the tiny LLaVA hardly tells apart
 have entries that differ by rounding, so that two workers part from one after a few steps."""
-
 UNCHANGED_VISION = {
     "clip": ("zero_shot", "frozen_head", "coop", "rail"),
     "llava": (
@@ -43,7 +33,7 @@ UNCHANGED_VISION = {
 
 
 def checks_of(name: str) -> type[MethodChecks]:
-    """The checks of one shipped method."""
+    """The checks of one shipped method; slow on a fusion backbone, but for some of each family."""
     slow = () if name in OF_A_KIND else pytest.mark.slow
     settings = {
         "method": name,
@@ -65,9 +55,15 @@ globals().update({f"Test_{name}": checks_of(name) for name in METHODS})
 
 @cache
 def forgetting(models: Path, method: str) -> float:
-    """By how much accuracy on the tasks before the last fell since they were trained."""
+    """By how much accuracy on the tasks before the last fell since they were trained.
+
+    The Fisher information is that of all samples.
+    """
     orders = [list(order) for order in ("abc", "bca", "cab")]
-    study = study_of(models, "clip", training=LONGER, design={"name": "fixed", "orders": orders})
+    options = OPTIONS.get(method, {})
+    whole = {name: value for name, value in options.items() if name != "fisher_samples"}
+    design = {"name": "fixed", "orders": orders}
+    study = toy_study(models, {method: whole}, training=LONGER, design=design)
     falls, bench = [], Workbench(study, method)
     for order in study.blocks(study.benchmark.task_names())[0]:
         accuracy = bench.accuracy(order)

@@ -9,6 +9,7 @@ import torch
 from methods.prompts.dualprompt import DualPrompt
 from methods.testing.toy import BACKBONES, toy_study
 from methods.testing.workbench import Workbench, states_in
+from sweep.study.backbones import BackboneConfig, find_source
 from tests.methods.opened import about_to_learn, batch_of, bench_of, gradients
 
 OPTIONS: dict[str, Any] = {"general_layers": 1, "expert_layers": 1, "lr": 0.05}
@@ -63,6 +64,14 @@ def test_general_prompts_one_expert_and_its_key_learn(models: Path) -> None:
     torch.testing.assert_close(pull, similarity.mean())
 
 
-def test_a_backbone_with_too_few_layers_is_named(models: Path) -> None:
-    with pytest.raises(ValueError, match="too few attention layers"):
-        about_to_learn(bench_of(models, "clip", "dualprompt"), "a")
+@pytest.mark.parametrize(("backbone", "layers"), [("tiny-clip", (2, 1)), ("tiny-vlm", (1, 1))])
+def test_defaults_fit_a_backbone_with_few_layers(backbone: str, layers: tuple[int, int]) -> None:
+    untouched = find_source(BackboneConfig(path=backbone)).load()
+    dualprompt = DualPrompt(untouched, DualPrompt.Config())
+    assert (len(dualprompt.general.layers), len(dualprompt.expert.layers)) == layers
+
+
+@pytest.mark.parametrize("option", ["general_layers", "expert_layers"])
+def test_layers_that_are_not_there_are_refused(models: Path, option: str) -> None:
+    with pytest.raises(ValueError, match=r"too few .*: 3 are asked for, and 2 read images\."):
+        about_to_learn(bench_of(models, "clip", "dualprompt", **{option: 2}), "a")

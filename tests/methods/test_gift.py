@@ -1,6 +1,8 @@
 """GIFT against its definition."""
 
 import math
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from methods.testing.toy import BACKBONES, ToyGenerator, toy_study
 from methods.testing.workbench import Workbench, state_in
 from methods.tools.contrast import contrastive_loss
 from tests.methods.shipped import study_of
+from tests.methods.side_by_side import side_by_side
 
 ORDER = ("a", "b", "c")
 
@@ -25,8 +28,12 @@ def gift_of(bench: Workbench) -> GIFT:
 
 @pytest.fixture(params=BACKBONES)
 def gift(request: pytest.FixtureRequest, models: Path) -> GIFT:
-    """After two steps of the last stage of an order."""
-    study = study_of(models, request.param)
+    return in_last_stage(models, request.param)
+
+
+def in_last_stage(models: Path, backbone: str) -> GIFT:
+    """After the steps of the last stage of an order."""
+    study = study_of(models, backbone)
     bench = Workbench(study, "gift")
     order = study.benchmark.task_names()
     *past, last = bench.units(order)
@@ -89,6 +96,26 @@ def test_gradient_is_that_of_the_papers_loss(gift: GIFT) -> None:
             assert weight.grad is None or not weight.grad.any()
         elif not name.endswith("k_proj.bias"):  # softmax cancels it: its gradient is rounding noise
             torch.testing.assert_close(weight.grad, gradient, rtol=1e-3, atol=1e-5)
+
+
+def replayed_by(gift: GIFT, rank: int, workers: int) -> list[Tensor]:
+    """What a worker adds to gradients of zero, by what all of them have replayed."""
+    gift.stage = replace(gift.stage, rank=rank, world_size=workers)
+    share = gift.stage.shard(torch.arange(gift.stage.batch_size))
+    gift.loss(gift.stage.tasks[gift.stage.task].batch(share))
+    gift.zero_grad()
+    gift.after_backward()
+    return [torch.zeros_like(w) if w.grad is None else w.grad for w in gift.weights]
+
+
+def test_workers_add_the_gradient_of_the_whole_replay(gift: GIFT) -> None:
+    copies = [deepcopy(gift) for _ in range(3)]
+    whole = replayed_by(copies[2], 0, 1)
+    both = side_by_side(lambda rank: replayed_by(copies[rank], rank, 2))
+    names = [name for name, weight in gift.named_parameters() if weight.requires_grad]
+    for name, expected, *found in zip(names, whole, *both, strict=True):
+        for gradient in found if not name.endswith("k_proj.bias") else ():
+            torch.testing.assert_close(gradient, expected, rtol=2e-3, atol=1e-4)
 
 
 def shown(gift: GIFT) -> list[str]:

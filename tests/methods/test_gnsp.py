@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from methods.backbones.dual_encoder import DualEncoder
 from methods.regularisation.gnsp import null_space
 from methods.testing.toy import BACKBONES
 from methods.testing.workbench import Workbench
+from methods.tools.layer_inputs import input_grams, some_batches
 from methods.tools.low_rank import LoraOptions
 from tests.methods.opened import about_to_learn, batch_of, bench_of, gradients, learn_a_little
 
@@ -81,6 +83,35 @@ def test_only_projected_weights_move_from_the_second_task_on(bench: Workbench) -
     assert moved == set(bench.worker.trainer.method.projected.values())
 
 
+@pytest.mark.parametrize("lora", [None, LoraOptions(rank=4).model_dump()])
+def test_layers_of_the_paper(models: Path, lora: dict[str, Any] | None) -> None:
+    """Both layers of every MLP of the image tower, and its last projection, are trained alone."""
+    gnsp, stage = about_to_learn(
+        bench_of(models, "clip", "gnsp", layers="mlp", lora=lora), "a", "b"
+    )
+    blocks = len(gnsp.backbone.model.vision_model.encoder.layers)
+    names = {name.rpartition(".")[2] for name in gnsp.projected}
+    assert names == ({"fc1", "fc2"} if lora else {"fc1", "fc2", "visual_projection"})
+    assert len(gnsp.projected) == 2 * blocks + (lora is None)
+    assert set(gnsp.grams) == set(gnsp.projected)
+    before = {name: weight.clone() for name, weight in gnsp.named_parameters()}
+    learn_a_little(gnsp, stage)
+    moved = {name for name, weight in gnsp.named_parameters() if (weight != before[name]).any()}
+    assert moved == set(gnsp.projected.values())
+
+
+def test_layers_of_the_paper_have_to_be_there(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or else nothing would be trained from the second task on."""
+    whole = DualEncoder.adapted
+    monkeypatch.setattr(
+        DualEncoder, "adapted", lambda self: [name for name in whole(self) if ".mlp." not in name]
+    )
+    with pytest.raises(ValueError, match="no part called mlp; choose layers: all"):
+        about_to_learn(bench_of(models, "clip", "gnsp", layers="mlp"), "a")
+
+
 def test_weight_decay_moves_no_frozen_weight(models: Path) -> None:
     study = bench_of(models, "clip", "gnsp").plan.study
     training = study.training.model_copy(update={"weight_decay": 0.1})
@@ -129,6 +160,29 @@ def test_every_task_adds_as_much_to_the_grams(bench: Workbench) -> None:
         assert (gram - before[layer]).norm() == pytest.approx(1, rel=1e-4)
     assert not list(hooks(gnsp))
     assert gnsp.training
+
+
+def test_layers_with_the_same_inputs_have_one_matrix(bench: Workbench) -> None:
+    """Queries, keys and values; gate and up projections of a LLaMA."""
+    gnsp, stage = about_to_learn(bench, "a", "b")
+    state = {name: part for name, part in gnsp.state().items() if name.startswith("extra/gram/")}
+    groups = [name.removeprefix("extra/gram/").split("+") for name in state]
+    assert {tuple(sorted(n.rpartition(".")[2] for n in group)) for group in groups} == (
+        {("down_proj",), ("gate_proj", "up_proj"), ("o_proj",), ("k_proj", "q_proj", "v_proj")}
+        if any("gate" in name for name in gnsp.projected)
+        else {("fc1",), ("fc2",), ("out_proj",), ("k_proj", "q_proj", "v_proj")}
+    )
+    assert sorted(layer for group in groups for layer in group) == sorted(gnsp.projected)
+    before = dict(gnsp.grams)
+    gnsp.eval()
+    gnsp.load_state(gnsp.state())
+    assert all(torch.equal(gnsp.grams[layer], before[layer]) for layer in gnsp.projected)
+    # Layer by layer, as if each had a matrix of its own.
+    alone = input_grams(gnsp.backbone, gnsp.projected, some_batches(stage, 1000))
+    gnsp.train()
+    gnsp.after_task(stage)
+    for layer, gram in alone.items():
+        assert torch.equal(gnsp.grams[layer], before[layer] + gram / gram.norm())
 
 
 def test_aligns_pairs_and_takes_equal_captions_for_equally_right(models: Path) -> None:

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods import base
-from methods.base import State, on_disk
+from methods import held_tensors
+from methods.base import State
+from methods.held_tensors import on_disk
 from methods.tools.teacher import Teacher
 from sweep.stage.state_cache import StateCache
 from sweep.storage.store import Record, Store
@@ -66,7 +67,7 @@ def test_a_teacher_does_not_train_its_student(models: Path) -> None:
 def test_the_untouched_weights_are_in_a_file(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = large_state()
     assert on_disk(state) is state  # of which nobody needs a file
-    monkeypatch.setattr(base, "_SMALL", 0)
+    monkeypatch.setattr(held_tensors, "_SMALL", 0)
     held = on_disk(state)
     assert all(torch.equal(held[name], tensor) for name, tensor in state.items())
     assert all(file_behind(held[name]).endswith("(deleted)") for name in held)
@@ -87,7 +88,7 @@ def test_without_room_on_the_disk_they_stay_in_memory(monkeypatch: pytest.Monkey
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(base, "_SMALL", 0)
+    monkeypatch.setattr(held_tensors, "_SMALL", 0)
     monkeypatch.setattr("safetensors.torch.save_file", full)
     state = large_state()
     assert on_disk(state) is state

@@ -1,5 +1,6 @@
 """What the Fisher information is measured to be, against what it is."""
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from methods.data import Batch, Stage
 from methods.regularisation.importance import FisherConfig, draw_labels, fisher
 from methods.testing.toy import BACKBONES
 from tests.methods.opened import about_to_learn, bench_of
+from tests.methods.side_by_side import side_by_side
 from tests.methods.test_penalty import agree
 
 
@@ -36,11 +38,15 @@ class Few:
         return batch
 
 
+def in_task_b(models: Path, backbone: str) -> tuple[Any, Stage]:
+    """A method in the middle of task b, of which there are eight samples."""
+    method, stage = about_to_learn(bench_of(models, backbone, "ewc"), "a", "b")
+    return method, replace(stage, tasks={"b": Few(stage.tasks["b"], 8)})
+
+
 @pytest.fixture(params=list(BACKBONES))
 def learning(request: pytest.FixtureRequest, models: Path) -> tuple[Any, Stage]:
-    """A method in the middle of task b, of which there are eight samples."""
-    method, stage = about_to_learn(bench_of(models, request.param, "ewc"), "a", "b")
-    return method, replace(stage, tasks={"b": Few(stage.tasks["b"], 8)})
+    return in_task_b(models, request.param)
 
 
 def measured(learning: tuple[Any, Stage], **options: Any) -> list[Tensor]:
@@ -72,6 +78,18 @@ def test_ignores_the_batch_size_and_divides_among_workers(learning: tuple[Any, S
         for rank in range(2)
     ]
     assert agree([a + b for a, b in zip(*shares, strict=True)], whole)
+
+
+def test_workers_have_the_information_of_all_samples(learning: tuple[Any, Stage]) -> None:
+    method, stage = learning
+    whole = measured(learning, fisher_batch=3)
+    copies = [deepcopy(method) for _ in range(2)]
+    both = side_by_side(
+        lambda rank: measured(
+            (copies[rank], replace(stage, rank=rank, world_size=2)), fisher_batch=3
+        )
+    )
+    assert all(agree(found, whole) for found in both)
 
 
 @pytest.mark.parametrize(("count", "drawn"), [(5, 5), (1024, 8)])
@@ -127,25 +145,38 @@ class Softmax:
         return self.inputs.square().T @ (p * (1 - p)) / len(self)
 
 
+def estimate(model: Softmax, seed: int, **options: Any) -> Tensor:
+    stage: Any = SimpleNamespace(
+        task="t",
+        tasks={"t": model},
+        rank=0,
+        world_size=1,
+        generator=lambda _: torch.Generator().manual_seed(seed),
+    )
+    return fisher(model, [model.weight], stage, FisherConfig(**options))[0]  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("group", [1, 7])
 def test_drawn_labels_estimate_it_without_bias_in_groups_of_any_size(group: int) -> None:
     """The mean over seeds is within its error of what is known."""
     model, draws = Softmax(), 400
-    config = FisherConfig(fisher_batch=group)
-
-    def estimate(seed: int) -> Tensor:
-        stage: Any = SimpleNamespace(
-            task="t",
-            tasks={"t": model},
-            rank=0,
-            world_size=1,
-            generator=lambda _: torch.Generator().manual_seed(seed),
-        )
-        return fisher(model, [model.weight], stage, config)[0]  # type: ignore[arg-type]
-
-    estimates = torch.stack([estimate(seed) for seed in range(draws)])
+    estimates = torch.stack([estimate(model, seed, fisher_batch=group) for seed in range(draws)])
     error = estimates.std(dim=0) / draws**0.5
     assert float(((estimates.mean(dim=0) - model.information()) / error).abs().max()) < 4
+
+
+def test_by_default_every_sample_has_a_gradient() -> None:
+    """Of 320 samples single gradients are several times as near to what is known as ten sums."""
+    model = Softmax()
+    model.inputs = torch.randn(320, 4, generator=torch.Generator().manual_seed(2))
+    known = model.information()
+    alone, grouped = (
+        sum(float((estimate(model, seed, **options) - known).norm()) for seed in range(20))
+        / float(20 * known.norm())
+        for options in ({}, {"fisher_batch": 32})
+    )
+    assert alone < 0.15
+    assert grouped > 3 * alone
 
 
 def test_labels_are_drawn_from_the_softmax() -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from methods.backbones.loading import load_backbone
 from methods.testing.toy import BACKBONES
 from methods.tools.low_rank import lora_layers
 from tests.methods.opened import about_to_learn, batch_of, bench_of, learn_a_little
@@ -70,6 +71,36 @@ def test_updates_of_all_tasks_together_exceed_the_rank(models: Path, name: str) 
             )
         )
     assert ranks == [2, 4]
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_state_holds_factors_of_which_the_weights_are_made(
+    models: Path, backbone: str, name: str
+) -> None:
+    """They are those of merging task by task, without anything loaded in between, bit for bit."""
+    options = METHODS[name] | {"rank": 2}
+    method, stage = about_to_learn(bench_of(models, backbone, name, **options), "a")
+    sizes = []
+    for _ in range(3):
+        learn_a_little(method, stage, lr=1.0)
+        method.after_task(stage)
+        state = method.state()
+        sizes.append(sum(p.numel() for n, p in state.items() if "/merged/" in n))
+        method.before_task(stage)
+    weights = {layer: weight.clone() for layer, weight in method.merged.items()}
+    adapted = sum(sum(weight.shape) for weight in weights.values())
+    assert sizes == [2 * adapted, 4 * adapted, 6 * adapted]
+    fresh, _ = about_to_learn(bench_of(models, backbone, name, **options), "a")
+    assert not all(torch.equal(fresh.merged[layer], weights[layer]) for layer in weights)
+    for one in (method, fresh):
+        one.load_state(state)
+        assert all(torch.equal(one.merged[layer], weights[layer]) for layer in weights)
+        assert all(torch.equal(part, state[part_of]) for part_of, part in one.state().items())
+    method.reset(0)
+    untouched = load_backbone(str(models / backbone))
+    for layer, weight in method.merged.items():
+        own = untouched.get_submodule(layer.removeprefix("backbone."))
+        assert torch.equal(weight, own.weight)
 
 
 def test_one_adapter_for_all_tasks_leaves_the_weights_alone(models: Path) -> None:

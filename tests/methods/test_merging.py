@@ -1,5 +1,7 @@
 """Rules that merge experts: by hand, against peft, and what they promise about order."""
 
+import weakref
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from peft.utils import merge_utils
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from methods import METHODS
 from methods.backbones import Backbone, load_backbone
 from methods.merging.base import Merging
-from methods.merging.masked import Masked
+from methods.merging.masked import Masked, packed, unpacked
 from methods.merging.ties import agreed_mean, smallest_kept, trim
 from sweep.registry import resolve
 from tests.methods.merges import crowds, merge, method_of, stage_of, vectors_of
@@ -100,8 +105,110 @@ def test_ties_elects_the_sign_of_larger_mass() -> None:
 
 def test_entries_equal_to_the_smallest_one_kept_are_kept() -> None:
     vector = torch.tensor([3.0, -1.0, 1.0, 0.5])
-    limit = smallest_kept(vector, 0.5)
+    limit = smallest_kept([vector], 0.5)
     assert trim(vector[None], torch.tensor([limit]))[0].tolist() == [3, -1, 1, 0]
+
+
+@given(
+    seed=st.integers(0, 999),
+    sizes=st.lists(st.integers(1, 40), min_size=1, max_size=4),
+    density=st.floats(0.01, 1),
+    repeats=st.booleans(),
+)
+def test_smallest_kept_is_that_of_all_entries_sorted(
+    seed: int, sizes: list[int], density: float, repeats: bool
+) -> None:
+    weights = [floats(seed + i, size, 2) * 10 ** (i - 2) for i, size in enumerate(sizes)]
+    if repeats:
+        weights = [weight.round() for weight in weights]
+    entries = sorted(torch.cat([w.flatten() for w in weights]).abs().tolist(), reverse=True)
+    kept = max(1, int(density * len(entries)))
+    assert smallest_kept(weights, density) == entries[kept - 1]
+
+
+@given(seed=st.integers(0, 99), shape=st.lists(st.integers(1, 9), min_size=1, max_size=3))
+def test_masks_are_kept_as_bits(seed: int, shape: list[int]) -> None:
+    masks = floats(seed, 3, *shape) > 0
+    bits = packed(masks)
+    assert torch.equal(unpacked(bits, masks.shape[1:]), masks)
+    assert bits.nbytes == 3 * -(-masks[0].numel() // 8)
+
+
+@pytest.mark.parametrize("name", ["average", "ties", "consensus", "dare", "randmix", "magmax"])
+def test_one_weight_after_the_other_is_merged(models: Path, name: str) -> None:
+    """Of what has been merged no more than the last weight is still in memory."""
+    method = method_of(name, load_backbone(str(models / "clip")))
+    start = method.state()
+    moved = {key: part + floats(0, *part.shape) for key, part in start.items()}
+    merged = method.merge(method.vectors({"a": moved, "b": start}, stage_of("ab")))
+    alive: list[Any] = []
+
+    class Watched(Mapping[str, Tensor]):
+        def __getitem__(self, weight: str) -> Tensor:
+            assert sum(one() is not None for one in alive) <= 1
+            change = merged[weight]
+            alive.append(weakref.ref(change))
+            return change
+
+        def __iter__(self) -> Iterator[str]:
+            return iter(merged)
+
+        def __len__(self) -> int:
+            return len(merged)
+
+    method.become(Watched())
+    assert len(alive) == len(start)
+    with torch.no_grad():
+        for key in list(start)[:5]:
+            now = method.get_parameter(key.removeprefix("weights/"))
+            assert torch.equal(now, start[key] + merged[key.removeprefix("weights/")])
+
+
+class PeakOfDevice(TorchDispatchMode):
+    """The most bytes that results of operations take at a time; those of `Tensor.cpu` do not count.
+
+    What is on the CPU from the start counts as copied to the device where something is done to it.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self.most = 0
+        self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
+        monkeypatch.setattr(Tensor, "cpu", lambda tensor: self._moved_away(tensor))
+
+    def _moved_away(self, tensor: Tensor) -> Tensor:
+        copy = tensor.clone()
+        del self._alive[copy.untyped_storage()._cdata]
+        return copy
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = {one.untyped_storage()._cdata for one in tree_leaves(args) if torch.is_tensor(one)}
+        made = func(*args, **(kwargs or {}))
+        for one in filter(torch.is_tensor, tree_leaves(made)):
+            storage = one.untyped_storage()
+            if storage._cdata not in given:
+                self._alive[storage._cdata] = StorageWeakRef(storage), storage.nbytes()
+        self._alive = {key: kept for key, kept in self._alive.items() if not kept[0].expired()}
+        self.most = max(self.most, sum(size for _, size in self._alive.values()))
+        return made
+
+
+@pytest.mark.parametrize("name", MERGING)
+def test_a_merge_takes_as_much_of_a_device_for_many_weights_as_for_few(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    peaks = []
+    for count in (3, 12):
+        method = method_of(name, backbone)
+        vectors = vectors_of({f"w{i}": floats(i, 3, 64, 64).tolist() for i in range(count)})
+        with PeakOfDevice(monkeypatch) as device:
+            merged = method.merge(vectors)
+            if isinstance(method, Masked):
+                merged = method.unified.expert("b")
+            for weight in merged:
+                merged[weight].add(1)
+        peaks.append(device.most)
+    assert peaks[1] < 1.1 * peaks[0]
 
 
 def test_each_expert_is_measured_once(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,6 +282,16 @@ def test_dare_that_drops_nothing_is_what_follows(
     expected = merge(method_of(same_as, backbone, **options), made)["w"]
     merged = merge(method_of("dare", backbone, drop=0.0, then=then), made)["w"]
     torch.testing.assert_close(merged, expected)
+
+
+def test_dare_with_ties_is_as_long_as_ties(backbone: Backbone) -> None:
+    """Where all experts agree, both are what they agree on; entries that all drop are zero."""
+    tau = floats(0, 1, 4000)[0]
+    made, drop = {"w": tau.expand(6, 4000).tolist()}, 0.5
+    merged = merge(method_of("dare", backbone, drop=drop, then="ties"), made)["w"]
+    kept = merged != 0
+    torch.testing.assert_close(merged[kept], tau[kept])
+    assert abs(float((~kept).float().mean()) - drop**6) < 0.02
 
 
 def test_chances_belong_to_replicate_task_and_weight() -> None:

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from methods.data import Batch, Stage
 from methods.regularisation.importance import FisherConfig, chances_of_rows, fisher
 from methods.testing import two_workers
-from methods.testing.checks import distance
+from methods.testing.looks import distance
 from methods.testing.toy import OTHER_KINDS, toy_study
 from methods.testing.trained import LABEL, study_of
 from methods.testing.workbench import Workbench, same
@@ -99,7 +99,8 @@ def test_tokens_weigh_a_sample_and_not_the_other_way_round(models: Path) -> None
     expected = [torch.zeros_like(weight) for weight in weights]
     for i in range(len(data)):
         logits = backbone.logits(data.batch(torch.tensor([i])))
-        length = logits.square().sum(dim=1).mean()
+        rest = logits - logits.mean(dim=1, keepdim=True)
+        length = rest.square().mean()
         for total, gradient in zip(expected, grads(length, weights), strict=True):
             total += gradient.abs() / len(data)
     method.importance = []

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from methods.adapters.ddas import errors
 from methods.adapters.mixture_of_experts import ExpertOptions, Mixture, Noise
 from methods.adapters.moe_adapters import MoEAdapters
 from methods.backbones.prompting import Route
@@ -182,8 +183,33 @@ def test_strangers_meet_the_untouched_backbone(models: Path, backbone: str) -> N
     for batch in questions(bench).values():
         assert torch.equal(moe.backbone.logits(batch), plainly(moe, batch))
     moe.learnt["a"]["threshold"] = torch.tensor(1.0)
+    moe.of_no_task["output"].fill_(-torch.inf)  # it reconstructs nothing
     for batch in questions(bench).values():
         assert not torch.equal(moe.backbone.logits(batch), plainly(moe, batch))
+
+
+def test_what_the_autoencoder_of_no_task_takes_meets_the_untouched_backbone(
+    models: Path, backbone: str
+) -> None:
+    bench = opened(models, backbone)
+    moe = learnt(bench, "a", "b")
+    for task in "ab":
+        moe.learnt[task]["threshold"] = torch.tensor(torch.inf)
+    moe.of_no_task |= {"encoder": moe.of_no_task["encoder"] * 0}
+    for batch in questions(bench).values():
+        found = moe.backbone.route(batch.pixels)
+        assert found
+        query = moe.backbone.untouched(batch.pixels)
+        own = torch.stack([errors(moe.learnt[task], query) for task in "ab"]).amin(dim=0)
+        assert torch.equal(found.weight, (own < errors(moe.of_no_task, query)).float())
+
+
+def test_known_tasks_need_no_reference_pool(models: Path) -> None:
+    known, inferred = (opened(models, "clip", task=task) for task in ("known", "inferred"))
+    assert "reference" not in known.plan.study.data()
+    assert "reference" in inferred.plan.study.data()
+    state = list(states_in(known.learn(("a",))).values())[-1]
+    assert not any("encoder" in name for name in state)
 
 
 def test_a_sample_is_answered_alone_as_among_others(models: Path, backbone: str) -> None:
@@ -221,7 +247,11 @@ def test_selectors_know_nothing_of_the_order(models: Path) -> None:
     for order in (("a", "b"), ("b", "a")):
         state = list(states_in(bench.learn(order)).values())[-1]
         found.append(
-            {f"{task}/{part}": state[f"extra/{task}/{part}"] for task in "ab" for part in parts}
+            {
+                name: state[f"extra/{name}"]
+                for part in parts
+                for name in (f"a/{part}", f"b/{part}", f"none.{part}")
+            }
         )
     assert same(*found)
 

@@ -116,7 +116,7 @@ def test_consistency_is_about_right_matches_only() -> None:
     [
         ({"strength": 0.0, "consistency": 0.0}, 0),
         ({"strength": 0.0, "consistency_every": 3}, 2),
-        ({"consistency": 0.0, "fisher_batch": 16}, 4 * len(ORDER)),
+        ({"consistency": 0.0, "fisher_batch": 16, "fisher_samples": 64}, 4 * len(ORDER)),
     ],
 )
 def test_what_is_switched_off_costs_nothing(

@@ -17,7 +17,7 @@ RANK = 4
 
 def learnt(models: Path, backbone: str = "clip", **options: Any) -> Workbench:
     """What is left of learning all tasks, in stages long enough to turn a subspace."""
-    study = bench_of(models, backbone, "o_lora", rank=RANK, **options).plan.study
+    study = bench_of(models, backbone, "o_lora", rank=RANK, lr=None, **options).plan.study
     training = study.training.model_copy(update={"steps": 40, "batch_size": 8})
     bench = Workbench(study.model_copy(update={"training": training}), "o_lora")
     bench.learn(study.benchmark.task_names())

@@ -12,6 +12,7 @@ from methods.testing import MethodChecks
 from methods.testing.toy import BACKBONES
 from methods.testing.workbench import same, state_in
 from tests.methods.opened import about_to_learn, bench_of, learn_a_little
+from tests.methods.shipped import OPTIONS
 
 METHODS = ("ewc", "online_ewc", "si", "mas", "multimodal_ewc", "l2_sp")
 ORDER = ("a", "b")
@@ -67,7 +68,8 @@ def test_first_task_is_plain_finetuning(models: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_protects_the_factors_of_an_adapter(models: Path, name: str, tmp_path: Path) -> None:
-    adapted = {"method": name, "options": {"lora": {"rank": 2}}}
+    options = OPTIONS.get(name, {}) | {"lora": {"rank": 2}}
+    adapted = {"method": name, "options": options}
     type("Checks", (MethodChecks,), adapted)().test_resume_is_exact("clip", tmp_path)
-    *_, result = bench_of(models, "clip", name, lora={"rank": 2}).learn(ORDER).values()
+    *_, result = bench_of(models, "clip", name, **options).learn(ORDER).values()
     assert all(".lora_" in key for key in state_in(result))

@@ -11,16 +11,19 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import Ridge as LinearRidge
 from torch import Tensor
 
-from methods.analytic.rail import RAIL
+from methods.analytic.rail import RAIL, RAILConfig
 from methods.analytic.ridge import Dual, Primal, Ridge
 from methods.base import State
 from methods.testing.toy import BACKBONES
 from methods.testing.workbench import Workbench, same
 from methods.tools.image_features import image_features
+from sweep.errors import InputError
+from sweep.measuring.checking import check_samples
 from tests.methods.opened import asked, bench_of
 from tests.sweep.plans import plan_of
 from tests.sweep.plans import study_of as planned
@@ -127,7 +130,7 @@ def test_every_order_gives_the_same_predictor(
 def test_a_known_task_is_answered_by_both_together(
     models: Path, backbone: str, options: dict[str, Any]
 ) -> None:
-    bench = bench_of(models, backbone, "rail", beta=0.3, **options)
+    bench = bench_of(models, backbone, "rail", **options)
     rail = after(bench, *tasks_of(bench))
     rail.eval()
     batch = asked(bench, "a")
@@ -137,16 +140,21 @@ def test_a_known_task_is_answered_by_both_together(
         )
         @ rail.solution["weights/a"]
     )
-    fused = 0.7 * rail.backbone.logits(batch).softmax(dim=1) + 0.3 * adapter
-    assert torch.equal(rail.predict(batch), fused.argmax(dim=1))
-    assert not torch.equal(rail.predict(batch), rail.backbone.predict(batch))
+    answers = [rail.backbone.predict(batch).tolist()]
+    for beta in (0.02, 0.3, 0.98):
+        rail.config = rail.config.model_copy(update={"beta": beta})
+        fused = (1 - beta) * rail.backbone.logits(batch).double().softmax(dim=1) + beta * adapter
+        answers.append(rail.predict(batch).tolist())
+        assert answers[-1] == fused.argmax(dim=1).tolist()
+    assert answers[1] != answers[3]  # so that it matters whose share is which
+    assert answers[0] != answers[3]
 
 
-@pytest.mark.parametrize("domain", ["known", "inferred"])
+@pytest.mark.parametrize("task", ["known", "inferred"])
 def test_what_was_not_learnt_is_answered_by_the_untouched_backbone(
-    models: Path, backbone: str, domain: str
+    models: Path, backbone: str, task: str
 ) -> None:
-    bench = bench_of(models, backbone, "rail", width=64, domain=domain)
+    bench = bench_of(models, backbone, "rail", width=64, task=task)
     bench.learn(tasks_of(bench)[:1])
     unit = bench.units(tasks_of(bench)[:1])[0]
     state = bench.worker.compute(unit, lambda _: {}).state
@@ -157,7 +165,7 @@ def test_what_was_not_learnt_is_answered_by_the_untouched_backbone(
         assert torch.equal(
             rail.predict(asked(bench, task)), rail.backbone.predict(asked(bench, task))
         )
-    if domain == "known":
+    if task == "known":
         rail = after(bench, "a").eval()
         for task in ("b", "suite"):
             batch = asked(bench, task)
@@ -169,7 +177,7 @@ def test_an_unknown_task_competes_with_all_that_were_learnt(
     models: Path, backbone: str, own: str
 ) -> None:
     """Worked out sample by sample, with and without its task among those learnt."""
-    bench = bench_of(models, backbone, "rail", width=64, domain="inferred")
+    bench = bench_of(models, backbone, "rail", width=64, task="inferred")
     rail = after(bench, "b").eval()
     rail.learnt["b"] = replace(rail.learnt["b"], choices=("green", "color", "what"))
     batch = replace(asked(bench, own), task=bench.worker.benchmark.tasks["a"])
@@ -214,3 +222,39 @@ def test_steps_are_refused(models: Path) -> None:
     bench = bench_of(models, "clip", "rail", width=64)
     with pytest.raises(TypeError, match="step"):
         after(bench, "a").loss(asked(bench, "a"))
+
+
+@pytest.mark.parametrize("form", FORMS, ids=["primal", "dual"])
+def test_solving_leaves_summaries_as_they_are(form: Ridge) -> None:
+    """They may be the very tensors that serve the next set of tasks."""
+    summaries = {task: form.summarise(*data, seed=1) for task, data in samples(3).items()}
+    before = {task: {n: part.clone() for n, part in s.items()} for task, s in summaries.items()}
+    form.solve(summaries, torch.device("cpu"))
+    assert all(same(summaries[task], before[task]) for task in summaries)
+
+
+def test_a_matrix_of_all_pairs_that_fits_nowhere_is_refused(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The toy has 96 samples per task: 288 of them have 82944 pairs."""
+    orders = [("a", "b", "c"), ("c", "b", "a")]
+    for rows, refused in ((288, False), (287, True)):
+        monkeypatch.setattr("methods.analytic.rail._MOST_ROWS", rows)
+        for form in ("primal", "dual"):
+            study = bench_of(models, "clip", "rail", form=form).plan.study
+            if not (refused and form == "dual"):
+                check_samples(study, orders)
+                continue
+            with pytest.raises(InputError, match=r"'rail' .* 0 GB for 288 .* at most 287 ") as said:
+                check_samples(study, orders)
+            assert str(said.value).count(". ") == 0
+            check_samples(study, [("a", "b")])
+
+
+def test_as_many_units_are_allowed_as_samples() -> None:
+    samples = RAIL.most_samples(RAILConfig(form="dual"))
+    assert samples is not None
+    assert 8 * samples**2 <= 64 * 2**30 < 8 * (samples + 1) ** 2
+    assert RAILConfig(width=samples).width == samples
+    with pytest.raises(ValidationError, match="width"):
+        RAILConfig(width=samples + 1)

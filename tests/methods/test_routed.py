@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import expit
 from scipy.stats import multivariate_normal
 
 from methods.base import State
@@ -92,6 +93,31 @@ def test_images_go_to_the_task_they_look_like_and_strangers_nowhere(
     )
     strange = routed.choose(routed.backbone.query(noise)).weight.mean()
     assert strange < 0.1 < 0.7 < min(weights.values())
+
+
+@pytest.mark.parametrize("method", ROUTED)
+def test_prompts_count_by_the_papers_weight(models: Path, method: str) -> None:
+    """w = sigmoid(log p / D - 1), with densities of scipy's; the - 1 halves what is half known."""
+    bench = bench_of(models, "clip", method, epsilon=1e-2)
+    bench.learn(("a", "b", "c"))
+    routed = bench.worker.trainer.method
+    assert isinstance(routed, Routed)
+    densities = []
+    for task in "abc":
+        data = bench.worker.trainer._task(task)
+        features = routed.backbone.query(data.batch(torch.arange(len(data))).pixels).double()
+        spread = features.T.cov() + 1e-2 * torch.eye(features.shape[1])
+        densities.append(multivariate_normal(features.mean(dim=0), spread))
+    noise = torch.randint(
+        256, (32, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    for pixels in (*(images_of(bench, task) for task in "abc"), noise):
+        query = routed.backbone.query(pixels)
+        logs = np.stack([density.logpdf(query.double().numpy()) for density in densities])
+        expected = expit(logs.max(axis=0) / query.shape[1] - 1)
+        route = routed.choose(query)
+        np.testing.assert_array_equal(route.prompts[:, 0], logs.argmax(axis=0))
+        np.testing.assert_allclose(route.weight, expected, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)

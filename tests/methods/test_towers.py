@@ -89,6 +89,41 @@ def test_rates_of_a_method_s_own_weights_are_whole() -> None:
     assert sorted(group["lr"] for group in optimizer.param_groups) == [0.25e-2, 0.5e-2]
 
 
+@pytest.mark.parametrize("method", ["finetune", "lora", "l2p", "frozen_head"])
+def test_only_matrices_of_the_backbone_decay(method: str) -> None:
+    """Those of linear layers, embeddings and adapters; no norm, bias, prompt or head."""
+    bench = bench_of(method, {"vision": 0.5, "text": 1.0})
+    bench.worker.load(bench.units(("a",))[0])
+    learner = bench.worker.trainer.method
+    names = {id(weight): name for name, weight in learner.named_parameters()}
+    groups = adamw(learner, {"vision": 0.5}, 0.1).param_groups
+    decays = {names[id(w)]: group["weight_decay"] for group in groups for w in group["params"]}
+    assert decays.keys() == set(learner.trainable())
+    vectors = ("norm", "bias", "class_embedding")
+    for name, decay in decays.items():
+        is_matrix = name.startswith("backbone.") and not any(part in name for part in vectors)
+        assert decay == (0.1 if is_matrix else 0.0), name
+    assert {0.0, 0.1} >= set(decays.values())
+
+
+def test_weights_that_decay_shrink_and_others_do_not() -> None:
+    """At a gradient of zero AdamW multiplies by 1 - rate * decay, and nothing else moves."""
+    bench = bench_of("finetune", ["vision", "text"])
+    bench.worker.load(bench.units(("a",))[0])
+    learner = bench.worker.trainer.method
+    before = {name: weight.detach().clone() for name, weight in learner.named_parameters()}
+    optimizer = adamw(learner, {}, 0.1)
+    for group in optimizer.param_groups:
+        group["lr"] = 0.01
+        for weight in group["params"]:
+            weight.grad = torch.zeros_like(weight)
+    optimizer.step()
+    weights = dict(learner.named_parameters())
+    for name in learner.trainable():
+        factor = 0.999 if weights[name].dim() > 1 else 1.0
+        torch.testing.assert_close(weights[name].detach(), before[name] * factor)
+
+
 def test_a_method_s_own_towers_come_before_the_study_s() -> None:
     far = moves(bench_of("finetune", ["vision"], towers=["text"]))
     assert far["text"] > 0

@@ -6,9 +6,10 @@ from typing import Any, ClassVar, Literal
 
 from hypothesis import strategies as st
 
-from methods.base import Method
+from methods.base import Method, State
 from methods.baselines.finetune import FineTune, FineTuneConfig
 from methods.baselines.individual import Individual
+from methods.data import Stage
 from methods.testing.toy import TOY
 from sweep.plan.plan import Plan
 from sweep.plan.scheduler import Kept
@@ -39,6 +40,10 @@ class ReadOut(FineTune):
     combines_over: ClassVar[Literal["set", "sequence"] | None] = "sequence"
     reuses_training_of: ClassVar[type[Method] | None] = FineTune
     Config = MergedConfig
+
+    def combine(self, experts: Mapping[str, State], stage: Stage) -> None:
+        """Reads out the end of the path."""
+        self.load_state(experts[stage.task])
 
 
 MERGED, READ_OUT = "tests.sweep.plans:Merged", "tests.sweep.plans:ReadOut"

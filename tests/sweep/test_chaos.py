@@ -72,7 +72,7 @@ def check_kinds(found: dict[str, Any], times: int) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_studies_survive_every_kind_of_fault(tmp_path: Path) -> None:
     found = chaos(tmp_path, len(KINDS), seed=1, seconds=1700)

@@ -85,6 +85,28 @@ def clip() -> PretrainedBackbone:
     return backbone
 
 
+def test_more_samples_than_a_method_can_hold_are_a_problem(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two tasks of 32 samples have 64 x 64 pairs."""
+    study = study_of(methods={"rail": {"form": "dual"}})
+    monkeypatch.setattr("methods.analytic.rail._MOST_ROWS", 63)
+    (problem,) = check_study(study).problems
+    assert problem.startswith("method 'rail' compares all training samples of an order")
+    monkeypatch.setattr("methods.analytic.rail._MOST_ROWS", 64)
+    assert not check_study(study).problems
+
+
+def test_pairs_of_samples_count_among_what_a_process_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice 8 bytes for each of 64 x 64, which is nothing; then so much that it does not fit."""
+    study = study_of(methods={"rail": {"form": "dual"}})
+    found = check_study(study)
+    assert "65.5 KB for all pairs of samples, and" in texts(found, "ok", "Memory")[0]
+    monkeypatch.setattr("sweep.preview.study_check.bytes_of_pairs", lambda count: count * 10**15)
+    (problem,) = check_study(study).problems
+    assert "are free. Give tasks fewer `shots`, or choose `form: primal`." in problem
+
+
 def test_a_study_that_can_run(capsys: pytest.CaptureFixture[str]) -> None:
     Path("study.yaml").write_text(yaml.safe_dump(content()))
     assert main(["check", "study.yaml", "--set", "replicates=2", "--json"]) == 0
@@ -159,6 +181,20 @@ def test_too_little_room(name: str, expected: list[str], monkeypatch: pytest.Mon
     assert len(problems) == len(expected)
     for text, problem in zip(expected, problems, strict=True):
         assert text in problem
+
+
+def test_a_study_for_a_cluster_is_no_problem_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where as many processes as it has lanes would not fit."""
+    monkeypatch.setattr(machine, "num_gpus", lambda: 0)
+    monkeypatch.setattr(machine, "free_memory", lambda: 1)
+    found = check_study(study_of(lanes={"count": 8, "workers": 2, "gpus_per_worker": 1}))
+    assert found.problems == []
+    (said,) = texts(found, "note", "Machine")
+    assert "A lane takes 2 of the CPU cores and 2 of the GPUs, and this machine has" in said
+    assert "run it on a cluster (--address)" in said
+    (said,) = texts(found, "note", "Memory")
+    assert said == "This machine lacks the GPUs of a lane; whether that fits is not known."
+    assert check_study(study_of(lanes={"count": 8})).problems  # these would run here
 
 
 def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:

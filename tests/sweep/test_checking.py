@@ -112,6 +112,33 @@ def test_the_first_template_must_tell_choices_apart(models: Path) -> None:
     assert "are cut at" in refusal(worded(models, templates=(cut, "{}")))
 
 
+def with_coop(length: int, models: Path, backbone: str = "clip", **changes: Any) -> Study:
+    study = worded(models, backbone, **changes)
+    methods = {"finetune": {}, "mine": {"method": "coop", "length": length}}
+    return Study.from_dict(study.model_dump() | {"methods": methods})
+
+
+def test_a_context_that_leaves_no_room_for_words_is_refused(models: Path) -> None:
+    check_prompts(with_coop(4, models), pin(with_coop(4, models)).sources)
+    assert refusal(with_coop(20, models)) == (
+        "method 'mine' on backbone 'clip': a context of 20 tokens leaves no words any room in a "
+        "text tower that takes 20, 2 of them special; at most 17 are possible."
+    )
+    study = with_coop(20, models, "llava", questions=True)
+    check_prompts(study, pin(study).sources)
+
+
+def test_a_context_must_leave_room_for_what_tells_choices_apart(models: Path) -> None:
+    study = with_coop(14, models, templates=("what {}",))
+    check_prompts(study, pin(study).sources)
+    message = refusal(with_coop(14, models, templates=("what color is what {}",)))
+    assert message == (
+        "method 'mine' puts 14 tokens in front of every text, which leaves 6 places of backbone "
+        "'clip', where the choices 'red' and 'green' of task 'a' are the same; give it a shorter "
+        "context, or leave it out."
+    )
+
+
 def with_capitals(save: Callable[[Path, Sequence[str]], object], folder: Path) -> None:
     """Saves a tiny model whose tokenizer reads upper and lower case apart."""
     from tokenizers import Tokenizer, normalizers

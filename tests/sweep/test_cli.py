@@ -6,13 +6,16 @@ import platform
 import re
 import shlex
 import time
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from rich.console import Console
 
+from sweep.cli import console
 from sweep.cli.catalogue import KINDS
 from sweep.cli.main import SCORES, main
 from sweep.engine.driver import Finished
@@ -270,6 +273,13 @@ def test_plan_ends_with_the_command_that_runs_it(capsys: pytest.CaptureFixture[s
     assert main(["plan", *arguments]) == 0
     said = capsys.readouterr().out.splitlines()[-1]
     assert said == f"Run it: sweep run {' '.join(arguments)}"
+
+
+def test_plan_shows_what_it_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = StringIO()
+    monkeypatch.setattr(console, "errors", Console(file=shown, force_terminal=True, width=100))
+    assert main(["plan", write({"methods": ["zero_shot", "finetune"]}), "--out", "there"]) == 0
+    assert "Timing stages of finetune on tiny-clip (2 of 2)" in shown.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import re
 import shlex
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from PIL import Image
 from rich.console import Console
 
 from sweep.cli import console as module
-from sweep.cli.console import say
+from sweep.cli.console import busy, say
 from sweep.cli.failed import MOST, say_failures
 from sweep.cli.main import main
 from sweep.cli.progress import ProgressBar
@@ -193,3 +194,16 @@ def test_order_prints_what_trial_reads(capsys: pytest.CaptureFixture[str]) -> No
     said = capsys.readouterr().out.removesuffix("\n")
     assert sorted(read_order(said)) == sorted(TASKS)
     assert '"a, b"' in said
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_what_is_being_done_is_shown_in_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool
+) -> None:
+    shown = StringIO()
+    errors = Console(file=shown, force_terminal=is_terminal, markup=False, width=80)
+    monkeypatch.setattr(module, "errors", errors)
+    with busy("Planning") as now:
+        now("Timing stages of [red]x (1 of 2)")
+    assert ("Timing stages of [red]x (1 of 2)" in shown.getvalue()) == is_terminal
+    assert bool(shown.getvalue()) == is_terminal

@@ -85,8 +85,14 @@ def test_measured_costs_are_of_every_method(models: Path) -> None:
     study = real_study_of(models, "clip")
     methods = {label: study.methods[label] for label in one_of_a_kind}
     plan = make_plan(study.model_copy(update={"methods": methods}))
-    costs = measure_costs(plan)
+    said: list[str] = []
+    costs = measure_costs(plan, said.append)
     assert costs.keys() == {("clip", method) for method in plan.study.methods}
+    assert said[:2] == [
+        "Timing stages of zero_shot on clip (1 of 7)",
+        "Timing stages of lora on clip (2 of 7)",
+    ]
+    assert len(said) == 7
     bytes_of = {method: cost.state_bytes for (_, method), cost in costs.items()}
     assert 0 == bytes_of["zero_shot"] < bytes_of["lora"] < bytes_of["finetune"]
     plain = costs["clip", "finetune"]

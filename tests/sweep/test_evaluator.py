@@ -1,9 +1,12 @@
 """Scores: recall against brute force, accuracy and embeddings against a plain loop."""
 
+import math
 import warnings
+from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,7 +17,11 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import balanced_accuracy_score
 
 from methods.backbones import load_backbone
+from methods.backbones.base import UNDECIDED, highest
+from methods.base import MethodConfig
+from methods.baselines.finetune import FineTune
 from methods.data import Batch
+from methods.testing.toy import BACKBONES, OTHER_KINDS, toy_study
 from methods.testing.workbench import Workbench
 from sweep.errors import InputError
 from sweep.measuring.measure import make_plan
@@ -26,18 +33,101 @@ FEW_VALUES = st.sampled_from([-1.0, 0.0, 0.5, 2.0])
 
 
 @given(
-    fit=arrays(np.float64, (5, 5), elements=FEW_VALUES),
-    captions=st.lists(st.sampled_from("xyz"), min_size=5, max_size=5),
-    k=st.integers(1, 5),
+    fit=arrays(np.float64, (4, 5), elements=FEW_VALUES),
+    right=arrays(bool, (4, 5)).filter(lambda right: right.any(axis=1).all()),
+    k=st.integers(1, 6),
 )
-def test_recall_is_what_sorting_gives(fit: np.ndarray, captions: list[str], k: int) -> None:
-    """With ties, and with captions that are right for several images."""
-    same = np.equal.outer(*[np.array(captions)] * 2)
-    hits = 0
-    for row, relevant in zip(fit, same, strict=True):
-        ranked = sorted(range(5), key=lambda i: (-row[i], not relevant[i]))
-        hits += any(relevant[i] for i in ranked[:k])
-    assert recall(torch.from_numpy(fit), torch.from_numpy(same), k) == pytest.approx(hits / 5)
+def test_recall_is_the_mean_over_all_ways_to_sort(
+    fit: np.ndarray, right: np.ndarray, k: int
+) -> None:
+    """By brute force: candidates are shuffled in every way, and then sorted by their fit alone."""
+    hits = [
+        right[query, sorted(order, key=lambda i: -fit[query, i])[:k]].any()
+        for query in range(4)
+        for order in permutations(range(5))
+    ]
+    found = recall(torch.from_numpy(fit), torch.from_numpy(right), k)
+    assert found == pytest.approx(np.mean(hits), abs=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 5, 10])
+def test_a_model_that_tells_nothing_apart_retrieves_by_chance(k: int) -> None:
+    right = torch.eye(20, dtype=torch.bool)
+    assert recall(torch.full((20, 20), 3.0), right, k) == pytest.approx(k / 20)
+    assert math.isnan(recall(torch.full((20, 20), torch.nan), right, k))
+
+
+@given(arrays(np.float64, (6, 4), elements=FEW_VALUES), st.integers(0, 10**9))
+def test_a_choice_is_one_of_the_highest_whatever_else_is_in_the_batch(
+    scores: np.ndarray, first: int
+) -> None:
+    ids = torch.arange(first, first + 6)
+    chosen = highest(torch.from_numpy(scores), ids)
+    for row, i, choice in zip(scores, ids, chosen.tolist(), strict=True):
+        assert row[choice] == row.max()
+        assert highest(torch.from_numpy(row[None]), i[None]).item() == choice
+
+
+@pytest.mark.parametrize("choices", [2, 3, 4, 7, 10])
+def test_equal_choices_are_drawn_by_chance_wherever_the_right_one_stands(choices: int) -> None:
+    ids = torch.arange(4000)
+    chosen = highest(torch.zeros(4000, choices), ids)
+    for right in (0, choices - 1, ids % choices, ids * choices // 4000):
+        share = float((chosen == right).double().mean())
+        assert abs(share - 1 / choices) < 4 * math.sqrt((1 - 1 / choices) / choices / 4000)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_scores_that_are_not_finite_decide_nothing(value: float) -> None:
+    scores = torch.tensor([[1.0, 2.0, 3.0], [1.0, value, 3.0], [3.0, -math.inf, 1.0]])
+    assert highest(scores, torch.arange(3)).tolist() == [2, UNDECIDED, 0]
+    assert highest(torch.full((1, 2), -math.inf), torch.arange(1)).item() == UNDECIDED
+
+
+SCORED = {
+    "clip": ("logits", r"choices of task 'a' have scores that are NaN or infinite, for 3 of 32"),
+    "llava": ("logits", r"choices of task 'a' have scores that are NaN or infinite, for 3 of 32"),
+    "clip-pairs": ("match", r"fit of images and captions of '\w+' is NaN or infinite in \d+ of"),
+    "llava-answers": ("_after", "was to be written by logits that are NaN or infinite"),
+}
+"""By backbone and kinds of tasks: what gives scores, and what is said where they are NaN."""
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_scores_that_are_not_finite_fail_the_stage(
+    models: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though weights, embeddings and losses are finite."""
+    on = name.partition("-")[0]
+    study = toy_study(
+        models,
+        benchmark=(BACKBONES | OTHER_KINDS)[name],
+        backbones={on: {"path": str(models / on)}},
+    )
+    bench = Workbench(study, "finetune")
+    bench.learn(("a",))
+    evaluator, backbone = bench.worker.evaluator, bench.worker.trainer.backbone
+    evaluator.evaluate(("a",))
+    gives, said = SCORED[name]
+    if name == "llava-answers":
+        read = backbone._read
+        monkeypatch.setattr(backbone, "_read", lambda prompts: with_nan(read(prompts)))
+        monkeypatch.setattr(backbone, "loss", lambda *batches: torch.ones(len(batches[0])))
+    else:
+        whole = getattr(backbone, gives)
+
+        def spoilt(*given: Any) -> torch.Tensor:
+            found = whole(*given).clone()
+            found[:3, 0] = torch.nan
+            return found
+
+        monkeypatch.setattr(backbone, gives, spoilt)
+    with pytest.raises(FloatingPointError, match=said):
+        evaluator.evaluate(("a",))
+
+
+def with_nan(read: Any) -> Any:
+    return replace(read, logits=read.logits.fill_(torch.nan))
 
 
 def test_recall_counts_any_of_equal_captions() -> None:
@@ -117,6 +207,42 @@ def test_stage_0_is_the_backbone_itself(models: Path, batch_size: int) -> None:
             if split == "task":
                 assert vectors[task.name, "image"] == pytest.approx(mean.tolist(), abs=1e-6)
     assert vectors.keys() == {(t, m) for t in benchmark.tasks for m in ("image", "text")}
+
+
+class Asking(FineTune):
+    """Notes which tasks it is told."""
+
+    told: ClassVar[list[str | None]] = []
+
+    def select(self, task: str | None) -> None:
+        """Note the task."""
+        self.told.append(task)
+
+
+class Told(Asking):
+    """Says that it needs to know."""
+
+    told: ClassVar[list[str | None]] = []
+
+    @classmethod
+    def knows_task(cls, config: MethodConfig) -> bool:
+        """Returns true."""
+        return True
+
+
+@pytest.mark.parametrize("kind", [Asking, Told])
+def test_tasks_are_named_only_to_methods_that_say_so(models: Path, kind: type[Asking]) -> None:
+    study = toy_study(
+        models,
+        {"mine": {"method": f"{kind.__module__}:{kind.__qualname__}"}},
+        backbones={"clip": {"path": str(models / "clip")}},
+    )
+    bench = Workbench(study, "mine")
+    bench.learn(("a",))
+    kind.told.clear()
+    bench.worker.evaluator.evaluate(("a",))
+    tasks = list(bench.worker.benchmark.tasks) if kind is Told else []
+    assert kind.told == [*tasks, None, None]  # probes are of no task, as is what comes afterwards
 
 
 def test_retrieval_is_scored_both_ways(models: Path) -> None:

@@ -27,8 +27,7 @@ from sweep.stage.trainer import Trainer
 from sweep.storage.sealing import sealed, unsealed
 from sweep.storage.store import Store
 from sweep.study.schema import Study
-from tests.methods.shipped import study_of
-from tests.methods.test_conformance import OF_A_KIND
+from tests.methods.shipped import OF_A_KIND, study_of
 from tests.sweep.plain_models import scores_of_folder, scores_of_method
 
 # peft asks transformers 5.24 by an old name.
@@ -85,7 +84,7 @@ def learnt(of: Study, method: str, order: tuple[str, ...] = ORDER) -> Trainer:
     for unit in bench.units(order):
         result = bench.worker.compute(replace(unit, evaluation=""), states.__getitem__)
         states[unit.key] = result.state or {}
-    if bench.worker.trainer.method.uses_task_id:
+    if bench.worker.trainer.knows_task:
         bench.worker.trainer.method.select(order[-1])
     return bench.worker.trainer
 
@@ -101,15 +100,14 @@ def check(made: Exported, trainer: Trainer, family: str, models: Path) -> None:
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-5)
 
 
+OFTEN = {
+    "clip": {*OF_A_KIND, *ADAPTERS, "zero_shot", "adapter", "frozen_head", "tall", "condu"},
+    "llava": {"finetune", "individual", "lora", "o_lora", "ties", "moe_adapters"},
+}
+"""Those of other methods are exported alike; they take the rest of the time."""
 CASES = [
-    pytest.param(
-        family,
-        method,
-        marks=()
-        if family == "clip" or method in (*OF_A_KIND, "lora", "o_lora")
-        else pytest.mark.slow,
-    )
-    for family in ("clip", "llava")
+    pytest.param(family, method, marks=() if method in methods else pytest.mark.long)
+    for family, methods in OFTEN.items()
     for method in METHODS
 ]
 

@@ -147,13 +147,8 @@ def test_killed_process_costs_at_most_its_stage(
     check_killing(driver, undisturbed, victim)
 
 
-@pytest.mark.parametrize(
-    "victim",
-    [
-        pytest.param("controller", marks=pytest.mark.long),
-        pytest.param("trial", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("victim", ["controller", "trial"])
 def test_killed_lanes_leave_room_for_new_ones(
     driver: Driver, undisturbed: pd.DataFrame, victim: str
 ) -> None:

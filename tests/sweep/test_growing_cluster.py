@@ -31,10 +31,15 @@ def test_lanes_make_a_cluster_grow_and_let_it_shrink(tmp_path: Path) -> None:
         for i, (mine, others) in enumerate(zip(begun, goes, strict=True))
     }
     orders = {"name": "fixed", "orders": [["a", "b", "c"]]}
-    write(toy_study(tmp_path, methods, design=orders, lanes={"count": 2}), tmp_path)
+    lanes = {"count": 2, "gpus_per_worker": 0}
+    write(toy_study(tmp_path, methods, design=orders, lanes=lanes), tmp_path)
     with LocalCluster(grows_to=2) as cluster:
         assert not cluster.raylets()
         words = ["sweep", "run", "study.yaml", "--address", cluster.address, "--out", "there"]
+        unsaid = cluster.run(*words, "--set", "lanes.gpus_per_worker=auto", cwd=tmp_path)
+        assert unsaid.returncode == 2
+        assert "room for 0 of 2 lanes" in unsaid.stderr
+        assert not (tmp_path / "there").exists()
         driver = cluster.begin(*words, cwd=tmp_path)
         wait_for(lambda: all(file.exists() for file in begun), driver, "the cluster does not grow")
         first = {raylet.pid for raylet in cluster.raylets()}

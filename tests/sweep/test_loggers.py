@@ -16,6 +16,7 @@ from ray.tune.logger import LoggerCallback
 
 import sweep
 from analysis import load
+from analysis.data.results import MARK
 from methods.testing.toy import toy_study
 from sweep.cli.main import LOGGERS, main
 from sweep.engine import loggers
@@ -209,11 +210,11 @@ def scalars(folder: Path) -> dict[str, dict[int, float]]:
 class Trial:
     """What loggers read of one of Ray's."""
 
-    def __init__(self, number: int, folder: Path, order: str = "a > b") -> None:
+    def __init__(self, number: int, folder: Path, method: str = "er", order: str = "a > b") -> None:
         self.trial_id = f"1ab_{number:05}"
         self.local_path = str(folder)
         self.experiment_dir_name = "orders"
-        about = {"backbone": "clip", "method": "er/1", "replicate": 2, "order": order}
+        about = {"backbone": "clip", "method": method, "replicate": 2, "order": order}
         self.config = {"index": number, "run": about}
 
 
@@ -221,11 +222,11 @@ def test_events_come_to_an_object_store(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "out").mkdir()
     elsewhere = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
     place = (elsewhere, "out", "store://out")
-    study = study_in(tmp_path / "models")
+    study = toy_study(tmp_path / "models", {"er/1": {"method": "er"}})
     monkeypatch.setattr("sweep.storage.folder.locate", lambda uri: place)
     (logger,) = make_loggers(["tensorboard"], study, "store://out")
     logger.setup()
-    trial = Trial(3, tmp_path / "temporary")
+    trial = Trial(3, tmp_path / "temporary", "er/1")
     logger.on_trial_start(iteration=0, trials=[], trial=trial)
     for stage in (1, 2):
         result = {"stage": stage, "average_accuracy": stage / 4, "status": "ok"}
@@ -244,13 +245,34 @@ def test_an_order_with_a_failed_stage_has_failed() -> None:
         def log_trial_end(self, trial: Any, failed: bool = False) -> None:
             ended.append((str(trial), failed))
 
-    logger = loggers.OrderLogger("mine", Inner(), Study.load("quickstart"))
+    logger = loggers.OrderLogger("mine", Inner(), Study.load("quickstart", ("methods=[er]",)))
     for number, status in enumerate(["ok", "failed"]):
         trial = Trial(number, Path("there"))
         result = {"stage": 1, "status": status}
         logger.on_trial_result(iteration=0, trials=[], trial=trial, result=result)
         logger.on_trial_complete(iteration=0, trials=[], trial=trial)
-    assert ended == [("er/1: a > b (replicate 2)", False), ("er/1: a > b (replicate 2)", True)]
+    assert ended == [("er: a > b (replicate 2)", False), ("er: a > b (replicate 2)", True)]
+
+
+def test_methods_that_are_told_the_task_are_marked(tmp_path: Path) -> None:
+    """In the name of a run, that of its folder, and the parameters that all loggers show."""
+    seen: dict[str, Any] = {}
+
+    class Inner(LoggerCallback):
+        def log_trial_start(self, trial: Any) -> None:
+            seen[str(trial)] = (Path(trial.local_path).name, trial.config["knows_task"])
+
+    study = Study.load("quickstart", ("methods=[er, individual]",))
+    logger = loggers.OrderLogger("mine", Inner(), study, str(tmp_path))
+    for number, method in enumerate(study.methods):
+        logger.log_trial_start(Trial(number, tmp_path, method))
+    assert seen == {
+        "er: a > b (replicate 2)": ("er_ a > b (replicate 2) 1ab_00000", False),
+        f"individual{MARK}: a > b (replicate 2)": (
+            f"individual{MARK}_ a > b (replicate 2) 1ab_00001",
+            True,
+        ),
+    }
 
 
 PLAIN: list[tuple[Study, Finished]] = []

@@ -97,6 +97,15 @@ def test_rows_hold_what_their_unit_got(tmp_path: Path, plan: Plan) -> None:
     assert (start["stage"], start["trained_task"]) == (0, None)
 
 
+def test_rows_say_whether_the_method_knows_the_task(tmp_path: Path) -> None:
+    run_folder = opened(tmp_path, plan_of(study_of(ORDERS, ["finetune", "individual"])))
+    first, *keys = finish(run_folder, run_folder.plan.units)
+    run_folder.flush(keys, {first: "boom"})
+    told = {(row["method"], row["knows_task"]) for row in rows(tmp_path)}
+    assert told == {("finetune", False), ("individual", True)}
+    assert load(str(tmp_path)).knows_task == {"finetune": False, "individual": True}
+
+
 def test_flushing_twice_counts_once(tmp_path: Path, plan: Plan) -> None:
     run_folder = opened(tmp_path, plan)
     keys = finish(run_folder, plan.units)

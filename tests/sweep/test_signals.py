@@ -1,23 +1,25 @@
 """What ends a run from outside: by the signals of clusters it stops as by Ctrl-C."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from methods.testing.toy import TOY
+from methods.testing.toy import TOY, Toy
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1200)]
 PATIENCE = 600
 """Seconds for a start, or for an end, on a machine that others use."""
+RUN = [str(Path(sys.executable).with_name("sweep")), "run", "study.yaml"]
+SAID = "Stopped. Finished stages are saved. Resume with: sweep run study.yaml"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_a_run_cleanly(tmp_path: Path, models: Path, number: int) -> None:
+def write_study(folder: Path, models: Path, **changes: Any) -> None:
     study = {
         "name": "stopped",
         "benchmark": {"name": TOY},
@@ -26,15 +28,59 @@ def test_a_signal_stops_a_run_cleanly(tmp_path: Path, models: Path, number: int)
         "training": {"steps": 400, "batch_size": 16},
         "lanes": {"count": 1, "cpus_per_worker": 1},
     }
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    (folder / "study.yaml").write_text(yaml.safe_dump(study | changes))
+
+
+class Signalled(Toy):
+    """Data that are looked at when the process is told to stop."""
+
+    number: int
+
+    def fingerprint(self) -> str:
+        """Sends the signal."""
+        signal.raise_signal(self.number)
+        return super().fingerprint()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_a_run_that_is_planned(tmp_path: Path, models: Path, number: int) -> None:
+    """In the first seconds, before Ray starts and the folder is taken."""
+    benchmark = {"name": "tests.sweep.test_signals:Signalled", "number": int(number)}
+    write_study(tmp_path, models, benchmark=benchmark)
+    run = subprocess.run(
+        [*RUN, "--out", "out"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 130, run
+    assert SAID in run.stdout
+    assert "Traceback (most recent call last)" not in run.stdout + run.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("moment", ["running/*", "stages/*/stage.*json"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_a_run_cleanly(
+    tmp_path: Path, models: Path, number: int, moment: str
+) -> None:
+    """While Ray starts, for which the folder has been taken, and when a stage is done."""
+    write_study(tmp_path, models)
     out = tmp_path / "out"
-    command = [str(Path(sys.executable).with_name("sweep")), "run", "study.yaml", "--out", "out"]
     run = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*RUN, "--out", "out"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         deadline = time.monotonic() + PATIENCE
-        while not list(out.glob("stages/*/stage.*json")):
+        while not list(out.glob(moment)):
             assert run.poll() is None, run.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.1)
@@ -43,8 +89,9 @@ def test_a_signal_stops_a_run_cleanly(tmp_path: Path, models: Path, number: int)
     finally:
         run.kill()
     assert run.returncode == 130, (said, errors)
-    assert "Stopped. Finished stages are saved. Resume with: sweep run study.yaml" in said
+    assert SAID in said
     assert "Traceback (most recent call last)" not in said + errors
-    assert (out / "manifest.json").exists()
-    assert list(out.glob("results/*.parquet"))
     assert not list(out.glob("running/*"))
+    if moment != "running/*":
+        assert (out / "manifest.json").exists()
+        assert list(out.glob("results/*.parquet"))

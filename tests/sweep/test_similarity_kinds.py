@@ -16,7 +16,7 @@ from sweep.similarity import MEASURES
 from sweep.similarity.embedded import embed
 from sweep.similarity.experts import transfer
 from sweep.similarity.sampled import sample
-from sweep.stage.task_scores import ranks, relevant
+from sweep.stage.task_scores import recall, relevant
 from sweep.study.pinned import pin
 from sweep.study.schema import Study
 
@@ -42,6 +42,19 @@ def test_all_measures_but_those_of_classes_are_defined(models: Path, tasks: str)
         assert S.shape == (2, 2)
         assert np.isfinite(S).all(), name
         assert len(np.unique(S)) > 1, name
+
+
+def test_a_measure_that_gives_no_number_is_refused(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it is kept, either."""
+    study = study_of(models, "clip-pairs", "centroid")
+    monkeypatch.setattr(tables, "CACHE", tmp_path)
+    broken = {"centroid": np.array([[1.0, np.nan], [0.5, 1.0]])}
+    monkeypatch.setattr(tables, "_measure", lambda *_: broken)
+    with pytest.raises(InputError, match="'centroid' is NaN or infinite for some tasks on"):
+        tables.similarities(study, "clip", pin(study))
+    assert not [file for file in tmp_path.rglob("*") if file.is_file()]
 
 
 def test_a_measure_of_classes_is_refused_before_anything_is_loaded(
@@ -81,15 +94,14 @@ def test_transfer_to_captions_is_the_gain_in_recall(models: Path, tmp_path: Path
     captions = [text for texts in samples.texts or () for text in texts]
 
     @torch.no_grad()
-    def recall() -> float:
+    def both_ways() -> float:
         fit = experts.method.backbone.match(experts.samples[0].pixels, captions)
         right = relevant(samples)
-        ways = ranks(fit, right), ranks(fit.T, right.T)
-        return sum(float((way < 1).double().mean()) for way in ways) / 2
+        return (recall(fit, right, 1) + recall(fit.T, right.T, 1)) / 2
 
     values = []
     for state in (experts.untouched, *experts.states):
         experts.method.load_state(state)
-        values.append(recall())
+        values.append(both_ways())
     assert found[:, 0].tolist() == pytest.approx([values[1] - values[0], values[2] - values[0]])
     assert any(found[:, 0])

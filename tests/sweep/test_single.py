@@ -26,7 +26,7 @@ from sweep.stage.worker import Worker
 from sweep.storage.store import Record, Store
 from sweep.study.evaluation import Evaluation
 from sweep.study.schema import Study
-from tests.methods.shipped import study_of
+from tests.methods.shipped import OF_A_KIND, study_of
 from tests.sweep.plans import tries
 
 Single = Callable[[str, Order], tuple[list[Record], State | None]]
@@ -114,8 +114,13 @@ def test_sharing_is_exact(models: Path, single: Single, data: st.DataObject) -> 
     check_sharing(models, single, data, data.draw(some_methods), most_tasks=3)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in OF_A_KIND else pytest.mark.long)
+        for name in METHODS
+    ],
+)
 @settings(max_examples=2, phases=NO_SHRINKING)
 @given(data=st.data())
 def test_sharing_is_exact_on_larger_tries(

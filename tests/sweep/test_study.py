@@ -315,11 +315,12 @@ def test_short_forms_mean_the_long_ones() -> None:
     assert Study.from_dict(short) == Study.from_dict(long)
 
 
-def test_learning_rate_of_a_task_wins_over_the_methods_over_the_studys() -> None:
+def test_a_tasks_learning_rate_is_a_factor_of_a_methods_own() -> None:
     training = Study.from_dict(GOOD).training
-    assert training.lr_of("b", 0.5) == 0.1
-    assert training.lr_of("a", 0.5) == 0.5
     assert training.lr_of("a", None) == 0.01
+    assert training.lr_of("b", None) == 0.1
+    assert training.lr_of("a", 0.5) == 0.5
+    assert training.lr_of("b", 0.5) == 10 * 0.5
 
 
 def test_replicates_have_seeds_and_blocks_of_their_own() -> None:

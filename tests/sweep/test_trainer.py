@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -89,6 +90,12 @@ def test_learning_rate_warms_up_and_falls_to_zero(models: Path) -> None:
     assert 0 < rates[-1] < 0.02
 
 
+def test_warm_up_is_a_tenth_of_a_task_by_default(models: Path) -> None:
+    rates = learning_rates(models, steps=20, per_task={"b": {"steps": 30}})
+    assert rates[:4] == pytest.approx([0.025, 0.05, 0.075, 0.1])
+    assert rates[4] < rates[3]
+
+
 def test_learning_rate_belongs_to_the_task(models: Path) -> None:
     special = {"per_task": {"b": {"lr": 0.5, "steps": 4}}}
     rates = learning_rates(models, **special)
@@ -99,7 +106,7 @@ def test_learning_rate_belongs_to_the_task(models: Path) -> None:
 def test_a_loss_that_is_not_finite_is_an_error(models: Path) -> None:
     training = {"steps": 3, "batch_size": 16, "lr": 1e18}
     bench = Workbench(study_of(models, "clip", training=training), "finetune")
-    with pytest.raises(FloatingPointError, match="end of training 'a'; lower the learning rate"):
+    with pytest.raises(FloatingPointError, match="in 2 of 3 steps of training 'a'; lower"):
         bench.learn(("a", "b", "c"))
 
 
@@ -182,7 +189,11 @@ def test_a_worker_fails_where_another_one_does(
 ) -> None:
     bench = Workbench(study_of(models, "clip"), "finetune")
     others = [("backbone.model.there", 7)]
-    monkeypatch.setattr("sweep.stage.trainer.gather_object", lambda mine: [*mine, *others])
+
+    def gathered(mine: list[Any]) -> list[Any]:
+        return mine if mine and isinstance(mine[0], int) else [*mine, *others]
+
+    monkeypatch.setattr("sweep.stage.trainer.gather_object", gathered)
     with pytest.raises(FloatingPointError, match=r"in 'backbone\.model\.there' of FineTune \(7\)"):
         bench.learn(("a", "b", "c"))
 
@@ -198,6 +209,15 @@ def test_no_score_and_no_embedding_is_nan(models: Path, diagnostic: str, message
     study = toy_study(models, evaluation={"diagnostics": [f"tests.faulty:{diagnostic}"]})
     with pytest.raises(FloatingPointError, match=message):
         Workbench(study, "finetune").learn(("a", "b", "c"))
+
+
+def test_a_loss_that_is_not_finite_in_another_worker_fails_all(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Workbench(study_of(models, "clip"), "finetune")
+    monkeypatch.setattr("sweep.stage.trainer.gather_object", lambda mine: [*mine, 4])
+    with pytest.raises(FloatingPointError, match="NaN or infinite in 4 of 6 steps"):
+        bench.learn(("a", "b", "c"))
 
 
 def test_what_ran_before_does_not_matter(models: Path) -> None:

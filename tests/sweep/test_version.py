@@ -5,7 +5,7 @@ import pytest
 from sweep import Study, run_single
 from sweep.plan.plan import VERSION
 
-LOSSES = {6: {"shapes": (0.7311, 1.5015, 1.3294), "colors": (0.7257, 0.7785, 0.7229)}}
+LOSSES = {7: {"shapes": (0.7311, 1.504, 1.2572), "colors": (0.7257, 0.7307, 0.777)}}
 """By version: losses on two tasks, untouched, after learning colors, and then shapes."""
 
 

@@ -36,6 +36,7 @@ _PAGE: dict[str, tuple[str, ...]] = {
         "transition_predictions:TransitionPredictions",
         "ood_heatmap:OodHeatmap",
         "ood_curves:OodCurves",
+        "routing_curves:RoutingCurves",
     ),
     "Similarity": (
         "similar_neighbours:SimilarNeighbours",

@@ -16,7 +16,7 @@ from analysis.report.report_frames import of_pairs, rows
 from analysis.report.run_clouds import MIN_DENSITY, clouds, rows_of
 from analysis.report.study_statistics import StudyStatistics
 from analysis.report.text import report_text
-from analysis.report.text.phrases import interval, listed
+from analysis.report.text.phrases import interval
 
 
 class AccuracyOverOrders(Panel):
@@ -57,13 +57,13 @@ class AccuracyOverOrders(Panel):
         if len(moving) > 1:
             said = said.replace("The order moves", "The order moves most", 1)
             said += f"; least, {_moved(study, moving[-1])}"
-        still = f"; it does not move {listed(study.unmoved)}" if study.unmoved else ""
+        still = f"; it does not move {study.looks.listed(study.unmoved)}" if study.unmoved else ""
         return f"{said}{still}."
 
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what a dot is."""
         return (
-            f"Unit: fraction; {report_text.sample(study.summary)}. {study.dot} Diamond and bar: "
+            f"Unit: fraction; {report_text.sample(study)}. {study.dot} Diamond and bar: "
             f"mean and interval. Curve: density, for {MIN_DENSITY} runs or more, of methods that "
             f"the order moves.{study.looks.note}"
         )
@@ -102,6 +102,6 @@ def steadiness_table(study: StudyStatistics) -> str:
         ]
         for row in rows(shown.sort_values(["backbone", "ratio", "method"]))
     ]
-    head = ["method", f"SD over orders, {escape(study.baseline or '')} = 1", "p (Holm)"]
+    head = ["method", f"SD over orders, {escape(study.baseline_called)} = 1", "p (Holm)"]
     head += [f"what {FEW} orders show", "reversed"]
     return table("SD over orders against the baseline", head, lines, True)

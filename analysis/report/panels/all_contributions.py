@@ -11,7 +11,6 @@ from analysis.report.figure_style import (
     MOST_NUMBERED,
     Groups,
     empty_figure,
-    label,
     many,
     present,
     text,
@@ -61,7 +60,7 @@ class AllContributions(Panel):
         """Returns the choice of kind and method."""
         several = len({backbone for backbone, _ in study.groups}) > 1
         names = [
-            f"{_called(kind, study)}: {label(backbone, method, several)}"
+            f"{_called(kind, study)}: {study.looks.label(backbone, method, several)}"
             for kind, backbone, method in traces_of(frame, study.baseline_first)
         ]
         if not names:
@@ -98,7 +97,7 @@ class AllContributions(Panel):
                 texttemplate="%{text}" if few else "", visible=i == 0,
                 hovertemplate="%{customdata}<extra></extra>",
                 colorbar={"thickness": 12, "tickformat": ".2f"},
-                name=f"{_called(kind, study)}: {label(backbone, method, many(frame))}",
+                name=f"{_called(kind, study)}: {study.looks.label(backbone, method, many(frame))}",
             )  # fmt: skip
         figure.update_xaxes(title="contribution to", showgrid=False)
         figure.update_yaxes(title="contribution of", autorange="reversed", showgrid=False)
@@ -120,7 +119,7 @@ class AllContributions(Panel):
         """Returns units and numbers."""
         return (
             f"Unit: fraction for {study.words.plural}, cosine between images and texts (less that "
-            f"of the untouched backbone); {report_text.sample(study.summary)} (hover)."
+            f"of the untouched backbone); {report_text.sample(study)} (hover)."
         )
 
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:

@@ -35,7 +35,7 @@ class BetweenStudies(Panel):
         """Returns the table of differences."""
         judged = study.between_judged
         caption = (
-            f"Unit: difference of fractions; {report_text.sample(judged, 'pair', WIDENED)}. "
+            f"Unit: difference of fractions; {report_text.sample(study, judged, 'pair', WIDENED)}. "
             f"{EXPLAINED}{report_text.sign_flips(judged)}"
         )
         return comparison_table(judged, study) + html_parts.caption(caption, self.table)

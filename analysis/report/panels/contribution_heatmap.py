@@ -11,8 +11,6 @@ from analysis.report.figure_style import (
     MOST_NUMBERED,
     Groups,
     empty_figure,
-    label,
-    labels,
     many,
     present,
     text,
@@ -65,7 +63,7 @@ class ContributionHeatmap(Panel):
 
     def controls(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the choice of a method."""
-        shown = labels(moved_by_learning(frame, study.baseline_first))
+        shown = study.looks.labels(moved_by_learning(frame, study.baseline_first))
         return html_parts.select("contribution-traces", "method", shown, traces=self.key)
 
     def options(self, frame: pd.DataFrame, study: StudyStatistics) -> list[dict[str, str]]:
@@ -97,7 +95,7 @@ class ContributionHeatmap(Panel):
                 hovertemplate="%{customdata}<extra></extra>",
                 texttemplate="%{text}" if num <= MOST_NUMBERED else "",
                 colorbar={"thickness": 12, "tickformat": ".2f"},
-                name=label(backbone, method, many(frame)), visible=i == 0,
+                name=study.looks.label(backbone, method, many(frame)), visible=i == 0,
             )  # fmt: skip
         figure.update_xaxes(title=f"{study.words.noun} on", showgrid=False)
         figure.update_yaxes(title="learning", autorange="reversed", showgrid=False)
@@ -106,7 +104,7 @@ class ContributionHeatmap(Panel):
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns unit and numbers."""
         return (
-            f"Unit: fraction; {report_text.sample(study.summary)} (hover). Bold: the effect on "
+            f"Unit: fraction; {report_text.sample(study)} (hover). Bold: the effect on "
             "another task differs from 0 (t test over replicates, Holm over all pairs of two "
             "tasks of a method). ~: mean below the SD over orders. A column adds up to all that "
             "its task has gained in the end; colours end at the largest effect on another task."

@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.inference.confidence_sequences import FIRST_LOOK, block_means, convergence
-from analysis.report.figure_style import INK, Looks, label, many, present, small_multiples, steps
+from analysis.report.figure_style import INK, Looks, many, present, small_multiples, steps
 from analysis.report.panels.base import Panel
 from analysis.report.report_frames import group, rows
 from analysis.report.study_statistics import StudyStatistics
@@ -43,7 +43,7 @@ class ConvergenceCurves(Panel):
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns a plot per method."""
         groups, first = present(frame, study.groups), min(FIRST_SHOWN, frame["replicates"].max())
-        titles = [label(*pair, many(frame)) for pair in groups]
+        titles = [study.looks.label(*pair, many(frame)) for pair in groups]
         figure, places = small_multiples(
             titles, row=170, x="number of replicates", y=f"average {study.words.noun}"
         )

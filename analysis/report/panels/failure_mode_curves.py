@@ -9,12 +9,10 @@ from analysis.mechanisms.failure_modes import MEASURES, failure_modes
 from analysis.report import html_parts
 from analysis.report.figure_style import (
     decimals,
-    label,
     many,
     present,
     small_multiples,
     steps,
-    text,
 )
 from analysis.report.panels.base import Panel
 from analysis.report.report_frames import group, rows
@@ -53,12 +51,13 @@ class FailureModeCurves(Panel):
                 bounds = [interval(row.mean, row.low, row.high) for row in rows(mine)]
                 figure.add_scatter(
                     x=mine["stage"], y=mine["mean"], mode="lines+markers",
-                    name=label(backbone, method, many(frame)), legendgroup=f"{backbone} {method}",
+                    name=study.looks.label(backbone, method, many(frame)),
+                    legendgroup=f"{backbone} {method}",
                     showlegend=place == 0, **places[place],
                     line=study.looks.line(method), marker=study.looks.marker(method, backbone),
                     text=bounds, customdata=mine[["order_sd", "runs"]].to_numpy(),
                     hovertemplate="stage %{x}: %{text}<br>SD over orders %{customdata[0]:.3f}, "
-                    f"%{{customdata[1]}} runs<extra>{text(method)}</extra>",
+                    f"%{{customdata[1]}} runs<extra>{study.looks.name(method)}</extra>",
                 )  # fmt: skip
         figure.update_xaxes(**steps(frame["stage"]))
         for name, where in zip(measures, places, strict=True):
@@ -90,7 +89,7 @@ class FailureModeCurves(Panel):
         """Returns units and numbers."""
         return (
             f"Unit: cosine, distance of unit vectors or fraction, by stage; "
-            f"{report_text.sample(study.summary)} (hover).{study.looks.note}"
+            f"{report_text.sample(study)} (hover).{study.looks.note}"
         )
 
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from analysis.mechanisms.feature_motion import feature_maps
 from analysis.report import html_parts
-from analysis.report.figure_style import INK, Groups, empty_figure, label, many, present, text
+from analysis.report.figure_style import INK, Groups, empty_figure, many, present, text
 from analysis.report.panels.base import Panel
 from analysis.report.report_frames import group
 from analysis.report.study_statistics import StudyStatistics
@@ -34,7 +34,9 @@ class FeaturePaths(Panel):
     def controls(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the choice of method and task."""
         traces = traces_of(frame, study.baseline_first)
-        names = [text(f"{label(b, m, many(frame))}: {task}", 60) for b, m, task in traces]
+        names = [
+            text(f"{study.looks.label(b, m, many(frame))}: {task}", 60) for b, m, task in traces
+        ]
         return html_parts.select(
             "feature-traces", "method, task", names, css="wide", traces=self.key
         )
@@ -56,7 +58,7 @@ class FeaturePaths(Panel):
                 x=x, y=y, mode="lines+markers", visible=i == 0, showlegend=False,
                 line={"color": "rgba(128,128,128,.35)", "width": 1},
                 marker=_markers(mine, study.looks.colour(method)), customdata=_facts(mine),
-                name=f"{label(backbone, method, many(frame))}: {text(task)}",
+                name=f"{study.looks.label(backbone, method, many(frame))}: {text(task)}",
                 hovertemplate="%{customdata}<extra></extra>",
             )  # fmt: skip
         figure.update_xaxes(showticklabels=False)

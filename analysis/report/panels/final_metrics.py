@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.data.results import Results, as_runs
 from analysis.report import html_parts
 from analysis.report.evaluation_settings import SAMPLING_ERROR
-from analysis.report.html_tables import Cell, number, table
+from analysis.report.html_tables import Cell, name, number, table
 from analysis.report.panels.base import Panel
 from analysis.report.report_frames import place, rows
 from analysis.report.study_statistics import StudyStatistics
@@ -31,7 +31,6 @@ class FinalMetrics(Panel):
 
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the table, to be opened."""
-        several = frame["backbone"].nunique() > 1
         groups = [pair for pair in study.groups if pair in set(_pairs(frame))]
         values = frame.set_index(["split", "eval_task", "metric", "backbone", "method"])["value"]
         scores = frame.drop_duplicates(["split", "eval_task", "metric"])
@@ -47,8 +46,7 @@ class FinalMetrics(Panel):
             ]
             for row in rows(scores)
         ]
-        names = [f"{method} ({backbone})" if several else method for backbone, method in groups]
-        head = ["name", "part", "metric", *map(escape, names)]
+        head = ["name", "part", "metric", *(name(study, *pair).html for pair in groups)]
         runs = plural(int(frame["runs"].max()), "run")
         caption = (
             f"Unit: as each metric has it; mean over {runs} per method at most, after the last "

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report.figure_style import INK, empty_figure, label, many
+from analysis.report.figure_style import INK, empty_figure, many
 from analysis.report.panels.base import Panel
 from analysis.report.report_frames import by_metric, group
 from analysis.report.run_clouds import hover
@@ -42,7 +42,7 @@ class ForgettingAndLearning(Panel):
                 x=part["learning_accuracy"],
                 y=part["forgetting_last"],
                 mode="markers",
-                name=label(backbone, method, many(runs)),
+                name=study.looks.label(backbone, method, many(runs)),
                 marker=study.looks.marker(method, backbone) | {"opacity": 0.7},
                 **hover(part, f"learning {noun} %{{x:.3f}}<br>forgetting %{{y:.3f}}"),
             )

@@ -3,7 +3,6 @@
 import pandas as pd
 
 from analysis.report import html_parts
-from analysis.report.figure_style import labels
 from analysis.report.panels.base import Panel
 from analysis.report.report_frames import accuracies
 from analysis.report.study_statistics import StudyStatistics
@@ -33,7 +32,7 @@ class MatrixBrowser(Panel):
         data = study.browser
         replicates = list(dict.fromkeys(str(data["runs"][place][0]) for place in data["shown"]))
         return (
-            html_parts.select("choose-method", "method", labels(study.browsed))
+            html_parts.select("choose-method", "method", study.looks.labels(study.browsed))
             + html_parts.select("choose-replicate", "replicate", replicates, replicates)
             + html_parts.select("choose-order", "order, worst first", [], css="wide")
         )

@@ -11,6 +11,7 @@ from analysis.report.figure_style import DIVERGING, MOST_NUMBERED, empty_figure,
 from analysis.report.panels.base import Panel
 from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import report_text
 from analysis.report.text.phrases import NOTHING, interval, listed, plural
 
 MOST_NAMED = 3
@@ -63,9 +64,9 @@ class MethodPairsMatrix(Panel):
             part = frame[frame["backbone"] == backbone]
             found = {(row.method, row.other): row for row in rows(part)}
             cells = [
-                [_cell(found, upper, lower) if names.index(upper) < names.index(lower) else EMPTY
-                 for lower in names[1:]]
-                for upper in names[:-1]
+                [_cell(found, upper, lower, study) if k <= j else EMPTY
+                 for j, lower in enumerate(names[1:])]
+                for k, upper in enumerate(names[:-1])
             ]  # fmt: skip
             ticks = [study.looks.tick("", name, False) for name in names]
             figure.add_heatmap(
@@ -89,7 +90,7 @@ class MethodPairsMatrix(Panel):
         said = []
         for backbone, part in frame.groupby("backbone"):
             on = f" on {backbone}" if frame["backbone"].nunique() > 1 else ""
-            said.append(f"Of {plural(len(part), 'pair')}{on}, {_kinds(part)}")
+            said.append(f"Of {plural(len(part), 'pair')}{on}, {_kinds(part, study)}")
         return f"{'. '.join(said)}."
 
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
@@ -100,6 +101,7 @@ class MethodPairsMatrix(Panel):
             return (
                 f"Unit: difference of fractions; n = {runs} per pair; no interval and nothing "
                 "decided (it takes two complete replicates). References are left out."
+                f"{report_text.compared_within(study)}"
             )
         replicates = plural(int(frame.loc[known, "replicates"].max()), "replicate")
         return (
@@ -108,6 +110,7 @@ class MethodPairsMatrix(Panel):
             f"more than {ROPE}; =: equivalent within {ROPE}; {CHANGES}: each of the two is ahead "
             "in more than a tenth of the orders. References are left out, so that p and intervals "
             "are not those of the paired differences."
+            f"{report_text.compared_within(study)}"
         )
 
 
@@ -121,7 +124,9 @@ def _names(frame: pd.DataFrame, study: StudyStatistics) -> dict[str, list[str]]:
     return found
 
 
-def _cell(found: dict[tuple[str, str], Any], row: str, column: str) -> tuple[Any, str, str]:
+def _cell(
+    found: dict[tuple[str, str], Any], row: str, column: str, study: StudyStatistics
+) -> tuple[Any, str, str]:
     """Returns value, text and hover of a cell: the method of the row minus that of the column."""
     sign = 1 if (row, column) in found else -1
     pair = found.get((row, column)) or found.get((column, row))
@@ -132,13 +137,14 @@ def _cell(found: dict[tuple[str, str], Any], row: str, column: str) -> tuple[Any
     low, high = sorted((sign * pair.verdict_low, sign * pair.verdict_high))
     ahead, behind = (pair.wins, pair.losses)[::sign]
     fact = (
-        f"{text(row)} minus {text(column)}: {interval(value, low, high, '+')}<br>"
+        f"{study.looks.name(row)} minus {study.looks.name(column)}: "
+        f"{interval(value, low, high, '+')}<br>"
         f"ahead in {ahead} of {pair.runs} runs, behind in {behind}"
     )
     return value, f"{shown} {CHANGES}" if pair.survives == "no" else shown, fact
 
 
-def _kinds(part: pd.DataFrame) -> str:
+def _kinds(part: pd.DataFrame, study: StudyStatistics) -> str:
     """Returns the pairs of one backbone by what is known of them."""
     kinds = {
         "decided": part[part["verdict"] == "better"],
@@ -151,13 +157,14 @@ def _kinds(part: pd.DataFrame) -> str:
         if len(mine) > MOST_NAMED:
             said.append(f"{len(mine)} {kind}")
         elif len(mine):
-            said.append(f"{kind}: {listed([_named(row, kind) for row in rows(mine)])}")
+            said.append(f"{kind}: {listed([_named(row, kind, study) for row in rows(mine)])}")
     return "; ".join(said)
 
 
-def _named(row: Any, kind: str) -> str:
+def _named(row: Any, kind: str, study: StudyStatistics) -> str:
     """Returns one pair, with its difference where it is about that."""
+    method, other = map(study.looks.called, (row.method, row.other))
     if kind.startswith("turned"):
-        return f"{row.method} and {row.other}"
+        return f"{method} and {other}"
     value = interval(row.mean, row.verdict_low, row.verdict_high, "+")
-    return f"{row.method} {'above' if kind == 'decided' else 'and'} {row.other} ({value})"
+    return f"{method} {'above' if kind == 'decided' else 'and'} {other} ({value})"

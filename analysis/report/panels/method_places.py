@@ -55,7 +55,7 @@ class MethodPlaces(Panel):
         said = []
         for backbone, part in first.groupby("backbone"):
             shares = [
-                f"{row.method} in {row.share:.0%}"
+                f"{study.looks.called(row.method)} in {row.share:.0%}"
                 for row in rows(part.sort_values("share", ascending=False, kind="stable"))
             ]
             on = f" on {backbone}" if many(frame) else ""
@@ -69,5 +69,5 @@ class MethodPlaces(Panel):
             f"Unit: share of runs; n = {plural(int(frame['runs'].max()), 'run')} per method, no "
             "interval. Methods that are equal share the places that they take together; best mean "
             "place on top; the stronger the bar, the better the place."
-            f"{study.looks.note}{report_text.counted(study)}"
+            f"{study.looks.note}{report_text.ranked_together(study)}{report_text.counted(study)}"
         )

@@ -42,16 +42,16 @@ class MethodsCompared(Panel):
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns both tables, the second one to be opened."""
         caption = (
-            f"Unit: fraction; {report_text.sample(study.summary)}. SD over orders: of one seed; "
+            f"Unit: fraction; {report_text.sample(study)}. SD over orders: of one seed; "
             "over seeds: what replicate means differ by beyond the orders they drew, < where it "
             "is not distinguishable from 0. Range of 5 orders: expected, of one seed. Worst "
             "tenth: mean of the worst tenth of the runs. Training time: of a run without sharing, "
-            f"relative to {study.baseline or 'no other'}{report_text.of_its_study(study)}. "
+            f"relative to {study.baseline_called or 'no other'}{report_text.of_its_study(study)}. "
             "Verdicts: see Paired differences."
         )
         noted = "".join(f'<p class="note">{escape(note)}</p>' for note in report_text.notes(study))
         every = all_metrics(study)
-        every += html_parts.caption(report_text.sample(study.summary), "summary")
+        every += html_parts.caption(report_text.sample(study), "summary")
         shown = method_table(frame, study) + html_parts.caption(caption, self.table)
         return shown + noted + html_parts.details("All metrics", every)
 
@@ -65,7 +65,7 @@ def method_table(frame: pd.DataFrame, study: StudyStatistics) -> str:
     head = [
         "method",
         heading(study.metrics["average_accuracy"]),
-        f"vs {escape(study.baseline or '')}",
+        f"vs {escape(study.baseline_called)}",
     ]
     head += ["SD over orders", "SD over seeds", "range of 5 orders", "worst tenth"]
     head += [heading(study.metrics[metric]) for metric in known[1:]]
@@ -93,20 +93,24 @@ def method_table(frame: pd.DataFrame, study: StudyStatistics) -> str:
 
 def best_of(
     frame: pd.DataFrame, metrics: Sequence[str], study: StudyStatistics
-) -> dict[tuple[str, str], float]:
-    """Returns the best value of every metric on every backbone, references left out."""
-    competing = frame[~frame["method"].isin(list(study.references))]
-    found = {}
-    for backbone, part in competing.groupby("backbone"):
-        for metric in metrics:
-            higher = METRICS[metric].higher_is_better
-            found[str(backbone), metric] = part[metric].max() if higher else part[metric].min()
+) -> dict[tuple[str, str, str], float]:
+    """Returns, by backbone, method and metric, the best value of contenders on equal terms."""
+    found: dict[tuple[str, str, str], float] = {}
+    for kind in study.terms:
+        competing = frame[frame["method"].isin(kind)]
+        for backbone, part in competing.groupby("backbone"):
+            for metric in metrics:
+                higher = METRICS[metric].higher_is_better
+                best = part[metric].max() if higher else part[metric].min()
+                found |= {(str(backbone), method, metric): best for method in kind}
     return found
 
 
-def with_best(cell: Cell, row: Any, metric: str, best: Mapping[tuple[str, str], float]) -> Cell:
-    """Returns a cell, marked if its value is the best of its backbone."""
-    is_best = getattr(row, metric) == best.get((row.backbone, metric))
+def with_best(
+    cell: Cell, row: Any, metric: str, best: Mapping[tuple[str, str, str], float]
+) -> Cell:
+    """Returns a cell, marked if its value is the best of those on equal terms."""
+    is_best = getattr(row, metric) == best.get((row.backbone, row.method, metric))
     return cell._replace(css="best") if is_best else cell
 
 

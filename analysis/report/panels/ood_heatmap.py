@@ -11,8 +11,6 @@ from analysis.report.figure_style import (
     DIVERGING,
     MOST_NUMBERED,
     empty_figure,
-    label,
-    labels,
     many,
     present,
     text,
@@ -61,7 +59,7 @@ class OodHeatmap(Panel):
 
     def controls(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the choice of a method."""
-        shown = labels(present(frame, study.baseline_first))
+        shown = study.looks.labels(present(frame, study.baseline_first))
         return html_parts.select("ood-traces", "method", shown, traces=self.key)
 
     def options(self, frame: pd.DataFrame, study: StudyStatistics) -> list[dict[str, str]]:
@@ -90,7 +88,7 @@ class OodHeatmap(Panel):
                 xgap=2, ygap=2, hovertemplate="%{customdata}<extra></extra>", hoverongaps=False,
                 texttemplate="%{text}" if num <= MOST_NUMBERED else "",
                 colorbar={"thickness": 12, "tickformat": ".2f"},
-                name=label(backbone, method, many(frame)), visible=i == 0,
+                name=study.looks.label(backbone, method, many(frame)), visible=i == 0,
             )  # fmt: skip
         figure.update_xaxes(title="out of distribution", showgrid=False)
         figure.update_yaxes(title="in distribution", autorange="reversed", showgrid=False)

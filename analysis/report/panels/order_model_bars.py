@@ -105,7 +105,7 @@ def _dot(
         showlegend=False,
         hovertemplate=f"{row.model}: R2 {row.r2:.3f}, p {row.p_holm:.3f}<br>"
         f"predicted best: {_path(row.best_order)}<br>worst: {_path(row.worst_order)}"
-        f"<extra>{text(row.method)}</extra>",
+        f"<extra>{looks.name(row.method)}</extra>",
         **where,
     )
 

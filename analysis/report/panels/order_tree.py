@@ -4,7 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.report import html_parts
-from analysis.report.figure_style import SCALE, Groups, empty_figure, label, labels, many, text
+from analysis.report.figure_style import SCALE, Groups, empty_figure, many, text
 from analysis.report.panels.base import Panel
 from analysis.report.report_frames import group, of_pairs
 from analysis.report.study_statistics import StudyStatistics
@@ -35,7 +35,7 @@ class OrderTree(Panel):
     def controls(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the choice of a method."""
         return html_parts.select(
-            "tree-traces", "method", labels(most_moved(study)), traces=self.key
+            "tree-traces", "method", study.looks.labels(most_moved(study)), traces=self.key
         )
 
     def options(self, frame: pd.DataFrame, study: StudyStatistics) -> list[dict[str, str]]:
@@ -69,7 +69,7 @@ class OrderTree(Panel):
                     sort=False,
                     textinfo="label+text",
                     visible=i == 0,
-                    name=label(backbone, method, many(shown)),
+                    name=study.looks.label(backbone, method, many(shown)),
                     marker={
                         "colors": part["average_accuracy"],
                         "colorscale": SCALE,

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report.figure_style import INK, empty_figure, many, text
+from analysis.report.figure_style import INK, empty_figure, many
 from analysis.report.panels.base import Panel
 from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics
 from analysis.report.text import report_text
 from analysis.report.text.needs import groups_alike
-from analysis.report.text.phrases import interval, listed
+from analysis.report.text.phrases import interval
 from analysis.report.text.subject import BackboneResults, subjects
 
 BAR = 11
@@ -29,12 +29,13 @@ class Overview(Panel):
     def frame(self, study: StudyStatistics) -> pd.DataFrame:
         """Returns a row per method: contenders best first, then references.
 
-        Its columns: backbone, method, is_reference, mean, low, high (of average accuracy), worst
-        and best (order seen; NaN where no order moves it), alike (letters: two contenders that
-        share one are not shown to differ; "" where nothing is tested).
+        Its columns: backbone, method, is_reference, knows_task (None: not known), mean, low, high
+        (of average accuracy), worst and best (order seen; NaN where no order moves it), alike
+        (letters: two contenders that share one are not shown to differ; "" where untested).
         """
         found = [row for about in subjects(study) for row in _rows(about)]
-        names = ["backbone", "method", "is_reference", "mean", "low", "high"]
+        found.sort(key=lambda row: (row["backbone"], row["is_reference"]))
+        names = ["backbone", "method", "is_reference", "knows_task", "mean", "low", "high"]
         return pd.DataFrame(found, columns=[*names, "worst", "best", "alike"])
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
@@ -76,11 +77,11 @@ class Overview(Panel):
         for backbone, part in frame.groupby("backbone", sort=False):
             on = f"On {backbone}: " if many(frame) else ""
             means = [
-                f"{row.method} {interval(row.mean, row.low, row.high)}"
+                f"{study.looks.called(row.method)} {interval(row.mean, row.low, row.high)}"
                 f"{' (reference)' if row.is_reference else ''}"
                 for row in rows(part)
             ]
-            groups = [listed(names) for names in _groups(part)]
+            groups = [study.looks.listed(names) for names in _groups(part)]
             joined = f" Not shown to differ: {'; '.join(groups)}." if groups else ""
             said.append(f"{on}Average {study.words.noun}: {', '.join(means)}.{joined}")
         return " ".join(said)
@@ -88,7 +89,7 @@ class Overview(Panel):
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what marks, bands and bars are."""
         references = "".join(
-            f" Hollow, below the dashed line: reference ({listed(sorted(names))})."
+            f" Hollow, below the dashed line: reference ({study.looks.listed(sorted(names))})."
             for names in [set(frame.loc[frame["is_reference"], "method"])]
             if names
         )
@@ -96,8 +97,8 @@ class Overview(Panel):
         if frame["worst"].notna().any():
             band = " Pale band: worst to best order, all seeds."
         return (
-            f"Unit: fraction; {report_text.sample(study.summary)}.{band}{_joined(frame)}"
-            f"{references}"
+            f"Unit: fraction; {report_text.sample(study)}.{band}{_joined(frame)}"
+            f"{report_text.compared_within(study)}{references}"
         )
 
 
@@ -106,7 +107,8 @@ def _rows(about: BackboneResults) -> list[dict[str, Any]]:
     tested = about.pairs[about.pairs["verdict_low"].notna()]
     compared = {*tested["method"], *tested["other"]}
     groups = groups_alike([name for name in about.methods if name in compared], about.better)
-    for i, names in enumerate(groups if compared else []):
+    start = 0 if about.is_first else len(ascii_letters)  # others have letters of their own
+    for i, names in enumerate(groups if compared else [], start):
         for name in names:
             letters[name] = letters.get(name, "") + _letter(i)
     ranges = {(row.backbone, row.method): row for row in rows(about.study.robustness)}
@@ -116,6 +118,7 @@ def _rows(about: BackboneResults) -> list[dict[str, Any]]:
         seen = ranges[pair] if pair in about.study.moved else None
         found.append(
             {"backbone": about.backbone, "method": name, "is_reference": name in about.references}
+            | {"knows_task": about.study.results.knows_task[name]}
             | {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
             | {"worst": seen.worst if seen else np.nan, "best": seen.best if seen else np.nan}
             | {"alike": letters.get(name, "")}
@@ -144,7 +147,7 @@ def _places(frame: pd.DataFrame) -> list[float]:
     found, last = [], None
     at = -1.0
     for row in rows(frame):
-        kind = (row.backbone, row.is_reference)
+        kind = (row.backbone, row.is_reference, not row.is_reference and row.knows_task is True)
         at += 1.0 if last in (None, kind) else 1.4
         found.append(at)
         last = kind
@@ -177,7 +180,7 @@ def _method(figure: go.Figure, row: Any, y: float, study: StudyStatistics) -> No
     figure.add_scatter(
         x=[row.mean], y=[y], mode="markers", error_x=bars,
         marker=study.looks.marker(row.method, row.backbone, 9),
-        hovertemplate=f"mean {said}<extra>{text(row.method)}</extra>",
+        hovertemplate=f"mean {said}<extra>{study.looks.name(row.method)}</extra>",
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from analysis.inference.estimates import ROPE
 from analysis.report import html_parts
-from analysis.report.figure_style import INK, many, present, text
+from analysis.report.figure_style import INK, many, present
 from analysis.report.html_tables import Cell, estimate, name, number, table
 from analysis.report.panels.base import Panel
 from analysis.report.panels.methods_compared import verdict_cell
@@ -44,14 +44,14 @@ class PairedDifferences(Panel):
     def about(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what a dot is."""
         return (
-            f"Is a method better than {study.baseline}{report_text.of_its_study(study)} on the "
-            "same order and replicate? Right of the line it is."
+            f"Is a method better than {study.baseline_called}{report_text.of_its_study(study)} on "
+            "the same order and replicate? Right of the line it is."
         )
 
     def draw(self, frame: pd.DataFrame, study: StudyStatistics) -> go.Figure:
         """Returns clouds of dots, and a band of differences that do not matter."""
-        baseline, groups = str(study.baseline), present(frame, study.groups)
-        title = f"average {study.words.noun}, minus {text(baseline)}"
+        groups = present(frame, study.groups)
+        title = f"average {study.words.noun}, minus {study.looks.name(str(study.baseline))}"
         figure = rows_of(groups, title, many(frame), study.looks)
         figure.add_vrect(-ROPE, ROPE, fillcolor=INK, opacity=0.15, line_width=0)
         figure.add_vline(0, line={"color": INK, "width": 1, "dash": "dot"})
@@ -70,13 +70,14 @@ class PairedDifferences(Panel):
         found = "; ".join(
             f"{word}: {listed(by_verdict[word])}" for word in WORDS if word in by_verdict
         )
-        return f"Against {study.baseline}{report_text.of_its_study(study)}, {found}."
+        return f"Against {study.baseline_called}{report_text.of_its_study(study)}, {found}."
 
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns what the band is."""
         return (
-            f"Unit: difference of fractions; {report_text.sample(study.judged, 'pair', WIDENED)}. "
-            f"Dot: one pair. Grey band: up to {ROPE} either way, differences that do not matter."
+            "Unit: difference of fractions; "
+            f"{report_text.sample(study, study.judged, 'pair', WIDENED)}. Dot: one pair. "
+            f"Grey band: up to {ROPE} either way, differences that do not matter."
             f"{study.looks.note}"
         )
 
@@ -95,7 +96,7 @@ def comparison_table(judged: pd.DataFrame, study: StudyStatistics) -> str:
         if row is not None:
             counts = (row.wins, row.ties, row.runs - row.wins - row.ties)
             rate = Cell(f"{row.win_rate:.0%}", str(row.win_rate))
-            cells = [Cell(escape(row.baseline), css="text"), estimate(row, "+")]
+            cells = [Cell(escape(study.looks.called(row.baseline)), css="text"), estimate(row, "+")]
             cells += [verdict_cell(row), number(row.p_verdict), number(row.replicates)]
             lines.append([name(study, *pair), *cells, *map(number, counts), rate])
     head = ["method", "minus", "difference", "verdict", "p", "replicates"]

@@ -4,7 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.mechanisms.task_contributions import profiles
-from analysis.report.figure_style import label, many, present, small_multiples, steps, text
+from analysis.report.figure_style import many, present, small_multiples, steps, text
 from analysis.report.panels.base import Panel
 from analysis.report.report_frames import group
 from analysis.report.study_statistics import StudyStatistics
@@ -37,13 +37,14 @@ class PositionProfiles(Panel):
                 mine = part[part["task"] == task]
                 figure.add_scatter(
                     x=mine["position"], y=mine["final"], mode="lines+markers",
-                    name=label(backbone, method, many(frame)), legendgroup=f"{backbone} {method}",
+                    name=study.looks.label(backbone, method, many(frame)),
+                    legendgroup=f"{backbone} {method}",
                     showlegend=place == 0, **places[place],
                     line=study.looks.line(method), marker=study.looks.marker(method, backbone),
                     customdata=mine[["gain", "lost", "runs"]].to_numpy(),
                     hovertemplate=f"{text(task)} in place %{{x}}: %{{y:.3f}} in the end<br>gained "
                     "%{customdata[0]:.3f}, lost since %{customdata[1]:.3f}, %{customdata[2]} runs"
-                    f"<extra>{text(method)}</extra>",
+                    f"<extra>{study.looks.name(method)}</extra>",
                 )  # fmt: skip
         figure.update_xaxes(**steps(frame["position"]))
         figure.update_yaxes(tickformat=".2f")

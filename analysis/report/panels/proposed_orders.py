@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from analysis.inference.intervals import LEVEL
 from analysis.orders.predictors import order_scores, regret
 from analysis.report import html_parts
-from analysis.report.figure_style import INK, label, many, present, small_multiples, text
+from analysis.report.figure_style import INK, many, present, small_multiples, text
 from analysis.report.html_tables import Cell, name, number, table
 from analysis.report.panels.base import Panel
 from analysis.report.report_frames import group, rows
@@ -62,11 +62,11 @@ class ProposedOrders(Panel):
                 mine = part[part["score"] == score]
                 figure.add_scatter(
                     x=mine["better"], y=[text(measure) for measure in mine["measure"]],
-                    mode="markers", name=label(backbone, method, many(frame)),
+                    mode="markers", name=study.looks.label(backbone, method, many(frame)),
                     legendgroup=f"{backbone} {method}", showlegend=i == 0, **places[i],
                     marker=study.looks.marker(method, backbone, 8),
                     text=[_fact(row, study.words.noun) for row in rows(mine)],
-                    hovertemplate=f"%{{text}}<extra>{text(method)}</extra>",
+                    hovertemplate=f"%{{text}}<extra>{study.looks.name(method)}</extra>",
                 )  # fmt: skip
         figure.add_vline(0.5, line={"color": INK, "width": 1, "dash": "dot"})
         figure.update_xaxes(range=[-0.04, 1.04], tickformat=".0%", tickvals=[0, 0.5, 1])

@@ -38,13 +38,13 @@ class PublishedOrder(Panel):
         methods = list(dict.fromkeys(frame["method"]))
         several = len(methods) > 1
         figure = empty_figure(height=170 + 64 * len(methods))
-        looks = Looks(scores.methods)
+        looks = Looks(scores.methods, told=scores.told)
         means = scores.means
         for row, method in enumerate(methods):
             part = means[means["method"] == method]
             others, mine = part[~part["published"]], part[part["published"]]
             _interval(figure, frame[frame["method"] == method].iloc[0], row)
-            label = text(method) if several else "one order"
+            label = looks.name(method) if several else "one order"
             for dots, name, symbol, size in (
                 (others, "another order", "circle", 9),
                 (mine, "published order", "star", 17),
@@ -62,7 +62,7 @@ class PublishedOrder(Panel):
                 )  # fmt: skip
         figure.update_yaxes(
             tickvals=list(range(len(methods))),
-            ticktext=[text(method) if several else "" for method in methods],
+            ticktext=[looks.name(method) if several else "" for method in methods],
             range=[len(methods) - 0.4, -0.7],
             showgrid=False,
         )
@@ -122,13 +122,14 @@ def _interval(figure: go.Figure, row: Any, place: int) -> None:
 
 
 def _table(frame: pd.DataFrame, scores: OrderScores) -> str:
-    d = published_sentences.digits(scores)
+    d, looks = published_sentences.digits(scores), Looks(scores.methods, told=scores.told)
     head = ["method"] if len(scores.methods) > 1 else []
     head += ["published order", "its score", "other orders", "their mean", "their SD", "away"]
     head += ["next order (95 %)", "p", "rank", "p by rank", "outlier?"]
     lines = []
     for row in rows(frame):
-        cells = [Cell(escape(row.method), css="text")] if len(scores.methods) > 1 else []
+        called = escape(looks.called(row.method))
+        cells = [Cell(called, css="text")] if len(scores.methods) > 1 else []
         place = f"{row.low:.{d}f} to {row.high:.{d}f}" if pd.notna(row.low) else "&ndash;"
         cells += [
             Cell(escape(row.order), css="text"),

@@ -8,6 +8,7 @@ from analysis.report.figure_style import INK, many, small_multiples, steps, text
 from analysis.report.panels.base import Panel
 from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import report_text
 from analysis.report.text.phrases import interval, plural
 
 LINES = (("dot", "circle-open"), ("solid", "circle"), ("dash", "square-open"))
@@ -77,7 +78,7 @@ class RankingReliability(Panel):
         return (
             "Unit: G, the reliability of the ranking of methods, 0 to 1, from the table of methods "
             "x replicates; 95 % interval: hover. Orders that balance each other come in whole "
-            "blocks, and there are not more than all."
+            f"blocks, and there are not more than all.{report_text.ranked_together(study)}"
         )
 
 

@@ -80,7 +80,7 @@ class RankingStability(Panel):
         return (
             "Unit: Kendall tau, and share of pairs; mean over pairs of disjoint parts of this "
             f"study ({DRAWS} random ones if there are more); no interval (5 % quantile: hover). "
-            f"{sizes}.{report_text.counted(study)}"
+            f"{sizes}.{report_text.ranked_together(study)}{report_text.counted(study)}"
         )
 
 

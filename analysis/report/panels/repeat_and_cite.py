@@ -18,6 +18,7 @@ SHIPPED = (
     "mtil",
     "pam",
     "pam-ablation",
+    "pam-long",
     "pam-tuning",
     "quickstart",
     "similarity",

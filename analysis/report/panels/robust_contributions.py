@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report.figure_style import INK, decimals, empty_figure, label, many, present, text
+from analysis.report.figure_style import INK, decimals, empty_figure, many, present, text
 from analysis.report.panels.base import Panel
 from analysis.report.report_frames import group, rows
 from analysis.report.study_statistics import StudyStatistics
@@ -48,7 +48,7 @@ class RobustContributions(Panel):
                 x=part["mean"],
                 y=part["order_sd"],
                 mode="markers",
-                name=label(backbone, method, many(frame)),
+                name=study.looks.label(backbone, method, many(frame)),
                 marker=looks.marker(method, backbone, 8),
                 text=[pair_fact(row, study.words.noun) for row in rows(part)],
                 hovertemplate="%{text}<extra></extra>",
@@ -96,7 +96,7 @@ class RobustContributions(Panel):
     def caption(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns unit and numbers."""
         return (
-            f"Unit: fraction; {report_text.sample(study.summary)}, of the mean (hover). Dot: one "
+            f"Unit: fraction; {report_text.sample(study)}, of the mean (hover). Dot: one "
             f"task's effect on another, with a method that has any.{study.looks.note}"
         )
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report.figure_style import empty_figure, label, many, text
+from analysis.report.figure_style import empty_figure, many, text
 from analysis.report.panels.base import Panel
 from analysis.report.report_frames import group, rows
 from analysis.report.study_statistics import StudyStatistics
@@ -53,7 +53,7 @@ class SimilarNeighbours(Panel):
             part = group(runs, backbone, method)
             mine = scores[(scores["backbone"] == backbone) & (scores["measure"] == measure)]
             x = part["order"].map(mine.set_index("order")["value"])
-            name = label(backbone, method, many(runs))
+            name = study.looks.label(backbone, method, many(runs))
             figure.add_scatter(
                 x=x, y=part["average_accuracy"], mode="markers", name=name, legendgroup=name,
                 marker=looks.marker(method, backbone) | {"opacity": 0.7},

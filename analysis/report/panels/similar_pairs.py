@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report.figure_style import INK, empty_figure, label, many, text
+from analysis.report.figure_style import INK, empty_figure, many, text
 from analysis.report.panels.base import Panel
 from analysis.report.panels.similar_neighbours import measured_by
 from analysis.report.report_frames import group, rows
@@ -52,7 +52,7 @@ class SimilarPairs(Panel):
             known = f": r {test.r:+.2f}, p {test.p:.3f}" if np.isfinite(test.r) else ""
             figure.add_scatter(
                 x=part["similarity"], y=part["contribution"], mode="markers",
-                name=label(backbone, method, many(pairs)) + known,
+                name=study.looks.label(backbone, method, many(pairs)) + known,
                 marker=study.looks.marker(method, backbone, 8),
                 text=[f"learning {text(row.trained)}, {study.words.noun} on {text(row.task)}"
                       for row in rows(part)],

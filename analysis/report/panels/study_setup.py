@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.data.results import called
 from analysis.report import html_parts
 from analysis.report.html_tables import Cell, name, number, table
 from analysis.report.panels.base import Panel
@@ -54,14 +55,14 @@ class StudySetup(Panel):
             shown += method_settings(mine, study) if len(labels) == 1 else ""
             shown += _listed(
                 {title: _joined(mine, part) for part, title in HEADINGS.items()}
-                | ({"Methods": _joined(mine, "methods")} if len(labels) > 1 else {})
+                | ({"Methods": _joined(_marked(mine, study), "methods")} if len(labels) > 1 else {})
             )
         common = {
             "Design": design(study),
             "Data": " ".join(study.plan.get("data") or []),
             "How scores were measured": " ".join(how_evaluated(study)),
             "Left out": " ".join(omissions(study)),
-            "Reference points": f"{listed(sorted(study.references))}." if study.references else "",
+            "Reference points": _references(study),
             "Trained with": trained_with(study),
         }
         settings = html_parts.caption("All settings, one a row:", self.table) if len(frame) else ""
@@ -80,10 +81,10 @@ def method_settings(frame: pd.DataFrame, study: StudyStatistics) -> str:
         kind, rate = own.pop("method", method), own.pop("lr", training.get("lr", ""))
         count = trainings.get(method)
         options = ", ".join(f"{key} {value}" for key, value in own.items() if key)
-        called = name(study, "", method) if method in study.methods else Cell(escape(method))
+        title = name(study, "", method) if method in study.methods else Cell(escape(method))
         lines.append(
             [
-                Cell(called.html, called.value, "text"),
+                Cell(title.html, title.value, "text"),
                 Cell(escape(kind), css="text"),
                 Cell(escape(options) or "&ndash;", css="order"),
                 Cell("&ndash;" if count == 0 else escape(rate)),
@@ -102,7 +103,7 @@ def published_figures(study: StudyStatistics) -> str:
     titles = list(dict.fromkeys(title for row in rows for title in row["figures"]))
     lines = [
         [
-            Cell(escape(row["method"]), css="text"),
+            Cell(escape(study.looks.called(row["method"])), css="text"),
             Cell(escape(row["order"] or "") or "&ndash;", css="text"),
             *(
                 Cell(f"{row['figures'][title]:g}" if title in row["figures"] else "&ndash;")
@@ -154,11 +155,13 @@ def omissions(study: StudyStatistics) -> list[str]:
         found.append(f"{study.num_incomplete} of {len(runs)} planned runs are incomplete{why}.")
     gone = sorted(set(study.methods) - {method for _, method in study.groups})
     if gone:
-        found.append(f"Without a complete run: {listed(gone)}.")
+        found.append(f"Without a complete run: {study.looks.listed(gone)}.")
     judged = study.judged[study.judged["metric"] == "average_accuracy"]
     untested = sorted(set(judged.loc[judged["word"] == "not tested", "method"]))
     if untested:
-        found.append(f"Without a verdict ({report_text.NEEDS_TWO}): {listed(untested)}.")
+        found.append(
+            f"Without a verdict ({report_text.NEEDS_TWO}): {study.looks.listed(untested)}."
+        )
     stopped = study.manifest.get("stopped")
     return [*found, *([f"The study {stopped}."] if stopped else [])] or ["Nothing."]
 
@@ -186,6 +189,15 @@ def _listed(entries: Mapping[str, str]) -> str:
         if content
     )
     return f'<dl class="formulas">{lines}</dl>' if lines else ""
+
+
+def _marked(frame: pd.DataFrame, study: StudyStatistics) -> pd.DataFrame:
+    """Returns the settings of one of several studies, with the marks of its own methods."""
+    origins = study.results.origins
+    home = set(frame["study"])
+    its = {label: origin for label, origin in origins.items() if home <= set(origin.studies)}
+    told = {origin.method for label, origin in its.items() if label in study.told}
+    return frame.assign(name=[called(name, told) for name in frame["name"]])
 
 
 def _joined(frame: pd.DataFrame, part: str) -> str:
@@ -229,3 +241,8 @@ def _written(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_written, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _references(study: StudyStatistics) -> str:
+    names = sorted(study.references)
+    return f"{study.looks.listed(names)}." if names else ""

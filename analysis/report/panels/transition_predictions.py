@@ -9,11 +9,9 @@ from analysis.report import html_parts
 from analysis.report.figure_style import (
     INK,
     broken,
-    label,
     many,
     present,
     small_multiples,
-    text,
 )
 from analysis.report.html_tables import Cell, bounded, name, number, table
 from analysis.report.panels.base import Panel
@@ -69,12 +67,13 @@ class TransitionPredictions(Panel):
                 figure.add_scatter(
                     x=mine["r2_out"].clip(lower=lowest),
                     y=[responses.index(name) + lift for name in mine["response"]],
-                    mode="markers", name=label(backbone, method, many(frame)),
+                    mode="markers", name=study.looks.label(backbone, method, many(frame)),
                     legendgroup=f"{backbone} {method}", showlegend=where is places[0],
                     marker=study.looks.marker(method, backbone, 9),
                     customdata=mine[["r2_out", "r2"]].to_numpy(),
                     hovertemplate="R2 %{customdata[0]:.3f} in replicates left out, "
-                    f"%{{customdata[1]:.3f}} in those fitted<extra>{text(method)}</extra>",
+                    "%{customdata[1]:.3f} in those fitted"
+                    f"<extra>{study.looks.name(method)}</extra>",
                     **where,
                 )  # fmt: skip
         for where in places:

@@ -87,7 +87,7 @@ class VarianceShares(Panel):
         return (
             f"Unit: share of the variance of the average {study.words.noun}; n = {size.methods} "
             f"methods x {size.seeds} seeds x {size.orders} orders; no interval.{cut}"
-            f"{report_text.counted(study)}"
+            f"{report_text.ranked_together(study)}{report_text.counted(study)}"
         )
 
 

@@ -26,11 +26,11 @@ class Verdict(Panel):
     def below(self, frame: pd.DataFrame, study: StudyStatistics) -> str:
         """Returns the answers, and the list of findings."""
         said = said_in(frame)
-        several = len({answer.backbone for answer in said}) > 1
+        several = len({answer.about for answer in said}) > 1
         parts = []
         for i, answer in enumerate(said):
-            if several and (i == 0 or said[i - 1].backbone != answer.backbone):
-                parts.append(f"<h4>{escape(answer.backbone)}</h4>")
+            if several and (i == 0 or said[i - 1].about != answer.about):
+                parts.append(f"<h4>{escape(answer.about)}</h4>")
             parts.append(_answered(answer, "h5" if several else "h4"))
         items = "".join(f"<li>{emphasised(sentence)}</li>" for sentence in findings(study))
         if study.runs.empty:

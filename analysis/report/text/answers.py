@@ -13,9 +13,13 @@ from analysis.report.text.order_answers import order_effect, worst_orders
 from analysis.report.text.phrases import bold, listed
 from analysis.report.text.ranking_answers import certainty, next_step, survives
 from analysis.report.text.subject import Answer, subjects
+from analysis.report.text.task_knowledge import TERMS, marked, named
 
 ANSWERS = (survives, which_method, certainty, order_effect, worst_orders, next_step)
 """What answers the questions of a reader on one backbone, in the order in which they are asked."""
+
+OF_OTHERS = (survives, which_method)
+"""What is answered of methods that are told the task, beside others on the same backbone."""
 
 
 def answers(results: str | Results) -> list[Answer]:
@@ -38,12 +42,25 @@ def answers_of(study: StudyStatistics) -> list[Answer]:
     """Returns the answers for every backbone; if studies are compared, how they differ is first."""
     found = []
     for about in subjects(study):
-        first, *others = (ask(about) for ask in ANSWERS)
+        asked = ANSWERS if about.is_first else OF_OTHERS
+        first, *others = (ask(about) for ask in asked)
         if about.methods and (sampled := sampling_matters(study)):
             first = first._replace(detail=(*first.detail, sampled))
-        mine = (*_studies_differ(study, about.backbone), first, *others)
-        found += [answer._replace(backbone=about.backbone) for answer in mine]
+        differ = _studies_differ(study, about.backbone) if about.is_first else []
+        found += [
+            _marked(answer._replace(backbone=about.backbone, terms=about.terms), study)
+            for answer in (*differ, first, *others)
+        ]
     return found
+
+
+def _marked(answer: Answer, study: StudyStatistics) -> Answer:
+    """Returns an answer whose methods have their marks, with what these mean if no heading does."""
+    mark = named if answer.terms == TERMS[True] else marked
+    return answer._replace(
+        sentence=mark(answer.sentence, study.told),
+        detail=tuple(mark(line, study.told) for line in answer.detail),
+    )
 
 
 def as_table(said: Sequence[Answer]) -> pd.DataFrame:
@@ -64,7 +81,7 @@ def spoken(answer: Answer, with_backbone: bool = False) -> str:
     >>> spoken(Answer("Who?", "lora", "**lora** is the most accurate."))
     'Who? lora. lora is the most accurate.'
     """
-    start = f"{answer.backbone}: " if with_backbone else ""
+    start = f"{answer.about}: " if with_backbone else ""
     return f"{start}{answer.question} {answer.word}. {answer.sentence}".replace("**", "").rstrip()
 
 

@@ -17,7 +17,7 @@ def which_method(about: BackboneResults) -> Answer:
         (name,) = about.methods
         return Answer(
             question,
-            f"Only {name}",
+            f"Only {about.study.looks.called(name)}",
             f"**{name}** reaches {_mean(about, name)}, with no other method to compare it with.",
             reached,
         )
@@ -51,8 +51,9 @@ def most_accurate(about: BackboneResults) -> list[str]:
 
 def _most_accurate(about: BackboneResults) -> tuple[str, str]:
     first = most_accurate(about)
+    called = list(map(about.study.looks.called, first))
     if len(first) == 1:
-        return first[0], f"**{first[0]}** is the {about.words.most}, at {_mean(about, first[0])}."
+        return called[0], f"**{first[0]}** is the {about.words.most}, at {_mean(about, first[0])}."
     means = sorted(about.estimates[name].mean for name in first)
     span = f"their means lie between {means[0]:.3f} and {means[-1]:.3f}"
     how = "differ by less than half a point" if _are_equivalent(about, first) else UNDECIDED
@@ -61,7 +62,7 @@ def _most_accurate(about: BackboneResults) -> tuple[str, str]:
         whole = "both methods" if len(first) == 2 else f"all {len(first)} methods"
         said = f"No method is shown to be {about.words.more}: {whole} {how}, and {span}."
         return "No clear choice", said
-    word = either(first) if len(first) <= 3 else f"{len(first)} of {len(about.methods)} methods"
+    word = either(called) if len(first) <= 3 else f"{len(first)} of {len(about.methods)} methods"
     return word, f"{names} are the {about.words.most} and {how}; {span}."
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.data.final_scores import OrderScores
+from analysis.data.results import called
 from analysis.inference.intervals import LEVEL
 from analysis.orders.published import FEWEST
 from analysis.report.report_frames import rows
@@ -39,7 +40,9 @@ def whose(row: Any, scores: OrderScores) -> str:
     """Returns which order of which method a row is about, as a sentence begins."""
     several = len(scores.published) > 1
     order = f"The published order {row.order}" if several else "The published order"
-    return f"{row.method}: {order[0].lower()}{order[1:]}" if len(scores.methods) > 1 else order
+    if len(scores.methods) == 1:
+        return order
+    return f"{called(row.method, scores.told)}: {order[0].lower()}{order[1:]}"
 
 
 def verdicts(found: pd.DataFrame, scores: OrderScores) -> list[str]:

@@ -246,6 +246,7 @@ def _advice(about: BackboneResults) -> tuple[str, str]:
         )
     settled = about.study.settling
     settled = settled[settled["backbone"] == about.backbone]
+    settled = settled[settled["method"].isin(about.methods)]
     if len(settled):
         return _settle(about, next(rows(settled)), len(settled))
     if found.verdict == "on average":

@@ -126,7 +126,7 @@ def facts(study: StudyStatistics) -> list[Fact]:
     complete = int((runs["missing"] == 0).sum())
     designs = ", ".join(sorted(set(orders["design"])))
     return [
-        Fact("methods", f"{len(study.methods)}", ", ".join(study.methods)),
+        Fact("methods", f"{len(study.methods)}", ", ".join(map(study.looks.called, study.methods))),
         Fact("tasks", f"{len(_tasks(study))}", ", ".join(_tasks(study))),
         Fact("orders", number(orders["order"].nunique()), f"design: {designs}"),
         Fact("replicates", f"{orders['replicate'].nunique()}", "one seed and one block each"),
@@ -192,14 +192,21 @@ def _facts_of_scores(scores: OrderScores) -> list[Fact]:
     return [*found, Fact("tasks", f"{len(tasks)}", ", ".join(tasks))] if tasks else found
 
 
-def sample(estimates: pd.DataFrame, unit: str = "run", kind: str = "") -> str:
+def sample(
+    study: StudyStatistics,
+    estimates: pd.DataFrame | None = None,
+    unit: str = "run",
+    kind: str = "",
+) -> str:
     """Returns what means rest on: runs or pairs per method, replicates, kind of interval.
 
     Args:
-        estimates: their table.
+        study: that they are of.
+        estimates: their table; by default that of all metrics.
         unit: what is averaged.
         kind: what else there is to say about the interval.
     """
+    estimates = study.summary if estimates is None else estimates
     accuracy = estimates[estimates["metric"] == "average_accuracy"]
     if accuracy.empty:
         return "no run has an average accuracy"
@@ -211,8 +218,8 @@ def sample(estimates: pd.DataFrame, unit: str = "run", kind: str = "") -> str:
     replicates = plural(known.max(), "replicate")
     if known.min() < known.max():
         replicates = f"{known.min()} to {replicates}"
-    without = accuracy.loc[accuracy["low"].isna(), "method"]
-    none = f", none for {listed(sorted(set(without)))}" if len(without) else ""
+    without = sorted(set(accuracy.loc[accuracy["low"].isna(), "method"]))
+    none = f", none for {study.looks.listed(without)}" if without else ""
     return f"n = {runs} per method; 95 % t interval over {replicates}{kind}{none}"
 
 
@@ -225,7 +232,7 @@ def left_out(study: StudyStatistics) -> str:
     """Returns the sentence on methods that a panel on orders leaves out; "" for none."""
     if not study.unmoved:
         return ""
-    return f" Left out, because no order moves them: {listed(study.unmoved)}."
+    return f" Left out, because no order moves them: {study.looks.listed(study.unmoved)}."
 
 
 def sign_flips(judged: pd.DataFrame) -> str:
@@ -257,7 +264,8 @@ def shared(study: StudyStatistics, backbone: object) -> str:
     lacking = sorted(method for method, mine in used.items() if mine != every)
     if not lacking:
         return ""
-    fewer = f"{listed(lacking)} {'has' if len(lacking) == 1 else 'have'} fewer than the others"
+    has = "has" if len(lacking) == 1 else "have"
+    fewer = f"{study.looks.listed(lacking)} {has} fewer than the others"
     if not common:
         return f"no run is there for every method, because {fewer}"
     seeds = sorted({int(replicate) for replicate, _ in common})
@@ -276,13 +284,29 @@ def counted(study: StudyStatistics) -> str:
     )
 
 
+def compared_within(study: StudyStatistics) -> str:
+    """Returns the sentence on contenders that are not compared with others, for captions."""
+    if len(study.terms) < 2:
+        return ""
+    return " Methods that are told the task are compared with one another alone."
+
+
+def ranked_together(study: StudyStatistics) -> str:
+    """Returns the sentence on methods on other terms that are ranked all the same, likewise."""
+    if study.told.isdisjoint(study.methods) or study.told.issuperset(study.methods):
+        return ""
+    return " Methods that are told the task and others are ranked together here."
+
+
 def notes(study: StudyStatistics) -> list[str]:
     """Returns what the numbers are conditional on, once per note."""
     noted = study.summary[study.summary["note"] != ""]
     conditions = [
-        f"{', '.join(sorted(set(part['method'])))}: {note}." for note, part in noted.groupby("note")
+        f"{', '.join(map(study.looks.called, sorted(set(part['method']))))}: {note}."
+        for note, part in noted.groupby("note")
     ]
-    gaps = undefined_metrics(study.runs, study.words.noun)
+    called = study.runs.assign(method=study.runs["method"].map(study.looks.called))
+    gaps = undefined_metrics(called, study.words.noun)
     gaps = [stages_evaluated(study), *gaps] if gaps and stages_evaluated(study) else gaps
     return [score_named(study.results), *study.results.notes, *gaps, *conditions]
 

@@ -8,11 +8,14 @@ import pandas as pd
 from analysis.data.results import Results
 from analysis.data.score_array import ScoreWords
 from analysis.inference.intervals import LEVEL
+from analysis.orders.ranking import stability
 from analysis.orders.steadiness import FEW
 from analysis.report.report_frames import of_pairs, rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text import report_text
 from analysis.report.text.phrases import NOTHING, interval, perhaps_none, plural
 from analysis.report.text.ranking_sentences import next_runs, ranking_agreement, worst_seen
+from analysis.report.text.task_knowledge import marked
 from analysis.report.text.verdict_sentences import (
     MAX_NAMED,
     against_baseline,
@@ -45,15 +48,31 @@ def findings(study: StudyStatistics) -> list[str]:
             _moved(mine, _of(study.robustness, backbone), study.words.noun),
             _steadier(_of(study.steadiness, backbone)),
             worst_seen(of_pairs(_of(study.robustness, backbone), study.moved)),
-            ranking_agreement(contending, _of(study.stability, backbone)),
-            next_runs(_of(study.variance, backbone), *mine[["replicate", "method"]].nunique()),
+            *_agreements(study, contending, str(backbone)),
+            _with_both(
+                study,
+                next_runs(_of(study.variance, backbone), *mine[["replicate", "method"]].nunique()),
+            ),
             _lost(part, *ZERO_SHOT, study),
             _lost(part, *RETRIEVAL, study),
         ]
         where = f"{backbone}: " if study.summary["backbone"].nunique() > 1 else ""
         found += [where + sentence for sentence in said if sentence]
     ending = [_stopped(study.manifest), _gaps(study.results), _condition(study.summary)]
-    return [sentence for sentence in [*found, *ending, *study.results.notes] if sentence]
+    said = [sentence for sentence in [*found, *ending, *study.results.notes] if sentence]
+    return [marked(sentence, study.told) for sentence in said]
+
+
+def _agreements(study: StudyStatistics, runs: pd.DataFrame, backbone: str) -> list[str]:
+    """Returns how far runs agree about the contenders, for each kind that is on equal terms."""
+    if len(study.terms) == 1:
+        return [ranking_agreement(runs, _of(study.stability, backbone))]
+    parts = (runs[runs["method"].isin(kind)] for kind in study.terms)
+    return [ranking_agreement(part, stability(part)) for part in parts]
+
+
+def _with_both(study: StudyStatistics, sentence: str) -> str:
+    return sentence and f"{sentence}{report_text.ranked_together(study)}"
 
 
 def _of(frame: pd.DataFrame, backbone: object) -> pd.DataFrame:
@@ -151,7 +170,7 @@ def _lost(summary: pd.DataFrame, metric: str, what: str, study: StudyStatistics)
     sentence = (
         f"The {what.format(noun=noun)} falls most with **{most.method}**, by {_interval(most)}"
     )
-    accuracy = accuracy[~accuracy["method"].isin(study.references)]
+    accuracy = accuracy[accuracy["method"].isin(study.terms[0])]  # those told the task come last
     best = lost[accuracy["method"].iloc[accuracy["mean"].argmax()]] if len(accuracy) else most
     if best is most:
         return f"{sentence}."

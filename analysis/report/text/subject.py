@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from analysis.data.score_array import ScoreWords
-from analysis.orders.survival import Survival
+from analysis.orders.survival import Survival, survival_verdicts
 from analysis.report.report_frames import rows
 from analysis.report.study_statistics import StudyStatistics
+from analysis.report.text.task_knowledge import TERMS
 
 
 class Answer(NamedTuple):
@@ -22,6 +23,7 @@ class Answer(NamedTuple):
         sentence: the answer in one or two sentences.
         detail: further sentences, each one short.
         backbone: that it is about.
+        terms: on which its methods compete; "" where all do on the same.
 
     >>> Answer("Which method is the most accurate?", "lora", "**lora** is.").word
     'lora'
@@ -32,19 +34,31 @@ class Answer(NamedTuple):
     sentence: str
     detail: tuple[str, ...] = ()
     backbone: str = ""
+    terms: str = ""
+
+    @property
+    def about(self) -> str:
+        """Returns what it is about, for headings."""
+        return ", ".join(part for part in (self.backbone, self.terms) if part)
 
 
 @dataclass(frozen=True, eq=False)
 class BackboneResults:
-    """Holds what is known of the contenders on one backbone.
+    """Holds what is known of the contenders on one backbone that compete on equal terms.
 
     Attributes:
         study: that they are in.
         backbone: its name.
+        competing: their names.
+        is_first: whether they stand before others on that backbone.
+        terms: what tells them from those; "" where there are none.
     """
 
     study: StudyStatistics
     backbone: str
+    competing: tuple[str, ...]
+    is_first: bool = True
+    terms: str = ""
 
     @property
     def words(self) -> ScoreWords:
@@ -54,11 +68,17 @@ class BackboneResults:
     @cached_property
     def methods(self) -> list[str]:
         """Returns the contenders with complete runs, most accurate first."""
-        return [method for backbone, method in self.study.contenders if backbone == self.backbone]
+        return [
+            method
+            for backbone, method in self.study.contenders
+            if backbone == self.backbone and method in self.competing
+        ]
 
     @cached_property
     def references(self) -> list[str]:
-        """Returns the reference points with complete runs, most accurate first."""
+        """Returns the reference points with complete runs, most accurate first; once a backbone."""
+        if not self.is_first:
+            return []
         groups = [method for backbone, method in self.study.groups if backbone == self.backbone]
         return [method for method in groups if method in self.study.references]
 
@@ -79,12 +99,13 @@ class BackboneResults:
     @cached_property
     def pairs(self) -> pd.DataFrame:
         """Returns the contenders against each other."""
-        return self.study.survival[self.study.survival["backbone"] == self.backbone]
+        found = self.study.survival
+        return found[(found["backbone"] == self.backbone) & found["method"].isin(self.competing)]
 
     @cached_property
     def survival(self) -> Survival:
         """Returns the verdict on the ranking."""
-        return next(v for v in self.study.survival_verdicts if v.backbone == self.backbone)
+        return survival_verdicts(self.pairs, [self.backbone])[0]
 
     @cached_property
     def estimates(self) -> dict[str, Any]:
@@ -126,6 +147,10 @@ class BackboneResults:
 
 
 def subjects(study: StudyStatistics) -> Iterator[BackboneResults]:
-    """Yields one subject per backbone."""
+    """Yields one subject per backbone; two where some of its contenders are told the task."""
     for backbone in sorted(set(study.results.runs["backbone"])):
-        yield BackboneResults(study, str(backbone))
+        there = {method for b, method in study.contenders if b == backbone}
+        kinds = [kind for kind in study.terms if there.intersection(kind)] or study.terms[:1]
+        for i, kind in enumerate(kinds):
+            terms = TERMS[kind[0] in study.told] if len(kinds) > 1 else ""
+            yield BackboneResults(study, str(backbone), tuple(kind), i == 0, terms)

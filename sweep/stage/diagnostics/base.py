@@ -20,6 +20,9 @@ class Diagnostic:
     needs_embeddings: ClassVar[bool] = False
     """Whether `of_embeddings` is called; only dual encoders embed images and classes alike."""
 
+    needs_routing: ClassVar[bool] = False
+    """Whether it is only about methods that choose by the sample what belongs to a task."""
+
     def __init__(self, samples: TestSamples) -> None:
         """Takes the samples to measure on.
 

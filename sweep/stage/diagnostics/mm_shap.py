@@ -87,7 +87,7 @@ def text_share(backbone: Backbone, pixels: Tensor, text: str, seed: int) -> floa
         values[order] += gains / len(orders)
     sizes = values.abs()
     total = float(sizes.sum())
-    return float(sizes[: len(words)].sum()) / total if total > 0 else 0.5
+    return float(sizes[: len(words)].sum()) / total if total else 0.5  # NaN stays NaN
 
 
 def _fits(backbone: Backbone, pixels: Tensor, words: list[str], there: Tensor) -> Tensor:

@@ -15,7 +15,8 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 from torch.optim import Optimizer
 
-from methods.base import Method, State, part_of, tensors_of
+from methods.base import Method, State, part_of
+from methods.held_tensors import tensors_of
 from sweep.pulse import PULSE
 from sweep.storage.checkpoint_files import Checkpoint, CheckpointFiles
 from sweep.storage.folder import DamagedError

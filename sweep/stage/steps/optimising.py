@@ -16,24 +16,31 @@ Stream = Sequence[tuple[str, Tensor]]
 
 
 def adamw(method: Method, towers: Mapping[Tower, float], weight_decay: float) -> AdamW:
-    """Returns AdamW for the weights that a method trains, those with one factor in a group.
+    """Returns AdamW for the weights that a method trains, those that it treats alike in a group.
 
     Args:
-        method: Its own weights outside of the backbone, such as prompts and heads, have factor 1.
+        method: Its own weights outside of the backbone, such as prompts and heads, have factor 1,
+            and do not decay.
         towers: Factors of the learning rate, for parts of the backbone that do not have 1.
-        weight_decay: That of AdamW.
+        weight_decay: That of the backbone's matrices, adapters among them. Norms, biases and
+            other vectors do not decay, as in the training of CLIP (arXiv 2103.00020, section 2.5).
 
     Returns:
         The optimiser, whose learning rates are the factors; `scheduled` multiplies them.
     """
-    groups: dict[float, list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, weight in method.named_parameters():
         if weight.requires_grad:
             inside = name.removeprefix("backbone.")
-            factor = 1.0 if inside == name else towers.get(method.backbone.tower(inside), 1.0)
-            groups.setdefault(factor, []).append(weight)
-    alike = [{"params": weights, "lr": factor} for factor, weights in groups.items()]
-    return AdamW(alike, weight_decay=weight_decay, fused=True)
+            is_own = inside == name
+            factor = 1.0 if is_own else towers.get(method.backbone.tower(inside), 1.0)
+            decay = 0.0 if is_own or weight.dim() < 2 else weight_decay
+            groups.setdefault((factor, decay), []).append(weight)
+    alike = [
+        {"params": weights, "lr": factor, "weight_decay": decay}
+        for (factor, decay), weights in groups.items()
+    ]
+    return AdamW(alike, fused=True)
 
 
 def scheduled(
@@ -73,7 +80,7 @@ def rate(
     """
     total = len(stream)
     peak = training.lr_of(stream[min(step, total - 1)][0], method_lr)
-    warmup = min(training.warmup_steps, total)
+    warmup = training.warmup_of(total)
     if step < warmup:
         return peak * (step + 1) / (warmup + 1)
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
