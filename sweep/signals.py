@@ -1,22 +1,29 @@
-"""What signals do to a run."""
+"""What signals do to a run, and to its process when the run has ended."""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+"""Those for which Ray or this module set handlers."""
+
 
 @contextmanager
 def terminated_as_interrupted() -> Iterator[None]:
     """Lets SIGTERM, by which schedulers of clusters end a process, do what Ctrl-C does.
 
-    In the end, the handler is the one from before, whatever has set another in the meantime.
+    In the end, all handlers are those from before: Ray sets one of SIGTERM as it starts, and Tune
+    leaves one that swallows the next Ctrl-C, whatever the process does by then.
     """
     if threading.current_thread() is not threading.main_thread():  # it gets no signals
         yield
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    before = {number: signal.getsignal(number) for number in CAUGHT}
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            if handler is not None:  # one that was not set by Python
+                signal.signal(number, handler)

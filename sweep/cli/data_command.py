@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweep.cli.console import console, say
+from sweep.cli.exit_codes import EXIT_FAILED
 from sweep.cli.own_code import with_own_code
 from sweep.orders.order import write_order
 from sweep.texts import plural
@@ -16,8 +17,6 @@ if TYPE_CHECKING:  # importing these takes longer than it takes to print a help
     from sweep.tasks.named.presence import DataSet
     from sweep.tasks.sources.source import TaskSource
 
-EXIT_MISSING = 1
-"""Something of a benchmark is not on this machine."""
 BenchmarkArgument = Annotated[
     str | None,
     typer.Argument(
@@ -64,7 +63,7 @@ def data(
         else:
             _print_overview(overview)
         if not overview.is_there:
-            raise typer.Exit(EXIT_MISSING)
+            raise typer.Exit(EXIT_FAILED)
 
 
 def _print_list(as_json: bool) -> None:

@@ -15,6 +15,7 @@ from sweep.cache import is_full
 from sweep.cli.commands import command
 from sweep.cli.console import busy, console, errors, say
 from sweep.cli.data_command import data
+from sweep.cli.exit_codes import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED
 from sweep.cli.export_command import export
 from sweep.cli.own_code import with_own_code
 from sweep.cli.pretrain_command import pretrain
@@ -54,8 +55,6 @@ SCORES = "path_cost, adjacent, lagged, typicality_gradient or linear_error"
 """Spelt out, because importing them would slow down every command; a test compares."""
 LOGGERS = "tensorboard, mlflow or wandb"
 """Likewise."""
-EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
-"""Some stages failed or the study broke off; an error in what was given; stopped with Ctrl-C."""
 
 
 @app.command()
@@ -85,10 +84,8 @@ def run(
     again = command("run", study, out=out, address=address, set_=set_, log=log)
     try:
         with terminated_as_interrupted():  # from the first moment on: what follows takes seconds
-            from sweep.cli.failed import say_failures
+            from sweep.cli.ended import end
             from sweep.cli.progress import ProgressBar
-            from sweep.cli.report import report as write_report
-            from sweep.cli.report import verdict
             from sweep.engine.driver import run as run_study
             from sweep.engine.loggers import make_loggers
             from sweep.measuring.measure import make_plan
@@ -98,29 +95,11 @@ def run(
             loggers = make_loggers(log or (), plan.study, out or f"runs/{plan.study.name}")
             with ProgressBar(plan, console) as bar:
                 finished = run_study(plan, out, address, bar.update, accept_changes, loggers)
-    except KeyboardInterrupt:  # before Tune runs, which is told of it otherwise, or once more
+            code = end(finished, study, set_, again)
+    except KeyboardInterrupt:
         say("Stopped. Finished stages are saved. Resume with: ", (again, "bold"))
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-    if not finished.is_settled:
-        if finished.error:
-            say(("The study broke off", "red"), f": {finished.error}")
-        said = "" if finished.error else "Stopped. Finished stages are saved. "
-        say(f"{said}Resume with: ", (again, "bold"))
-        raise typer.Exit(EXIT_FAILED if finished.error else EXIT_INTERRUPTED)
-    try:
-        path = write_report(finished.out)
-    except InputError:
-        if not finished.failed:
-            raise
-        raise typer.Exit(EXIT_FAILED) from None  # nothing to report: all stages have failed
-    finally:  # even where the report cannot be written, say because the disk is full
-        if finished.failed:
-            say_failures(finished.failures, study, set_)
-            say("Retry them with: ", (again, "bold"))
-    say(verdict(path))
-    say("Open the report: ", (path, "bold"))
-    if finished.failed:
-        raise typer.Exit(EXIT_FAILED)
+        code = EXIT_INTERRUPTED
+    raise typer.Exit(code)
 
 
 @app.command()

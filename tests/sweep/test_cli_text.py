@@ -15,7 +15,7 @@ from rich.console import Console
 
 from sweep.cli import console as module
 from sweep.cli.console import busy, say
-from sweep.cli.failed import MOST, say_failures
+from sweep.cli.ended import MOST, say_failures
 from sweep.cli.main import main
 from sweep.cli.progress import ProgressBar
 from sweep.engine.driver import Finished
@@ -167,8 +167,8 @@ def test_failed_stages_are_an_exit_code_and_a_report(
 ) -> None:
     finished = Finished("out", None, {"key": "e"}, True, "", "", failures=(FAILURE,))
     monkeypatch.setattr("sweep.engine.driver.run", lambda *_, **__: finished)
-    monkeypatch.setattr("sweep.cli.report.report", lambda out: f"{out}/report.html")
-    monkeypatch.setattr("sweep.cli.report.verdict", lambda out: "It does.")
+    monkeypatch.setattr("sweep.cli.ended.report", lambda out: f"{out}/report.html")
+    monkeypatch.setattr("sweep.cli.ended.verdict", lambda out: "It does.")
     assert main(["run", "s.yaml"]) == 1
     said = capsys.readouterr().out
     assert "3 stages failed: RuntimeError" in said

@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel, CLIPVisionModel
 
 from methods.testing.toy import TOY, toy_study
-from sweep.cli.main import EXIT_INPUT, main
+from sweep.cli.exit_codes import EXIT_INPUT
+from sweep.cli.main import main
 from sweep.errors import InputError
 from sweep.measuring.checking import check_inputs
 from sweep.measuring.measure import make_plan

@@ -8,10 +8,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
+from analysis.run_metrics.metric import Metric
 from methods.testing.toy import TOY, Toy
+from sweep.cli.main import main
+from sweep.signals import CAUGHT
 
 PATIENCE = 600
 """Seconds for a start, or for an end, on a machine that others use."""
@@ -42,6 +46,20 @@ class Signalled(Toy):
         return super().fingerprint()
 
 
+def signalling(number: int) -> Metric:
+    """Returns a metric that is asked for when the process is told to stop."""
+
+    def lowest(R: np.ndarray) -> np.ndarray:
+        """Minimum over k and i of R[k, i]."""
+        signal.raise_signal(number)
+        return R.min(axis=(-2, -1))
+
+    return Metric("lowest", "Lowest", lowest)
+
+
+TERMINATED, INTERRUPTED = map(signalling, (signal.SIGTERM, signal.SIGINT))
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_a_run_that_is_planned(tmp_path: Path, models: Path, number: int) -> None:
     """In the first seconds, before Ray starts and the folder is taken."""
@@ -58,6 +76,29 @@ def test_a_signal_stops_a_run_that_is_planned(tmp_path: Path, models: Path, numb
     assert SAID in run.stdout
     assert "Traceback (most recent call last)" not in run.stdout + run.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("shared_ray")
+@pytest.mark.parametrize("metric", ["TERMINATED", "INTERRUPTED"])
+def test_a_signal_stops_a_run_whose_report_is_written(
+    tmp_path: Path,
+    models: Path,
+    metric: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """When Tune has run, which leaves a handler that takes the next Ctrl-C for its own."""
+    monkeypatch.chdir(tmp_path)
+    report = {"metrics": [f"tests.sweep.test_signals:{metric}"]}
+    design = {"name": "fixed", "orders": [["a", "b", "c"], ["c", "b", "a"]]}
+    write_study(tmp_path, models, methods=["zero_shot"], design=design, report=report)
+    before = [signal.getsignal(number) for number in CAUGHT]
+    assert main(["run", "study.yaml", "--out", "out"]) == 130
+    assert SAID in capsys.readouterr().out
+    assert (tmp_path / "out/manifest.json").exists()
+    assert not (tmp_path / "out/report.html").exists()
+    assert [signal.getsignal(number) for number in CAUGHT] == before
 
 
 @pytest.mark.ray

@@ -18,7 +18,7 @@ OPTIONAL = ("numexpr", "bottleneck")
 """Modules that pandas imports if it finds them, and which are not installed."""
 METRIC = f"""{TRAP}
 from analysis.run_metrics.metric import Metric
-LOWEST = Metric("lowest", "lowest", "accuracy", lambda matrix: float(matrix.min()), "")
+LOWEST = Metric("lowest", "Lowest", lambda R: R.min(axis=(-2, -1)))
 """
 
 
