@@ -28,6 +28,7 @@ from findings.studies import STUDIES, Finding  # noqa: E402
 
 from analysis import comparison, load  # noqa: E402
 from analysis.inference.expected_precision import replicates_for  # noqa: E402
+from sweep.storage.inputs import INPUTS  # noqa: E402
 from sweep.storage.run_folder import dump  # noqa: E402
 from sweep.study.schema import Study  # noqa: E402
 
@@ -59,6 +60,7 @@ def measure(study: str, world: str, folder: Path) -> dict[str, Any]:
     table = comparison(sample.runs).set_index("method")
     columns = [metric + end for metric in (*SHOWN, "order_sd") for end in ("", "_low", "_high")]
     return {
+        "version": json.loads((folder / INPUTS).read_text("utf-8"))["version"],
         "replicates": len(sample.replicates),
         "planned": int(sample.results.orders["replicate"].nunique()),
         "runs": len(sample.runs),
@@ -200,7 +202,7 @@ def section(measured: Measured, study: str) -> str:
             of = f" of {found['planned']}" if found["replicates"] < found["planned"] else ""
             lines.append(
                 f"- {title.capitalize()}: {found['replicates']}{of} replicates, "
-                f"{found['runs']} runs."
+                f"{found['runs']} runs, `VERSION` {found['version']}."
             )
         else:
             lines.append(f"- {title.capitalize()}: not run.")

@@ -20,10 +20,17 @@ def terminated_as_interrupted() -> Iterator[None]:
         yield
         return
     before = {number: signal.getsignal(number) for number in CAUGHT}
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     finally:
         for number, handler in before.items():
             if handler is not None:  # one that was not set by Python
                 signal.signal(number, handler)
+
+
+def _interrupt(*_: object) -> None:
+    if callable(signal.getsignal(signal.SIGINT)):
+        signal.raise_signal(signal.SIGINT)
+    else:  # shells let what runs in the background ignore Ctrl-C
+        raise KeyboardInterrupt

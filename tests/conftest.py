@@ -6,6 +6,7 @@ import os
 # for the cores. Child processes inherit it. It counts only if it is set before numpy is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +18,10 @@ from methods.testing import tiny_models
 
 settings.register_profile("default", max_examples=50, deadline=None, database=None)
 settings.load_profile("default")
+
+# Shells let what runs in the background ignore Ctrl-C, which processes of tests would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MOST_WORKERS = 8
 """Of pytest-xdist; each takes 1 GB of memory and seconds to start."""

@@ -164,7 +164,7 @@ def test_the_command_says_in_a_sentence_what_is_wrong(
 def test_the_command_says_what_it_takes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sweep.preview.preview.measure_costs", costs_of)
+    monkeypatch.setattr("sweep.preview.preview.measure_costs", lambda plan, say: costs_of(plan))
     monkeypatch.setenv("COLUMNS", "400")
     given = ["plan", "quickstart", "--out", str(tmp_path / "out"), "--gpus", "8", "--price", "2.5"]
     assert main(given) == 0

@@ -20,6 +20,9 @@ from sweep.signals import CAUGHT
 PATIENCE = 600
 """Seconds for a start, or for an end, on a machine that others use."""
 RUN = [str(Path(sys.executable).with_name("sweep")), "run", "study.yaml"]
+IN_BACKGROUND = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
+"""As shells do for a command that ends in `&`: it ignores Ctrl-C."""
+SIGNALS = [([], signal.SIGTERM), (IN_BACKGROUND, signal.SIGTERM), ([], signal.SIGINT)]
 SAID = "Stopped. Finished stages are saved. Resume with: sweep run study.yaml"
 
 
@@ -60,13 +63,15 @@ def signalling(number: int) -> Metric:
 TERMINATED, INTERRUPTED = map(signalling, (signal.SIGTERM, signal.SIGINT))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_a_run_that_is_planned(tmp_path: Path, models: Path, number: int) -> None:
+@pytest.mark.parametrize(("shell", "number"), SIGNALS)
+def test_a_signal_stops_a_run_that_is_planned(
+    tmp_path: Path, models: Path, shell: list[str], number: int
+) -> None:
     """In the first seconds, before Ray starts and the folder is taken."""
     benchmark = {"name": "tests.sweep.test_signals:Signalled", "number": int(number)}
     write_study(tmp_path, models, benchmark=benchmark)
     run = subprocess.run(
-        [*RUN, "--out", "out"],
+        [*shell, *RUN, "--out", "out"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
@@ -105,15 +110,15 @@ def test_a_signal_stops_a_run_whose_report_is_written(
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("moment", ["running/*", "stages/*/stage.*json"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("shell", "number"), SIGNALS)
 def test_a_signal_stops_a_run_cleanly(
-    tmp_path: Path, models: Path, number: int, moment: str
+    tmp_path: Path, models: Path, shell: list[str], number: int, moment: str
 ) -> None:
     """While Ray starts, for which the folder has been taken, and when a stage is done."""
     write_study(tmp_path, models)
     out = tmp_path / "out"
     run = subprocess.Popen(
-        [*RUN, "--out", "out"],
+        [*shell, *RUN, "--out", "out"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
