@@ -79,7 +79,9 @@ SAME: dict[str, tuple[str, ...]] = {
     ),
 }
 """Methods that are counted once, with those that have the same sizes."""
-OPTIONS: dict[str, dict[str, Any]] = {"lora, merge": {"method": "lora", "after_task": "merge"}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "lora (after_task: merge)": {"method": "lora", "after_task": "merge"}
+}
 """Further rows, beside all methods with their defaults."""
 
 

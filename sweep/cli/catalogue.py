@@ -65,7 +65,7 @@ def catalogue(kind: str) -> list[Listed]:
     'renderer'
     """
     if kind == "backbones":
-        own = "Any dual encoder or fusion model that transformers loads."
+        own = "A CLIP, SigLIP, BLIP, LLaVA or Qwen-VL, say; README has the list."
         shipped = [Listed(name, "Ships with the package.", "shipped") for name in embedded()]
         return [*shipped, Listed("HUB/ID or FOLDER", own, "hub or disk")]
     if kind == "studies":

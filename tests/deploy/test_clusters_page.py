@@ -9,6 +9,7 @@ import yaml
 from ray.autoscaler.tags import TAG_RAY_CLUSTER_NAME
 
 from sweep import Study
+from tests.deploy import test_kuberay
 from tests.deploy.deployed import AWS, GCP, KUBERAY, ROOT, check_programs, load
 
 PAGE = (ROOT / "docs" / "clusters.md").read_text("utf-8")
@@ -118,7 +119,7 @@ def test_a_study_is_run_before_its_results_and_the_end(title: str) -> None:
 
 
 def test_its_first_study_is_one_that_takes_gpus_wherever_it_runs(tmp_path: Path) -> None:
-    lanes, first = map(yaml.safe_load, yaml_blocks(PAGE))
+    lanes, first = map(yaml.safe_load, yaml_blocks(PAGE)[:2])
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(first))
     study = Study.load(tmp_path / "study.yaml")
     assert (study.lanes.count, study.lanes.gpus_per_worker) == (1, 1)
@@ -138,3 +139,15 @@ def test_what_it_has_sed_replace_is_all_that_is_to_be_replaced() -> None:
     images = [one["template"]["spec"]["containers"][0]["image"] for one in groups]
     assert images == ["there/image"] * 2
     assert job["entrypoint"].endswith(" --out gs://mine/first")
+
+
+def test_a_volume_that_is_added_to_both_groups_is_accepted() -> None:
+    _, _, added = map(yaml.safe_load, yaml_blocks(PAGE))
+    job = load(KUBERAY)
+    cluster = job["spec"]["rayClusterSpec"]
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        pod = group["template"]["spec"]
+        pod["containers"][0]["volumeMounts"] += added["volumeMounts"]
+        pod["volumes"] += added["volumes"]
+    test_kuberay.check(job)
+    assert f"export OUT={added['volumeMounts'][0]['mountPath']}/" in PAGE
