@@ -34,7 +34,7 @@ from sweep.measuring.checking import check_inputs
 from sweep.measuring.measure import make_plan, save
 from sweep.plan.plan import Plan
 from sweep.plan.units import Run
-from sweep.signals import terminated_as_interrupted
+from sweep.signals import stop_if_told, terminated_as_interrupted
 from sweep.storage.failures import Failure, failures, keep
 from sweep.storage.lock import RunLock
 from sweep.storage.run_folder import RunFolder
@@ -119,6 +119,7 @@ def run(
         save(plan, run_folder.folder)
         study = study.model_copy(update={"lanes": lanes})
         guarded = list(map(Guarded, callbacks))
+        stop_if_told()
         return _sweep(study, plan, run_folder, lock, on_progress, damaged, guarded)
 
 

@@ -15,7 +15,7 @@ import yaml
 from analysis.run_metrics.metric import Metric
 from methods.testing.toy import TOY, Toy
 from sweep.cli.main import main
-from sweep.signals import CAUGHT
+from sweep.signals import CAUGHT, terminated_as_interrupted
 
 PATIENCE = 600
 """Seconds for a start, or for an end, on a machine that others use."""
@@ -61,6 +61,67 @@ def signalling(number: int) -> Metric:
 
 
 TERMINATED, INTERRUPTED = map(signalling, (signal.SIGTERM, signal.SIGINT))
+
+
+class Ends:
+    """Is told to stop where Python ignores exceptions: in a finaliser."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_python_ignores_counts(
+    number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hook = sys.unraisablehook
+    reached: list[str] = []
+
+    def run(*, is_early: bool) -> None:
+        with terminated_as_interrupted():
+            if is_early:
+                Ends(number)
+            reached.append("planned")
+            with terminated_as_interrupted():
+                if not is_early:
+                    Ends(number)
+                reached.append("run")
+            reached.append("reported")
+
+    def fail() -> None:
+        with terminated_as_interrupted():
+            Ends(number)
+            raise ZeroDivisionError
+
+    with pytest.raises(KeyboardInterrupt):
+        run(is_early=True)
+    assert reached == ["planned"]
+    with pytest.raises(KeyboardInterrupt):
+        run(is_early=False)
+    assert reached == ["planned", "planned", "run"]
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    with terminated_as_interrupted():
+        """It counts once."""
+    assert sys.unraisablehook is hook
+    assert "KeyboardInterrupt" not in capsys.readouterr().err
+
+
+def test_other_exceptions_that_python_ignores_are_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Wrong:
+        def __del__(self) -> None:
+            raise ValueError
+
+    shown = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda ignored: shown.append(ignored.exc_type))
+    with terminated_as_interrupted():
+        Wrong()
+    assert shown == [ValueError]
 
 
 @pytest.mark.parametrize(("shell", "number"), SIGNALS)
