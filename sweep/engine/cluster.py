@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -156,12 +157,14 @@ def _start(lanes: Lanes) -> None:
 
 
 def _init(**options: Any) -> None:
-    # Ray sets a handler of SIGTERM as it starts, by which this process would end without a word.
-    with terminated_as_interrupted():
-        try:
+    # Ray sets a handler of SIGTERM as it starts, by which this process would end without a word,
+    # and another in C++, which aborts it if it is still there after three seconds.
+    try:
+        with terminated_as_interrupted():
             ray.init(**options, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
-        except SystemExit:  # by that handler
-            raise KeyboardInterrupt from None
+    except (KeyboardInterrupt, SystemExit):
+        signal.alarm(0)
+        raise KeyboardInterrupt from None
 
 
 def _reason(error: Exception) -> str:

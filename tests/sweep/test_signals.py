@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ray
 import yaml
 
 from analysis.run_metrics.metric import Metric
 from methods.testing.toy import TOY, Toy
 from sweep.cli.main import main
+from sweep.engine import cluster
 from sweep.signals import CAUGHT, terminated_as_interrupted
 
 PATIENCE = 600
@@ -122,6 +124,17 @@ def test_other_exceptions_that_python_ignores_are_shown(
     with terminated_as_interrupted():
         Wrong()
     assert shown == [ValueError]
+
+
+def test_ray_does_not_abort_what_ends_while_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(**_: object) -> None:
+        signal.alarm(600)
+        sys.exit(signal.SIGTERM)
+
+    monkeypatch.setattr(ray, "init", told)
+    with pytest.raises(KeyboardInterrupt):
+        cluster._init()
+    assert signal.alarm(0) == 0
 
 
 @pytest.mark.parametrize(("shell", "number"), SIGNALS)
