@@ -21,15 +21,17 @@ _told = threading.Event()
 def terminated_as_interrupted() -> Iterator[None]:
     """Lets SIGTERM, by which schedulers of clusters end a process, do what Ctrl-C does.
 
-    No such signal is lost: what Python ignores is raised at the end, or by `stop_if_told`. In the
-    end, all handlers are those from before: Ray sets one of SIGTERM as it starts, and Tune leaves
-    one that swallows the next Ctrl-C, whatever the process does by then.
+    No such signal is lost: one whose exception Python has ignored is raised by `stop_if_told`, or
+    when a context begins or ends; contexts may be nested. At the end all handlers are those from
+    before: Ray sets one of SIGTERM as it starts, and Tune leaves one that swallows the next Ctrl-C,
+    whatever the process does by then.
     """
     if threading.current_thread() is not threading.main_thread():  # it gets no signals
         yield
         return
     stop_if_told()
     before = {number: signal.getsignal(number) for number in CAUGHT}
+    is_outermost = before[signal.SIGTERM] is not _interrupt
     show = sys.unraisablehook
 
     def note(ignored: "UnraisableHookArgs") -> None:
@@ -45,7 +47,8 @@ def terminated_as_interrupted() -> Iterator[None]:
         stop_if_told()
     finally:
         sys.unraisablehook = show
-        _told.clear()
+        if is_outermost:
+            _told.clear()
         for number, handler in before.items():
             if handler is not None:  # one that was not set by Python
                 signal.signal(number, handler)

@@ -26,7 +26,7 @@ def end(finished: Finished, study: str, set_: Sequence[str] | None, again: str) 
 
     Raises:
         InputError: the report cannot be written.
-        KeyboardInterrupt: the run was stopped, in good order, as if it had been a moment earlier.
+        KeyboardInterrupt: the run was stopped, and has ended in good order.
     """
     if not finished.is_settled:
         if not finished.error:

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ import numpy as np
 import pytest
 import ray
 import yaml
+from ray.tune import Callback
 
+import sweep
 from analysis.run_metrics.metric import Metric
-from methods.testing.toy import TOY, Toy
+from methods.testing.toy import TOY, Toy, toy_study
 from sweep.cli.main import main
 from sweep.engine import cluster
 from sweep.signals import CAUGHT, terminated_as_interrupted
@@ -98,18 +102,47 @@ def test_a_signal_that_python_ignores_counts(
             Ends(number)
             raise ZeroDivisionError
 
+    def try_again() -> None:
+        """As Ray is started again where it has failed."""
+        with terminated_as_interrupted():
+            with suppress(ZeroDivisionError):
+                fail()
+            reached.append("failed")
+            with terminated_as_interrupted():
+                reached.append("begun again")
+
     with pytest.raises(KeyboardInterrupt):
         run(is_early=True)
     assert reached == ["planned"]
     with pytest.raises(KeyboardInterrupt):
         run(is_early=False)
     assert reached == ["planned", "planned", "run"]
+    with pytest.raises(KeyboardInterrupt):
+        try_again()
+    assert reached[3:] == ["failed"]
     with pytest.raises(ZeroDivisionError):
         fail()
     with terminated_as_interrupted():
         """It counts once."""
     assert sys.unraisablehook is hook
     assert "KeyboardInterrupt" not in capsys.readouterr().err
+
+
+class Told(list[Callback]):
+    """Callbacks that are looked at when the process is told to stop, which Python ignores."""
+
+    def __iter__(self) -> Iterator[Callback]:
+        Ends(signal.SIGTERM)
+        return super().__iter__()
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("shared_ray")
+def test_nothing_begins_after_a_signal_that_python_ignored(tmp_path: Path) -> None:
+    study = toy_study(tmp_path, design={"name": "fixed", "orders": [["a", "b", "c"]]})
+    with pytest.raises(KeyboardInterrupt):
+        sweep.run(study, str(tmp_path / "out"), callbacks=Told())
+    assert not list((tmp_path / "out").glob("stages/*"))
 
 
 def test_other_exceptions_that_python_ignores_are_shown(
